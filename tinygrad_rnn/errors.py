@@ -1,0 +1,46 @@
+"""Every exception that the library raises on purpose.
+
+Each is also the built-in that a caller would expect to catch. A message says where it
+happened, what was given, what was expected and how that follows, and the likely cause.
+"""
+
+__all__ = [
+    "DTypeError",
+    "DeviceError",
+    "GradientError",
+    "IndexRangeError",
+    "ShapeError",
+    "StateDictError",
+    "TinygradError",
+]
+
+
+class TinygradError(Exception):
+    """The base of all exceptions of this library."""
+
+
+class ShapeError(TinygradError, ValueError):
+    """Sizes or axes that do not fit together."""
+
+
+class DTypeError(TinygradError, TypeError):
+    """Element types that are mixed, or that an operation cannot use."""
+
+
+class DeviceError(TinygradError, RuntimeError):
+    """Arrays of different devices, or a device that cannot be had."""
+
+
+class GradientError(TinygradError, RuntimeError):
+    """A derivative that cannot be had: no graph, a freed graph, a changed saved array."""
+
+
+class IndexRangeError(TinygradError, IndexError):
+    """An index, token id or length outside its range."""
+
+
+class StateDictError(TinygradError, KeyError):
+    """A state dict whose names or shapes do not fit the module."""
+
+    def __str__(self) -> str:  # KeyError would print the repr of the message
+        return str(self.args[0]) if self.args else ""
