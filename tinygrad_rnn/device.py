@@ -1,0 +1,62 @@
+"""Where arrays live: "cpu", "gpu", "gpu:1"; which module computes on them; moving them.
+
+NumPy's functions dispatch to CuPy when they are given CuPy arrays, so most of the library
+needs no choice at all; ``array_module`` is for making new arrays.
+"""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.errors import DeviceError
+from tinygrad_rnn.kernels import _cuda
+
+Array = Any  # numpy.ndarray or cupy.ndarray
+
+__all__ = ["array_module", "device_of", "normalize_device", "to_device", "to_host"]
+
+
+def device_of(array: Array) -> str:
+    """The device name of an array: "cpu" or "gpu:N"."""
+    if isinstance(array, np.ndarray):
+        return "cpu"
+    return f"gpu:{array.device.id}"
+
+
+def array_module(array: Array) -> ModuleType:
+    """NumPy for an array on the CPU, CuPy for one on a GPU."""
+    if isinstance(array, np.ndarray | np.generic):
+        return np
+    return _cuda.require()
+
+
+def normalize_device(device: str) -> str:
+    """Check a device name and complete "gpu" to "gpu:0"."""
+    if device == "cpu":
+        return device
+    kind, _, index = device.partition(":") if isinstance(device, str) else ("", "", "")
+    if kind == "gpu" and (index == "" or index.isdigit()):
+        return f"gpu:{index or 0}"
+    raise DeviceError(f'device is {device!r}, expected "cpu", "gpu" or "gpu:N" with a number N.')
+
+
+def to_device(array: Array, device: str) -> Array:
+    """The array on ``device``; itself where it already is there."""
+    name = normalize_device(device)
+    if device_of(array) == name:
+        return array
+    if name == "cpu":
+        return to_host(array)
+    cupy = _cuda.require()
+    index = int(name.partition(":")[2])
+    count = cupy.cuda.runtime.getDeviceCount()
+    if index >= count:
+        raise DeviceError(f"device {name!r} was asked for, but this machine has {count} GPU(s).")
+    with cupy.cuda.Device(index):
+        return cupy.asarray(array)
+
+
+def to_host(array: Array) -> np.ndarray[Any, Any]:
+    """The array in the CPU's memory; itself where it already is there."""
+    return array if isinstance(array, np.ndarray) else array.get()

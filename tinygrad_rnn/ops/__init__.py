@@ -1,0 +1,79 @@
+"""Differentiable functions; the operators and methods of Tensor are bound here.
+
+Operands may be Tensors, arrays or numbers. Nothing changes in place. Comparisons and
+argmax have no derivative and give plain arrays.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.ops import activation, arithmetic, index, normalization, products, reduce, shape
+from tinygrad_rnn.ops.activation import *  # noqa: F403
+from tinygrad_rnn.ops.arithmetic import *  # noqa: F403
+from tinygrad_rnn.ops.index import *  # noqa: F403
+from tinygrad_rnn.ops.normalization import *  # noqa: F403
+from tinygrad_rnn.ops.products import *  # noqa: F403
+from tinygrad_rnn.ops.reduce import *  # noqa: F403
+from tinygrad_rnn.ops.shape import *  # noqa: F403
+from tinygrad_rnn.tensor import Tensor, as_array
+
+__all__ = (
+    activation.__all__
+    + arithmetic.__all__
+    + index.__all__
+    + normalization.__all__
+    + products.__all__
+    + reduce.__all__
+    + shape.__all__
+)
+
+
+def _compare(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Array]:
+    def method(self: Tensor, other: Any) -> Array:
+        if other is None or isinstance(other, str):
+            return NotImplemented
+        return compare(self._data, other if isinstance(other, int | float) else as_array(other))
+
+    return method
+
+
+def _flip(function: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
+    return lambda self, other: function(other, self)
+
+
+def _bind() -> None:
+    binary = {
+        "add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul,
+        "truediv": arithmetic.div, "pow": arithmetic.pow, "matmul": products.matmul,
+    }  # fmt: skip
+    for name, function in binary.items():
+        setattr(Tensor, f"__{name}__", function)
+        setattr(Tensor, f"__r{name}__", _flip(function))
+    for name in ("eq", "ne", "lt", "le", "gt", "ge"):
+        setattr(Tensor, f"__{name}__", _compare(getattr(operator, name)))
+    for name, function in {
+        "__neg__": arithmetic.neg,
+        "__pos__": lambda self: self,
+        "__abs__": arithmetic.abs,
+        "__getitem__": index.getitem,
+        "__iter__": lambda self: iter(shape.unbind(self)),
+        "T": property(shape.transpose, doc="The axes reversed."),
+        "mT": property(
+            lambda self: shape.swapaxes(self, -1, -2), doc="The last two axes exchanged."
+        ),
+        "view": shape.reshape,
+        "flatten": lambda self: shape.reshape(self, -1),
+        "clamp": arithmetic.clip,
+        "dot": products.matmul,
+    }.items():
+        setattr(Tensor, name, function)
+    functions_only = {"concat", "stack", "where", "einsum", "linear", "embedding", "dropout"}
+    for name in __all__:
+        if name not in functions_only:
+            setattr(Tensor, name, globals()[name])
+    Tensor.concat = lambda self, *others, axis=0: shape.concat([self, *others], axis=axis)
+
+
+_bind()

@@ -1,0 +1,133 @@
+"""Activations and what belongs to them: gates, rectifiers, softmax.
+
+Subgradients at kinks: relu, leaky_relu and elu have the derivative of their negative side
+at 0 (relu: 0).
+"""
+
+import math
+
+import numpy as np
+
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.kernels import pointwise
+from tinygrad_rnn.ops.arithmetic import exp, maximum, minimum, neg, where
+from tinygrad_rnn.primitive import unary
+from tinygrad_rnn.tensor import Tensor, as_tensor
+
+__all__ = [
+    "elu", "gelu", "leaky_relu", "log_softmax", "logsumexp", "relu", "sigmoid", "silu", "softmax",
+    "softplus", "tanh",
+]  # fmt: skip
+
+# ----- gates -----
+
+sigmoid = unary("sigmoid", pointwise.sigmoid, lambda _F, g, out, _x: g * out * (1.0 - out))
+tanh = unary("tanh", pointwise.tanh, lambda _F, g, out, _x: g * (1.0 - out * out))
+
+# ----- rectifiers -----
+
+
+def _rectify(x: Array) -> Array:
+    return np.where(x.real > 0, x, 0) if x.dtype.kind == "c" else np.maximum(x, 0)
+
+
+relu = unary("relu", _rectify, lambda _F, g, out, _x: g * (out > 0), floats=False)
+
+
+def leaky_relu(x: object, slope: float = 0.01) -> Tensor:
+    """``x`` where it is positive, else ``slope * x``."""
+    x = as_tensor(x)
+    return where(x.data.real > 0, x, x * slope)
+
+
+def elu(x: object, alpha: float = 1.0) -> Tensor:
+    """``x`` where it is positive, else ``alpha (exp(x) - 1)``."""
+    x = as_tensor(x)
+    return where(x.data.real > 0, x, (minimum(x, 0.0)).expm1() * alpha)
+
+
+def softplus(x: object) -> Tensor:
+    """``log(1 + exp(x))``, exact where exp would overflow."""
+    return maximum(x, 0.0) + exp(neg(abs(as_tensor(x)))).log1p()
+
+
+def silu(x: object) -> Tensor:
+    """``x sigmoid(x)``, also called swish."""
+    x = as_tensor(x)
+    return x * sigmoid(x)
+
+
+def gelu(x: object) -> Tensor:
+    """``x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))``, the tanh form.
+
+    Hendrycks & Gimpel 2016; within 5e-4 of the form with the error function.
+    """
+    x = as_tensor(x)
+    return x * 0.5 * (tanh((x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)) + 1.0)
+
+
+# ----- softmax -----
+
+
+def _shifted(x: Array, axis: int) -> tuple[Array, Array]:
+    """``x`` less its maximum, and the maximum, which is 0 where a whole row is -inf."""
+    top = np.max(x.real, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0).astype(x.real.dtype)
+    return x - top, top
+
+
+def _softmax_forward(x: Array, axis: int) -> Array:
+    e = pointwise.exp(_shifted(x, axis)[0])
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def _log_softmax_forward(x: Array, axis: int) -> Array:
+    shifted, _ = _shifted(x, axis)
+    return shifted - np.log(pointwise.exp(shifted).sum(axis=axis, keepdims=True))
+
+
+def _logsumexp_forward(x: Array, axis: int) -> Array:
+    shifted, top = _shifted(x, axis)
+    return np.log(pointwise.exp(shifted).sum(axis=axis, keepdims=True)) + top
+
+
+_softmax = unary(
+    "softmax",
+    _softmax_forward,
+    lambda F, g, out, _x, axis: (
+        out * (g - F.sum(g * out, axis=(axis,), keepdims=True, shape=out.shape))
+    ),
+)
+
+_log_softmax = unary(
+    "log_softmax",
+    _log_softmax_forward,
+    lambda F, g, out, _x, axis: (
+        g - F.exp(out) * F.sum(g, axis=(axis,), keepdims=True, shape=out.shape)
+    ),
+)
+
+_logsumexp = unary("logsumexp", _logsumexp_forward, lambda F, g, out, x, axis: g * F.exp(x - out))
+
+
+def _axis(x: Tensor, axis: int) -> int:
+    return np.lib.array_utils.normalize_axis_index(axis, x.ndim)
+
+
+def softmax(x: object, axis: int = -1) -> Tensor:
+    """``exp(x) / sum(exp(x))`` along an axis; an entry of -inf gets the probability 0."""
+    x = as_tensor(x)
+    return _softmax(x, axis=_axis(x, axis))
+
+
+def log_softmax(x: object, axis: int = -1) -> Tensor:
+    """``log(softmax(x))`` along an axis, exact for very small probabilities."""
+    x = as_tensor(x)
+    return _log_softmax(x, axis=_axis(x, axis))
+
+
+def logsumexp(x: object, axis: int = -1, keepdims: bool = False) -> Tensor:
+    """``log(sum(exp(x)))`` along an axis, without overflow."""
+    x = as_tensor(x)
+    result = _logsumexp(x, axis=_axis(x, axis))
+    return result if keepdims else result.squeeze(axis)

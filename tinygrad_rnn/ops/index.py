@@ -1,0 +1,261 @@
+"""Reading and writing by index.
+
+Basic indices (numbers, slices, None, ...) give views; index arrays and masks give copies.
+An index may repeat: gradients of repeated reads add up. Writing never changes a tensor:
+``index_update`` and its likes return a new one. Indices out of range raise.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.engine import ARRAYS, SliceGrad
+from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
+from tinygrad_rnn.ops.arithmetic import where
+from tinygrad_rnn.primitive import nary, unary
+from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
+
+__all__ = [
+    "embedding", "gather", "getitem", "index_add", "index_update", "masked_fill", "scatter_add",
+    "take_along_axis", "topk",
+]  # fmt: skip
+
+
+def _is_basic(index: Any) -> bool:
+    items = index if isinstance(index, tuple) else (index,)
+    return all(
+        i is None
+        or i is Ellipsis
+        or (isinstance(i, int | np.integer | slice) and not isinstance(i, bool))
+        for i in items
+    )
+
+
+def _plain(index: Any) -> Any:
+    """The index with Tensors and lists replaced by arrays."""
+    if isinstance(index, tuple):
+        return tuple(_plain(i) for i in index)
+    if isinstance(index, Tensor | list):
+        array = as_array(index)
+        if not array.size and array.dtype.kind == "f":
+            array = array.astype(np.int64)  # an empty list
+        if array.dtype.kind not in "iub":
+            raise DTypeError(f"index: holds {array.dtype}, expected integers or booleans.")
+        return array
+    return index
+
+
+# ----- reading -----
+
+# The gradient of a read is zero outside the index. Over arrays it stays sparse until the
+# engine adds it into place; recorded, it is an operation like any other.
+_getitem = unary(
+    "getitem",
+    lambda x, index, before: x[index],
+    lambda F, g, _out, _x, index, before: F.place(g, index=index, shape=before),
+    view=True,
+    floats=False,
+)
+
+
+def _place_forward(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    return SliceGrad(index, x, shape).add_to(None)
+
+
+_place = unary(
+    "place",
+    _place_forward,
+    lambda F, g, _out, _x, index, shape: F.getitem(g, index=index, before=shape),
+    floats=False,
+)
+ARRAYS.place = lambda x, index, shape: SliceGrad(index, x, shape)
+
+_take = unary(
+    "take",
+    lambda x, index, before: x[index],
+    lambda F, g, _out, _x, index, before: F.spread(g, index=index, shape=before),
+    floats=False,
+)
+
+
+def _spread_forward(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    total = array_module(x).zeros(shape, x.dtype)
+    np.add.at(total, index, x)
+    return total
+
+
+_spread = unary(
+    "spread",
+    _spread_forward,
+    lambda F, g, _out, _x, index, shape: F.take(g, index=index, before=shape),
+    floats=False,
+)
+
+
+def getitem(x: object, index: Any) -> Tensor:
+    """``x[index]``, with everything that NumPy allows there."""
+    x = as_tensor(x)
+    index = _plain(index)
+    read = _getitem if _is_basic(index) else _take
+    return read(x, index=index, before=x.shape)
+
+
+def _along(index: Array, axis: int) -> tuple[Any, ...]:
+    """The advanced index that ``take_along_axis`` stands for."""
+    grid = list(np.ogrid[tuple(slice(n) for n in index.shape)])
+    grid[axis] = index
+    return tuple(grid)
+
+
+def take_along_axis(x: object, index: Any, axis: int = -1) -> Tensor:
+    """``x[..., index[...], ...]``: for every place of ``index``, the element it names."""
+    x = as_tensor(x)
+    index = _integers("take_along_axis", index)
+    if index.ndim != x.ndim:
+        raise ShapeError(f"take_along_axis: index has shape {index.shape} for {x.shape}.")
+    axis = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
+    shape = tuple(n if i != axis else index.shape[i] for i, n in enumerate(x.shape))
+    index = np.broadcast_to(index, np.broadcast_shapes(index.shape, shape))
+    return _take(x, index=_along(index, axis), before=x.shape)
+
+
+def gather(x: object, axis: int, index: Any) -> Tensor:
+    """``take_along_axis`` with PyTorch's order of arguments."""
+    return take_along_axis(x, index, axis)
+
+
+def topk(x: object, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Array]:
+    """The k largest elements in order, differentiable, and their places; the first of equals."""
+    x = as_tensor(x)
+    axis = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
+    if not 0 <= k <= x.shape[axis]:
+        raise ShapeError(f"topk: k is {k}, axis {axis} of shape {x.shape} has {x.shape[axis]}.")
+    data = x._data.real
+    order = np.argsort(-data if largest else data, axis=axis, kind="stable")
+    places = order[(slice(None),) * axis + (slice(k),)]
+    return take_along_axis(x, places, axis), places
+
+
+def _integers(name: str, index: Any) -> Array:
+    array = as_array(index)
+    if array.dtype.kind not in "iu":
+        raise DTypeError(f"{name}: the index holds {array.dtype}, expected integers.")
+    return array
+
+
+_embedding = unary(
+    "embedding",
+    lambda weight, ids, count: weight[ids],
+    lambda F, g, _out, _weight, ids, count: F.sum_rows(g, ids=ids, count=count),
+    floats=False,
+)
+
+
+def _sum_rows_forward(x: Array, ids: Array, count: int) -> Array:
+    """For each id, the sum of its rows of x, in the order in which they stand."""
+    xp = array_module(x)
+    width = x.shape[ids.ndim :]
+    rows, flat = x.reshape(-1, *width), ids.reshape(-1)
+    total = xp.zeros((count, *width), x.dtype)
+    if flat.size:
+        order = np.argsort(flat, kind="stable")
+        ordered = flat[order]
+        starts = np.flatnonzero(np.concatenate([ordered[:1] == ordered[:1], np.diff(ordered) != 0]))
+        total[ordered[starts]] = np.add.reduceat(rows[order], starts, axis=0)
+    return total
+
+
+_sum_rows = unary(
+    "sum_rows",
+    _sum_rows_forward,
+    lambda F, g, _out, _x, ids, count: F.embedding(g, ids=ids, count=count),
+    floats=False,
+)
+
+
+def embedding(weight: object, ids: Any) -> Tensor:
+    """The rows of ``weight`` (V, E) that the integers ``ids`` name: shape (*ids.shape, E)."""
+    weight = as_tensor(weight)
+    ids = _integers("embedding", ids)
+    count = weight.shape[0] if weight.ndim else 0
+    if ids.size and (ids.min() < 0 or ids.max() >= count):
+        bad = ids.max() if ids.max() >= count else ids.min()
+        raise IndexRangeError(
+            f"embedding: id {bad} among {ids.size} ids, expected 0 to {count - 1}: "
+            f"the weight has {count} rows."
+        )
+    return _embedding(weight, ids=ids, count=count)
+
+
+# ----- writing, into a copy -----
+
+
+def _updated(x: Array, value: Array, index: Any) -> Array:
+    result = x.copy()
+    result[index] = value
+    return result
+
+
+def _added(x: Array, value: Array, index: Any) -> Array:
+    result = x.copy()
+    np.add.at(result, index, value)
+    return result
+
+
+def _value_rule(F, g, _out, _x, _value, index):  # type: ignore[no-untyped-def]
+    read = F.getitem if _is_basic(index) else F.take
+    return read(g, index=index, before=g.shape)
+
+
+_index_update = nary(
+    "index_update",
+    _updated,
+    lambda F, g, _out, _x, _value, index: F.index_update(g, 0.0, index=index),
+    _value_rule,
+    broadcasts=True,
+)
+
+_index_add = nary(
+    "index_add", _added, lambda _F, g, _out, _x, _value, index: g, _value_rule, broadcasts=True
+)
+
+
+def index_update(x: object, index: Any, value: object) -> Tensor:
+    """A copy of ``x`` with ``x[index] = value``; an index array must not repeat a place."""
+    x = as_tensor(x)
+    index = _plain(index)
+    if not _is_basic(index) and x.requires_grad | getattr(value, "requires_grad", False):
+        counts = _spread_forward(np.ones(np.empty(x.shape, np.bool_)[index].shape), index, x.shape)
+        if counts.max(initial=0) > 1:
+            raise IndexRangeError(
+                "index_update: the index names a place more than once, so which value stays is "
+                "undefined; use index_add to add them up."
+            )
+    return _index_update(x, value, index=index)
+
+
+def index_add(x: object, index: Any, value: object) -> Tensor:
+    """A copy of ``x`` with ``value`` added at ``index``; repeated places add up."""
+    return _index_add(as_tensor(x), value, index=_plain(index))
+
+
+def scatter_add(x: object, axis: int, index: Any, source: object) -> Tensor:
+    """A copy of ``x`` with ``source`` added at ``index`` along an axis, as PyTorch's."""
+    x, source = as_tensor(x), as_tensor(source)
+    index = _integers("scatter_add", index)
+    if index.shape != source.shape or index.ndim != x.ndim:
+        raise ShapeError(
+            f"scatter_add: index has shape {index.shape}, source {source.shape}, x {x.shape}; "
+            "expected index and source of one shape, with as many axes as x."
+        )
+    axis = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
+    return _index_add(x, source, index=_along(index, axis))
+
+
+def masked_fill(x: object, mask: Any, value: float) -> Tensor:
+    """``value`` where the mask holds, else ``x``; no gradient passes where it holds."""
+    mask = as_array(mask)
+    if mask.dtype != np.bool_:
+        raise DTypeError(f"masked_fill: the mask holds {mask.dtype}, expected booleans.")
+    return where(mask, value, x)

@@ -1,0 +1,55 @@
+"""Layer normalisation and dropout."""
+
+import numpy as np
+
+from tinygrad_rnn import random
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.primitive import unary
+from tinygrad_rnn.tensor import Tensor, as_tensor
+
+__all__ = ["dropout", "layer_norm"]
+
+
+def _standardize_forward(x: Array, eps: float) -> Array:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + eps)
+
+
+def _standardize_rule(F, g, out, x, eps):  # type: ignore[no-untyped-def]
+    def mean(v):  # type: ignore[no-untyped-def]
+        return F.mean(v, axis=(v.ndim - 1,), keepdims=True, shape=v.shape)
+
+    centred = x - mean(x)
+    deviation = F.sqrt(mean(centred * centred) + eps)
+    return (g - mean(g) - out * mean(g * out)) / deviation
+
+
+_standardize = unary("standardize", _standardize_forward, _standardize_rule)
+
+
+def layer_norm(x: object, weight: object = None, bias: object = None, eps: float = 1e-5) -> Tensor:
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last axis."""
+    x = as_tensor(x)
+    if not x.ndim or not x.shape[-1]:
+        raise ShapeError(f"layer_norm: nothing to normalise in shape {x.shape}.")
+    result = _standardize(x, eps=eps)
+    if weight is not None:
+        result = result * weight
+    return result if bias is None else result + bias
+
+
+def dropout(
+    x: object,
+    rate: float = 0.5,
+    training: bool = True,
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """Each element is 0 with probability ``rate``, else divided by ``1 - rate``."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout: rate is {rate}, expected 0 <= rate < 1.")
+    x = as_tensor(x)
+    if not training or rate == 0:
+        return x
+    keep = random.uniform(x.shape, x.dtype, x.device, generator) >= rate
+    return x * (keep.astype(x.dtype) * x.dtype.type(1 / (1 - rate)))

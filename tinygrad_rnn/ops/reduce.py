@@ -1,0 +1,222 @@
+"""Sums, extremes and other reductions over axes.
+
+``axis`` is None (all), a number, or a tuple. Where several elements share a maximum or
+minimum, they share its gradient equally. argmax and argmin have no derivative and return
+plain integer arrays.
+"""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.ops.arithmetic import abs as absolute
+from tinygrad_rnn.ops.arithmetic import mul, square
+from tinygrad_rnn.primitive import unary
+from tinygrad_rnn.tensor import Tensor, as_tensor
+
+__all__ = [
+    "argmax", "argmin", "cumsum", "max", "mean", "min", "norm", "prod", "std", "sum", "var",
+]  # fmt: skip
+
+Axes = int | Iterable[int] | None
+
+
+def _axes(x: Tensor, axis: Axes) -> tuple[int, ...]:
+    """The axes as a tuple of numbers from 0, each once."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    return np.lib.array_utils.normalize_axis_tuple(axis, x.ndim, "axis")
+
+
+def _kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape after reducing with the axes kept at size 1."""
+    return tuple(1 if i in axis else n for i, n in enumerate(shape))
+
+
+# ----- sums -----
+
+
+def _spread(F, g, axis, shape):  # type: ignore[no-untyped-def]
+    """The gradient of a sum: the same for every element that went in."""
+    kept = _kept(shape, axis)
+    return F.broadcast_to(F.reshape(g, shape=kept, before=g.shape), shape=shape, before=kept)
+
+
+_sum = unary(
+    "sum",
+    lambda x, axis, keepdims, shape: np.add.reduce(x, axis=axis, keepdims=keepdims),
+    lambda F, g, _out, _x, axis, keepdims, shape: _spread(F, g, axis, shape),
+    floats=False,
+)
+
+
+def _mean_forward(x: Array, axis: tuple[int, ...], keepdims: bool, shape: object) -> Array:
+    count = math.prod(x.shape[i] for i in axis)
+    return np.add.reduce(x, axis=axis, keepdims=keepdims) / x.dtype.type(count)
+
+
+_mean = unary(
+    "mean",
+    _mean_forward,
+    lambda F, g, _out, _x, axis, keepdims, shape: (
+        _spread(F, g, axis, shape) * (1.0 / math.prod(shape[i] for i in axis))
+    ),
+)
+
+
+def sum(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The sum over axes."""
+    x = as_tensor(x)
+    return _sum(x, axis=_axes(x, axis), keepdims=keepdims, shape=x.shape)
+
+
+def mean(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The mean over axes."""
+    x = as_tensor(x)
+    axes = _axes(x, axis)
+    if not math.prod(x.shape[i] for i in axes):
+        raise ShapeError(f"mean: nothing to average over axes {axes} of shape {x.shape}.")
+    return _mean(x, axis=axes, keepdims=keepdims, shape=x.shape)
+
+
+def var(x: object, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+    """The variance over axes; ``ddof=1`` divides by n - 1 instead of n."""
+    x = as_tensor(x)
+    axes = _axes(x, axis)
+    count = math.prod(x.shape[i] for i in axes)
+    if count <= ddof:
+        raise ShapeError(f"var: {count} elements over axes {axes}, expected more than {ddof}.")
+    deviation = x - mean(x, axes, keepdims=True)
+    return sum(square(deviation), axes, keepdims) * (1.0 / (count - ddof))
+
+
+def std(x: object, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+    """The standard deviation over axes; infinitely steep where all elements are equal."""
+    return var(x, axis, keepdims, ddof).sqrt()
+
+
+_cumsum = unary(
+    "cumsum",
+    lambda x, axis: np.cumsum(x, axis=axis, dtype=x.dtype),
+    lambda F, g, _out, _x, axis: F.flip(F.cumsum(F.flip(g, axis=axis), axis=axis), axis=axis),
+    floats=False,
+)
+
+
+def cumsum(x: object, axis: int = 0) -> Tensor:
+    """The running sum along an axis."""
+    x = as_tensor(x)
+    return _cumsum(x, axis=_axes(x, axis)[0])
+
+
+def prod(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The product over axes; its derivative is right where elements are zero, too."""
+    x = as_tensor(x)
+    axes = _axes(x, axis)
+    rest = [i for i in range(x.ndim) if i not in axes]
+    count = math.prod(x.shape[i] for i in axes)
+    kept = _kept(x.shape, axes)
+    flat = x.permute(*rest, *axes).reshape(*(x.shape[i] for i in rest), count)
+    if count == 0:
+        result = sum(flat, -1) + 1
+    else:
+        while count > 1:  # halves multiplied with each other: no division, few operations
+            half = count // 2
+            product = mul(flat[..., :half], flat[..., half : 2 * half])
+            odd = [flat[..., 2 * half :]] if count % 2 else []
+            flat = product.concat(*odd, axis=-1) if odd else product
+            count = flat.shape[-1]
+        result = flat[..., 0]
+    return result.reshape(kept) if keepdims else result
+
+
+# ----- extremes -----
+
+
+def _extreme_rule(F, g, out, x, axis, keepdims):  # type: ignore[no-untyped-def]
+    shape = _kept(x.shape, axis)
+    winners = x == F.reshape(out, shape=shape, before=out.shape)
+    share = (winners / winners.sum(axis=axis, keepdims=True)).astype(x.dtype)
+    return F.reshape(g, shape=shape, before=g.shape) * share
+
+
+def _extreme(choose: np.ufunc, pick: str):  # type: ignore[no-untyped-def]
+    def forward(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
+        if x.dtype.kind != "c":
+            return choose.reduce(x, axis=axis, keepdims=keepdims)
+        rest = tuple(i for i in range(x.ndim) if i not in axis)
+        flat = x.transpose(*rest, *axis).reshape(*(x.shape[i] for i in rest), -1)
+        best = getattr(np, pick)(flat.real, axis=-1)[..., None]
+        result = np.take_along_axis(flat, best, axis=-1)[..., 0]
+        return result.reshape(_kept(x.shape, axis)) if keepdims else result
+
+    return forward
+
+
+_max = unary("max", _extreme(np.maximum, "argmax"), _extreme_rule, floats=False)
+_min = unary("min", _extreme(np.minimum, "argmin"), _extreme_rule, floats=False)
+
+
+def _some(name: str, x: Tensor, axes: tuple[int, ...]) -> None:
+    if not math.prod(x.shape[i] for i in axes):
+        raise ShapeError(f"{name}: no elements over axes {axes} of shape {x.shape}.")
+
+
+def max(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The largest element over axes."""
+    x = as_tensor(x)
+    axes = _axes(x, axis)
+    _some("max", x, axes)
+    return _max(x, axis=axes, keepdims=keepdims)
+
+
+def min(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The smallest element over axes."""
+    x = as_tensor(x)
+    axes = _axes(x, axis)
+    _some("min", x, axes)
+    return _min(x, axis=axes, keepdims=keepdims)
+
+
+def argmax(x: object, axis: int | None = None) -> Array:
+    """The place of the largest element, the first of equals, as a plain integer array."""
+    return np.argmax(as_tensor(x)._data, axis=axis)
+
+
+def argmin(x: object, axis: int | None = None) -> Array:
+    """The place of the smallest element, the first of equals, as a plain integer array."""
+    return np.argmin(as_tensor(x)._data, axis=axis)
+
+
+# ----- norms -----
+
+
+def _norm_rule(F, g, out, x, axis, keepdims, shape):  # type: ignore[no-untyped-def]
+    """x / |x|, and 0 at 0, where every direction is a subgradient."""
+    kept = _kept(shape, axis)
+    length = F.reshape(out, shape=kept, before=out.shape)
+    return x * (F.reshape(g, shape=kept, before=g.shape) / F.where(length == 0, 1.0, length))
+
+
+_norm = unary(
+    "norm",
+    lambda x, axis, keepdims, shape: np.sqrt(np.add.reduce(x * x, axis=axis, keepdims=keepdims)),
+    _norm_rule,
+)
+
+
+def norm(x: object, ord: float = 2, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The vector norm over axes: ``sum(|x|^ord)^(1/ord)``; ``ord`` may be inf."""
+    x = as_tensor(x)
+    if ord == 2:
+        return _norm(x, axis=_axes(x, axis), keepdims=keepdims, shape=x.shape)
+    if ord == 1:
+        return sum(absolute(x), axis, keepdims)
+    if ord == math.inf:
+        return max(absolute(x), axis, keepdims)
+    if ord <= 0:
+        raise ValueError(f"norm: ord is {ord}, expected a positive number or inf.")
+    return sum(absolute(x) ** ord, axis, keepdims) ** (1.0 / ord)

@@ -1,0 +1,83 @@
+"""One seeded source of randomness for initialisers, dropout and shuffling.
+
+The generator is counter-based (Philox), so its state is a few numbers that a checkpoint
+can hold, and draws on every device come from the same stream of the CPU.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.device import Array, to_device
+
+__all__ = ["fork", "generator", "get_state", "seed", "set_state", "standard_normal", "uniform"]
+
+_lock = threading.Lock()
+_generator = np.random.Generator(np.random.Philox())
+
+
+def seed(value: int) -> None:
+    """Start the library's stream of random numbers anew; equal seeds give equal numbers."""
+    fresh = np.random.Philox(np.random.SeedSequence(value))
+    with _lock:
+        _generator.bit_generator.state = fresh.state
+
+
+def generator() -> np.random.Generator:
+    """The library's generator."""
+    return _generator
+
+
+def get_state() -> dict[str, Any]:
+    """The place in the stream, for ``set_state``."""
+    with _lock:
+        return dict(_generator.bit_generator.state)
+
+
+def set_state(state: dict[str, Any]) -> None:
+    """Go back to a place in the stream."""
+    with _lock:
+        _generator.bit_generator.state = state
+
+
+@contextmanager
+def fork(state: dict[str, Any] | None = None) -> Iterator[None]:
+    """Draw inside without moving the stream outside; from ``state`` if one is given."""
+    before = get_state()
+    if state is not None:
+        set_state(state)
+    try:
+        yield
+    finally:
+        set_state(before)
+
+
+def _draw_type(dtype: Any) -> Any:
+    return np.float64 if np.dtype(dtype) == np.float64 else np.float32
+
+
+def uniform(
+    shape: tuple[int, ...],
+    dtype: Any = np.float32,
+    device: str = "cpu",
+    source: np.random.Generator | None = None,
+) -> Array:
+    """Numbers from [0, 1)."""
+    with _lock:
+        drawn = (source or _generator).random(shape, _draw_type(dtype))
+    return to_device(np.asarray(drawn, dtype), device)
+
+
+def standard_normal(
+    shape: tuple[int, ...],
+    dtype: Any = np.float32,
+    device: str = "cpu",
+    source: np.random.Generator | None = None,
+) -> Array:
+    """Normally distributed numbers of mean 0 and variance 1."""
+    with _lock:
+        drawn = (source or _generator).standard_normal(shape, _draw_type(dtype))
+    return to_device(np.asarray(drawn, dtype), device)
