@@ -1,0 +1,28 @@
+"""Every example runs in its short form, without a warning, and ends as its table says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+FILES = sorted(EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_example_runs(path):
+    run = subprocess.run(
+        [sys.executable, "-W", "error", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "TINYGRAD_SHORT": "1"},
+    )
+    assert run.returncode == 0, run.stderr
+    row = re.search(rf"`{path.name}`.*\| `([^`]*)` \|$", (EXAMPLES / "README.md").read_text(), re.M)
+    assert row, f"{path.name} has no row in examples/README.md"
+    assert run.stdout.strip().splitlines()[-1] == row[1]
