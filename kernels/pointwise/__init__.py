@@ -1,0 +1,30 @@
+"""Exponential, hyperbolic tangent and logistic function of every element.
+
+    exp(x)      tanh(x)      sigmoid(x) = 1 / (1 + exp(-x))
+
+float32 comes within 2 units in the last place, float64 within 4; NaN stays NaN, and
+infinities give their limits. An element's bits depend on its value alone: not on the array's
+size, layout or place in memory, nor on the number of threads or the CPU. Numbers below the
+normal range are taken as zeros, and results there become zeros.
+
+``cpu`` offers the same as ``exp_``, ``tanh_`` and ``sigmoid_`` to other kernels' loops.
+"""
+
+from tinygrad_rnn.kernels._twin import Array, twin
+
+__all__ = ["exp", "sigmoid", "tanh"]
+
+
+def exp(x: Array, out: Array | None = None) -> Array:
+    """Return e to the power of each element of x, in ``out`` or a new C-contiguous array."""
+    return twin(__name__, x).exp(x, out)
+
+
+def tanh(x: Array, out: Array | None = None) -> Array:
+    """Return the hyperbolic tangent of each element of x, in ``out`` or a new array."""
+    return twin(__name__, x).tanh(x, out)
+
+
+def sigmoid(x: Array, out: Array | None = None) -> Array:
+    """Return 1 / (1 + exp(-x)) of each element of x, in ``out`` or a new array."""
+    return twin(__name__, x).sigmoid(x, out)
