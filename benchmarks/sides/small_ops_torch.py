@@ -1,0 +1,36 @@
+"""One small operation in a chain of 500, forward and backward."""
+
+import numpy as np
+import torch
+
+LENGTH = 500
+W = torch.from_numpy(np.full(4, 0.999, np.float32))
+M = torch.from_numpy(np.eye(4, dtype=np.float32))
+OPS = {
+    "y * w": lambda y: y * W,
+    "y + w": lambda y: y + W,
+    "y * y": lambda y: y * y,
+    "y * 0.999": lambda y: y * 0.999,
+    "tanh(y)": torch.tanh,
+    "sigmoid(y)": torch.sigmoid,
+    "exp(y)": torch.exp,
+    "relu(y)": torch.relu,
+    "y @ m": lambda y: y @ M,
+    "y.sum(-1, keepdims)": lambda y: y.sum(-1, keepdim=True),
+    "y.reshape": lambda y: y.reshape(2, 2),
+}
+
+
+def case(name):
+    op = OPS[name]
+    shape = (1, 4) if "@" in name or "sum" in name else (2, 2) if "reshape" in name else (4,)
+    start = np.full(shape, 0.5 if "exp" not in name else -1e9, np.float32)
+
+    def work():
+        x = torch.from_numpy(start).clone().requires_grad_()
+        y = x
+        for _ in range(LENGTH):
+            y = op(y)
+        y.backward(torch.ones_like(y))
+
+    return work
