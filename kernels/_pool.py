@@ -1,51 +1,68 @@
 """One pool of worker threads for all kernels.
 
-The kernels are serial functions that let go of the GIL; the pool gives each thread a slice.
-Threads sleep on raw locks between jobs: a pool that spins (OpenBLAS, OpenMP) burns the cores
-that the next kernel, or another program, needs.
+Kernels are serial functions that let go of the GIL; the pool gives each thread a slice.
+Between jobs threads sleep on raw locks: waking one costs 9 µs, and a pool that spins
+instead (OpenBLAS, OpenMP) burns the cores that the next kernel or another program needs.
 
 The pool serves one caller at a time. Whoever finds it busy (another Python thread, or a
-kernel that a worker itself runs) does the whole job alone and at once; nobody waits for it.
+kernel called by a worker) does the whole job alone and at once; nobody waits for it.
 """
 
 import _thread
-import atexit
 import os
+import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+from tinygrad_rnn.kernels import _machine
 
 __all__ = ["num_threads", "parallel", "set_num_threads", "team"]
 
-Job = tuple[Callable[..., Any], tuple[Any, ...]]
+Kernel = Callable[..., Any]
+
+_acquire = _thread.LockType.acquire
+_release = _thread.LockType.release
 
 
 class _Worker:
-    """A daemon thread that runs one job at a time."""
+    """A thread that sleeps until it is given a job, and again after it."""
 
-    def __init__(self) -> None:
-        self.job: Job | None = None
+    def __init__(self, number: int) -> None:
+        self.job: tuple[Kernel, tuple[Any, ...]] | None = None
         self.error: BaseException | None = None
-        self.wake = _thread.allocate_lock()
-        self.done = _thread.allocate_lock()
-        self.wake.acquire()
-        self.done.acquire()
-        _thread.start_new_thread(self._serve, ())
+        self.wake = _closed_lock()
+        self.done = _closed_lock()
+        # A daemon: at exit the interpreter leaves it asleep on its lock.
+        threading.Thread(target=self._serve, name=f"tinygrad-rnn-{number}", daemon=True).start()
 
     def _serve(self) -> None:
-        wait, finish = self.wake.acquire, self.done.release
         while True:
-            wait()
-            if self.job is None:
-                return
-            function, args = self.job
+            self.wake.acquire()
+            done = self.done
             try:
+                function, args = self.job or (_nothing, ())
                 function(*args)
             except BaseException as error:
                 self.error = error
             # Let go of the arrays, or a sleeping worker would keep them alive.
-            self.job = function = args = None  # type: ignore[assignment]
-            finish()
+            function, args = _nothing, ()
+            self.job = None
+            done.release()
+
+    def wait(self, errors: list[BaseException]) -> None:
+        """Wait until the job is done, whatever interrupts: it writes to the caller's arrays."""
+        while True:
+            try:
+                self.done.acquire()
+                break
+            except BaseException as error:
+                errors.append(error)
+                if self.job is None:  # done, and nobody knows whether we hold the lock
+                    self.done = _closed_lock()
+                    break
+        if self.error is not None:
+            errors.append(self.error)
+            self.error = None
 
 
 class _Pool:
@@ -53,73 +70,89 @@ class _Pool:
         self.busy = _thread.allocate_lock()
         self.workers: list[_Worker] = []
 
-    def run(self, jobs: list[Job]) -> None:
-        """Run the first job here and the others on workers; raise the first error of all."""
-        while len(self.workers) < len(jobs) - 1:
-            self.workers.append(_Worker())
-        started: list[_Worker] = []
+    def grow(self, threads: int) -> int:
+        """Make sure of ``threads`` threads, the caller's included, or as many as can be had."""
+        while len(self.workers) < threads - 1:
+            try:
+                self.workers.append(_Worker(len(self.workers) + 1))
+            except RuntimeError:  # out of threads, or the interpreter is going down
+                break
+        return min(threads, len(self.workers) + 1)
+
+    def run(self, kernel: Kernel, parts: list[tuple[Any, ...]]) -> None:
+        """Call ``kernel(*part)``, the first part here and the others on workers."""
+        workers = self.workers[: len(parts) - 1]
+        for worker, part in zip(workers, parts[1:], strict=True):
+            worker.job = kernel, part
+        woken: list[None] = []
         errors: list[BaseException] = []
         try:
-            for worker, job in zip(self.workers, jobs[1:], strict=False):
-                worker.job = job
-                worker.wake.release()
-                started.append(worker)
-            function, args = jobs[0]
-            function(*args)
+            # One call wakes them all: Ctrl-C cannot come between waking and counting.
+            woken.extend(map(_release, [worker.wake for worker in workers]))
+            kernel(*parts[0])
         except BaseException as error:
             errors.append(error)
-        for worker in started:
-            _wait(worker, errors)
-            if worker.error is not None:
-                errors.append(worker.error)
-                worker.error = None
+        for worker in workers[: len(woken)]:
+            worker.wait(errors)
         if errors:
             raise errors[0]
 
 
-def _wait(worker: _Worker, errors: list[BaseException]) -> None:
-    """Wait until a worker is done, whatever interrupts: it is writing to the caller's arrays."""
-    while True:
+def _nothing() -> None:
+    pass
+
+
+def _closed_lock() -> _thread.LockType:
+    lock = _thread.allocate_lock()
+    lock.acquire()
+    return lock
+
+
+def parallel(kernel: Kernel, count: int, *args: Any, grain: int = 1) -> None:
+    """Call ``kernel(start, stop, *args)`` on slices of ``range(count)``, one for each thread.
+
+    Slices start at multiples of ``grain`` and only the last can be shorter than it. Fewer
+    than two grains, or a busy pool, make one slice of all.
+    """
+    threads = min(_threads, count // grain)
+    if threads > 1:
+        pool = _pool
+        held: list[bool] = []
         try:
-            worker.done.acquire()
-            return
-        except BaseException as error:
-            errors.append(error)
+            held.extend(map(_acquire, (pool.busy,), (False,)))  # one call, as in run
+            if held[0]:
+                threads = pool.grow(threads)
+                units = -(-count // grain)
+                edges = [grain * (units * i // threads) for i in range(threads)] + [count]
+                pool.run(kernel, [(edges[i], edges[i + 1], *args) for i in range(threads)])
+                return
+        finally:
+            if held and held[0]:
+                pool.busy.release()
+    if count > 0:
+        kernel(0, count, *args)
 
 
-def parallel(kernel: Callable[..., Any], count: int, *args: Any, grain: int = 1) -> None:
-    """Call ``kernel(start, stop, *args)`` on slices of ``range(count)``, one a thread.
+def team(kernel: Kernel, *args: Any, limit: int | None = None) -> None:
+    """Call ``kernel(worker, workers, *args)`` once in each thread, all at the same time.
 
-    Slices start at multiples of ``grain`` and none is shorter, but for the last one.
+    For kernels with barriers: ``workers`` is the number that really takes part, 1 if the
+    pool is busy and never more than ``limit``.
     """
-    parts = min(_threads, count // grain) if count >= 2 * grain else 1
-    if parts < 2 or not _pool.busy.acquire(False):
-        if count > 0:
-            kernel(0, count, *args)
-        return
-    pool = _pool
-    try:
-        units = -(-count // grain)
-        edges = [grain * (units * part // parts) for part in range(parts)] + [count]
-        pool.run([(kernel, (edges[i], edges[i + 1], *args)) for i in range(parts)])
-    finally:
-        pool.busy.release()
-
-
-def team(kernel: Callable[..., Any], *args: Any) -> None:
-    """Call ``kernel(worker, workers, *args)`` once a thread, all at the same time.
-
-    For kernels with barriers: ``workers`` is the number that really takes part.
-    """
-    workers = _threads
-    if workers < 2 or not _pool.busy.acquire(False):
-        kernel(0, 1, *args)
-        return
-    pool = _pool
-    try:
-        pool.run([(kernel, (worker, workers, *args)) for worker in range(workers)])
-    finally:
-        pool.busy.release()
+    threads = _threads if limit is None else min(_threads, limit)
+    if threads > 1:
+        pool = _pool
+        held: list[bool] = []
+        try:
+            held.extend(map(_acquire, (pool.busy,), (False,)))  # one call, as in run
+            if held[0]:
+                threads = pool.grow(threads)
+                pool.run(kernel, [(i, threads, *args) for i in range(threads)])
+                return
+        finally:
+            if held and held[0]:
+                pool.busy.release()
+    kernel(0, 1, *args)
 
 
 def num_threads() -> int:
@@ -131,60 +164,13 @@ def set_num_threads(count: int) -> None:
     """Let kernels use ``count`` threads from their next call on."""
     global _threads
     if count < 1:
-        raise ValueError(f"set_num_threads: given {count}, expected at least 1.")
+        raise ValueError(f"set_num_threads: given {count}, expected 1 or more.")
     _threads = int(count)
 
 
-def default_threads(files: Path = Path("/")) -> int:
-    """Return the number of CPUs that this process may keep busy.
-
-    TINYGRAD_NUM_THREADS, or what affinity and the quotas of its control groups allow.
-    """
+def _default_threads() -> int:
     chosen = os.environ.get("TINYGRAD_NUM_THREADS", "")
-    if chosen.isdigit() and int(chosen) > 0:
-        return int(chosen)
-    try:
-        count = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows
-        count = os.cpu_count() or 1
-    return max(1, min([count, *_quotas(files)]))
-
-
-def _quotas(files: Path) -> list[int]:
-    """Return the whole CPUs that each control group above this process grants."""
-    try:
-        lines = (files / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
-    quotas: list[int] = []
-    names: tuple[str, ...]
-    for line in lines:
-        number, controllers, place = line.split(":", 2)
-        if number == "0":
-            top, names = files / "sys/fs/cgroup", ("cpu.max",)
-        elif "cpu" in controllers.split(","):
-            top, names = files / "sys/fs/cgroup/cpu", ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-        else:
-            continue
-        group = top / place.lstrip("/")
-        for folder in (group, *group.parents):
-            if folder == top.parent:
-                break
-            quotas += _quota(folder, names)
-    return quotas
-
-
-def _quota(folder: Path, names: tuple[str, ...]) -> list[int]:
-    try:
-        words = " ".join((folder / name).read_text() for name in names).split()
-        quota, period = int(words[0]), int(words[1])
-    except (OSError, ValueError, IndexError):  # "max", or no such group seen from in here
-        return []
-    return [max(1, quota // period)] if quota > 0 and period > 0 else []
-
-
-_threads = default_threads()
-_pool = _Pool()
+    return int(chosen) if chosen.isdigit() and int(chosen) > 0 else _machine.cpus()
 
 
 def _anew() -> None:
@@ -192,15 +178,8 @@ def _anew() -> None:
     _pool = _Pool()
 
 
+_threads = _default_threads()
+_pool = _Pool()
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_anew)  # the parent's threads do not exist in a child
-
-
-@atexit.register
-def _stop() -> None:
-    """End the workers before the interpreter goes; later callers run alone."""
-    set_num_threads(1)
-    if _pool.busy.acquire(False):
-        for worker in _pool.workers:
-            worker.job = None
-            worker.wake.release()
+    os.register_at_fork(after_in_child=_anew)  # a child has none of its parent's threads
