@@ -49,6 +49,7 @@ __all__ = [
 Rule = Callable[..., Any]
 ndarray = np.ndarray
 mode = modes.recording.get
+_COMPLEX_STEP = {np.dtype(np.complex128), np.dtype(np.float64)}
 
 
 class Primitive:
@@ -203,6 +204,8 @@ def _of_one_type(op: "Primitive", arrays: list[Any]) -> list[Any]:
         raise _mixed_devices(op, arrays)
     types = {arrays[i].dtype for i in places}
     floats = {dtype for dtype in types if dtype.kind in "fc"}
+    if floats == _COMPLEX_STEP:  # constants in a function that is being differentiated so
+        floats = {np.dtype(np.complex128)}
     if len(floats) > 1:
         raise DTypeError(
             f"{op.name}: got {' and '.join(sorted(map(str, floats)))}; nothing is converted "

@@ -56,7 +56,7 @@ def fork(state: dict[str, Any] | None = None) -> Iterator[None]:
 
 
 def _draw_type(dtype: Any) -> Any:
-    return np.float64 if np.dtype(dtype) == np.float64 else np.float32
+    return np.float64 if np.dtype(dtype) in (np.float64, np.complex128) else np.float32
 
 
 def uniform(

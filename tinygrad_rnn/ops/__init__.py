@@ -34,7 +34,10 @@ def _compare(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Arra
     def method(self: Tensor, other: Any) -> Array:
         if other is None or isinstance(other, str):
             return NotImplemented
-        return compare(self._data, other if isinstance(other, int | float) else as_array(other))
+        mine, theirs = self._data, other if isinstance(other, int | float) else as_array(other)
+        if mine.dtype.kind == "c" or getattr(theirs, "dtype", mine.dtype).kind == "c":
+            mine, theirs = mine.real, theirs.real  # complex steps decide by the real part
+        return compare(mine, theirs)
 
     return method
 

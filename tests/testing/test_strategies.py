@@ -1,0 +1,113 @@
+"""The strategies reach what they name, stay dense at any size, and shrink to readable cases."""
+
+import numpy as np
+import pytest
+from hypothesis import Phase, find, given, settings
+from hypothesis import strategies as st
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.testing import strategies as gs
+from tinygrad_rnn.testing.arrays import LAYOUTS, STYLES, filled, folded, relayout
+
+
+@pytest.mark.parametrize("style", STYLES[:-1])
+@given(shape=gs.shapes(), seed=gs.seeds())
+def test_a_style_and_a_seed_name_an_array(style, shape, seed):
+    a, b = filled(shape, style, seed), filled(shape, style, seed)
+    assert a.shape == shape
+    assert a.dtype == np.float64
+    np.testing.assert_array_equal(a, b)
+    assert np.isfinite(a).all()
+
+
+@pytest.mark.parametrize("style", ["gaussian", "saturating", "near_kink"])
+def test_large_arrays_are_dense(style):
+    array = filled((32, 128), style, 7)
+    assert np.unique(array).size > 0.6 * array.size  # a third of near_kink is on the kink
+
+
+@given(gs.arrays((50,)), st.floats(-3, 3), st.floats(0.1, 3))
+def test_folding_keeps_bounds_and_what_was_inside(x, low, width):
+    high = low + width
+    y = folded(x, low, high)
+    assert (y >= low - 1e-12).all()
+    assert (y <= high + 1e-12).all()
+    inside = (x >= low) & (x <= high)
+    np.testing.assert_allclose(y[inside], x[inside], atol=1e-12)
+    assert (folded(x, low, np.inf) >= low).all()
+    assert (folded(x, -np.inf, high) <= high).all()
+
+
+@given(gs.arrays(gs.shapes(), styles=("gaussian", "explicit"), low=0.5, high=2))
+def test_elements_lie_in_the_domain(x):
+    assert ((x >= 0.5) & (x <= 2)).all()
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "broadcast"])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 1, 4), (0, 3), (1, 1)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.bool_])
+def test_a_layout_holds_the_same_numbers_in_memory_of_its_own(layout, shape, dtype):
+    x = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
+    y = relayout(x, layout)
+    assert y.dtype == x.dtype
+    np.testing.assert_array_equal(x, y)
+    assert not np.shares_memory(x, y) or not x.size
+
+
+def test_layouts_are_what_they_are_called():
+    x = np.arange(12.0).reshape(3, 4)
+    assert relayout(x, "C").strides == (32, 8)
+    assert relayout(x, "F").strides == (8, 24)
+    assert relayout(x, "transposed").strides == (8, 24)
+    assert relayout(x, "strided").strides[1] == 16
+    assert relayout(x, "negative").strides < (0, 0)
+    assert relayout(x, "offset").base is not None
+    assert relayout(x, "broadcast").strides[1] == 0
+    assert not relayout(x, "read_only").flags.writeable
+    assert np.isnan(relayout(x, "strided").base).any()
+    with pytest.raises(ValueError, match="layout is 'G', expected one of C, F, strided"):
+        relayout(x, "G")
+
+
+def minimal(strategy, condition):
+    quick = settings(max_examples=2000, phases=[Phase.generate, Phase.shrink], database=None)
+    return find(strategy, condition, settings=quick)
+
+
+def test_arrays_shrink_to_zeros_and_to_the_first_style_that_will_do():
+    shape = gs.shapes(2, 2, 1, 8)
+    assert minimal(gs.arrays(shape), lambda x: True).tolist() == [[0.0]]
+    found = minimal(gs.arrays(shape), lambda x: (x != x[:1]).any())
+    assert found.shape in ((2, 1), (2, 2))
+    assert set(np.unique(found)) == {0.0, 1.0}
+
+
+def test_axes_and_permutations_shrink_to_the_first():
+    assert minimal(gs.axis(3), lambda a: True) == 0
+    assert minimal(gs.axes(3), lambda a: True) is None
+    assert minimal(gs.permutations(3), lambda p: True) == (0, 1, 2)
+
+
+@given(gs.shapes(0, 3).flatmap(lambda s: st.tuples(st.just(s), gs.axes(len(s)))))
+def test_axes_are_ones_that_sum_takes(case):
+    shape, axis = case
+    np.zeros(shape).sum(axis=axis)
+
+
+@given(gs.shapes(1, 3, 1).flatmap(lambda s: st.tuples(st.just(s), gs.indices(s))))
+def test_indices_are_ones_that_numpy_takes(case):
+    shape, index = case
+    np.zeros(shape)[index]
+
+
+@given(gs.broadcastable(3), gs.matmul_operands())
+def test_operands_fit(shapes, pair):
+    np.broadcast_shapes(*shapes)
+    np.zeros(pair[0]) @ np.zeros(pair[1])
+
+
+@given(gs.tensors((2, 3), dtype=np.float32, layout=gs.layouts()))
+def test_tensors_are_leaves_of_the_type_asked_for(x):
+    assert isinstance(x, tg.Tensor)
+    assert x.requires_grad
+    assert x.dtype == np.float32

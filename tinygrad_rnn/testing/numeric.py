@@ -1,0 +1,202 @@
+"""Derivatives from values alone: the yardstick for the ones that the engine computes.
+
+    complex    Im f(x + i h u) / h with h = 1e-30. Nothing is subtracted, so it is right to
+               rounding; the function has to be analytic (Squire and Trapp 1998).
+    central4   (8 (f(x + h u) - f(x - h u)) - (f(x + 2h u) - f(x - 2h u))) / 12h, at h and
+               h/2: what the two agree on is the value, by how much they differ its error.
+
+A complex step decides at kinks (relu, maximum, where) by the real part, as every operation
+of this library does for complex128. Functions of plain NumPy arrays and of Tensors do alike.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.modes import no_grad
+from tinygrad_rnn.tensor import Tensor
+
+__all__ = ["Method", "Numeric", "directional_derivative", "numeric_gradient"]
+
+Array = np.ndarray[Any, Any]
+Method = Literal["complex", "central4"]
+
+COMPLEX_STEP = 1e-30  # its square vanishes beside anything, and it is far from underflow
+CENTRAL_STEP = 1e-3  # errors of h**4 and of rounding / h, about 1e-13 both
+ROUNDING = float(np.finfo(np.float64).eps)
+
+
+class Numeric(NamedTuple):
+    """A derivative, and by how much it may be wrong: for one output an array, else a tuple."""
+
+    value: Any
+    error: Any
+
+
+def directional_derivative(
+    fn: Callable[..., Any],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    *,
+    method: Method = "complex",
+    eps: float | None = None,
+) -> Numeric:
+    """How fast the results of ``fn`` change as ``primals`` move along ``tangents``.
+
+    Primals that are Tensors reach ``fn`` as Tensors, the others as arrays; a tangent that is
+    None holds its primal still. Results of integers or booleans are left out.
+
+    >>> directional_derivative(np.sin, [np.zeros(2)], [np.ones(2)]).value
+    array([1., 1.])
+
+    Args:
+        eps: The length of the step: 1e-30 (complex) or 1e-3 (central4) unless given.
+    """
+    if len(primals) != len(tangents):
+        raise ShapeError(
+            f"directional_derivative: {len(tangents)} tangents for {len(primals)} primals."
+        )
+    moves = [_direction(i, p, t) for i, (p, t) in enumerate(zip(primals, tangents, strict=True))]
+    if method == "complex":
+        return _complex_step(fn, primals, moves, eps or COMPLEX_STEP)
+    if method == "central4":
+        return _four_points(fn, primals, moves, eps or CENTRAL_STEP)
+    raise ValueError(f"directional_derivative: method is {method!r}, expected complex or central4.")
+
+
+def numeric_gradient(
+    fn: Callable[..., Any],
+    primals: Sequence[Any],
+    cotangents: Sequence[Array],
+    argument: int,
+    *,
+    method: Method = "complex",
+    eps: float | None = None,
+    limit: int = 4096,
+) -> Array:
+    """The gradient of ``sum(cotangent * output)`` over ``primals[argument]``, element by element.
+
+    As many evaluations as there are elements. Beyond ``limit`` of them the rest is NaN.
+    """
+    gradient = np.full(np.shape(_array(primals[argument])), np.nan)
+    for number, place in enumerate(np.ndindex(gradient.shape)):
+        if number >= limit:
+            break
+        tangents: list[Any] = [None] * len(primals)
+        tangents[argument] = np.zeros(gradient.shape)
+        tangents[argument][place] = 1.0
+        moved = directional_derivative(fn, primals, tangents, method=method, eps=eps)
+        gradient[place] = inner(cotangents, as_list(moved.value))
+    return gradient
+
+
+def inner(a: Sequence[Array], b: Sequence[Array]) -> float:
+    """The inner product of two lists of arrays, summed in extended precision."""
+    with np.errstate(all="ignore"):
+        return float(sum(np.sum(x * y, dtype=np.longdouble) for x, y in zip(a, b, strict=True)))
+
+
+def as_list(value: Any) -> list[Any]:
+    """One output or several, as a list."""
+    return list(value) if isinstance(value, tuple | list) else [value]
+
+
+def differentiable(result: Any) -> list[Any]:
+    """The results of a function that can have derivatives, nested ones in their order."""
+    if isinstance(result, tuple | list):
+        return [leaf for part in result for leaf in differentiable(part)]
+    if isinstance(result, dict):
+        return [leaf for part in result.values() for leaf in differentiable(part)]
+    kept = isinstance(result, Tensor | np.ndarray | np.generic | float | complex)
+    return [result] if kept and _array(result).dtype.kind in "fc" else []
+
+
+def _array(x: Any) -> Array:
+    return x.numpy() if isinstance(x, Tensor) else np.asarray(x)
+
+
+def _direction(number: int, primal: Any, tangent: Any) -> Array | None:
+    if tangent is None:
+        return None
+    x, u = _array(primal), np.asarray(_array(tangent), np.float64)
+    if x.dtype.kind not in "fc":
+        raise DTypeError(
+            f"directional_derivative: primal {number} holds {x.dtype}; only floating-point "
+            "numbers can move. Give it the tangent None."
+        )
+    if x.shape != u.shape:
+        raise ShapeError(
+            f"directional_derivative: primal {number} has shape {x.shape}, its tangent {u.shape}."
+        )
+    return u
+
+
+def _values(
+    fn: Callable[..., Any], primals: Sequence[Any], moves: Sequence[Array | None], step: complex
+) -> list[Array]:
+    """The results with every primal moved by ``step`` times its direction."""
+    kind = np.complex128 if isinstance(step, complex) else np.float64
+    arguments = []
+    for primal, move in zip(primals, moves, strict=True):
+        moved = _array(primal)
+        if move is not None:
+            moved = np.asarray(moved.astype(kind) + step * move)
+        arguments.append(Tensor(moved) if isinstance(primal, Tensor) else moved)
+    with no_grad():
+        return [_array(result) for result in differentiable(fn(*arguments))]
+
+
+def _complex_step(
+    fn: Callable[..., Any], primals: Sequence[Any], moves: Sequence[Array | None], step: float
+) -> Numeric:
+    with warnings.catch_warnings():
+        # Casting to real numbers would drop the derivative without a word.
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        results = _values(fn, primals, moves, 1j * step)
+    if results and not any(result.dtype.kind == "c" for result in results):
+        raise DTypeError(
+            "directional_derivative: the function gave real numbers for complex ones, so it is "
+            'not analytic (a modulus, a real part); use method="central4".'
+        )
+    slopes = [np.asarray(result.imag / step) for result in results]
+    return _numeric([(slope, np.abs(slope) * 4 * ROUNDING) for slope in slopes])
+
+
+def _four_points(
+    fn: Callable[..., Any], primals: Sequence[Any], moves: Sequence[Array | None], step: float
+) -> Numeric:
+    # A step of this length in all, however many elements move.
+    length = np.sqrt(sum(float(np.sum(u * u)) for u in moves if u is not None))
+    h = step / max(length, 1e-300)
+    at = {k: _values(fn, primals, moves, float(k * h)) for k in (-2, -1, -0.5, 0.5, 1, 2)}
+
+    def stencil(number: int, k: float) -> Array:
+        near = at[k][number] - at[-k][number]
+        far = at[2 * k][number] - at[-2 * k][number]
+        return np.asarray((8 * near - far) / (12 * k * h), np.float64)
+
+    # Results round, and so do the points: x + h u is not quite where it should be.
+    astray = max(
+        (
+            float(np.max(np.abs(_array(x)) / np.maximum(np.abs(u), 1e-300), initial=0))
+            for x, u in zip(primals, moves, strict=True)
+            if u is not None and np.any(u)
+        ),
+        default=0.0,
+    )
+    pairs = []
+    for number in range(len(at[1])):
+        coarse, fine = stencil(number, 1), stencil(number, 0.5)
+        size = np.maximum(np.abs(at[1][number]), np.abs(at[-1][number]))
+        rounding = (4 * size + 2 * astray * np.abs(fine)) * ROUNDING / h
+        pairs.append((fine + (fine - coarse) / 15, np.abs(fine - coarse) + rounding))
+    return _numeric(pairs)
+
+
+def _numeric(pairs: list[tuple[Array, Array]]) -> Numeric:
+    if len(pairs) == 1:
+        return Numeric(*pairs[0])
+    return Numeric(tuple(value for value, _ in pairs), tuple(error for _, error in pairs))
