@@ -39,8 +39,15 @@ class Result:
 class Side:
     """A process that runs cases of one file when asked to."""
 
-    def __init__(self, file: Path, python: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        file: Path,
+        python: str,
+        environment: dict[str, str] | None = None,
+        rest: float = 0.0,
+    ) -> None:
         self.file = file
+        self.rest = rest
         self.process = subprocess.Popen(
             [python, str(HERE / "duel.py"), str(file)],
             stdin=subprocess.PIPE,
@@ -53,6 +60,7 @@ class Side:
         """Seconds a call of the case, over ``times`` calls."""
         assert self.process.stdin
         assert self.process.stdout
+        time.sleep(self.rest)
         self.process.stdin.write(json.dumps({"case": case, "times": times}) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
@@ -79,13 +87,18 @@ def duel(
     *,
     rounds: int = 15,
     seconds: float = 0.1,
+    rest: float = 0.0,
     python: str | None = None,
     environment: dict[str, str] | None = None,
 ) -> list[Result]:
-    """Run every case in turns; a turn takes about ``seconds`` a side."""
+    """Run every case in turns; a turn takes about ``seconds`` a side.
+
+    ``rest`` is the pause before each turn: a peer whose threads spin after their work
+    would slow the other side.
+    """
     sides = [
-        Side(ours, sys.executable, environment),
-        Side(peer, python or peer_python(), environment),
+        Side(ours, sys.executable, environment, rest),
+        Side(peer, python or peer_python(), environment, rest),
     ]
     results = []
     try:

@@ -7,7 +7,7 @@ rows, and in each the rows' numbers of one k stand side by side.
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper
 from tinygrad_rnn.kernels.matmul.cpu_tile import (
     TILE_ROWS,
-    copy_row,
+    copy_block,
     element_size,
     lanes,
     move,
@@ -34,8 +34,7 @@ def pack_panel(like, source, source_row, source_col, target, rows, columns):
     size, step = element_size(like), lanes(like)
     target_row = (columns + step - 1) // step * step * size
     if source_col == size:
-        for k in range(rows):
-            copy_row(like, source + k * source_row, target + k * target_row, columns)
+        copy_block(like, source, source_row, target, target_row, rows, columns)
         return
     square_rows, square_columns = 0, 0
     if source_row == size:
@@ -58,15 +57,15 @@ def pack_panel(like, source, source_row, source_col, target, rows, columns):
 def pack_rows(like, source, source_row, source_col, target, rows, depth):
     """Copy (rows, depth) of A into tiles; the one that starts at row i starts at i * depth."""
     size = element_size(like)
-    for k in range(depth):
-        left = rows
-        while left > 0:
-            height = tile_height(left)
-            i = rows - left
-            place = target + (i * depth + k * height) * size
-            if source_row == size:
-                copy_row(like, source + i * size + k * source_col, place, height)
-            else:
+    i = 0
+    while i < rows:
+        height = tile_height(rows - i)
+        here, there = source + i * source_row, target + i * depth * size
+        if source_row == size:
+            copy_block(like, here, source_col, there, height * size, depth, height)
+        else:
+            for k in range(depth):
                 for q in range(height):
-                    move(like, source + (i + q) * source_row + k * source_col, place + q * size)
-            left -= height
+                    place = there + (k * height + q) * size
+                    move(like, here + q * source_row + k * source_col, place)
+        i += height

@@ -1,8 +1,8 @@
 """The micro-kernel: a tile of C held in registers, written in LLVM's vector types.
 
 Per k a tile loads its columns' vectors of B, and for each of its rows broadcasts one number
-of A and does one fused multiply-add a vector. Its last vector is masked, so that a tile of
-any width touches nothing beyond its columns.
+of A and does one fused multiply-add a vector. In narrow tiles the last vector is masked, so
+that nothing beyond their columns is touched.
 
 Addresses and strides are integers and count bytes: kernels take them from arrays, and add.
 Every intrinsic takes ``like`` first, an array or scalar that only tells the element type.
@@ -21,7 +21,7 @@ __all__ = [
     "TILE_ROWS",
     "TILE_VECTORS",
     "address",
-    "copy_row",
+    "copy_block",
     "element_size",
     "lanes",
     "lanes_of",
@@ -41,6 +41,9 @@ elif _BITS == 256:
     TILE_ROWS, TILE_VECTORS = 4, 3
 else:
     TILE_ROWS, TILE_VECTORS = 4, 2
+
+# How many rows of B ahead are asked for: B streams from the second-level cache or beyond.
+PREFETCH_ROWS = 16
 
 _WORD, _HALF, _BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
 
@@ -124,13 +127,14 @@ def _define_tile(function, builder, element, rows, vectors):
     a, a_row, a_col, b, b_row, c, c_row, start, start_row, k, last = function.args
     mask = element.first(builder, last)
     cells = [(i, j) for i in range(rows) for j in range(vectors)]
+    ahead = builder.mul(b_row, _int(PREFETCH_ROWS))
 
     def place(base, row, i, j):
         offset = builder.add(builder.mul(row, _int(i)), _int(j * element.lanes * element.size))
         return builder.gep(base, [offset])
 
     def masked(j):
-        return mask if j == vectors - 1 else None
+        return mask if j == vectors - 1 and vectors < TILE_VECTORS else None
 
     a, b, c, start = (builder.inttoptr(x, _BYTES) for x in (a, b, c, start))
     entry = builder.block
@@ -152,6 +156,8 @@ def _define_tile(function, builder, element, rows, vectors):
     left, a, b = (_merge(builder, (x, head)) for x in (k, a, b))
     sums = {cell: _merge(builder, (first[cell], head)) for cell in cells}
     columns = [element.load(builder, place(b, b_row, 0, j), masked(j)) for j in range(vectors)]
+    for j in range(vectors):
+        _prefetch(builder, builder.gep(place(b, b_row, 0, j), [ahead]))
     fma_ = element.function(builder, f"fma.{element.name}", element.vector, [element.vector] * 3)
     added = {}
     for i in range(rows):
@@ -175,6 +181,13 @@ def _define_tile(function, builder, element, rows, vectors):
     builder.ret_void()
 
 
+def _prefetch(builder, place):
+    """Ask for a line that will be read soon; the place may lie past the end of everything."""
+    kind = ir.FunctionType(ir.VoidType(), [_BYTES, _HALF, _HALF, _HALF])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [place, _HALF(0), _HALF(3), _HALF(1)])
+
+
 def _merge(builder, *incoming):
     phi = builder.phi(incoming[0][0].type)
     for value, block in incoming:
@@ -185,7 +198,7 @@ def _merge(builder, *incoming):
 def _tile_in_python(
     like, rows, vectors, a, a_row, a_col, b, b_row, c, c_row, start, start_row, k, last
 ):
-    columns = (vectors - 1) * lanes(like) + last
+    columns = (vectors - 1) * lanes(like) + (last if vectors < TILE_VECTORS else lanes(like))
     size = element_size(like)
     a = _at(like, a, (rows, k), (a_row, a_col))
     b = _at(like, b, (k, columns), (b_row, size))
@@ -214,6 +227,7 @@ def tile(
 ):
     """Compute one tile: rows <= TILE_ROWS, vectors <= TILE_VECTORS, ``last`` lanes in the last.
 
+    A tile of all TILE_VECTORS has no mask, which costs a few percent: its ``last`` is ignored.
     ``start`` is where the sums begin, or 0 for zeros; with ``start_row`` 0 every row begins
     with the same numbers.
     """
@@ -285,39 +299,50 @@ def transpose_square(typing, like, source, source_row, target, target_row):
     return types.void(like, *[types.intp] * 4), codegen
 
 
-def _copy_in_python(like, source, target, count):
-    shape, strides = (count,), (element_size(like),)
-    _at(like, target, shape, strides)[...] = _at(like, source, shape, strides)
+def _define_copy(function, builder, element):
+    """Copy row by row: whole vectors, then a masked one."""
+    source, source_row, target, target_row, rows, columns = function.args
+    whole = builder.udiv(columns, _int(element.lanes))
+    rest = builder.urem(columns, _int(element.lanes))
+    mask = element.first(builder, rest)
+    with cgutils.for_range(builder, rows) as outer:
+        here = builder.add(source, builder.mul(source_row, outer.index))
+        there = builder.add(target, builder.mul(target_row, outer.index))
+
+        def copy(vector, mask=None):
+            offset = builder.mul(vector, _int(element.lanes * element.size))
+            places = [builder.inttoptr(builder.add(x, offset), _BYTES) for x in (here, there)]
+            element.store(builder, element.load(builder, places[0], mask), places[1], mask)
+
+        with cgutils.for_range(builder, whole) as inner:
+            copy(inner.index)
+        with builder.if_then(builder.icmp_unsigned(">", rest, _int(0))):
+            copy(whole, mask)
+    builder.ret_void()
+
+
+def _copy_in_python(like, source, source_row, target, target_row, rows, columns):
+    shape, size = (rows, columns), element_size(like)
+    block = _at(like, source, shape, (source_row, size))
+    _at(like, target, shape, (target_row, size))[...] = block
 
 
 @partial(intrinsic, twin=_copy_in_python)
-def copy_row(typing, like, source, target, count):
-    """Copy ``count`` numbers that stand side by side."""
+def copy_block(typing, like, source, source_row, target, target_row, rows, columns):
+    """Copy rows of numbers that stand side by side."""
     element = _Element(like)
 
     def codegen(context, builder, signature, args):
-        _, source, target, count = args
-        step, full = _int(element.lanes), builder.udiv(count, _int(element.lanes))
-
-        def places(vector):
-            offset = builder.mul(vector, _int(element.lanes * element.size))
-            return [builder.inttoptr(builder.add(x, offset), _BYTES) for x in (source, target)]
-
-        with cgutils.for_range(builder, full) as loop:
-            here, there = places(loop.index)
-            element.store(builder, element.load(builder, here), there)
-        rest = builder.sub(count, builder.mul(full, step))
-        with builder.if_then(builder.icmp_signed(">", rest, _int(0))):
-            mask = element.first(builder, rest)
-            here, there = places(full)
-            element.store(builder, element.load(builder, here, mask), there, mask)
+        define = partial(_define_copy, element=element)
+        function = _inner_function(builder, f"copy_{element.name}", 6, define)
+        builder.call(function, args[1:])
         return context.get_dummy_value()
 
-    return types.void(like, *[types.intp] * 3), codegen
+    return types.void(like, *[types.intp] * 6), codegen
 
 
 def _move_in_python(like, source, target):
-    _copy_in_python(like, source, target, 1)
+    _copy_in_python(like, source, 0, target, 0, 1, 1)
 
 
 @partial(intrinsic, twin=_move_in_python)

@@ -1,0 +1,63 @@
+"""Matrix products against NumPy's OpenBLAS, and the machine's peak rate.
+
+python benchmarks/matmul.py
+"""
+
+import sys
+
+from duel import HERE, Result, duel
+from sides.sizes import parse
+
+LARGE = [(2048, 2048, 2048), (3200, 512, 2048), (700, 200, 800)]
+RECURRENT = [(20, 200, 800), (20, 650, 2600), (64, 512, 2048), (32, 128, 512)]
+CASES = [
+    *(f"{form} {M} {K} {N} float32" for M, K, N in LARGE for form in ("a b", "a bT", "aT b")),
+    *(f"fifty {M} {K} {N} float32" for M, K, N in RECURRENT),
+]
+THREADS = ("TINYGRAD_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+def results(threads: int | None = None, cases: list[str] = CASES, rounds: int = 15) -> list[Result]:
+    """Run the cases on so many threads, or as many as each side takes by itself."""
+    return duel(
+        cases,
+        HERE / "sides" / "matmul_ours.py",
+        HERE / "sides" / "matmul_numpy.py",
+        rounds=rounds,
+        rest=0.06,  # OpenBLAS' threads spin on for a while
+        python=sys.executable,
+        environment=None if threads is None else dict.fromkeys(THREADS, str(threads)),
+    )
+
+
+def rate(result: Result, seconds: float) -> float:
+    """GFLOP/s of a case that took so long."""
+    form, M, K, N, _ = parse(result.case)
+    return 2e-9 * M * K * N * (50 if form == "fifty" else 1) / seconds
+
+
+def rows(threads: int | None = None) -> list[str]:
+    """Rows: GFLOP/s of both sides."""
+    return [
+        "| M K N of a b | ours, GFLOP/s (best) | OpenBLAS, GFLOP/s (best) | times as fast |",
+        "|---|---|---|---|",
+        *(
+            f"| {r.case} | {rate(r, r.ours):.0f} ({rate(r, r.ours_best):.0f}) "
+            f"| {rate(r, r.peer):.0f} ({rate(r, r.peer_best):.0f}) | **{r.ratio:.2f}** |"
+            for r in results(threads)
+        ),
+    ]
+
+
+def sections() -> dict[str, list[str]]:
+    """What ``run.py`` writes into RESULTS.md."""
+    return {
+        "Matrix products": rows(),
+        "Matrix products on one thread": rows(1),
+    }
+
+
+if __name__ == "__main__":
+    for title, lines in sections().items():
+        print(f"\n## {title}\n")
+        print("\n".join(lines))
