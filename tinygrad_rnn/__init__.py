@@ -2,7 +2,7 @@
 
 from numpy import bool_, float32, float64, int32, int64
 
-from tinygrad_rnn import creation, errors, ops, random
+from tinygrad_rnn import creation, errors, nn, ops, random
 from tinygrad_rnn.creation import *  # noqa: F403
 from tinygrad_rnn.engine import backward, grad
 from tinygrad_rnn.modes import (
@@ -19,6 +19,6 @@ __version__ = "0.1.0"
 
 __all__ = creation.__all__ + [  # noqa: RUF005 - linters can read a sum of lists
     "Tensor", "backward", "bool_", "enable_grad", "errors", "float32", "float64", "from_numpy",
-    "grad", "inference_mode", "int32", "int64", "is_grad_enabled", "no_grad", "ops", "random",
+    "grad", "inference_mode", "int32", "int64", "is_grad_enabled", "nn", "no_grad", "ops", "random",
     "seed", "set_grad_enabled", "tensor",
 ]  # fmt: skip

@@ -1,0 +1,114 @@
+"""A Parameter is a leaf of its own memory that wants a gradient, and stays one when copied."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
+from tinygrad_rnn.errors import DTypeError, GradientError
+
+
+def test_a_parameter_is_a_leaf_that_requires_a_gradient():
+    p = nn.Parameter([1.0, 2.0])
+    assert isinstance(p, tg.Tensor)
+    assert p.is_leaf
+    assert p.requires_grad
+    (p * p).sum().backward()
+    assert p.grad.tolist() == [2.0, 4.0]
+
+
+def test_it_can_be_made_frozen():
+    assert not nn.Parameter([1.0], requires_grad=False).requires_grad
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("wrap", [np.asarray, tg.tensor, nn.Parameter])
+def test_arrays_and_tensors_keep_their_type(dtype, wrap):
+    p = nn.Parameter(wrap(np.array([1, 2], dtype)))
+    assert p.dtype == dtype
+    assert p.tolist() == [1, 2]
+
+
+def test_python_floats_become_float32():
+    assert nn.Parameter(0.5).dtype == np.float32
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, tg.from_numpy, nn.Parameter])
+def test_it_owns_its_numbers(wrap):
+    source = wrap(np.zeros(3, np.float32))
+    p = nn.Parameter(source)
+    p.assign_(np.ones(3, np.float32))
+    assert np.array_equal(source, np.zeros(3))
+
+
+def test_its_memory_is_contiguous_writeable_and_starts_on_a_line():
+    source = np.arange(12, dtype=np.float32).reshape(3, 4).T
+    source.flags.writeable = False
+    first = nn.Parameter(source)
+    # By chance one array in four starts on a line.
+    for p in [first, *(copy.deepcopy(first) for _ in range(20))]:
+        assert p._data.flags.c_contiguous
+        assert p._data.flags.writeable
+        assert p._data.ctypes.data % 64 == 0
+        assert np.array_equal(p, source)
+
+
+def test_a_recorded_result_gives_its_numbers_but_not_its_graph():
+    x = tg.tensor([3.0], requires_grad=True)
+    p = nn.Parameter(x * x)
+    assert p.is_leaf
+    (p * 2).backward()
+    assert x.grad is None
+    assert p.tolist() == [9.0]
+
+
+def test_integers_have_no_derivative():
+    with pytest.raises(DTypeError) as caught:
+        nn.Parameter([1, 2])
+    assert str(caught.value) == (
+        "requires_grad: the tensor holds int64, but only floating-point numbers have "
+        "derivatives; convert it with .astype(tg.float32) first."
+    )
+
+
+class Named(nn.Parameter):
+    """A subclass whose constructor takes something else."""
+
+    def __init__(self, name):
+        super().__init__([1.0, 2.0])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
+@pytest.mark.parametrize("kind", [nn.Parameter, Named])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_copy_is_of_the_same_class_with_memory_of_its_own(copied, kind, frozen):
+    p = kind("name") if kind is Named else kind([1.0, 2.0])
+    p.requires_grad = not frozen
+    q = copied(p)
+    assert type(q) is kind
+    assert q.requires_grad is not frozen
+    p.assign_([5.0, 6.0])
+    assert q.tolist() == [1.0, 2.0]
+
+
+def test_deepcopy_takes_the_gradient_along():
+    p = nn.Parameter([1.0, 2.0])
+    (p * p).sum().backward()
+    q = copy.deepcopy(p)
+    p.grad.assign_([0.0, 0.0])
+    assert q.grad.tolist() == [2.0, 4.0]
+
+
+def test_writing_a_parameter_under_a_graph_is_noticed():
+    p = nn.Parameter([1.0, 2.0])
+    loss = (p * p).sum()
+    p.assign_([5.0, 6.0])
+    with pytest.raises(GradientError, match="has been changed since"):
+        loss.backward()
+
+
+def test_its_repr_says_what_it_is():
+    assert repr(nn.Parameter([1.0])) == "parameter([1.], requires_grad=True)"

@@ -1,0 +1,5 @@
+"""Neural network modules: parameters under names, layers, initialisers."""
+
+from tinygrad_rnn.nn.parameter import Parameter
+
+__all__ = ["Parameter"]
