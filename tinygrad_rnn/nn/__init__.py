@@ -1,5 +1,6 @@
 """Neural network modules: parameters under names, layers, initialisers."""
 
+from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.parameter import Parameter
 
-__all__ = ["Parameter"]
+__all__ = ["Parameter", "init"]
