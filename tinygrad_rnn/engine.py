@@ -375,8 +375,9 @@ def _check_unchanged(node: Node) -> None:
             raise GradientError(
                 f"backward: {node.op.name!r} needs its {name} (shape {getattr(array, 'shape', ())})"
                 " as it was in the forward pass, but the array has been changed since by assign_ "
-                "or an optimiser step. Call backward() before changing it, or give the operation "
-                f"a copy (.clone()).{_where(node)}"
+                "or an optimiser step, or moved or converted with its module. Call backward() "
+                "before that, run the forward pass again, or give the operation a copy "
+                f"(.clone()).{_where(node)}"
             )
 
 
@@ -474,10 +475,16 @@ def _finish(leaf: Tensor, g: Any, graph: bool) -> Tensor:
     if leaf._hooks:
         g = _apply_hooks(leaf._hooks, g, graph)
     result = g if isinstance(g, Tensor) else wrap(np.asarray(g) if np.isscalar(g) else g)
-    if result.shape != leaf.shape or result.dtype != leaf.dtype:
+    if result.shape != leaf.shape:
         raise ShapeError(
             f"backward: a leaf of {leaf.dtype}{list(leaf.shape)} received a gradient of "
             f"{result.dtype}{list(result.shape)}; some operation's derivative rule is wrong."
+        )
+    if result.dtype != leaf.dtype or result.device != leaf.device:
+        raise GradientError(
+            f"backward: a leaf of {leaf.dtype} on {leaf.device} received a gradient of "
+            f"{result.dtype} on {result.device}; it has been moved or converted since the forward "
+            "pass (then run the forward pass again), or some operation's derivative rule is wrong."
         )
     return result
 

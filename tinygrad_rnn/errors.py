@@ -9,6 +9,7 @@ __all__ = [
     "DeviceError",
     "GradientError",
     "IndexRangeError",
+    "ModuleError",
     "ShapeError",
     "StateDictError",
     "TinygradError",
@@ -37,6 +38,10 @@ class GradientError(TinygradError, RuntimeError):
 
 class IndexRangeError(TinygradError, IndexError):
     """An index, token id or length outside its range."""
+
+
+class ModuleError(TinygradError, AttributeError):
+    """An attribute that a module cannot have: a wrong name, or a value of the wrong kind."""
 
 
 class StateDictError(TinygradError, KeyError):
