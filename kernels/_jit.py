@@ -1,7 +1,7 @@
 """How kernels are compiled: the only module that imports Numba.
 
-Only the ``cpu.py`` modules of kernel families import it, so that ``import tinygrad_rnn``
-loads no Numba. A family writes ``@helper`` for what is used inside kernels and
+Only the ``cpu`` modules of kernel families import it, so that ``import tinygrad_rnn`` loads
+no Numba. A family writes ``@helper`` for what is used inside kernels and
 ``@kernel("intp, intp, T[::1]")`` for what Python calls; ``T`` stands for the element type.
 
 What the options are for:
@@ -17,33 +17,40 @@ What the options are for:
   one function can leave one pointing at the code of the other.
 """
 
+import os
 import threading
 import time
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import llvmlite.binding
+import llvmlite
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
+from numba import extending
 from numba.core import cgutils, event, types
-from numba.extending import intrinsic as _numba_intrinsic
 
-from tinygrad_rnn.kernels import _cache
+from tinygrad_rnn.kernels import _cache, _llvm
 
 __all__ = [
+    "ARCHITECTURE",
+    "BUILDS",
+    "DISABLED",
     "FASTMATH",
+    "KERNELS",
     "NO_FASTMATH",
     "Build",
     "Kernel",
-    "builds",
+    "binding",
     "cgutils",
+    "double_arithmetic",
+    "extending",
     "helper",
     "host_vector_bits",
     "intrinsic",
     "ir",
     "kernel",
-    "kernels",
+    "load_source",
     "types",
     "wide_vectors",
 ]
@@ -51,6 +58,9 @@ __all__ = [
 FASTMATH = frozenset({"nsz", "arcp", "contract", "afn", "reassoc"})
 NO_FASTMATH: frozenset[str] = frozenset()
 DISABLED = bool(vars(numba.config)["DISABLE_JIT"])
+ARCHITECTURE = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}.get(
+    binding.get_process_triple().split("-")[0], "other"
+)
 
 
 class Build(NamedTuple):
@@ -62,22 +72,21 @@ class Build(NamedTuple):
     seconds: float
 
 
-_builds: list[Build] = []
-_kernels: list["Kernel"] = []
+BUILDS: list[Build] = []  # what this process has compiled or loaded so far
+KERNELS: list["Kernel"] = []  # all that have been defined so far
 _lock = threading.RLock()  # guards building, and numba.config.CACHE_DIR while it is ours
 
 
-def builds():
-    """Return what this process has compiled or loaded so far, in order."""
-    return tuple(_builds)
+def _new_lock():
+    global _lock
+    _lock = threading.RLock()
 
 
-def kernels():
-    """Return every kernel that has been defined so far, in order."""
-    return tuple(_kernels)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)  # its holder may not exist in a child
 
 
-# --- what kernels are made of -------------------------------------------------------------
+# --- what families write ------------------------------------------------------------------
 
 
 def helper(function=None, *, fastmath=FASTMATH):
@@ -86,12 +95,7 @@ def helper(function=None, *, fastmath=FASTMATH):
         return partial(helper, fastmath=fastmath)
     if DISABLED:
         return function
-    # Its constants are part of its name: symbols of cached kernels are linked by name, and
-    # two closures of one factory would otherwise be taken for each other.
-    digest = _cache.fingerprint(function, sorted(fastmath))
-    return numba.njit(
-        _renamed(function, digest), error_model="numpy", fastmath=set(fastmath), nogil=True
-    )
+    return _njit(_renamed(function, _cache.fingerprint(function, sorted(fastmath))), fastmath)
 
 
 def intrinsic(definition=None, *, twin):
@@ -101,9 +105,7 @@ def intrinsic(definition=None, *, twin):
     """
     if definition is None:
         return partial(intrinsic, twin=twin)
-    if DISABLED:
-        return twin
-    return _numba_intrinsic(definition)
+    return twin if DISABLED else extending.intrinsic(definition)
 
 
 def kernel(signature, *, fastmath=FASTMATH, dtypes=("float32", "float64")):
@@ -120,12 +122,22 @@ def kernel(signature, *, fastmath=FASTMATH, dtypes=("float32", "float64")):
         place = _place_of_t(signature)
         if place is None:
             made = _Untyped(body, signature, fastmath, ("",), place)
+        elif signature.replace(" ", "").startswith("intp,intp,") and not DISABLED:
+            made = _Sliced(body, signature, fastmath, dtypes, place)
         else:
-            made = Kernel(body, signature, fastmath, tuple(dtypes), place)
-        _kernels.append(made)
+            made = Kernel(body, signature, fastmath, dtypes, place)
+        KERNELS.append(made)
         return made
 
     return decorate
+
+
+def load_source(name, text):
+    """Make a module of generated source: its kernels are compiled and cached like any other.
+
+    The text stands in the cache folder as ``<name>_<digest>.py``.
+    """
+    return _cache.load_source(name, text, _cache_folder())
 
 
 class Kernel:
@@ -133,23 +145,21 @@ class Kernel:
 
     def __init__(self, body, signature, fastmath, dtypes, place):
         self.body = body
-        self.fastmath = frozenset(fastmath)
         self.signature = signature
-        self.dtypes = dtypes
-        self._place = place
-        self._ready = _Table(self)  # by dtype.char: hashing a dtype itself costs more
-        self.__name__ = body.__name__
-        self.__qualname__ = body.__qualname__
-        self.__module__ = body.__module__
+        self.fastmath = frozenset(fastmath)
+        self.dtypes = tuple(dtypes)
+        self.name = f"{body.__module__}.{body.__qualname__}"
         self.__doc__ = body.__doc__
+        self._place = place
+        self._ready = _Ready(self)  # by dtype.char: to hash a dtype itself costs more
 
     def __call__(self, *args):
         return self._ready[args[self._place].dtype.char](*args)
 
     def __repr__(self):
-        return f"<kernel {self.__module__}.{self.__qualname__}({self.signature})>"
+        return f"<kernel {self.name}({self.signature})>"
 
-    def compile(self, dtype=None):
+    def compile(self, dtype: Any = None) -> None:
         """Make it ready for ``dtype``, or for all of its element types."""
         for name in self.dtypes if dtype is None else (np.dtype(dtype).name,):
             self._ready[np.dtype(name).char]
@@ -161,11 +171,25 @@ class _Untyped(Kernel):
     def __call__(self, *args):
         return self._ready[""](*args)
 
-    def compile(self, dtype=None):
+    def compile(self, dtype: Any = None) -> None:
         self._ready[""]
 
 
-class _Table(dict):  # type: ignore[type-arg]
+_ALONE = (0, 0, 0)
+
+
+class _Sliced(Kernel):
+    """A kernel of a slice, or of one of a team: its first arguments are two numbers."""
+
+    def __call__(self, *args):
+        return self._ready[args[self._place].dtype.char](*(_ALONE + args))
+
+    def spread(self, pool, threads, chunk, *args):
+        """Let the pool at an address run slices of ``chunk``, or a team where that is 0."""
+        self._ready[args[self._place].dtype.char](pool, threads, chunk, *args)
+
+
+class _Ready(dict):  # type: ignore[type-arg]
     """Compiled functions by the character of their element type, made when asked for."""
 
     def __init__(self, owner):
@@ -175,12 +199,11 @@ class _Table(dict):  # type: ignore[type-arg]
         owner, dtype = self.owner, np.dtype(char).name if char else ""
         if dtype not in owner.dtypes:
             raise TypeError(
-                f"{owner.__module__}.{owner.__qualname__}: given an array of {dtype},"
-                f" expected one of {', '.join(owner.dtypes)}."
+                f"{owner.name}: given an array of {dtype}, expected {' or '.join(owner.dtypes)}."
             )
         with _lock:
             if char not in self:
-                self[char] = _build(owner, dtype)
+                self[char] = _in_python(owner.body) if DISABLED else _build(owner, dtype)
             return self[char]
 
 
@@ -193,13 +216,12 @@ def _const(array):
 
 def _argument_types(signature, dtype):
     names = {**vars(types), "T": getattr(types, dtype or "float32"), "const": _const}
-    made = eval(f"({signature},)" if signature.strip() else "()", {}, names)
-    return tuple(made)
+    return tuple(eval(f"({signature},)" if signature.strip() else "()", {}, names))
 
 
 def _place_of_t(signature):
-    """Return where the argument stands that tells the element types apart; None for no T."""
-    single, double = _argument_types(signature, "float32"), _argument_types(signature, "float64")
+    """Return the place of the argument whose type is T's; None if the signature has no T."""
+    single, double = (_argument_types(signature, dtype) for dtype in ("float32", "float64"))
     places = [i for i, kind in enumerate(single) if kind != double[i]]
     arrays = [i for i in places if isinstance(single[i], types.Array)]
     return next(iter(arrays + places), None)
@@ -208,8 +230,14 @@ def _place_of_t(signature):
 # --- building -----------------------------------------------------------------------------
 
 
-def _renamed(function, digest):
-    """Return a copy of ``function`` that carries a digest in its qualified name."""
+def _njit(function, fastmath=NO_FASTMATH, **options):
+    return numba.njit(
+        function, nogil=True, error_model="numpy", fastmath=set(fastmath) or False, **options
+    )
+
+
+def _renamed(function, ending):
+    """Return a copy of ``function`` with more to its qualified name."""
     copy = type(function)(
         function.__code__,
         function.__globals__,
@@ -217,38 +245,12 @@ def _renamed(function, digest):
         function.__defaults__,
         function.__closure__,
     )
-    copy.__qualname__ = f"{function.__qualname__}__{digest}".replace("<locals>.", "")
-    copy.__doc__ = function.__doc__
+    copy.__qualname__ = f"{function.__qualname__.replace('<locals>.', '')}__{ending}"
     return copy
 
 
-def _build(kernel, dtype):
-    if DISABLED:
-        return _in_python(kernel.body)
-    arguments = _argument_types(kernel.signature, dtype)
-    digest = _cache.fingerprint(kernel.body, sorted(kernel.fastmath), kernel.signature, dtype)
-    body = numba.njit(
-        _renamed(kernel.body, f"{dtype}__{digest}"),
-        error_model="numpy",
-        fastmath=set(kernel.fastmath),
-        nogil=True,
-    )
-    entry = _entry(body.py_func, _flushed_call(body))
-    started = time.perf_counter()
-    dispatcher, loaded = _ready_dispatcher(entry, arguments)
-    _builds.append(
-        Build(
-            f"{kernel.__module__}.{kernel.__qualname__}",
-            dtype,
-            loaded,
-            time.perf_counter() - started,
-        )
-    )
-    return dispatcher
-
-
 def _in_python(body):
-    """Return the body itself, with warnings off as they are in compiled code."""
+    """Return the body itself, as silent about NaN and division by zero as compiled code."""
 
     def run(*args):
         with np.errstate(all="ignore"):
@@ -257,48 +259,54 @@ def _in_python(body):
     return run
 
 
-def _entry(body, call):
-    """Write the function that Python calls: it has the body's name and arguments."""
-    names = ", ".join(body.__code__.co_varnames[: body.__code__.co_argcount])
-    source = f"def {body.__name__}({names}):\n    return _call({names})\n"
-    scope = {"_call": call, "__name__": body.__module__}
-    # Numba's cache wants to know of a file; that of the body is the true one.
-    exec(compile(source, body.__code__.co_filename, "exec"), scope)
-    entry = scope[body.__name__]
-    entry.__qualname__ = body.__qualname__ + "__entry"
-    return entry
-
-
-def _ready_dispatcher(entry, arguments):
+def _build(kernel, dtype):
+    """Compile a kernel for an element type, or load it."""
+    started = time.perf_counter()
+    entry, arguments = _entry_of(kernel, dtype)
     folder = _cache_folder()
-    if folder is not None:
-        try:
-            dispatcher = _decorate(entry, folder)
-            _compile(dispatcher, arguments)
-            if arguments in dispatcher.overloads:
-                dispatcher.disable_compile()
-                return dispatcher, sum(dispatcher.stats.cache_hits.values()) > 0
-        except Exception:  # whatever is wrong with the folder: a compile error comes again
-            pass
-    dispatcher = numba.njit(entry, nogil=True, error_model="numpy")
-    _compile(dispatcher, arguments)
+    dispatcher = folder and _from_folder(entry, arguments, folder)
+    loaded = bool(dispatcher) and sum(dispatcher.stats.cache_hits.values()) > 0
+    if not dispatcher:
+        dispatcher = _njit(entry)
+        _compile(dispatcher, arguments)
     dispatcher.disable_compile()
-    return dispatcher, False
+    BUILDS.append(Build(kernel.name, dtype, loaded, time.perf_counter() - started))
+    return dispatcher
 
 
-def _decorate(entry, folder):
-    """Make a dispatcher that caches in ``folder``, leaving Numba's own setting alone."""
-    config = numba.config
-    saved = config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES
-    config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = str(folder), ""
+def _entry_of(kernel, dtype):
+    """Return the Python function to compile for an element type, and its argument types."""
+    from tinygrad_rnn.kernels import _entry  # it needs this module
+
+    digest = _cache.fingerprint(kernel.body, sorted(kernel.fastmath), kernel.signature, dtype)
+    body = _njit(_renamed(kernel.body, f"{dtype}__{digest}"), kernel.fastmath)
+    sliced = isinstance(kernel, _Sliced)
+    arguments = _argument_types(kernel.signature, dtype)
+    return _entry.entry(body, sliced), (types.intp,) * 3 * sliced + arguments
+
+
+def _from_folder(entry, arguments, folder):
+    """Compile or load with the cache; None if the cache is of no use, for whatever reason."""
+    config, dispatcher = numba.config, None
     try:
-        return numba.njit(entry, nogil=True, error_model="numpy", cache=True)
-    finally:
-        config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = saved
+        saved = config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES
+        config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = str(folder), ""
+        try:
+            dispatcher = _njit(entry, cache=True)
+        finally:
+            config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = saved
+        _compile(dispatcher, arguments)
+    except Exception:  # a full disk, a damaged file: compiling again is always right,
+        pass  # and if the kernel itself is at fault it says so then
+    if dispatcher is not None and arguments in dispatcher.overloads:
+        return dispatcher
+    for path in folder.rglob(f"*.{entry.__qualname__}-*"):  # holds something else, or nothing
+        path.unlink(missing_ok=True)
+    return None
 
 
 class _Announce(event.Listener):
-    """Say once per process that a compile is going on, when one really starts."""
+    """Say once in a process that it compiles, when it really begins to."""
 
     said = False
 
@@ -316,13 +324,27 @@ def _compile(dispatcher, arguments):
         dispatcher.compile(arguments)
 
 
+def double_arithmetic(kernel):
+    """Return the instructions with which a kernel's float32 version computes in float64.
+
+    There should be none: a constant that is no ``np.float32`` makes LLVM convert back and
+    forth. Compiles afresh, for what comes from the cache cannot be looked into.
+    """
+    entry, arguments = _entry_of(kernel, "float32")
+    dispatcher = _njit(entry)
+    dispatcher.compile(arguments)
+    return _llvm.double_arithmetic(dispatcher.inspect_llvm(arguments))
+
+
+# --- the machine --------------------------------------------------------------------------
+
+
 def _cache_folder():
     return _cache.folder(_facts)
 
 
 def _facts():
-    """Return all that compiled code depends on besides its sources."""
-    config = numba.config
+    """Return all that compiled code depends on besides Python and the sources."""
     return {
         "numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
@@ -330,106 +352,24 @@ def _facts():
         "cpu": _host_cpu(),
         "flags": {
             name: repr(value)
-            for name, value in sorted(vars(config).items())
+            for name, value in vars(numba.config).items()
             if name.isupper() and not name.startswith(_HARMLESS)
         },
     }
 
 
 # Flags that change no code; a longer list would only save compiling again.
-_HARMLESS = ("CACHE_", "CUDA", "NUMBA_", "DEBUG_CACHE", "COLOR_SCHEME", "THREADING_LAYER", "GDB")
+_HARMLESS = ("CACHE_", "COLOR_SCHEME", "CUDA", "DEBUG_CACHE", "GDB", "NUMBA_", "THREADING_LAYER")
 
 
 def _host_cpu():
     """Return the name and features of the CPU that Numba compiles for."""
     name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
     if name is None:
-        name = llvmlite.binding.get_host_cpu_name()
+        name = binding.get_host_cpu_name()
     if features is None:
-        features = llvmlite.binding.get_host_cpu_features().flatten()
+        features = binding.get_host_cpu_features().flatten()
     return name, features
-
-
-# --- denormals ----------------------------------------------------------------------------
-
-_ARCHITECTURE = llvmlite.binding.get_process_triple().split("-")[0]
-_FTZ_AND_DAZ = 0x8040  # of MXCSR
-_FZ = 1 << 24  # of FPCR
-
-
-def _flushed_call(body):
-    """Make an intrinsic that calls ``body`` with denormals flushed to zero.
-
-    Vanishing gradients make numbers under 1e-38 by themselves, and they slow a product a
-    hundredfold. The body is not inlined, so that nothing moves out of the flushed region,
-    and its status is looked at only after the caller's mode is back.
-    """
-
-    def typed(typingctx, *arguments):
-        body.compile(arguments)
-        compiled = body.overloads[arguments]
-
-        def codegen(context, builder, signature, args):
-            context.add_linking_libs([compiled.library])
-            function = context.declare_function(builder.module, compiled.fndesc)
-            restore = _flush_denormals(builder)
-            status, result = context.call_conv.call_function(
-                builder, function, signature.return_type, signature.args, args, attrs=("noinline",)
-            )
-            restore()
-            with cgutils.if_unlikely(builder, status.is_error):
-                context.call_conv.return_status_propagate(builder, status)
-            return result
-
-        return compiled.signature, codegen
-
-    names = ", ".join(f"a{i}" for i in range(body.py_func.__code__.co_argcount))
-    scope = {"typed": typed}
-    exec(f"def call(typingctx, {names}):\n    return typed(typingctx, {names})\n", scope)
-    return _numba_intrinsic(scope["call"])
-
-
-def _flush_denormals(builder):
-    """Emit the change of mode; return a function that emits the change back."""
-    module, void, word, wide = builder.module, ir.VoidType(), ir.IntType(32), ir.IntType(64)
-    if _ARCHITECTURE in ("x86_64", "amd64", "i386", "i686"):
-        byte = ir.IntType(8).as_pointer()
-        function = ir.FunctionType(void, [byte])
-        store = cgutils.get_or_insert_function(module, function, "llvm.x86.sse.stmxcsr")
-        load = cgutils.get_or_insert_function(module, function, "llvm.x86.sse.ldmxcsr")
-        saved, flushed = (cgutils.alloca_once(builder, word) for _ in range(2))
-        builder.call(store, [builder.bitcast(saved, byte)])
-        mode = builder.or_(builder.load(saved), ir.Constant(word, _FTZ_AND_DAZ))
-        builder.store(mode, flushed)
-        builder.call(load, [builder.bitcast(flushed, byte)])
-        return lambda: builder.call(load, [builder.bitcast(saved, byte)])
-    if _ARCHITECTURE in ("aarch64", "arm64"):
-        get = cgutils.get_or_insert_function(
-            module, ir.FunctionType(wide, []), "llvm.aarch64.get.fpcr"
-        )
-        put = cgutils.get_or_insert_function(
-            module, ir.FunctionType(void, [wide]), "llvm.aarch64.set.fpcr"
-        )
-        before = builder.call(get, [])
-        builder.call(put, [builder.or_(before, ir.Constant(wide, _FZ))])
-        return lambda: builder.call(put, [before])
-    return lambda: None
-
-
-# --- the CPU's vectors --------------------------------------------------------------------
-
-
-@partial(intrinsic, twin=lambda: None)
-def wide_vectors(typingctx):
-    """Ask LLVM for 512-bit vectors in the function that calls this, if the CPU has them."""
-
-    def codegen(context, builder, signature, args):
-        if host_vector_bits() == 512:
-            # Past llvmlite's own check, which knows no attributes with values.
-            set.add(builder.function.attributes, '"prefer-vector-width"="512"')
-        return context.get_dummy_value()
-
-    return types.void(), codegen
 
 
 def host_vector_bits():
@@ -438,25 +378,20 @@ def host_vector_bits():
     Asked of LLVM itself, by lowering one wide addition and looking at its registers, so
     that NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count as they do for kernels.
     """
-    name, features = _host_cpu()
-    if (name, features) not in _vector_bits:
-        _vector_bits[name, features] = _measure_vector_bits(name, features)
-    return _vector_bits[name, features]
+    return _llvm.vector_bits(ir, binding, *_host_cpu())
 
 
-_vector_bits: dict[tuple[str, str], int] = {}
+@intrinsic(twin=lambda: None)
+def wide_vectors(typingctx):
+    """Ask LLVM for 512-bit vectors in the function that calls this, if the CPU has them.
 
+    LLVM prefers 256 bits on CPUs that once slowed down with more. To be called once, first
+    thing in a kernel or helper that computes more than it reads: worth 1.2 to 1.4 there.
+    """
 
-def _measure_vector_bits(name, features):
-    vector = ir.VectorType(ir.FloatType(), 16)
-    module = ir.Module()
-    function = ir.Function(module, ir.FunctionType(vector, [vector, vector]), "add")
-    builder = ir.IRBuilder(function.append_basic_block())
-    builder.ret(builder.fadd(*function.args))
-    binding = llvmlite.binding
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    target = binding.Target.from_triple(binding.get_process_triple())
-    machine = target.create_target_machine(cpu=name, features=features)
-    text = machine.emit_assembly(binding.parse_assembly(str(module)))
-    return 512 if "zmm" in text else 256 if "ymm" in text else 128
+    def codegen(context, builder, signature, args):
+        if host_vector_bits() == 512:
+            _llvm.prefer_wide(ir, binding, builder.function)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
