@@ -57,11 +57,14 @@ def test_the_same_parameter_comes_back_filled(fill, dtype):
 
 @drawn
 def test_equal_seeds_give_equal_numbers_on_any_number_of_threads(fill):
-    values = []
-    for threads in (1, 2):
-        _pool.set_num_threads(threads)
-        tg.seed(3)
-        values.append([fill(weight(96, 80)).numpy() for _ in range(2)])
+    values, usual = [], _pool.num_threads()
+    try:
+        for threads in (1, 2):
+            _pool.set_num_threads(threads)
+            tg.seed(3)
+            values.append([fill(weight(96, 80)).numpy() for _ in range(2)])
+    finally:
+        _pool.set_num_threads(usual)
     assert np.array_equal(values[0], values[1])
     assert not np.array_equal(values[0][0], values[0][1])
 

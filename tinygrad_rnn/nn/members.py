@@ -1,6 +1,6 @@
 """Finding what a module holds: inside plain containers, and each object once."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from tinygrad_rnn.errors import ModuleError
@@ -11,18 +11,16 @@ T = TypeVar("T")
 
 CONTAINERS = (list, tuple, dict, set, frozenset)
 
+# Types that hold nothing. A tokenizer's fifty thousand pairs are passed over by these
+# tests of whole containers, which run in C.
+_PLAIN = frozenset({bool, bytes, complex, float, int, str, type(None)})
+
 
 def held_by(
     container: Any, kinds: tuple[type[T], ...], path: tuple[Any, ...], around: tuple[int, ...] = ()
 ) -> Iterator[tuple[tuple[Any, ...], T]]:
-    """What is of one of ``kinds`` in a container, however deep, and the keys that lead there.
-
-    Containers are only looked at while somebody asks, so one pass over the types of its
-    items has to be enough to leave a vocabulary of a million words alone.
-    """
-    items: Collection[Any] = container.values() if isinstance(container, dict) else container
-    types = set(map(type, items))
-    if id(container) in around or not any(issubclass(t, (*kinds, *CONTAINERS)) for t in types):
+    """What is of one of ``kinds`` in a container, however deep, and the keys that lead there."""
+    if id(container) in around or _is_plain(container):
         return
     pairs: Iterable[tuple[Any, Any]]
     pairs = container.items() if isinstance(container, dict) else enumerate(container)
@@ -34,8 +32,13 @@ def held_by(
                     "run to run, and the names in the state dict with it; use a list or a dict."
                 )
             yield (*path, key), item
-        elif isinstance(item, CONTAINERS):
+        elif isinstance(item, CONTAINERS) and not _is_plain(item):
             yield from held_by(item, kinds, (*path, key), (*around, id(container)))
+
+
+def _is_plain(container: Any) -> bool:
+    items = container.values() if isinstance(container, dict) else container
+    return _PLAIN.issuperset(map(type, items))
 
 
 def joined(path: tuple[Any, ...]) -> str:

@@ -25,6 +25,9 @@ __all__ = ["HookHandle", "Module"]
 
 ForwardHook = Callable[["Module", tuple[Any, ...], Any], Any]
 
+# Where a module stands: its name, itself, and its own parameters and modules by name.
+_Place = tuple[str, "Module", tuple[tuple[str, "Parameter | Module"], ...]]
+
 
 class Module:
     """The base of everything with parameters; ``forward`` says what a subclass computes.
@@ -140,31 +143,37 @@ class Module:
                 for path, member in held_by(value, MEMBERS, (name,)):
                     yield joined(path), member
 
-    def _tree(self, prefix: str, above: tuple[int, ...] = ()) -> "Iterator[tuple[str, Module]]":
-        """This module and all below, under every name; a cycle ends where it closes."""
+    def _walk(self, prefix: str, above: tuple[int, ...] = ()) -> "Iterator[_Place]":
+        """This module and all below, under every name, with the members of each.
+
+        A cycle ends where it closes.
+        """
         if id(self) in above:
             return
-        yield prefix, self
-        for name, member in self._members():
+        members = tuple(self._members())
+        yield prefix, self, members
+        for name, member in members:
             if isinstance(member, Module):
-                yield from member._tree(dotted(prefix, name), (*above, id(self)))
+                yield from member._walk(dotted(prefix, name), (*above, id(self)))
 
     def _tensors(
         self, prefix: str = "", recurse: bool = True
     ) -> Iterator[tuple[str, Tensor, bool]]:
         """Parameters and buffers under every name, and whether the state dict holds them."""
-        for place, module in self._tree(prefix) if recurse else ((prefix, self),):
-            for name, member in module._members():
+        for place, module, members in self._walk(prefix):
+            for name, member in members:
                 if isinstance(member, Parameter):
                     yield dotted(place, name), member, True
             for name, persistent in module._buffers.items():
                 buffer = module.__dict__.get(name)
                 if buffer is not None:
                     yield dotted(place, name), buffer, persistent
+            if not recurse:
+                return
 
     def named_modules(self, prefix: str = "") -> "Iterator[tuple[str, Module]]":
         """This module and all below, each once, with the first of its names."""
-        return first_of_each(self._tree(prefix))
+        return first_of_each((name, module) for name, module, _ in self._walk(prefix))
 
     def modules(self) -> "Iterator[Module]":
         """This module and all below, each once."""
