@@ -20,6 +20,7 @@ What the options are for:
 import os
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -133,10 +134,7 @@ def kernel(signature, *, fastmath=FASTMATH, dtypes=("float32", "float64")):
 
 
 def load_source(name, text):
-    """Make a module of generated source: its kernels are compiled and cached like any other.
-
-    The text stands in the cache folder as ``<name>_<digest>.py``.
-    """
+    """Make a module of generated source, a file in the cache folder; its kernels are cached."""
     return _cache.load_source(name, text, _cache_folder())
 
 
@@ -238,13 +236,8 @@ def _njit(function, fastmath=NO_FASTMATH, **options):
 
 def _renamed(function, ending):
     """Return a copy of ``function`` with more to its qualified name."""
-    copy = type(function)(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
+    f = function
+    copy = type(f)(f.__code__, f.__globals__, f.__name__, f.__defaults__, f.__closure__)
     copy.__qualname__ = f"{function.__qualname__.replace('<locals>.', '')}__{ending}"
     return copy
 
@@ -287,22 +280,31 @@ def _entry_of(kernel, dtype):
 
 def _from_folder(entry, arguments, folder):
     """Compile or load with the cache; None if the cache is of no use, for whatever reason."""
-    config, dispatcher = numba.config, None
-    try:
-        saved = config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES
-        config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = str(folder), ""
-        try:
-            dispatcher = _njit(entry, cache=True)
-        finally:
-            config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = saved
-        _compile(dispatcher, arguments)
-    except Exception:  # a full disk, a damaged file: compiling again is always right,
-        pass  # and if the kernel itself is at fault it says so then
-    if dispatcher is not None and arguments in dispatcher.overloads:
-        return dispatcher
-    for path in folder.rglob(f"*.{entry.__qualname__}-*"):  # holds something else, or nothing
-        path.unlink(missing_ok=True)
+    for _ in range(2):
+        dispatcher = _decorated(entry, folder)
+        # A full disk, a damaged file: compiling again is always right, and if the kernel
+        # itself is at fault it says so then.
+        with suppress(Exception):
+            _compile(dispatcher, arguments)
+        if dispatcher is not None and arguments in dispatcher.overloads:
+            return dispatcher
+        with suppress(OSError):
+            for path in folder.rglob(f"*.{entry.__qualname__}-*"):  # damaged, or another's
+                path.unlink(missing_ok=True)
     return None
+
+
+def _decorated(entry, folder):
+    """Make a dispatcher that caches in ``folder``; Numba's own setting stays what it was."""
+    config = numba.config
+    saved = config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES
+    config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = str(folder), ""
+    try:
+        return _njit(entry, cache=True)
+    except Exception:  # the folder is gone, or nothing can be written to it any more
+        return None
+    finally:
+        config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = saved
 
 
 class _Announce(event.Listener):
@@ -358,7 +360,7 @@ def _facts():
     }
 
 
-# Flags that change no code; a longer list would only save compiling again.
+# They change no code; a longer list would only save compiling again.
 _HARMLESS = ("CACHE_", "COLOR_SCHEME", "CUDA", "DEBUG_CACHE", "GDB", "NUMBA_", "THREADING_LAYER")
 
 

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -75,7 +76,9 @@ class _Modules(dict[str, ModuleType]):
 _cpu, _gpu, _reference = _Modules("cpu"), _Modules("gpu"), _Modules("reference")
 
 
+@cache
 def _numba_works() -> bool:
+    """Whether kernels can be compiled here; warn once if not."""
     try:
         import tinygrad_rnn.kernels._jit  # noqa: F401
     except Exception as error:  # a Numba that does not fit NumPy raises all kinds
@@ -83,7 +86,7 @@ def _numba_works() -> bool:
             f"Numba cannot be used ({type(error).__name__}: {error}); computing with NumPy"
             " instead, slowly.",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
         return False
     return True
