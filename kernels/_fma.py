@@ -61,7 +61,7 @@ def _halves(x):
 def _to_odd(total, error):
     """Round total + error to odd: if inexact, to the neighbour whose last bit is set."""
     total, error = np.broadcast_arrays(total, error)
-    even = (np.ascontiguousarray(total).view(np.int64) & 1) == 0
+    even = (total.view(np.int64) & 1) == 0
     inexact = (error != 0) & np.isfinite(error)
     neighbour = np.nextafter(total, np.copysign(np.inf, error))
     return np.where(inexact & even, neighbour, total)

@@ -113,7 +113,7 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
     if packed:
         how, b = PACKED, b.panels[None]
     elif b.strides[1] == size and (M // pieces if divided == ROWS else M) < _FEW_ROWS:
-        how = DIRECT
+        how = DIRECT if b.strides[0] else PACK  # a distance of 0 stands for packed rows
     else:
         how = PACK
     pack_a = a.strides[1] != size and M > 8 and N > 64

@@ -217,7 +217,7 @@ def _at(like, start, shape, strides):
         return np.empty(shape, like.dtype)
     low = start + sum(min(0, s * (n - 1)) for s, n in zip(strides, shape, strict=True))
     high = start + sum(max(0, s * (n - 1)) for s, n in zip(strides, shape, strict=True))
-    memory = (ctypes.c_char * (high - low + like.dtype.itemsize)).from_address(low)
+    memory = (ctypes.c_char * int(high - low + like.dtype.itemsize)).from_address(int(low))
     return np.ndarray(shape, like.dtype, memory, start - low, strides)
 
 

@@ -105,9 +105,10 @@ class _InPython:
         self.dtype = np.dtype(dtype)
         self.constants = approximation.CONSTANTS[self.dtype]
 
-    add, multiply, divide = np.add, np.multiply, np.divide
-    round, magnitude, with_sign, negative = np.rint, np.abs, np.copysign, np.negative
-    less, is_nan, select, fma = np.less, np.isnan, np.where, staticmethod(fma)
+    add, multiply, divide = map(staticmethod, (np.add, np.multiply, np.divide))
+    round, magnitude, negative = map(staticmethod, (np.rint, np.abs, np.negative))
+    with_sign, less, is_nan = map(staticmethod, (np.copysign, np.less, np.isnan))
+    select, fma = map(staticmethod, (np.where, fma))
 
     def number(self, value):
         return self.dtype.type(value)
@@ -116,12 +117,18 @@ class _InPython:
         return np.ldexp(x, n.astype(np.int32))
 
 
+def _in_python(function, x):
+    """Compute in NumPy, and flush what lies below the normal range as compiled kernels do."""
+    result = function(_InPython(x.dtype), x)
+    return np.where(np.abs(result) < np.finfo(x.dtype).tiny, np.copysign(0, result), result)
+
+
 def _scalar(function):
     """Make the function that kernels call on one number."""
 
     def in_python(x):
         with np.errstate(all="ignore"):
-            return function(_InPython(x.dtype), x)[()]
+            return _in_python(function, x)[()]
 
     @partial(intrinsic, twin=in_python)
     def compiled(typing, x):
@@ -148,7 +155,7 @@ def fma_(typing, x, y, z):
 
 def _array_in_python(x, out, which, first, stop):
     with np.errstate(all="ignore"):
-        out[first:stop] = _FUNCTIONS[which](_InPython(x.dtype), x[first:stop])
+        out[first:stop] = _in_python(_FUNCTIONS[which], x[first:stop])
 
 
 @partial(intrinsic, twin=_array_in_python)
