@@ -13,12 +13,12 @@ from tinygrad_rnn.modes import (
     set_grad_enabled,
 )
 from tinygrad_rnn.random import seed
-from tinygrad_rnn.tensor import Tensor, from_numpy, tensor
+from tinygrad_rnn.tensor import Tensor
 
 __version__ = "0.1.0"
 
 __all__ = creation.__all__ + [  # noqa: RUF005 - linters can read a sum of lists
-    "Tensor", "backward", "bool_", "enable_grad", "errors", "float32", "float64", "from_numpy",
+    "Tensor", "backward", "bool_", "enable_grad", "errors", "float32", "float64",
     "grad", "inference_mode", "int32", "int64", "is_grad_enabled", "nn", "no_grad", "ops", "random",
-    "seed", "set_grad_enabled", "tensor",
+    "seed", "set_grad_enabled",
 ]  # fmt: skip

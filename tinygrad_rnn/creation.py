@@ -1,4 +1,4 @@
-"""New tensors: filled, counted, drawn."""
+"""New tensors: from data, filled, counted, drawn."""
 
 from typing import Any
 
@@ -6,10 +6,38 @@ import numpy as np
 
 from tinygrad_rnn import random
 from tinygrad_rnn.device import array_module, to_device
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.kernels import _cuda
+from tinygrad_rnn.tensor import Tensor, as_array
 
-__all__ = ["arange", "eye", "full", "linspace", "ones", "ones_like", "rand", "randn", "zeros",
-           "zeros_like"]  # fmt: skip
+__all__ = [
+    "arange", "eye", "from_dlpack", "from_numpy", "full", "linspace", "ones", "ones_like", "rand",
+    "randn", "tensor", "zeros", "zeros_like",
+]  # fmt: skip
+
+
+def tensor(
+    data: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
+    """A new leaf with its own copy of ``data``.
+
+    Python floats become float32; NumPy arrays keep their type.
+    """
+    array = as_array(data)
+    array = array.astype(dtype) if dtype is not None else array.copy()
+    if device is not None:
+        array = to_device(array, device)
+    return Tensor(array, requires_grad=requires_grad)
+
+
+def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
+    """A leaf that shares the memory of ``array``."""
+    return Tensor(array)
+
+
+def from_dlpack(x: Any) -> Tensor:
+    """A leaf that shares the memory of an array of any library that speaks DLPack."""
+    kind, _ = x.__dlpack_device__()
+    return Tensor(np.from_dlpack(x) if kind == 1 else _cuda.require("from_dlpack").from_dlpack(x))
 
 
 def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:

@@ -1,18 +1,20 @@
 """Whether operations are recorded: ``no_grad``, ``enable_grad``, ``inference_mode``.
 
-The mode lives in a ContextVar, so threads and async tasks do not leak into each other.
-Its value is True (record), False (do not), or a debug session (see ``debug.py``), whose
-truth value says the same: operations test for the two plain values first, and only a
-session costs more.
+The mode lives in ContextVars, so threads and async tasks do not leak into each other. Its
+value is True (record), False (do not), or a debug session (see ``debug.py``), whose truth
+value says the same: operations test for the two plain values first, and only a session
+costs more.
 """
 
 import functools
-from collections.abc import Callable
-from contextvars import ContextVar, Token
+from collections.abc import AsyncIterator, Callable, Generator
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
-__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "recorded", "set_grad_enabled",
+]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,19 +22,27 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Session(Protocol):
     """A mode that also watches every operation."""
 
-    recording: bool
-
     def __bool__(self) -> bool: ...
 
     def switched(self, recording: bool) -> "Session":
         """The same session with recording on or off."""
 
-    def observe(self, op: str, out: Any, inputs: tuple[Any, ...], node: Any) -> None:
+    def observe(self, op: Any, results: Any, inputs: Any, node: Any) -> None:
         """See one operation that has just run."""
+
+
+class _Entered(NamedTuple):
+    """One mode that has been entered and not left: what to go back to, and what is outside."""
+
+    mode: object
+    recording: "bool | Session"
+    inference: bool
+    outer: "_Entered | None"
 
 
 recording: ContextVar[bool | Session] = ContextVar("recording", default=True)
 _inference: ContextVar[bool] = ContextVar("inference", default=False)
+_entered: ContextVar[_Entered | None] = ContextVar("entered", default=None)
 
 
 def is_grad_enabled() -> bool:
@@ -40,21 +50,23 @@ def is_grad_enabled() -> bool:
     return bool(recording.get())
 
 
-class _Mode:
-    """A context manager that is also a decorator; one object may be entered again."""
+class Mode:
+    """A context manager that is also a decorator.
 
-    _record = True
-    _infer = False
+    An object keeps nothing of where it was entered: it may be entered again, inside itself,
+    and by several threads and tasks at once.
+    """
 
-    def __init__(self) -> None:
-        self._tokens: list[tuple[Token[bool | Session], Token[bool]]] = []
+    def change(self, current: "bool | Session", inference: bool) -> "tuple[bool | Session, bool]":
+        """The recording mode and whether only inference is allowed, inside."""
+        raise NotImplementedError
 
     def __enter__(self) -> None:
-        inference = _inference.get() or self._infer
-        record = self._record and not inference
-        current = recording.get()
-        mode = record if isinstance(current, bool) else current.switched(record)
-        self._tokens.append((recording.set(mode), _inference.set(inference)))
+        before = recording.get(), _inference.get()
+        inside, inference = self.change(*before)
+        _entered.set(_Entered(self, *before, _entered.get()))
+        recording.set(inside)
+        _inference.set(inference)
 
     def __exit__(
         self,
@@ -62,47 +74,138 @@ class _Mode:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> Literal[False]:
-        mode, inference = self._tokens.pop()
-        recording.reset(mode)
-        _inference.reset(inference)
+        above: list[_Entered] = []
+        entered = _entered.get()
+        while entered is not None and entered.mode is not self:
+            above.append(entered)
+            entered = entered.outer
+        if entered is None:
+            return False  # entered in another context, where a generator began: none of ours
+        if not above:
+            recording.set(entered.recording)
+            _inference.set(entered.inference)
+            _entered.set(entered.outer)
+            return False
+        # Left out of order, as generators may: the next one in goes back to our outside.
+        rest = _Entered(above[-1].mode, *entered[1:])
+        for later in reversed(above[:-1]):
+            rest = later._replace(outer=rest)
+        _entered.set(rest)
         return False
 
     def __call__(self, function: F) -> F:
+        """The function with every part of it run in this mode; async and generators, too."""
+        wrapped: F = _wrapped(self, function)
+        return wrapped
+
+
+def _wrapped(mode: Mode, function: Any) -> Any:
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if flags & 0x200:  # an asynchronous generator
+
         @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            # A fresh object per call: a shared one would mix the tokens of two threads.
-            with self._fresh():
-                return function(*args, **kwargs)
+        async def streamed(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            source = function(*args, **kwargs)
+            sent = None
+            try:
+                while True:
+                    with mode:
+                        item = await source.asend(sent)
+                    sent = yield item
+            except StopAsyncIteration:
+                return
+            finally:
+                await source.aclose()
 
-        return wrapped  # type: ignore[return-value]
+        return streamed
+    if flags & 0x80:  # a coroutine
 
-    def _fresh(self) -> "_Mode":
-        return type(self)()
+        @functools.wraps(function)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            with mode:
+                return await function(*args, **kwargs)
+
+        return awaited
+    if flags & 0x20:  # a generator: its caller must not be left in our mode between two items
+
+        @functools.wraps(function)
+        def iterated(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            source = function(*args, **kwargs)
+            step, sent = source.send, None
+            while True:
+                try:
+                    with mode:
+                        item = step(sent)
+                except StopIteration as end:
+                    return end.value
+                step = source.send
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    source.close()
+                    raise
+                except BaseException as error:
+                    step, sent = source.throw, error
+
+        return iterated
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        with mode:
+            return function(*args, **kwargs)
+
+    return called
 
 
-class no_grad(_Mode):
+class _Switch(Mode):
+    """A mode that turns recording on or off."""
+
+    def __init__(self, record: bool) -> None:
+        self._record = record
+
+    def change(self, current: "bool | Session", inference: bool) -> "tuple[bool | Session, bool]":
+        record = self._record and not inference
+        return record if isinstance(current, bool) else current.switched(record), inference
+
+
+class no_grad(_Switch):
     """Operations inside are not recorded."""
 
-    _record = False
+    def __init__(self) -> None:
+        super().__init__(False)
 
 
-class enable_grad(_Mode):
+class enable_grad(_Switch):
     """Operations inside are recorded, also within ``no_grad``; not within ``inference_mode``."""
 
-
-class inference_mode(_Mode):
-    """Nothing inside is recorded, not even under ``enable_grad``."""
-
-    _record = False
-    _infer = True
+    def __init__(self) -> None:
+        super().__init__(True)
 
 
-class set_grad_enabled(_Mode):
+class set_grad_enabled(_Switch):
     """Operations inside are recorded if ``enabled``."""
 
     def __init__(self, enabled: bool) -> None:
-        super().__init__()
-        self._record = bool(enabled)
+        super().__init__(bool(enabled))
 
-    def _fresh(self) -> "_Mode":
-        return set_grad_enabled(self._record)
+
+class inference_mode(_Switch):
+    """Nothing inside is recorded, not even under ``enable_grad``."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+    def change(self, current: "bool | Session", inference: bool) -> "tuple[bool | Session, bool]":
+        """Nothing is recorded from here on."""
+        return super().change(current, inference)[0], True
+
+
+class recorded(_Switch):
+    """Operations inside are recorded whatever the mode: a derivative that needs a graph."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+    def change(self, current: "bool | Session", inference: bool) -> "tuple[bool | Session, bool]":
+        """Everything is recorded from here on."""
+        return super().change(current, False)[0], False

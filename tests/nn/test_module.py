@@ -426,29 +426,18 @@ def test_astype_takes_types_that_have_derivatives():
 
 def test_a_product_from_before_a_conversion_says_that_its_weight_has_changed():
     m = Cell()
-    loss = (tg.ones(1, 2) @ m.w).sum()
+    loss = (tg.ones(1, 2, requires_grad=True) @ m.w).sum()
     m.astype(np.float64)
-    with pytest.raises(GradientError) as caught:
+    with pytest.raises(GradientError, match="input 1 .* of 'matmul' has been changed since"):
         loss.backward()
-    assert str(caught.value) == (
-        "backward: 'matmul' needs its input 1 (shape (2, 3)) as it was in the forward pass, but "
-        "the array has been changed since by assign_ or an optimiser step, or moved or converted "
-        "with its module. Call backward() before that, run the forward pass again, or give the "
-        "operation a copy (.clone())."
-    )
 
 
 def test_a_sum_from_before_a_conversion_keeps_nothing_but_its_leaf_notices():
     m = Cell()
     loss = (tg.ones(3) + m.b).sum()
     m.astype(np.float64)
-    with pytest.raises(GradientError) as caught:
+    with pytest.raises(GradientError, match="moved or converted since the forward pass"):
         loss.backward()
-    assert str(caught.value) == (
-        "backward: a leaf of float64 on cpu received a gradient of float32 on cpu; it has been "
-        "moved or converted since the forward pass (then run the forward pass again), or some "
-        "operation's derivative rule is wrong."
-    )
 
 
 def test_to_moves_parameters_buffers_and_gradients(monkeypatch):

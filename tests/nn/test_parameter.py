@@ -69,8 +69,8 @@ def test_integers_have_no_derivative():
     with pytest.raises(DTypeError) as caught:
         nn.Parameter([1, 2])
     assert str(caught.value) == (
-        "requires_grad: the tensor holds int64, but only floating-point numbers have "
-        "derivatives; convert it with .astype(tg.float32) first."
+        "requires_grad: the tensor holds int64, expected floating-point numbers: only they have "
+        "derivatives. Convert it first, with .astype(tg.float32), or write 1.0 for 1."
     )
 
 

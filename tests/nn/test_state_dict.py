@@ -64,7 +64,7 @@ def test_a_snapshot_brings_a_module_back(wrap):
 def test_loading_writes_into_the_same_memory_and_is_noticed():
     m = nn.Linear(2, 2)
     memory = m.weight._data
-    loss = (tg.ones(1, 2) @ m.weight).sum()
+    loss = (tg.ones(1, 2, requires_grad=True) @ m.weight).sum()
     m.load_state_dict(nn.Linear(2, 2).state_dict())
     assert m.weight._data is memory
     with pytest.raises(GradientError, match="has been changed since"):

@@ -1,0 +1,11 @@
+"""Recording operations and walking back through what was recorded."""
+
+from tinygrad_rnn.engine.derivative import backward, grad
+from tinygrad_rnn.engine.node import ARRAYS, FREED, TENSORS, Node, record, wrap
+from tinygrad_rnn.engine.parts import OutputGrad, SliceGrad, unbroadcast
+from tinygrad_rnn.engine.walk import Walk, inputs_as_tensors
+
+__all__ = [
+    "ARRAYS", "FREED", "TENSORS", "Node", "OutputGrad", "SliceGrad", "Walk", "backward", "grad",
+    "inputs_as_tensors", "record", "unbroadcast", "wrap",
+]  # fmt: skip

@@ -1,0 +1,160 @@
+"""backward() and grad(): what a walk has found, handed to leaves or to the caller.
+
+An array that is handed out belongs to whoever gets it: it is nobody's view, no other
+gradient, and not the array that the caller passed in.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_rnn import modes
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.engine.faults import check_gradient, described, seeds
+from tinygrad_rnn.engine.node import Node, wrap
+from tinygrad_rnn.engine.walk import Walk, call_hooks, stands_alone
+from tinygrad_rnn.errors import GradientError
+from tinygrad_rnn.tensor import Tensor
+
+__all__ = ["backward", "grad"]
+
+# Threads may walk back to one leaf at the same time; none of the sums must get lost.
+_commit = threading.Lock()
+
+
+def backward(
+    outputs: Tensor | Sequence[Tensor],
+    gradients: Any = None,
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+    inputs: Sequence[Tensor] | None = None,
+) -> None:
+    """Add d(outputs)/d(leaf) to ``grad`` of every leaf, or only of ``inputs``.
+
+    Args:
+        gradients: One for each output (a single one for a single output); 1 for a number.
+        retain_graph: Keep the saved arrays, so that the graph can be walked again.
+        create_graph: Record this walk too, so that ``grad`` can be differentiated.
+        inputs: Leaves or results; nothing else receives a gradient.
+    """
+    where = "backward()"
+    outputs, gradients = _listed(outputs, gradients)
+    if inputs is not None:
+        inputs = _checked(where, inputs)
+    walk = _walked(where, outputs, gradients, inputs, retain_graph, create_graph)
+    ready: list[tuple[Tensor, Tensor]] = []
+    for leaf, (_, g, new) in walk.ends.items():
+        ready.append((leaf, _finished(where, leaf, g, new, create_graph)))
+    for tensor, g in walk.kept:
+        ready.append((tensor, _handed_out(where, tensor, g, False, create_graph)))
+    keepers = [tensor for tensor, _ in walk.kept]
+    for tensor in dict.fromkeys(inputs or ()):
+        slot = None if tensor._node is None else walk.found.get(tensor._node)
+        if slot is not None and not any(keeper is tensor for keeper in keepers):
+            ready.append((tensor, _handed_out(where, tensor, slot[1], False, create_graph)))
+    with _commit:
+        for tensor, result in ready:
+            tensor._grad = _total(tensor._grad, result, create_graph)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of ``outputs`` with respect to ``inputs``; touches no ``grad``.
+
+    ``inputs`` may be leaves or results. One that the outputs do not depend on is an error,
+    or None with ``allow_unused=True``.
+    """
+    where = "grad()"
+    outputs, grad_outputs = _listed(outputs, grad_outputs)
+    inputs = _checked(where, [inputs] if isinstance(inputs, Tensor) else inputs)
+    walk = _walked(where, outputs, grad_outputs, inputs, retain_graph, create_graph)
+    results: list[Tensor | None] = []
+    given: set[Any] = set()
+    for number, tensor in enumerate(inputs):
+        source = tensor._node or tensor
+        slot = walk.found.get(source) if source.__class__ is Node else walk.ends.get(source)
+        if slot is None:
+            if not allow_unused:
+                raise GradientError(
+                    f"grad(): the outputs do not depend on input {number} ({described(tensor)}), "
+                    "expected a tensor that they were computed from. Was it replaced by a copy, "
+                    "or detached on the way? allow_unused=True gives None for it."
+                )
+            results.append(None)
+            continue
+        finish = _finished if tensor._node is None else _handed_out
+        new = slot[2] and source not in given  # an input may be named twice
+        results.append(finish(where, tensor, slot[1], new, create_graph))
+        given.add(source)
+    return tuple(results)
+
+
+def _listed(outputs: Any, gradients: Any) -> tuple[list[Tensor], list[Any] | None]:
+    if isinstance(outputs, Tensor):
+        return [outputs], None if gradients is None else [gradients]
+    return list(outputs), gradients
+
+
+def _checked(where: str, inputs: Sequence[Tensor]) -> list[Tensor]:
+    for number, tensor in enumerate(inputs):
+        if not isinstance(tensor, Tensor) or not tensor._requires_grad:
+            given = described(tensor) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise GradientError(
+                f"{where}: input {number} ({given}) does not require a gradient, expected a leaf "
+                "with requires_grad=True or the result of recorded operations. Set requires_grad "
+                "before it is used: what is computed earlier is not recorded."
+            )
+    return list(inputs)
+
+
+def _walked(
+    where: str,
+    outputs: list[Tensor],
+    gradients: list[Any] | None,
+    inputs: list[Tensor] | None,
+    retain: bool,
+    graph: bool,
+) -> Walk:
+    targets = None if inputs is None else [x._node or x for x in inputs]
+    walk = Walk(graph=graph, retain=retain, targets=targets)
+    walk.go(outputs, seeds(where, outputs, gradients))
+    return walk
+
+
+def _finished(where: str, leaf: Tensor, g: Any, new: bool, graph: bool) -> Tensor:
+    """The gradient of a leaf, passed through the leaf's hooks."""
+    if leaf._hooks:
+        g, new = call_hooks(leaf._hooks, g, graph), False
+    return _handed_out(where, leaf, g, new, graph)
+
+
+def _handed_out(where: str, tensor: Tensor, g: Any, new: bool, graph: bool) -> Tensor:
+    """A gradient as a Tensor that its receiver may keep and change."""
+    check_gradient(where, g, tensor)
+    if not graph:
+        return wrap(g if new and _is_private(g) else g.copy())
+    # What belongs to a graph cannot be written anyway, a constant can.
+    return g if g._requires_grad else wrap(g._data.copy())
+
+
+def _is_private(array: Array) -> bool:
+    return stands_alone(array) and bool(array.flags.c_contiguous)
+
+
+def _total(old: Tensor | None, new: Tensor, graph: bool) -> Tensor:
+    """The sum of an earlier gradient and a new one; a gradient once handed out stays as it is."""
+    if old is None:
+        return new
+    if graph or old._requires_grad:
+        with modes.set_grad_enabled(graph):
+            return old + new
+    new._data += old._data  # ours, as _handed_out() promises
+    return new

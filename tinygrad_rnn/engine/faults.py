@@ -1,0 +1,153 @@
+"""What can be wrong with a walk back, and how to say it.
+
+Each message says where it happened, what was given, what was expected and how that follows,
+and the likely cause.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_rnn.device import array_module, device_of
+from tinygrad_rnn.engine.node import Node, wrap
+from tinygrad_rnn.errors import (
+    DeviceError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+    TinygradError,
+)
+from tinygrad_rnn.tensor import Tensor, Version, as_tensor
+
+__all__ = [
+    "already_freed", "check_gradient", "check_unchanged", "described", "leaf_replaced", "seeds",
+    "wrong_answer",
+]  # fmt: skip
+
+
+def described(x: Any) -> str:
+    """Element type, shape and device of an array or Tensor in few characters."""
+    place = x.device if isinstance(x, Tensor) else device_of(x)
+    return f"{x.dtype}{list(x.shape)}" + ("" if place == "cpu" else f" on {place}")
+
+
+def forward_line(node: Node) -> str:
+    """Where the operation was called, as far as a debug session has noted it."""
+    watch = None if node.notes is None else node.notes.watch
+    return f"\nThe forward call: {watch.place}" if watch is not None and watch.place else ""
+
+
+def already_freed(node: Node) -> GradientError:
+    """The arrays that the derivative needs are gone."""
+    return GradientError(
+        f"backward: {node.op.name!r} has no saved arrays any more, expected those of the forward "
+        "pass: an earlier backward() or grad() used and freed this graph. Pass retain_graph=True "
+        f"to the earlier call, or run the forward pass again.{forward_line(node)}"
+    )
+
+
+def leaf_replaced(node: Node, leaf: Tensor) -> GradientError:
+    """A leaf holds another array than at the time of the forward pass."""
+    return GradientError(
+        f"backward: {node.op.name!r} needs a leaf ({described(leaf)}) with the array that it had "
+        "in the forward pass, but the leaf has been moved or given another array since. Run the "
+        f"forward pass again.{forward_line(node)}"
+    )
+
+
+def check_unchanged(node: Node) -> None:
+    """Raise if an array that the derivative is about to use was written after it was saved."""
+    for number, (parent, array) in enumerate(zip(node.parents, node.saved, strict=True)):
+        if array is not None:
+            version = parent if parent.__class__ is Version else _version_of(parent)
+            if version is not None and version.changed > node.seq:
+                raise _changed(node, f"input {number}", array)
+    if node.out is not None and node.version is not None and node.version.changed > node.seq:
+        raise _changed(node, "output", node.out)
+
+
+def _version_of(parent: Any) -> Version | None:
+    version: Version | None = parent.version if parent.__class__ is Node else parent._version
+    return version
+
+
+def _changed(node: Node, which: str, array: Any) -> GradientError:
+    which += f" ({described(array)})" if hasattr(array, "dtype") else ""
+    return GradientError(
+        f"backward: the {which} of {node.op.name!r} has been changed since the forward pass, "
+        "expected the numbers of then: the derivative is computed from them. The likely cause is "
+        "assign_(), setting .data, an optimiser's step, or moving or converting a module, on the "
+        "tensor itself or on one that shares its memory (detach(), a view). Do that after "
+        f"backward(), or give the operation a copy, with clone().{forward_line(node)}"
+    )
+
+
+def wrong_answer(hook: Any, answer: Tensor, given: Tensor) -> ShapeError:
+    """A hook replaced a gradient by something that is none."""
+    return ShapeError(
+        f"hook {getattr(hook, '__qualname__', hook)}: returned a gradient of {described(answer)}, "
+        f"expected {described(given)}, like the one it was given. Return None to leave the "
+        "gradient as it is."
+    )
+
+
+def check_gradient(where: str, g: Any, like: Tensor) -> None:
+    """Raise if a gradient is not of the shape, type and device of its tensor."""
+    if g.shape != like.shape:
+        raise ShapeError(
+            f"{where}: a tensor of {described(like)} received a gradient of {described(g)}, "
+            "expected one of its shape. The derivative rule of an operation that used it is "
+            "wrong; tg.debug() names the operation."
+        )
+    if g.dtype != like.dtype or _device(g) != like.device:
+        raise GradientError(
+            f"{where}: a tensor of {described(like)} received a gradient of {described(g)}, "
+            "expected one of its type and device. The likely cause is that it has been moved or "
+            "converted since the forward pass; then run the forward pass again. Otherwise the "
+            "derivative rule of an operation is wrong; tg.debug() names it."
+        )
+
+
+def _device(g: Any) -> str:
+    return g.device if isinstance(g, Tensor) else device_of(g)
+
+
+def seeds(where: str, outputs: Sequence[Tensor], gradients: Sequence[Any] | None) -> list[Tensor]:
+    """One gradient per output: what the caller gave, or 1 for a single number."""
+    given = [None] * len(outputs) if gradients is None else list(gradients)
+    if len(given) != len(outputs):
+        raise ShapeError(
+            f"{where}: got {len(given)} gradients, expected {len(outputs)}, one for each output."
+        )
+    return [_seed(where, out, g) for out, g in zip(outputs, given, strict=True)]
+
+
+def _seed(where: str, out: Any, g: Any) -> Tensor:
+    if not isinstance(out, Tensor):
+        raise TypeError(
+            f"{where}: got an output of type {type(out).__name__}, expected a Tensor. "
+            "Several outputs go into one list."
+        )
+    if not out._requires_grad:
+        raise GradientError(
+            f"{where}: the output ({described(out)}) does not depend on anything that requires a "
+            "gradient, expected the result of recorded operations. Was it made under no_grad(), "
+            "or detached, or are all its inputs constants?"
+        )
+    if g is None:
+        if out.size != 1:
+            raise ShapeError(
+                f"{where}: got an output of shape {out.shape} and no gradient for it, expected a "
+                "single number, whose gradient is 1. Reduce it first, with .sum() or .mean(), or "
+                "pass a gradient of its shape."
+            )
+        return wrap(array_module(out._data).ones(out.shape, out.dtype))
+    if not isinstance(g, Tensor) and not hasattr(g, "dtype"):
+        g = array_module(out._data).asarray(g, out.dtype)  # numbers and lists have no type
+    seed = as_tensor(g)
+    if seed.shape != out.shape or seed.dtype != out.dtype or seed.device != out.device:
+        kind: type[TinygradError] = DTypeError if seed.shape == out.shape else ShapeError
+        raise (kind if seed.device == out.device else DeviceError)(
+            f"{where}: got a gradient of {described(seed)} for an output of {described(out)}, "
+            "expected both alike: there is one derivative for each number of the output."
+        )
+    return seed

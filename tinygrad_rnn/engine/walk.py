@@ -1,0 +1,266 @@
+"""The walk from the results of a graph back to its leaves.
+
+Nodes are visited in the reverse order of their creation, by a heap: a node is reached only
+after everything that used it, and nothing recurses, however deep the graph.
+"""
+
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn import modes
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.engine.faults import already_freed, check_unchanged, leaf_replaced, wrong_answer
+from tinygrad_rnn.engine.node import ARRAYS, FREED, TENSORS, Node, Notes, wrap
+from tinygrad_rnn.engine.parts import OutputGrad, SliceGrad, unbroadcast
+from tinygrad_rnn.tensor import CONSTANT, Tensor, Version, as_tensor
+
+__all__ = ["Walk", "call_hooks", "inputs_as_tensors", "stands_alone"]
+
+ndarray = np.ndarray
+
+# What has been gathered for a node or a leaf: whose it is, the sum so far, and whether the
+# array was made for this walk alone. The last counts only if the array is no view, too.
+Slot = list[Any]
+
+
+class Walk:
+    """One walk from roots back.
+
+    graph     record the walk itself, so that its results can be differentiated again
+    retain    keep what the nodes saved, for another walk
+    targets   visit only what lies between the roots and these (leaf Tensors or Nodes)
+    floor     treat nodes made before this time as leaves
+    """
+
+    def __init__(
+        self, *, graph: bool, retain: bool, targets: Sequence[Any] | None = None, floor: int = 0
+    ) -> None:
+        self.graph = graph
+        self.F = TENSORS if graph else ARRAYS
+        self.retain = retain or graph
+        self.floor = floor
+        self.pending: dict[int, Slot] = {}  # nodes to be visited, by their time of creation
+        self.heap: list[int] = []  # those times, negative: heapq gives the smallest
+        self.ends: dict[Any, Slot] = {}  # leaves, and nodes below the floor
+        self.found: dict[Node, Slot] = {}  # targets that are nodes, once visited
+        self.kept: list[tuple[Tensor, Any]] = []  # gradients for tensors that retain theirs
+        self.targets = None if targets is None else set(targets)
+        self.useful: set[Node] | None = None
+
+    def go(self, roots: Sequence[Tensor], gradients: Sequence[Any]) -> None:
+        """Walk back from ``roots``, whose gradients (Tensors) are given."""
+        if self.targets is not None:
+            self.useful = _between(roots, self.targets, self.floor)
+        if self.graph:
+            with modes.recorded():
+                self._start(roots, gradients)
+                self._run()
+        else:
+            # Derivatives of overflowing values overflow: that is an answer, not a warning.
+            with np.errstate(all="ignore"), modes.no_grad():
+                self._start(roots, [g._data for g in gradients])
+                self._run()
+
+    def _start(self, roots: Sequence[Tensor], gradients: Sequence[Any]) -> None:
+        for root, g in zip(roots, gradients, strict=True):
+            self.deliver(root._node or root, g, False)
+
+    def wants(self, parent: Any) -> bool:
+        """Whether this walk needs the gradient of a node's parent."""
+        if parent.__class__ is Version:
+            return False
+        if self.useful is None:
+            return True
+        if parent.__class__ is Node and parent.seq >= self.floor:
+            return parent in self.useful
+        return self.targets is not None and parent in self.targets
+
+    def deliver(self, parent: Any, part: Any, new: bool) -> None:
+        """Add ``part`` to the gradient of ``parent``.
+
+        ``new`` says that the array was made for this delivery and nobody else holds it: it
+        may be added to in place, unless it is a view of another.
+        """
+        if parent.__class__ is Node and parent.seq >= self.floor:
+            slot = self.pending.get(parent.seq)
+            if slot is None:
+                slot = self.pending[parent.seq] = [parent, None, False]
+                heappush(self.heap, -parent.seq)
+        else:
+            slot = self.ends.get(parent)
+            if slot is None:
+                slot = self.ends[parent] = [parent, None, False]
+        total = slot[1]
+        kind = part.__class__
+        if kind is SliceGrad or kind is OutputGrad:
+            if total is not None and not (slot[2] and stands_alone(total)):
+                total = total.copy()
+            slot[1] = part.add_to(total)
+            slot[2] = True
+            return
+        if isinstance(part, np.generic):  # what NumPy makes of arrays without axes
+            part = np.asarray(part)
+        if total is None:
+            slot[1] = part
+            slot[2] = new
+        elif slot[2] and not self.graph and stands_alone(total):
+            total += part
+        else:
+            total = total + part
+            slot[1] = np.asarray(total) if isinstance(total, np.generic) else total
+            slot[2] = True
+
+    def _run(self) -> None:
+        """Visit every node that a gradient has reached, newest first."""
+        heap, pending, retain, deliver, F = (
+            self.heap, self.pending, self.retain, self.deliver, self.F,
+        )  # fmt: skip
+        plain = not self.graph and self.useful is None and not self.floor
+        while heap:
+            seq = -heappop(heap)
+            slot = pending.pop(seq)
+            node, g, _ = slot
+            saved, rules = node.saved, node.op.rules
+            if not plain or rules is None or node.notes is not None or saved is FREED:
+                self._visit(node, slot)
+                continue
+            # What follows is _visit() for the plain case, most nodes of most walks, written
+            # out: on small arrays calls and generators would take half of the time.
+            if Version.latest > seq:
+                check_unchanged(node)
+            out, attrs, shapes = node.out, node.attrs, node.shapes
+            count = 0 if attrs is not None else len(saved)
+            if count == 2:
+                a, b = saved
+            elif count == 1:
+                (a,) = saved
+            number = 0
+            for parent in node.parents:
+                kind = parent.__class__
+                if kind is not Version:
+                    if count == 2:  # calls without a star cost a quarter
+                        part = rules[number](F, g, out, a, b)
+                    elif count == 1:
+                        part = rules[number](F, g, out, a)
+                    elif attrs is None:
+                        part = rules[number](F, g, out, *saved)
+                    else:
+                        part = rules[number](F, g, out, *saved, **attrs)
+                    if shapes is not None and part.shape != shapes[number]:
+                        part = unbroadcast(part, shapes[number])
+                    if kind is Node and part.__class__ is ndarray and parent.seq not in pending:
+                        pending[parent.seq] = [parent, part, part is not g]
+                        heappush(heap, -parent.seq)
+                    else:
+                        deliver(parent, part, part is not g)
+                number += 1  # noqa: SIM113 - enumerate() takes longer
+            if not retain:
+                node.saved, node.out, node.attrs = FREED, None, None
+
+    def _visit(self, node: Node, slot: Slot) -> None:
+        """Pass the gradient of a node on to its parents."""
+        if node.notes is not None:
+            self._show(node.notes, slot)
+        if self.targets is not None and node in self.targets:
+            self.found[node] = slot
+        if not any(map(self.wants, node.parents)):
+            return
+        if node.saved is FREED:
+            raise already_freed(node)
+        if Version.latest > node.seq:
+            check_unchanged(node)
+        g, watch = slot[1], None if node.notes is None else node.notes.watch
+        pull = self._by_rules if node.op.rules is not None else node.op.pull
+        for number, part, new in pull(node, g, self):
+            if watch is not None:
+                watch.check(node, number, g, part)
+            self.deliver(node.parents[number], part, new)
+        if not self.retain:
+            node.saved, node.out, node.attrs = FREED, None, None
+
+    def _by_rules(self, node: Node, g: Any, _walk: "Walk") -> Iterator[tuple[int, Any, bool]]:
+        """The gradient of every input that is wanted: its number, the gradient, if it is new."""
+        saved, out, attrs, shapes = node.saved, node.out, node.attrs or {}, node.shapes
+        if self.graph:
+            saved = inputs_as_tensors(node)
+            out = None if out is None else wrap(out, node, node.version)
+        for number, parent in enumerate(node.parents):
+            if self.wants(parent):
+                part = node.op.rules[number](self.F, g, out, *saved, **attrs)
+                if shapes is not None and part.shape != shapes[number]:
+                    part = unbroadcast(part, shapes[number])
+                yield number, part, part is not g
+
+    def _show(self, notes: Notes, slot: Slot) -> None:
+        """Let hooks see, and perhaps replace, the whole gradient of a node."""
+        if notes.hooks:
+            slot[1:] = call_hooks(notes.hooks, slot[1], self.graph), False
+        keeper = None if notes.keeper is None else notes.keeper()
+        if keeper is not None:
+            self.kept.append((keeper, slot[1]))
+
+
+def stands_alone(array: Array) -> bool:
+    """Whether the array is its own, not a view of one that somebody else may hold."""
+    base = array.base
+    return base is None or base.__class__ is not array.__class__
+
+
+def _between(roots: Sequence[Tensor], targets: set[Any], floor: int) -> set[Node]:
+    """The nodes between the roots and the targets: the only ones worth visiting."""
+    seen: dict[int, Node] = {}
+    stack = [root._node for root in roots if root._node is not None]
+    while stack:
+        node = stack.pop()
+        if node.seq not in seen and node.seq >= floor:
+            seen[node.seq] = node
+            stack.extend(p for p in node.parents if p.__class__ is Node)
+    useful: set[Node] = set()
+    for seq in sorted(seen):  # parents first
+        node = seen[seq]
+        if node in targets or any(p in useful or p in targets for p in node.parents):
+            useful.add(node)
+    return useful
+
+
+def inputs_as_tensors(node: Node) -> list[Any]:
+    """The saved inputs as Tensors with their graphs, so that what uses them is recorded."""
+    inputs: list[Any] = []
+    for parent, array in zip(node.parents, node.saved, strict=True):
+        kind = parent.__class__
+        if array is None or parent is CONSTANT:
+            inputs.append(array)
+        elif kind is Node:
+            inputs.append(wrap(array, parent, parent.version))
+        elif kind is Version:
+            inputs.append(wrap(array, None, parent))
+        elif parent._data is array:
+            inputs.append(parent)
+        else:
+            raise leaf_replaced(node, parent)
+    return inputs
+
+
+def call_hooks(hooks: dict[int, Any], g: Any, graph: bool) -> Any:
+    """The gradient after every hook has seen it, and perhaps replaced it."""
+    for hook in tuple(hooks.values()):
+        given = g if graph else wrap(_read_only(g))
+        answer = hook(given)
+        if answer is None:
+            continue
+        answer = as_tensor(answer)
+        if answer.shape != given.shape or answer.dtype != given.dtype:
+            raise wrong_answer(hook, answer, given)
+        g = answer if graph else answer._data
+    return g
+
+
+def _read_only(array: Array) -> Array:
+    """A view for somebody else's eyes: the engine may use the array for other gradients."""
+    view = array.view()
+    if isinstance(view, np.ndarray):
+        view.flags.writeable = False
+    return view

@@ -1,0 +1,25 @@
+"""Declaring operations: a forward function and a derivative rule per input, side by side.
+
+    mul = binary("mul", np.multiply,
+                 lambda F, g, _out, _a, b: g * b,
+                 lambda F, g, _out, a, _b: g * a)
+
+A rule is ``rule(F, g, out, *inputs, **attrs)``: the gradient of the output goes in, the
+gradient of one input comes out (before broadcasting is undone, which the engine does). A
+name that starts with an underscore says that the rule leaves that value alone, so it is not
+kept for it. ``F`` holds every primitive by name: over arrays in an ordinary backward, over
+Tensors where the backward is recorded itself (``create_graph=True``). One formula serves
+both, so higher derivatives cannot drift from the first.
+
+A rule returns ``g``, a view of it, or a new array; never an array that was saved.
+"""
+
+from tinygrad_rnn.engine import ARRAYS, TENSORS
+from tinygrad_rnn.primitive.declare import binary, nary, unary, variadic
+from tinygrad_rnn.primitive.fused import Fused, fused, run_fused
+from tinygrad_rnn.primitive.table import PRIMITIVES, Primitive
+
+__all__ = [
+    "ARRAYS", "PRIMITIVES", "TENSORS", "Fused", "Primitive", "binary", "fused", "nary",
+    "run_fused", "unary", "variadic",
+]  # fmt: skip

@@ -1,0 +1,225 @@
+"""Functions that declare operations, and what every call does around a forward function."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn import modes
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.engine import ARRAYS, record, wrap
+from tinygrad_rnn.primitive.operands import array_of, edge, of_one_type, raise_as_ours, shown
+from tinygrad_rnn.primitive.table import Primitive, Rule, register
+from tinygrad_rnn.tensor import Tensor
+
+__all__ = ["binary", "nary", "unary", "variadic"]
+
+ndarray = np.ndarray
+mode = modes.recording.get
+
+
+def _apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
+    """Run and record one call: the general way, for any operands.
+
+    ``unary`` and ``binary`` have short ways of their own for the common cases: on small
+    tensors half of the time would go into generality.
+    """
+    arrays = of_one_type(op, [array_of(x) for x in inputs])
+    try:
+        out = op.forward(*arrays, **attrs)
+    except Exception as error:
+        raise_as_ours(op, arrays, error)
+        raise
+    if isinstance(out, np.generic):  # NumPy gives a scalar for a result without axes
+        out = np.asarray(out)
+    wanted = tuple(
+        rule is not None and isinstance(x, Tensor) and x._requires_grad
+        for x, rule in zip(inputs, op.rules, strict=True)
+    )
+    if mode() and any(wanted):
+        parents = tuple(
+            edge(x) if want or not isinstance(x, Tensor) else x.shared_version()
+            for x, want in zip(inputs, wanted, strict=True)
+        )
+        keep_out, *keep = op.kept[wanted]
+        saved = tuple(a if kept else None for a, kept in zip(arrays, keep, strict=True))
+        shapes = tuple(getattr(a, "shape", ()) for a in arrays) if op.broadcasts else None
+        result = record(op, parents, saved, out if keep_out else None, out, attrs or None, shapes)
+    else:
+        result = wrap(out)
+    if op.views:
+        _share_version(result, inputs[0])
+    shown(op, (result,), inputs, result._node)
+    return result
+
+
+def _share_version(view: Tensor, base: Tensor) -> None:
+    """Let a change of either be noticed by whoever saved the other."""
+    view._version = base.shared_version()
+    if view._node is not None:
+        view._node.version = view._version
+
+
+def unary(
+    name: str, forward: Callable[..., Any], rule: Rule, *, view: bool = False, floats: bool = True
+) -> Callable[..., Tensor]:
+    """Declare an operation of one tensor; keyword arguments go to forward and rule alike.
+
+    ``view=True`` says that the output shares the memory of the input; ``floats=False`` that
+    integers stay integers.
+    """
+    op = Primitive(name, forward, (rule,), views=view, floats=floats)
+    keep_out, keep = op.kept[True,]
+
+    def call(x: Any, **attrs: Any) -> Tensor:
+        recording = mode()
+        if isinstance(x, Tensor) and recording.__class__ is bool:
+            a = x._data
+            wanted = x._requires_grad and recording
+            if wanted or not floats or a.dtype.kind == "f":
+                try:
+                    out = forward(a, **attrs) if attrs else forward(a)
+                except Exception as error:
+                    raise_as_ours(op, (a,), error)
+                    raise
+                if out.__class__ is not ndarray and isinstance(out, np.generic):
+                    out = np.asarray(out)
+                if not wanted:
+                    result = wrap(out)
+                else:
+                    result = record(
+                        op,
+                        (x._node or x,),
+                        (a if keep else None,),
+                        out if keep_out else None,
+                        out,
+                        attrs or None,
+                    )
+                if view:
+                    _share_version(result, x)
+                return result
+        return _apply(op, (x if isinstance(x, Tensor) else Tensor(x),), attrs)
+
+    return register(op, call)
+
+
+def binary(
+    name: str, forward: Callable[..., Any], rule_a: Rule, rule_b: Rule, *, floats: bool = False
+) -> Callable[..., Tensor]:
+    """Declare an element-wise operation of two operands that broadcast against each other."""
+    op = Primitive(name, forward, (rule_a, rule_b), broadcasts=True, floats=floats)
+    first, second, both = op.kept[True, False], op.kept[False, True], op.kept[True, True]
+
+    def call(x: Any, y: Any) -> Tensor:
+        recording = mode()
+        if y.__class__ is float or y.__class__ is int:
+            y = _number(y, x)
+        elif x.__class__ is float or x.__class__ is int:
+            x = _number(x, y)
+        try:
+            a, b = x._data, y._data
+        except AttributeError:  # arrays, lists
+            return _apply(op, (x, y), {})
+        if a.dtype is not b.dtype or recording.__class__ is not bool:
+            return _apply(op, (x, y), {})
+        if recording and x._requires_grad:
+            p = x._node or x
+            if y._requires_grad:
+                q, kept = y._node or y, both
+            else:
+                q, kept = y._version or y.shared_version(), first
+        elif recording and y._requires_grad:
+            p, q, kept = x._version or x.shared_version(), y._node or y, second
+        elif floats and a.dtype.kind != "f":
+            return _apply(op, (x, y), {})
+        else:
+            kept = None
+        try:
+            out = forward(a, b)
+        except Exception as error:
+            raise_as_ours(op, (a, b), error)
+            raise
+        if out.__class__ is not ndarray and isinstance(out, np.generic):
+            out = np.asarray(out)
+        if kept is None:
+            return wrap(out)
+        keep_out, keep_a, keep_b = kept
+        return record(
+            op,
+            (p, q),
+            (a if keep_a else None, b if keep_b else None),
+            out if keep_out else None,
+            out,
+            None,
+            None if a.shape == b.shape else (a.shape, b.shape),
+        )
+
+    return register(op, call)
+
+
+_numbers: dict[Any, dict[float, Tensor]] = {np.float32: {}, np.float64: {}}
+
+
+def _number(x: Any, beside: Any) -> Any:
+    """A Python number as a constant of the type of the floating-point tensor beside it.
+
+    The constants are kept: making an array takes as long as the operation. Anything else
+    comes back as it is.
+    """
+    if (x.__class__ is not float and x.__class__ is not int) or not isinstance(beside, Tensor):
+        return x
+    array = beside._data
+    known = _numbers.get(array.dtype.type)
+    if known is None or array.__class__ is not ndarray:
+        return x
+    constant = known.get(x)
+    if constant is None or not x:  # 0.0 and -0.0 are one key
+        if len(known) > 1000:
+            known.clear()
+        constant = known[x] = wrap(np.array(x, array.dtype))
+    return constant
+
+
+def nary(
+    name: str,
+    forward: Callable[..., Any],
+    *rules: Rule | None,
+    broadcasts: bool = False,
+    floats: bool = False,
+) -> Callable[..., Tensor]:
+    """Declare an operation of a fixed number of operands, each tensor, number or array.
+
+    An operand whose rule is None (an index, a mask) may have any type. With
+    ``broadcasts=True`` the engine sums each gradient back to the shape of its input.
+    """
+    op = Primitive(name, forward, rules, broadcasts=broadcasts, floats=floats)
+    count = len(rules)
+
+    def call(*inputs: Any, **attrs: Any) -> Tensor:
+        if len(inputs) != count:
+            raise TypeError(f"{name}: got {len(inputs)} operands, expected {count}.")
+        return _apply(op, inputs, attrs)
+
+    return register(op, call)
+
+
+def variadic(name: str, forward: Callable[..., Any], rule: Rule) -> Callable[..., Tensor]:
+    """Declare an operation of any number of tensors, given to its function as one sequence.
+
+    The one rule serves every input: ``rule(F, g, out, *inputs, number, **attrs)``.
+    """
+
+    @lru_cache(maxsize=256)
+    def of(count: int) -> Primitive:
+        return Primitive(name, joined, [partial(rule, number=i) for i in range(count)])
+
+    def joined(*arrays: Array, **attrs: Any) -> Array:
+        return forward(arrays, **attrs)
+
+    def call(inputs: Sequence[Any], **attrs: Any) -> Tensor:
+        return _apply(of(len(inputs)), tuple(inputs), attrs)
+
+    register(of(2), call)
+    setattr(ARRAYS, name, forward)
+    return call

@@ -1,0 +1,157 @@
+"""Operations with one backward for everything, and a reference made of primitives."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tinygrad_rnn import modes
+from tinygrad_rnn.engine import Node, OutputGrad, Walk, inputs_as_tensors, record, wrap
+from tinygrad_rnn.primitive.operands import array_of, edge, raise_as_ours, shown
+from tinygrad_rnn.primitive.table import register
+from tinygrad_rnn.tensor import FLOATS, Tensor, Version, tick
+
+__all__ = ["Fused", "Part", "fused", "parts_of", "run_fused", "walk_back"]
+
+
+class Fused:
+    """An operation with one backward for all its inputs, and a reference made of primitives.
+
+    forward(*arrays, **attrs)                          outputs (array or tuple), residuals
+    backward(residuals, gs, needs, *arrays, **attrs)   a gradient, or None, per input
+    reference(*tensors, **attrs)                       output tensors
+
+    ``gs`` holds a gradient or None per output, ``needs`` a boolean per input. The gradients
+    returned are new arrays, no two of them the same. Where the backward is to be
+    differentiated itself, the reference is replayed in its place.
+    """
+
+    __slots__ = ("backward", "call", "forward", "name", "reference")
+
+    rules = None
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any],
+        reference: Callable[..., Any],
+    ) -> None:
+        self.name = name
+        self.forward = forward
+        self.backward = backward
+        self.reference = reference
+        self.call: Callable[..., Any]
+
+    def pull(self, node: Node, g: Any, walk: Walk) -> Iterator[tuple[int, Any, bool]]:
+        """The number and gradient of each input that wants one, and that it is new."""
+        count, residuals = node.out
+        gs = g if count else [g]
+        attrs = node.attrs or {}
+        if walk.graph:
+            yield from self._replayed(node, gs, attrs, walk)
+            return
+        needs = tuple(map(walk.wants, node.parents))
+        parts = self.backward(residuals, gs, needs, *node.saved, **attrs)
+        for number, (part, need) in enumerate(zip(parts, needs, strict=True)):
+            if need and part is not None:
+                yield number, part, True
+
+    def _replayed(
+        self, node: Node, gs: Sequence[Any], attrs: dict[str, Any], walk: Walk
+    ) -> Iterator[tuple[int, Any, bool]]:
+        start = tick()
+        outs = self.reference(*inputs_as_tensors(node), **attrs)
+        outs = outs if isinstance(outs, tuple) else (outs,)
+        yield from walk_back(node, outs, gs, start, walk)
+
+    def __repr__(self) -> str:
+        return f"<fused {self.name}>"
+
+
+def walk_back(
+    node: Node, outs: Sequence[Tensor], gs: Sequence[Any], start: int, walk: Walk
+) -> Iterator[tuple[int, Any, bool]]:
+    """The gradients of a node's inputs, through what has been recorded since ``start``.
+
+    The inner walk goes no further than the node's own parents: what lies behind them is the
+    outer walk's, and would be counted twice.
+    """
+    pairs = [
+        (out, g) for out, g in zip(outs, gs, strict=True) if g is not None and out._requires_grad
+    ]
+    numbers = {parent: i for i, parent in enumerate(node.parents) if walk.wants(parent)}
+    inner = Walk(graph=walk.graph, retain=walk.graph, targets=list(numbers), floor=start)
+    inner.go([out for out, _ in pairs], [g if walk.graph else wrap(g) for _, g in pairs])
+    for parent, part, new in inner.ends.values():
+        if parent in numbers:
+            yield numbers[parent], part, new
+
+
+class Part:
+    """One output of an operation that has several; a gradient passes it with its number."""
+
+    __slots__ = ("count", "name", "number")
+
+    rules = None
+
+    def __init__(self, name: str, number: int, count: int) -> None:
+        self.name = f"{name}[{number}]"
+        self.number = number
+        self.count = count
+
+    def pull(self, node: Node, g: Any, walk: Walk) -> Iterator[tuple[int, Any, bool]]:
+        """The gradient, marked with the output that it belongs to."""
+        yield 0, OutputGrad(self.number, self.count, g), True
+
+
+def parts_of(name: str, whole: Node, outs: Sequence[Any]) -> tuple[Tensor, ...]:
+    """The outputs of a recorded node as Tensors, each the result of a Part of it."""
+    # One version for all: the node's derivative may need any of them.
+    whole.version = version = Version()
+    results = []
+    for number, out in enumerate(outs):
+        if out.dtype in FLOATS:
+            part = record(Part(name, number, len(outs)), (whole,), (None,), None, out)
+            part._version = part._node.version = version  # type: ignore[union-attr]
+        else:
+            part = wrap(out, None, version)
+        results.append(part)
+    return tuple(results)
+
+
+def run_fused(op: Fused, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
+    """Run and record one call of a fused operation."""
+    arrays = [array_of(x) for x in inputs]
+    try:
+        outs, residuals = op.forward(*arrays, **attrs)
+    except Exception as error:
+        raise_as_ours(op, arrays, error)
+        raise
+    several = isinstance(outs, tuple)
+    results: tuple[Tensor, ...]
+    node = None
+    if modes.recording.get() and any(isinstance(x, Tensor) and x._requires_grad for x in inputs):
+        parents = tuple(edge(x) for x in inputs)
+        state = (len(outs) if several else 0, residuals)
+        whole = record(op, parents, tuple(arrays), state, outs, attrs or None)
+        node = whole._node
+        assert node is not None
+        results = parts_of(op.name, node, outs) if several else (whole,)
+    else:
+        results = tuple(map(wrap, outs)) if several else (wrap(outs),)
+    shown(op, results, inputs, node)
+    return results if several else results[0]
+
+
+def fused(
+    name: str,
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    reference: Callable[..., Any],
+) -> Callable[..., Any]:
+    """Declare a fused operation; its function takes inputs by position, attrs by keyword."""
+    op = Fused(name, forward, backward, reference)
+
+    def call(*inputs: Any, **attrs: Any) -> Any:
+        return run_fused(op, inputs, attrs)
+
+    return register(op, call)

@@ -1,0 +1,106 @@
+"""Operands on their way into an operation: arrays of one type, or the reason why not."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn import modes
+from tinygrad_rnn.errors import (
+    DeviceError,
+    DTypeError,
+    IndexRangeError,
+    ShapeError,
+    TinygradError,
+)
+from tinygrad_rnn.primitive.table import Primitive
+from tinygrad_rnn.tensor import CONSTANT, Tensor, as_array
+
+__all__ = ["array_of", "edge", "of_one_type", "raise_as_ours", "shown"]
+
+_COMPLEX_STEP = {np.dtype(np.complex128), np.dtype(np.float64)}
+
+
+def edge(x: Any) -> Any:
+    """Where an input came from, as a node remembers it (see ``Node``)."""
+    if not isinstance(x, Tensor):
+        return CONSTANT
+    return (x._node or x) if x._requires_grad else x.shared_version()
+
+
+def array_of(x: Any) -> Any:
+    """The array of a Tensor or of anything array-like; Python numbers as they are."""
+    if isinstance(x, Tensor):
+        return x._data
+    if isinstance(x, bool | int | float | complex) or x is None:
+        # NumPy's float64 is a Python float, and what np.sqrt(2) gives: it follows anything too.
+        return x.item() if isinstance(x, np.generic) else x
+    return as_array(x)
+
+
+def shown(op: Any, results: tuple[Tensor, ...], inputs: Sequence[Any], node: Any) -> None:
+    """Let a debug session, if there is one, see a call."""
+    current = modes.recording.get()
+    if not isinstance(current, bool):
+        current.observe(op, results, inputs, node)
+
+
+def of_one_type(op: Primitive, arrays: list[Any]) -> list[Any]:
+    """Bring the operands to one element type, or say why that must not be.
+
+    Integers and booleans follow the floating-point operand, Python numbers follow anything.
+    Operands without a rule (indices, masks) are left as they are.
+    """
+    places = [
+        i
+        for i, (a, rule) in enumerate(zip(arrays, op.rules, strict=True))
+        if rule is not None and hasattr(a, "dtype")
+    ]
+    if len({type(arrays[i]) for i in places}) > 1:
+        raise _mixed_devices(op, arrays)
+    types = {arrays[i].dtype for i in places}
+    floats = {dtype for dtype in types if dtype.kind in "fc"}
+    if floats == _COMPLEX_STEP:  # constants in a function that is being differentiated so
+        floats = {np.dtype(np.complex128)}
+    if len(floats) > 1:
+        raise DTypeError(
+            f"{op.name}: got {' and '.join(sorted(map(str, floats)))}, expected one type of "
+            "floating-point numbers: nothing is converted silently. Convert one side with "
+            ".astype(); NumPy makes float64 unless told otherwise."
+        )
+    target = next(iter(floats), None)
+    if target is None and op.makes_floats(arrays):
+        target = np.dtype(np.float32)
+    if target is not None and types != {target}:
+        arrays = [
+            a.astype(target) if i in places and a.dtype != target else a
+            for i, a in enumerate(arrays)
+        ]
+    return arrays
+
+
+def _mixed_devices(op: Any, arrays: Sequence[Any]) -> DeviceError:
+    homes = sorted({type(a).__module__ for a in arrays if hasattr(a, "dtype")})
+    return DeviceError(
+        f"{op.name}: got arrays of {' and '.join(homes)}, expected all on one device: nothing is "
+        "moved silently. Move one side with .to()."
+    )
+
+
+def raise_as_ours(op: Any, arrays: Sequence[Any], error: Exception) -> None:
+    """Raise what a forward function raised as this library's kind of error, with the operands."""
+    if isinstance(error, TinygradError):
+        return
+    if len({type(a) for a in arrays if hasattr(a, "dtype")}) > 1:
+        raise _mixed_devices(op, arrays) from error
+    given = " and ".join(
+        f"{a.dtype}{list(a.shape)}" if hasattr(a, "shape") else repr(a) for a in arrays
+    )
+    kinds: tuple[tuple[type[Exception], type[TinygradError]], ...] = (
+        (IndexError, IndexRangeError),
+        (ValueError, ShapeError),
+        (TypeError, DTypeError),
+    )
+    for kind, ours in kinds:
+        if isinstance(error, kind):
+            raise ours(f"{op.name}: got {given}: {error}.") from error
