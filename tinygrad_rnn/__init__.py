@@ -14,6 +14,7 @@ from tinygrad_rnn.modes import (
 )
 from tinygrad_rnn.random import seed
 from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.transforms import checkpoint, hvp, jacobian, jvp, per_sample_grads, vjp
 
 __version__ = "0.1.0"
 

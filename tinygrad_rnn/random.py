@@ -7,6 +7,7 @@ can hold, and draws on every device come from the same stream of the CPU.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -17,42 +18,44 @@ __all__ = ["fork", "generator", "get_state", "seed", "set_state", "standard_norm
 
 _lock = threading.Lock()
 _generator = np.random.Generator(np.random.Philox())
+_forked: ContextVar[np.random.Generator | None] = ContextVar("forked", default=None)
 
 
 def seed(value: int) -> None:
     """Start the library's stream of random numbers anew; equal seeds give equal numbers."""
-    fresh = np.random.Philox(np.random.SeedSequence(value))
-    with _lock:
-        _generator.bit_generator.state = fresh.state
+    set_state(np.random.Philox(np.random.SeedSequence(value)).state)
 
 
 def generator() -> np.random.Generator:
     """The library's generator."""
-    return _generator
+    return _forked.get() or _generator
 
 
 def get_state() -> dict[str, Any]:
     """The place in the stream, for ``set_state``."""
     with _lock:
-        return dict(_generator.bit_generator.state)
+        return dict(generator().bit_generator.state)
 
 
 def set_state(state: dict[str, Any]) -> None:
     """Go back to a place in the stream."""
     with _lock:
-        _generator.bit_generator.state = state
+        generator().bit_generator.state = state
 
 
 @contextmanager
 def fork(state: dict[str, Any] | None = None) -> Iterator[None]:
-    """Draw inside without moving the stream outside; from ``state`` if one is given."""
-    before = get_state()
-    if state is not None:
-        set_state(state)
+    """Draw inside without moving the stream outside; from ``state`` if one is given.
+
+    What other threads draw meanwhile is neither disturbed nor part of it.
+    """
+    source = np.random.Generator(np.random.Philox())
+    source.bit_generator.state = get_state() if state is None else state
+    token = _forked.set(source)
     try:
         yield
     finally:
-        set_state(before)
+        _forked.reset(token)
 
 
 def _draw_type(dtype: Any) -> Any:
@@ -67,7 +70,7 @@ def uniform(
 ) -> Array:
     """Numbers from [0, 1)."""
     with _lock:
-        drawn = (source or _generator).random(shape, _draw_type(dtype))
+        drawn = (source or generator()).random(shape, _draw_type(dtype))
     return to_device(np.asarray(drawn, dtype), device)
 
 
@@ -79,5 +82,5 @@ def standard_normal(
 ) -> Array:
     """Normally distributed numbers of mean 0 and variance 1."""
     with _lock:
-        drawn = (source or _generator).standard_normal(shape, _draw_type(dtype))
+        drawn = (source or generator()).standard_normal(shape, _draw_type(dtype))
     return to_device(np.asarray(drawn, dtype), device)

@@ -54,19 +54,12 @@ class Walk:
         """Walk back from ``roots``, whose gradients (Tensors) are given."""
         if self.targets is not None:
             self.useful = _between(roots, self.targets, self.floor)
-        if self.graph:
-            with modes.recorded():
-                self._start(roots, gradients)
-                self._run()
-        else:
-            # Derivatives of overflowing values overflow: that is an answer, not a warning.
-            with np.errstate(all="ignore"), modes.no_grad():
-                self._start(roots, [g._data for g in gradients])
-                self._run()
-
-    def _start(self, roots: Sequence[Tensor], gradients: Sequence[Any]) -> None:
-        for root, g in zip(roots, gradients, strict=True):
-            self.deliver(root._node or root, g, False)
+        # Derivatives of overflowing values overflow: that is an answer, not worth a warning.
+        mode = modes.recorded() if self.graph else modes.no_grad()
+        with np.errstate(all="ignore"), mode:
+            for root, g in zip(roots, gradients, strict=True):
+                self.deliver(root._node or root, g if self.graph else g._data, False)
+            self._run()
 
     def wants(self, parent: Any) -> bool:
         """Whether this walk needs the gradient of a node's parent."""
@@ -95,7 +88,10 @@ class Walk:
                 slot = self.ends[parent] = [parent, None, False]
         total = slot[1]
         kind = part.__class__
-        if kind is SliceGrad or kind is OutputGrad:
+        if kind is OutputGrad:
+            slot[1] = part.add_to(total)
+            return
+        if kind is SliceGrad:
             if total is not None and not (slot[2] and stands_alone(total)):
                 total = total.copy()
             slot[1] = part.add_to(total)

@@ -1,0 +1,38 @@
+"""Gradients of every row's loss by itself."""
+
+from collections.abc import Iterable
+
+from tinygrad_rnn.device import array_module
+from tinygrad_rnn.engine import grad, wrap
+from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.tensor import Tensor
+
+__all__ = ["per_sample_grads"]
+
+
+def per_sample_grads(losses_of_rows: Tensor, parameters: Iterable[Tensor]) -> list[Tensor]:
+    """For every parameter the gradient of each row's loss: shape (B, *parameter).
+
+    losses_of_rows (B,)  one number a row, as losses give it with ``reduction="none"``
+
+    Their sum over rows is the gradient of the summed loss. A parameter that a loss does not
+    depend on gets zeros. The graph is kept, ``grad`` is left alone. Each row costs a walk
+    back.
+    """
+    if losses_of_rows.ndim != 1:
+        raise ShapeError(
+            f"per_sample_grads(): the losses have shape {losses_of_rows.shape}, expected (B,): one "
+            'number for every row of the batch. Losses give it with reduction="none".'
+        )
+    wanted = list(parameters)
+    xp = array_module(losses_of_rows._data)
+    rows = losses_of_rows.shape[0]
+    results = [xp.zeros((rows, *p.shape), p.dtype) for p in wanted]
+    for row in range(rows):
+        seed = xp.zeros(rows, losses_of_rows.dtype)
+        seed[row] = 1
+        found = grad(losses_of_rows, wanted, seed, retain_graph=True, allow_unused=True)
+        for result, g in zip(results, found, strict=True):
+            if g is not None:
+                result[row] = g._data
+    return [wrap(result) for result in results]
