@@ -15,6 +15,7 @@ from tinygrad_rnn.ops.arithmetic import *  # noqa: F403
 from tinygrad_rnn.ops.index import *  # noqa: F403
 from tinygrad_rnn.ops.normalization import *  # noqa: F403
 from tinygrad_rnn.ops.products import *  # noqa: F403
+from tinygrad_rnn.ops.recurrence import recurrence as recurrence
 from tinygrad_rnn.ops.reduce import *  # noqa: F403
 from tinygrad_rnn.ops.shape import *  # noqa: F403
 from tinygrad_rnn.tensor import Tensor, as_array

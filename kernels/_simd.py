@@ -1,0 +1,203 @@
+"""Vectors of numbers as values of kernels: what generated element-wise code is written in.
+
+    v = load(like, place, count)         the next lanes(like) numbers, zeros past ``count``
+    store(like, place, count, v)         the first ``count`` of them
+    fill(like, 0.5)                      the same number in all lanes
+    add(a, b), fma(a, b, c), tanh(a)...  lane by lane
+
+Every operation is written out as LLVM's own, without fast-math flags: the last, partly
+filled vector goes through the same instructions as all others, and bits do not depend on
+where a number stands.
+
+``like`` is an array that tells the element type. Under NUMBA_DISABLE_JIT=1 vectors are
+NumPy arrays of as many lanes.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from tinygrad_rnn.kernels._jit import cgutils, extending, intrinsic, ir, types
+from tinygrad_rnn.kernels.matmul.cpu_tile import _at, _Element, lanes_of
+from tinygrad_rnn.kernels.pointwise import approximation
+from tinygrad_rnn.kernels.pointwise.cpu import _Compiled, _InPython
+
+__all__ = [
+    "absolute", "add", "both", "cos", "div", "eq", "exp", "expm1", "fill", "fma", "ge", "gt", "le",
+    "load", "log", "log1p", "lt", "maximum", "minimum", "mul", "neg", "power", "sigmoid", "sign",
+    "sin", "sqrt", "store", "sub", "tanh", "where",
+]  # fmt: skip
+
+_BYTES = ir.IntType(8).as_pointer()
+
+
+class Vector(types.Type):
+    """Numba's type of a vector of numbers, or of truth values."""
+
+    def __init__(self, dtype, lanes, truth=False):
+        self.dtype, self.lanes, self.truth = dtype, lanes, truth
+        super().__init__(name=f"{'truth' if truth else 'vector'}({dtype} x {lanes})")
+
+
+@extending.register_model(Vector)
+class _Model(extending.models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        number = ir.FloatType() if kind.dtype.bitwidth == 32 else ir.DoubleType()
+        scalar = ir.IntType(1) if kind.truth else number
+        super().__init__(manager, kind, ir.VectorType(scalar, kind.lanes))
+
+
+# ----- memory -----
+
+
+def _load_in_python(like, place, count):
+    vector = np.zeros(lanes_of(like.dtype), like.dtype)
+    count = max(0, min(count, len(vector)))
+    vector[:count] = _at(like, place, (count,), (like.dtype.itemsize,))
+    return vector
+
+
+@partial(intrinsic, twin=_load_in_python)
+def load(typing, like, place, count):
+    """The numbers from the address ``place`` on, zeros past ``count``."""
+    element = _Element(like)
+
+    def codegen(context, builder, signature, args):
+        mask = element.first(builder, args[2])
+        return element.load(builder, builder.inttoptr(args[1], _BYTES), mask)
+
+    return Vector(like.dtype, element.lanes)(like, types.intp, types.intp), codegen
+
+
+def _store_in_python(like, place, count, value):
+    count = max(0, min(count, len(value)))
+    _at(like, place, (count,), (like.dtype.itemsize,))[...] = value[:count]
+
+
+@partial(intrinsic, twin=_store_in_python)
+def store(typing, like, place, count, value):
+    """Write the first ``count`` numbers to the address ``place``."""
+    element = _Element(like)
+
+    def codegen(context, builder, signature, args):
+        mask = element.first(builder, args[2])
+        element.store(builder, args[3], builder.inttoptr(args[1], _BYTES), mask)
+        return context.get_dummy_value()
+
+    return types.void(like, types.intp, types.intp, value), codegen
+
+
+@partial(
+    intrinsic,
+    twin=lambda like, number: np.full(lanes_of(like.dtype), number, like.dtype),
+)
+def fill(typing, like, number):
+    """The same number in all lanes."""
+    element = _Element(like)
+
+    def codegen(context, builder, signature, args):
+        scalar = context.cast(builder, args[1], signature.args[1], like.dtype)
+        return element.spread(builder, scalar, element.vector)
+
+    return Vector(like.dtype, element.lanes)(like, number), codegen
+
+
+# ----- arithmetic -----
+
+
+def _operation(name, arity, in_python, emit, *, truth=False):
+    """Make an intrinsic of ``arity`` vectors; ``emit(F, *values)`` writes the instructions."""
+    names = ", ".join("abc"[:arity])
+
+    def typed(typing, *vectors):
+        numbers = next(v for v in vectors if not v.truth)
+
+        def codegen(context, builder, signature, args):
+            return emit(_Compiled(builder, numbers.dtype, numbers.lanes), *args)
+
+        return Vector(numbers.dtype, numbers.lanes, truth)(*vectors), codegen
+
+    scope = {"typed": typed}
+    exec(f"def {name}(typing, {names}):\n    return typed(typing, {names})\n", scope)
+    return intrinsic(scope[name], twin=in_python)
+
+
+def _approximated(function):
+    def in_python(x):
+        with np.errstate(all="ignore"):
+            return function(_InPython(x.dtype), x)
+
+    return _operation(function.__name__, 1, in_python, function)
+
+
+def _compared(name, sign):
+    def emit(F, a, b):
+        return F.builder.fcmp_ordered(sign, a, b)
+
+    ufunc = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
+    return _operation(name, 2, ufunc.get(sign, np.equal), emit, truth=True)
+
+
+def _intrinsic_call(name, in_python, arity=1):
+    return _operation(name, arity, in_python, lambda F, *values: F._call(name, *values))
+
+
+def _from_libm(name, in_python):
+    """A function that LLVM has no vectors of: called for each lane."""
+
+    def emit(F, x):
+        scalar = F.type.element
+        kind = ir.FunctionType(scalar, [scalar])
+        symbol = name + ("f" if F.bits == 32 else "")
+        function = cgutils.get_or_insert_function(F.builder.module, kind, symbol)
+        result = ir.Constant(F.type, ir.Undefined)
+        for lane in range(F.lanes):
+            place = ir.Constant(ir.IntType(32), lane)
+            y = F.builder.call(function, [F.builder.extract_element(x, place)])
+            result = F.builder.insert_element(result, y, place)
+        return result
+
+    return _operation(name, 1, in_python, emit)
+
+
+def _emit_sign(F, x):
+    zero = F.number(0.0)
+    negative = F.select(F.less(x, zero), F.number(-1.0), x)
+    return F.select(F.less(zero, x), F.number(1.0), negative)
+
+
+add = _operation("add", 2, np.add, lambda F, a, b: F.add(a, b))
+sub = _operation("sub", 2, np.subtract, lambda F, a, b: F.builder.fsub(a, b))
+mul = _operation("mul", 2, np.multiply, lambda F, a, b: F.multiply(a, b))
+div = _operation("div", 2, np.true_divide, lambda F, a, b: F.divide(a, b))
+neg = _operation("neg", 1, np.negative, lambda F, a: F.negative(a))
+fma = _operation(
+    "fma", 3, lambda a, b, c: _InPython(a.dtype).fma(a, b, c), lambda F, a, b, c: F.fma(a, b, c)
+)
+absolute = _operation("absolute", 1, np.abs, lambda F, a: F.magnitude(a))
+sign = _operation("sign", 1, np.sign, _emit_sign)
+sqrt = _intrinsic_call("sqrt", np.sqrt)
+maximum = _intrinsic_call("maximum", np.maximum, 2)
+minimum = _intrinsic_call("minimum", np.minimum, 2)
+power = _intrinsic_call("pow", np.power, 2)
+log = _intrinsic_call("log", np.log)
+sin = _intrinsic_call("sin", np.sin)
+cos = _intrinsic_call("cos", np.cos)
+log1p = _from_libm("log1p", np.log1p)
+expm1 = _from_libm("expm1", np.expm1)
+exp, tanh, sigmoid = map(
+    _approximated, (approximation.exp, approximation.tanh, approximation.sigmoid)
+)
+
+# ----- choices -----
+
+gt, ge = _compared("gt", ">"), _compared("ge", ">=")
+lt, le = _compared("lt", "<"), _compared("le", "<=")
+eq = _compared("eq", "==")
+where = _operation("where", 3, np.where, lambda F, c, a, b: F.select(c, a, b))
+
+
+@partial(intrinsic, twin=np.logical_and)
+def both(typing, a, b):
+    """Where two conditions hold."""
+    return a(a, b), lambda context, builder, signature, args: builder.and_(*args)

@@ -1,0 +1,83 @@
+"""Recurrences: a cell's program over a whole sequence, forward and backward.
+
+    for t in 0, 1, ... (or backwards):
+        state, y[t] = program(x[t], state, params)
+
+``program.py`` makes a program of a cell's ``step``; ``reference.py`` runs it line by line and
+defines the values; ``lowering.py`` cuts it into products and element-wise segments,
+``derivative.py`` reverses those, ``source.py`` writes both as a Numba module, and ``cpu.py``
+surrounds that with the products over all steps. Sizes, masks and threads are arguments: one
+compile per program and element type.
+
+A row of a batch depends on nothing but itself: its outputs and input gradients have the same
+bits alone and in any batch, on any number of threads.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tinygrad_rnn.kernels._twin import Array, twin
+from tinygrad_rnn.kernels.recurrence.program import Program
+
+__all__ = ["backward", "forward", "is_fused", "source_of"]
+
+
+def is_fused(array: Array) -> bool:
+    """Whether there is a kernel for arrays of this device and type, or only the reference."""
+    return twin(__name__, array).__name__.rpartition(".")[2] != "reference"
+
+
+def forward(
+    program: Program,
+    x: Array | None,
+    states: Sequence[Array],
+    params: Mapping[str, Array],
+    *,
+    steps: int,
+    mask: Array | None = None,
+    reverse: bool = False,
+) -> tuple[Array, list[Array], Any]:
+    """Run all steps.
+
+    x (T, B, I)   or None where the program has no input
+    states        (B, width) each: what the first step starts from
+    params        each weight by its name
+    mask (T, B)   what a row does at a step, one byte: HOLD (nothing: its state is carried, its
+                  output is 0), STEP, or RESET (steps from the initial state); None: all STEP
+
+    Returns y (T, B, width), the final states, and what ``backward`` needs. y and the final
+    states may share memory with the latter: they must not be written.
+    """
+    run: tuple[Array, list[Array], Any] = twin(__name__, states[0]).forward(
+        program, x, states, params, steps=steps, mask=mask, reverse=reverse
+    )
+    return run
+
+
+def backward(
+    run: Any,
+    dy: Array | None,
+    d_finals: Sequence[Array | None],
+    *,
+    needs_x: bool,
+    needed: set[str],
+) -> tuple[Array | None, list[Array], dict[str, Array]]:
+    """Differentiate a run.
+
+    dy (T, B, width), d_finals (B, width) each: gradients of y and of the final states, None
+    for zero.
+
+    Returns the gradients of x (if needed), of the initial states, and of the weights that
+    ``needed`` names, all of them new arrays.
+    """
+    grads: tuple[Array | None, list[Array], dict[str, Array]] = twin(__name__, run.like).backward(
+        run, dy, d_finals, needs_x=needs_x, needed=needed
+    )
+    return grads
+
+
+def source_of(program: Program) -> str:
+    """The text of the kernels that are written for a program."""
+    from tinygrad_rnn.kernels.recurrence import cpu
+
+    return cpu.source_of(program)

@@ -1,0 +1,169 @@
+"""Rows cut into blocks, one letter wide, and expressions over them.
+
+Of ``(x @ w).chunk(4)`` each piece is a block. Expressions are kept in a table in which equal
+ones are one, so what two gates share is computed once.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinygrad_rnn.kernels.recurrence.program import ONE, Program, Width
+
+__all__ = ["Blocks", "Expressions", "Node", "Product", "Target"]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An expression over blocks.
+
+    Leaves: slot (buffer, block) of a product's result, state (number, block), input (block),
+    param (name, block), scalar (name), const (value); in backward also d_state, d_operand,
+    d_output. Everything else is an element-wise operation on other nodes.
+    """
+
+    name: str
+    args: tuple[int, ...]
+    attrs: tuple[Any, ...]
+    letter: str
+
+
+class Expressions:
+    """A table of nodes: the number of a node is its place, arguments come before users."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._numbers: dict[Node, int] = {}
+
+    def put(self, name: str, args: Iterable[int] = (), attrs: Any = (), letter: str = "") -> int:
+        """The number of a node, made if there is none like it."""
+        args = tuple(args)
+        letter = letter or next((self[a].letter for a in args if self[a].letter), "")
+        node = Node(name, args, tuple(attrs), letter)
+        if node not in self._numbers:
+            self._numbers[node] = len(self.nodes)
+            self.nodes.append(node)
+        return self._numbers[node]
+
+    def __getitem__(self, number: int) -> Node:
+        return self.nodes[number]
+
+    def cone(self, roots: Iterable[int], stop: Iterable[int] = ()) -> list[int]:
+        """Everything that the roots are made of, in order; what is in ``stop`` is not opened."""
+        stop, seen, stack = set(stop), set(), list(roots)
+        while stack:
+            number = stack.pop()
+            if number not in seen:
+                seen.add(number)
+                if number not in stop:
+                    stack.extend(self[number].args)
+        return sorted(seen)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A block that a segment computes: of an operand, a new state, or the output."""
+
+    kind: str
+    number: int
+    block: int
+    node: int
+
+
+@dataclass
+class Product:
+    """A product before it is known where its columns go."""
+
+    number: int
+    operand: int  # the program's line
+    weight: str
+    width: Width
+    hoisted: bool
+    level: int = 0
+    leaves: list[int] = field(default_factory=list)
+
+
+class Blocks:
+    """Blocks of a program's lines, made when asked for."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.table = Expressions()
+        self.products: dict[int, Product] = {}
+        self.levels: dict[int, int] = {}
+        self.memo: dict[tuple[int, int], int] = {}
+        for line, op in enumerate(program.operations):
+            if op.name == "matmul":
+                operand = op.args[0]
+                hoisted = program.operations[operand].name == "input"
+                self.products[line] = Product(
+                    len(self.products), operand, op["weight"], op.width, hoisted
+                )
+
+    # --- blocks ---
+
+    def block(self, line: int, number: int) -> int:
+        """The expression of one block of a line."""
+        key = line, number
+        if key not in self.memo:
+            self.memo[key] = self._block(line, number)
+        return self.memo[key]
+
+    def _block(self, line: int, number: int) -> int:
+        op, put = self.program.operations[line], self.table.put
+        letter = op.width.letter
+        if op.name == "matmul":
+            return put("product", (), (line, number), letter)
+        if op.name == "state":
+            return put("state", (), (op["index"], number), letter)
+        if op.name == "input":
+            return put("input", (), (number,), letter)
+        if op.name == "param":
+            if op.width == ONE:
+                return put("scalar", (), (op["weight"],))
+            return put("param", (), (op["weight"], number), letter)
+        if op.name == "const":
+            return put("const", (), (op["value"],))
+        if op.name == "chunk":
+            return self.block(op.args[0], number + op["index"] * op.width.count)
+        args = [
+            self.block(a, 0 if self.program.operations[a].width == ONE else number) for a in op.args
+        ]
+        return put(op.name, args, op.attrs, letter)
+
+    def blocks(self, line: int) -> list[int]:
+        """The expressions of all blocks of a line."""
+        return [self.block(line, k) for k in range(self.program.operations[line].width.count)]
+
+    # --- levels: how many rounds of products an expression needs ---
+
+    def level(self, node: int) -> int:
+        """0 for what needs no product within the step."""
+        if node not in self.levels:
+            entry = self.table[node]
+            if entry.name == "product":
+                product = self.products[entry.attrs[0]]
+                self.levels[node] = 0 if product.hoisted else 1 + self.level_of(product)
+            else:
+                self.levels[node] = max((self.level(a) for a in entry.args), default=0)
+        return self.levels[node]
+
+    def level_of(self, product: Product) -> int:
+        """The round in which a product within the step can be done."""
+        product.level = max(self.level(b) for b in self.blocks(product.operand))
+        return product.level
+
+    # --- what products within the step are multiplied with ---
+
+    def operand_lines(self) -> list[int]:
+        """The lines that are operands of products and have to be computed for it."""
+        lines = [p.operand for p in self.products.values() if not p.hoisted]
+        operations = self.program.operations
+        return [n for n in dict.fromkeys(lines) if operations[n].name != "state"]
+
+    def operand_of(self, product: Product) -> tuple[str, int]:
+        """("state", number) or ("operand", number)."""
+        operation = self.program.operations[product.operand]
+        if operation.name == "state":
+            return "state", operation["index"]
+        return "operand", self.operand_lines().index(product.operand)

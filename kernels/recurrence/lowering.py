@@ -1,0 +1,117 @@
+"""From a program to what a kernel does: products, and element-wise segments between them.
+
+A step becomes
+
+    segment 0     operands that need no product       (rarely anything)
+    products 0    of the states and of those operands
+    segment 1     operands that need products 0       (GRU with reset before: r * h)
+    products 1
+    ...
+    the last segment: the new states and the output
+
+Products of x alone leave the loop and become one product over all steps.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from tinygrad_rnn.kernels.recurrence.blocks import Blocks, Expressions, Target
+from tinygrad_rnn.kernels.recurrence.placement import Buffer, Part, Placement, place
+from tinygrad_rnn.kernels.recurrence.program import Program, TraceError, Width
+
+__all__ = ["Lowered", "Segment", "lower"]
+
+
+@dataclass
+class Segment:
+    """Element-wise work between products."""
+
+    targets: list[Target] = field(default_factory=list)
+
+
+@dataclass
+class Lowered:
+    """A program cut into products and segments."""
+
+    program: Program
+    expressions: Expressions
+    buffers: list[Buffer]
+    operands: list[Width]
+    parts: list[Part]
+    segments: list[Segment]
+    output_state: int | None  # the state that is the output, if one is
+
+    @property
+    def levels(self) -> int:
+        """How many times a step goes from products to a segment."""
+        return len(self.segments) - 1
+
+
+def lower(program: Program) -> Lowered:
+    """Cut a program into products and segments."""
+    work = Blocks(program)
+    targets = _targets(work)
+    for leaf in work.table.cone(target.node for target in targets):
+        if work.table[leaf].name == "product":
+            work.products[work.table[leaf].attrs[0]].leaves.append(leaf)
+    placement = place(work, targets)
+    rebuilt = _Rebuilt(work.table, placement)
+    parts = placement.parts
+    segments = [Segment() for _ in range(1 + max((part.level + 1 for part in parts), default=0))]
+    for target in targets:
+        segment = segments[work.level(target.node)]
+        segment.targets.append(replace(target, node=rebuilt(target.node)))
+    operands = [program.operations[line].width for line in work.operand_lines()]
+    state = next((i for i, r in enumerate(program.results) if r == program.output), None)
+    return Lowered(program, rebuilt.table, placement.buffers, operands, parts, segments, state)
+
+
+def _targets(work: Blocks) -> list[Target]:
+    """Everything that segments have to compute."""
+    targets = []
+    for number, line in enumerate(work.operand_lines()):
+        if not work.program.operations[line].width.letter:
+            raise TraceError("the left side of @ is a single number")
+        targets += [Target("operand", number, k, n) for k, n in enumerate(work.blocks(line))]
+    for number, line in enumerate(work.program.results):
+        targets += [Target("state", number, k, n) for k, n in enumerate(work.blocks(line))]
+    if work.program.output not in work.program.results:
+        blocks = work.blocks(work.program.output)
+        targets += [Target("output", 0, k, n) for k, n in enumerate(blocks)]
+    return targets
+
+
+class _Rebuilt:
+    """The expressions again, over slots, without the terms that products add themselves."""
+
+    def __init__(self, old: Expressions, placement: Placement) -> None:
+        self.old = old
+        self.placement = placement
+        self.table = Expressions()
+        self.memo: dict[int, int | None] = {}
+
+    def __call__(self, number: int) -> int:
+        result = self._of(number)
+        if result is None:
+            raise AssertionError("a sum lost all of its terms")
+        return result
+
+    def _of(self, number: int) -> int | None:
+        if number not in self.memo:
+            for n in self.old.cone([number]):
+                if n not in self.memo:
+                    self.memo[n] = self._make(n)
+        return self.memo[number]
+
+    def _make(self, number: int) -> int | None:
+        node = self.old[number]
+        if number in self.placement.dropped:
+            return None
+        if node.name == "product":
+            return self.table.put("slot", (), self.placement.slots[number], node.letter)
+        args = [self.memo[a] for a in node.args]
+        if node.name == "add" and None in args:
+            return args[1] if args[0] is None else args[0]
+        assert None not in args
+        return self.table.put(
+            node.name, [a for a in args if a is not None], node.attrs, node.letter
+        )

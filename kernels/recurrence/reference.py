@@ -1,0 +1,112 @@
+"""The definition: a program run line by line, over NumPy arrays or over Tensors.
+
+``F`` holds the element-wise functions and ``matmul`` by name. With NumPy's functions this
+is the oracle of tests, in any precision, complex included (relu, maximum, abs, clip and
+where decide by the real part); with those of Tensors it is the composite path and the
+replay for higher derivatives.
+"""
+
+import math
+import operator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.kernels.recurrence.program import COMPARISONS, Program
+
+__all__ = ["HOLD", "NUMPY", "RESET", "STEP", "run", "sequence"]
+
+# What a row does at a step, one byte each in a mask.
+HOLD, STEP, RESET = 0, 1, 2
+
+
+def _by_real_part(choose):
+    """maximum or minimum that compares real parts only."""
+    return lambda a, b: np.where(choose(np.real(a), np.real(b)), a, b)
+
+
+def _clip(x, low=None, high=None):
+    low = -math.inf if low is None else low
+    high = math.inf if high is None else high
+    return np.where(np.real(x) < low, low, np.where(np.real(x) > high, high, x))
+
+
+NUMPY = SimpleNamespace(
+    add=np.add,
+    sub=np.subtract,
+    mul=np.multiply,
+    div=np.true_divide,
+    neg=np.negative,
+    square=np.square,
+    sqrt=np.sqrt,
+    reciprocal=np.reciprocal,
+    power_of=lambda x, exponent: x**exponent,
+    exp=np.exp,
+    log=np.log,
+    log1p=np.log1p,
+    expm1=np.expm1,
+    sin=np.sin,
+    cos=np.cos,
+    sign=lambda x: np.sign(np.real(x)).astype(x.dtype),
+    abs=lambda x: x * np.sign(np.real(x)),
+    sigmoid=lambda x: 0.5 * (1 + np.tanh(0.5 * x)),
+    tanh=np.tanh,
+    relu=lambda x: np.where(np.real(x) > 0, x, 0),
+    maximum=_by_real_part(np.greater_equal),
+    minimum=_by_real_part(np.less_equal),
+    clip=_clip,
+    where=np.where,
+    matmul=np.matmul,
+    stack=np.stack,
+)
+
+
+def run(program: Program, F, x, states, params):
+    """One step: the output and the new states, rows in the first axis."""
+    values: list[Any] = []
+    for op in program.operations:
+        args = [values[i] for i in op.args]
+        if op.name in ("input", "state"):
+            value = x if op.name == "input" else states[op["index"]]
+        elif op.name == "param":
+            value = params[op["weight"]]
+        elif op.name == "const":
+            value = op["value"]
+        elif op.name == "matmul":
+            value = F.matmul(args[0], params[op["weight"]])
+        elif op.name == "chunk":
+            pieces = program.operations[op.args[0]].width.count // op.width.count
+            width = args[0].shape[-1] // pieces
+            value = args[0][..., op["index"] * width : (op["index"] + 1) * width]
+        elif op.name in COMPARISONS:
+            value = getattr(operator, op.name)(np.real(args[0]), np.real(args[1]))
+        else:
+            value = getattr(F, op.name)(*args, **dict(op.attrs))
+        values.append(value)
+    return values[program.output], [values[i] for i in program.results]
+
+
+def sequence(program: Program, F, x, states, params, *, steps, mask=None, reverse=False):
+    """All steps: outputs (T, B, ...) and the final states.
+
+    x (T, B, I)  or None where the program has no input
+    states       (B, ...) each
+    mask (T, B)  HOLD, STEP or RESET, or None for STEP everywhere
+    """
+    initial = list(states)
+    current = list(states)
+    outputs: list[Any] = [None] * steps
+    if mask is not None and x is not None:
+        x = F.where((mask == HOLD)[..., None], 0.0, x)  # padding may hold NaN
+    for t in reversed(range(steps)) if reverse else range(steps):
+        if mask is not None:
+            again = (mask[t] == RESET)[:, None]
+            current = [F.where(again, a, b) for a, b in zip(initial, current, strict=True)]
+        output, new = run(program, F, None if x is None else x[t], current, params)
+        if mask is not None:
+            held = (mask[t] == HOLD)[:, None]
+            new = [F.where(held, a, b) for a, b in zip(current, new, strict=True)]
+            output = F.where(held, 0.0, output)
+        outputs[t], current = output, new
+    return F.stack(outputs), current

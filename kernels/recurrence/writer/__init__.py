@@ -1,0 +1,40 @@
+"""Writes the Numba source of a lowered program: forward and backward over whole sequences.
+
+In the written kernels, names that end in ``_t`` are addresses of a step's first row; ``z0``
+is a product's result, ``a0`` a computed operand, ``h_old`` and ``h_new`` the rows of a state
+before and after the step, ``d`` before a name a gradient. Columns are done ``width`` at a
+time: the products into them, and then the segment, while they are in the first cache.
+"""
+
+from tinygrad_rnn.kernels.recurrence.writer.backward import Backward
+from tinygrad_rnn.kernels.recurrence.writer.forward import Forward
+from tinygrad_rnn.kernels.recurrence.writer.layout import Layout
+
+__all__ = ["Layout", "module_source"]
+
+_HEAD = '''"""A recurrence, written by tinygrad_rnn for the program
+
+{program}
+"""
+
+from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
+from tinygrad_rnn.kernels._simd import (
+    absolute, add, both, cos, div, eq, exp, expm1, fill, fma, ge, gt, le, load, log, log1p, lt,
+    maximum, minimum, mul, neg, power, sigmoid, sign, sin, sqrt, store, sub, tanh, where,
+)
+from tinygrad_rnn.kernels.matmul.cpu import rows_times_panels
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, address, element_size, lanes
+from tinygrad_rnn.kernels.recurrence.runtime import (
+    HOLD, add_columns, clear_columns, copy_columns, meet, resets,
+)
+'''
+
+
+def module_source(layout: Layout) -> str:
+    """The text of the module with the kernels ``forward`` and ``backward``."""
+    program = "\n".join("    " + line for line in str(layout.lowered.program).splitlines())
+    parts = [_HEAD.format(program=program)]
+    forward, backward = Forward(layout), Backward(layout)
+    parts += forward.segments() + [forward.kernel()]
+    parts += backward.segments() + [backward.kernel()]
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,196 @@
+"""Writes the backward kernel: every step's segments and products in reverse."""
+
+from typing import Any
+
+from tinygrad_rnn.kernels.recurrence.derivative import Effect
+from tinygrad_rnn.kernels.recurrence.placement import Part
+from tinygrad_rnn.kernels.recurrence.program import Width
+from tinygrad_rnn.kernels.recurrence.writer.expressions import Lines
+from tinygrad_rnn.kernels.recurrence.writer.layout import bytes_of
+from tinygrad_rnn.kernels.recurrence.writer.segments import COMMON, FLAT, MATRIX, Writer, indent
+
+__all__ = ["Backward"]
+
+
+class Backward(Writer):
+    """Writes the backward kernel: every step's segments and products in reverse."""
+
+    prefix = "back_"
+
+    def rows(self) -> dict[str, Width]:
+        """The rows that segments may touch, and how wide they are."""
+        layout = self.layout
+        rows = {}
+        for i, width in enumerate(layout.buffers):
+            rows |= {f"z{i}": width, f"dz{i}": width}
+        rows |= {f"da{i}": width for i, width in enumerate(layout.operands)}
+        for name, width in zip(layout.states, layout.state_widths, strict=True):
+            rows |= {f"{name}_old": width, f"d{name}_old": width, f"d{name}_new": width}
+        if layout.input:
+            rows |= {"x": layout.input, "dx": layout.input}
+        rows |= {f"dp_{name}": width for name, width in layout.row_grads.items()}
+        return rows
+
+    def place(self, kind: str, attrs: Any) -> str:
+        """How the address of a leaf's current columns is written."""
+        if kind == "d_state":  # read: the gradient of the state after the step
+            name = self.layout.states[attrs[0]]
+            return self.column(f"d{name}_new", attrs[1], self.layout.state_widths[attrs[0]])
+        if kind == "d_output":
+            return self.column("(dy_t + b * dy_row)", attrs[0], self.layout.output)
+        return super().place(kind, attrs)
+
+    def goal(self, effect: Effect) -> tuple[str, Width, int]:
+        """The row, its width, and the block that an effect writes."""
+        layout, place = self.layout, effect.place
+        if effect.kind == "d_slot":
+            return f"dz{place[0]}", layout.buffers[place[0]], place[1]
+        if effect.kind == "d_state":
+            return f"d{layout.states[place[0]]}_old", layout.state_widths[place[0]], place[1]
+        if effect.kind == "d_input":
+            assert layout.input
+            return "dx", layout.input, place[0]
+        width = layout.row_grads[place[0]]
+        return f"dp_{place[0]}", width, place[1] if len(place) > 1 else 0
+
+    def segments(self) -> list[str]:
+        """The functions of all segments."""
+        texts = []
+        for index, effects in enumerate(self.layout.reversed.effects):
+            for letter in dict.fromkeys(self.goal(e)[1].letter for e in effects):
+                mine = [e for e in effects if self.goal(e)[1].letter == letter]
+                texts.append(self.segment(index, letter, mine))
+        return texts
+
+    def segment(self, index: int, letter: str, effects: list[Effect]) -> str:
+        """The function of one segment, for the effects of one letter."""
+        lines = Lines(self.table, self.place)
+        roots = [e.node for e in effects if e.node is not None]
+        lines.compute(roots, self.layout.reversed.saved)
+        body, hold = lines.lines, []
+        for effect in effects:
+            row, width, block = self.goal(effect)
+            place = self.column(row, block, width)
+            value = "fill(like, 0.0)" if effect.node is None else lines.names[effect.node]
+            if effect.adds:
+                value = f"add(load(like, {place}, n), {value})"
+            body.append(f"store(like, {place}, n, {value})")
+            if not effect.adds:
+                there = place.removesuffix(" + j")
+                if effect.kind == "d_state":  # a held state passes its gradient on
+                    source = there.replace("_old", "_new", 1)
+                    hold.append(f"copy_columns(like, {source}, {there}, left, right)")
+                else:
+                    hold.append(f"clear_columns(like, {there}, left, right)")
+        text = self.function(index, letter, self.rows(), hold, body, [])
+        if "dy_t" in text:
+            text = text.replace("left, right, ", "left, right, dy_t, dy_row, ", 1)
+            self.written[index, letter] = ["dy_t", "dy_row", *self.written[index, letter]]
+        return text
+
+    def arguments(self) -> list[tuple[str, str]]:
+        """Names and types of the kernel's arguments, in order."""
+        layout = self.layout
+        arguments = COMMON + [(c, "intp") for c in layout.letters]
+        if layout.reads_input:
+            arguments += [("x", "const(T[:, ::1])"), ("dx", MATRIX)]
+        for i in range(len(layout.buffers)):
+            arguments += [(f"z{i}", MATRIX), (f"dz{i}", MATRIX)]
+        arguments += [(f"da{i}", MATRIX) for i in range(len(layout.operands))]
+        for name in layout.states:
+            arguments += [(name, MATRIX), (f"d{name}", MATRIX), (f"d{name}_start", MATRIX)]
+        arguments += [("dy", "const(T[:, ::1])"), ("dy_row", "intp")]
+        for name in layout.rows:
+            arguments.append((f"p_{name}", FLAT))
+        arguments += [(f"dp_{name}", MATRIX) for name in layout.row_grads]
+        return arguments + [(f"w{i}", FLAT) for i in range(len(self.lowered.parts))]
+
+    def kernel(self) -> str:
+        """The text of the kernel."""
+        layout = self.layout
+        body = [
+            "for s in range(T):",
+            "    t = s if reverse else T - 1 - s",
+            "    after = t - 1 if reverse else t + 1",
+            "    old = t + 1 if reverse else t",
+        ]
+        step = []
+        if layout.reads_input and layout.input:
+            for name in ("x", "dx"):
+                step.append(f"{name}_t = address({name}) + t * B * ({bytes_of(layout.input)})")
+        for i, width in enumerate(layout.buffers):
+            for name in (f"z{i}", f"dz{i}"):
+                step.append(f"{name}_t = address({name}) + t * B * ({bytes_of(width)})")
+        step += [f"da{i}_t = address(da{i})" for i in range(len(layout.operands))]
+        for name, width in zip(layout.states, layout.state_widths, strict=True):
+            step += [
+                f"{name}_old_t = address({name}) + old * B * ({bytes_of(width)})",
+                f"d{name}_new_t = address(d{name}) + s % 2 * B * ({bytes_of(width)})",
+                f"d{name}_old_t = address(d{name}) + (s + 1) % 2 * B * ({bytes_of(width)})",
+            ]
+        step.append("dy_t = address(dy) + t * B * dy_row")
+        step += [f"dp_{name}_t = address(dp_{name})" for name in layout.row_grads]
+        step += self.turns()
+        for index in reversed(range(len(self.lowered.segments))):
+            step += self.level(index)
+        return self.kernel_text("backward", self.arguments(), body + indent(step, 1))
+
+    def turns(self) -> list[str]:
+        """A row that starts anew after this step gives its gradient to the initial state."""
+        lines = ["for b in range(first, last):", "    if resets(mask, after, T, B, b):"]
+        layout = self.layout
+        for name, width in zip(layout.states, layout.state_widths, strict=True):
+            for block in range(width.count):
+                offset = f"b * ({bytes_of(width)}) + {block} * {width.letter} * size"
+                c = width.letter
+                lines += [
+                    f"        add_columns(like, d{name}_new_t + {offset}, "
+                    f"address(d{name}_start) + {offset}, {c}_left, {c}_right)",
+                    f"        clear_columns(like, d{name}_new_t + {offset}, {c}_left, {c}_right)",
+                ]
+        return lines
+
+    def level(self, index: int) -> list[str]:
+        """A segment in reverse, and then the products that stood before it."""
+        lines = [
+            self.call(index, letter, f"{letter}_left", f"{letter}_right")
+            for i, letter in self.written
+            if i == index
+        ]
+        parts = [p for p in self.lowered.parts if p.level == index - 1]
+        if parts:
+            lines += self.meet()
+        started: set[int] = set()
+        for part in parts:
+            kind, operand = part.operand
+            adds = kind == "state" or operand in started
+            if kind == "operand":
+                started.add(operand)
+            lines += self.part(part, adds)
+        return lines
+
+    def part(self, part: Part, adds: bool) -> list[str]:
+        """What one part of a product says about the gradient of its operand."""
+        number = self.lowered.parts.index(part)
+        buffer = self.layout.buffers[part.buffer]
+        kind, operand = part.operand
+        if kind == "state":
+            name = self.layout.states[operand]
+            row, width = f"d{name}_old", self.layout.state_widths[operand]
+        else:
+            row, width = f"da{operand}", self.layout.operands[operand]
+        c, depth = width.letter, f"{part.blocks} * {buffer.letter}"
+        return [
+            f"for k in range({width.count}):",
+            f"    for u in range({c}_left, {c}_right, width):",
+            f"        there = {row}_t + first * ({bytes_of(width)}) + (k * {c} + u) * size",
+            f"        panel = address(w{number}) + (k * (({c} + step - 1) // step * step) + u) "
+            f"* {depth} * size",
+            "        rows_times_panels(",
+            f"            like, dz{part.buffer}_t + first * ({bytes_of(buffer)}) "
+            f"+ {part.block} * {buffer.letter} * size, {bytes_of(buffer)}, size,",
+            f"            panel, 0, 0, 0, there, {bytes_of(width)}, "
+            f"{'there' if adds else '0'}, {bytes_of(width) if adds else '0'},",
+            f"            last - first, {depth}, min(width, {c}_right - u),",
+            "        )",
+        ]

@@ -1,0 +1,181 @@
+"""Writes the forward kernel: every step's products and segments."""
+
+from tinygrad_rnn.kernels.recurrence.blocks import Target
+from tinygrad_rnn.kernels.recurrence.placement import Part
+from tinygrad_rnn.kernels.recurrence.program import Width
+from tinygrad_rnn.kernels.recurrence.writer.expressions import Lines
+from tinygrad_rnn.kernels.recurrence.writer.layout import bytes_of
+from tinygrad_rnn.kernels.recurrence.writer.segments import COMMON, FLAT, MATRIX, Writer, indent
+
+__all__ = ["Forward"]
+
+
+class Forward(Writer):
+    """Writes the forward kernel: every step's products and segments."""
+
+    def rows(self) -> dict[str, Width]:
+        """The rows that segments may touch, and how wide they are."""
+        layout = self.layout
+        rows = {f"z{i}": width for i, width in enumerate(layout.buffers)}
+        rows |= {f"a{i}": width for i, width in enumerate(layout.operands)}
+        for name, width in zip(layout.states, layout.state_widths, strict=True):
+            rows |= {f"{name}_old": width, f"{name}_new": width, f"{name}_start": width}
+        rows["y"] = layout.output
+        if layout.input:
+            rows["x"] = layout.input
+        return rows
+
+    def segments(self) -> list[str]:
+        """The functions of all segments."""
+        texts = []
+        done: set[int] = set()
+        saved = self.layout.reversed.saved
+        for index, segment in enumerate(self.lowered.segments):
+            kept = {n: slot for n, slot in saved.items() if n in done}
+            cone = self.table.cone([t.node for t in segment.targets], stop=kept)
+            saves = [n for n in cone if n in saved and n not in done]
+            for letter in dict.fromkeys(self.letter_of(t) for t in segment.targets):
+                targets = [t for t in segment.targets if self.letter_of(t) == letter]
+                mine = [n for n in saves if self.table[n].letter == letter]
+                texts.append(self.segment(index, letter, targets, mine, kept))
+            done.update(saves)
+        return texts
+
+    def letter_of(self, target: Target) -> str:
+        """The letter of the target's width."""
+        return self.target_row(target)[1].letter
+
+    def target_row(self, target: Target) -> tuple[str, Width]:
+        """The row that a target is a block of."""
+        layout = self.layout
+        if target.kind == "operand":
+            return f"a{target.number}", layout.operands[target.number]
+        if target.kind == "state":
+            return f"{layout.states[target.number]}_new", layout.state_widths[target.number]
+        return "y", layout.output
+
+    def segment(
+        self, index: int, letter: str, targets: list[Target], saves: list[int],
+        kept: dict[int, tuple[int, int]],
+    ) -> str:  # fmt: skip
+        """The function of one segment, for the targets of one letter."""
+        lines = Lines(self.table, self.place)
+        lines.compute([t.node for t in targets] + saves, kept)
+        body, hold, after = lines.lines, [], []
+        saved = self.layout.reversed.saved
+        for node in saves:
+            body.append(f"store(like, {self.place('slot', saved[node])}, n, {lines.names[node]})")
+        for target in targets:
+            row, width = self.target_row(target)
+            value = lines.names[target.node]
+            body.append(f"store(like, {self.column(row, target.block, width)}, n, {value})")
+            place = self.column(row, target.block, width).removesuffix(" + j")
+            if target.kind != "state":
+                hold.append(f"clear_columns(like, {place}, left, right)")
+                continue
+            name = self.layout.states[target.number]
+            if target.number == self.lowered.output_state:
+                copy = self.column("y", target.block, width)
+                body += ["if y_t != 0:", f"    store(like, {copy}, n, {value})"]
+                clear = copy.removesuffix(" + j")
+                hold += ["if y_t != 0:", f"    clear_columns(like, {clear}, left, right)"]
+            for source, lines_of in (("old", hold), ("start", after)):
+                there = self.column(f"{name}_{source}", target.block, width).removesuffix(" + j")
+                copy = f"copy_columns(like, {there}, {place}, left, right)"
+                lines_of += (
+                    [copy]
+                    if source == "old"
+                    else ["if resets(mask, after, T, B, b):", f"    {copy}"]
+                )
+        hold += after
+        return self.function(index, letter, self.rows(), hold, body, after)
+
+    def arguments(self) -> list[tuple[str, str]]:
+        """Names and types of the kernel's arguments, in order."""
+        layout = self.layout
+        arguments = COMMON + [(c, "intp") for c in layout.letters]
+        if layout.reads_input:
+            arguments.append(("x", "const(T[:, ::1])"))
+        arguments += [(f"z{i}", MATRIX) for i in range(len(layout.buffers))]
+        arguments += [(f"a{i}", MATRIX) for i in range(len(layout.operands))]
+        arguments += [(name, MATRIX) for name in layout.states]
+        arguments += [("y", MATRIX)]
+        arguments += [(f"p_{name}", FLAT) for name in layout.rows]
+        for i, buffer in enumerate(self.lowered.buffers):
+            if buffer.bias and not buffer.hoisted:
+                arguments.append((f"b{i}", FLAT))
+        return arguments + [(f"w{i}", FLAT) for i in range(len(self.lowered.parts))]
+
+    def kernel(self) -> str:
+        """The text of the kernel."""
+        layout = self.layout
+        body = [
+            "for s in range(T):",
+            "    t = T - 1 - s if reverse else s",
+            "    after = t - 1 if reverse else t + 1",
+            "    old, new = (t + 1, t) if reverse else (t, t + 1)",
+            "    start = T if reverse else 0",
+        ]
+        step = []
+        if layout.reads_input and layout.input:
+            step.append(f"x_t = address(x) + t * B * ({bytes_of(layout.input)})")
+        for i, width in enumerate(layout.buffers):
+            step.append(f"z{i}_t = address(z{i}) + t * B * ({bytes_of(width)})")
+        for i, width in enumerate(layout.operands):
+            step.append(f"a{i}_t = address(a{i}) + t * B * ({bytes_of(width)})")
+        for name, width in zip(layout.states, layout.state_widths, strict=True):
+            for when in ("old", "new", "start"):
+                step.append(f"{name}_{when}_t = address({name}) + {when} * B * ({bytes_of(width)})")
+        step.append(f"y_t = address(y) + t * B * ({bytes_of(layout.output)}) if len(y) > 0 else 0")
+        for index in range(len(self.lowered.segments)):
+            step += self.level(index)
+        return self.kernel_text("forward", self.arguments(), body + indent(step, 1))
+
+    def level(self, index: int) -> list[str]:
+        """The products before a segment, and the segment, a panel of columns at a time."""
+        parts = [p for p in self.lowered.parts if p.level == index - 1]
+        lines: list[str] = []
+        letters = [self.layout.buffers[p.buffer].letter for p in parts]
+        letters += [letter for i, letter in self.written if i == index]
+        for letter in dict.fromkeys(letters):
+            lines += [
+                f"for u in range({letter}_left, {letter}_right, width):",
+                f"    wide = min(width, {letter}_right - u)",
+            ]
+            for part in parts:
+                if self.layout.buffers[part.buffer].letter == letter:
+                    lines += indent(self.part(part), 1)
+            if (index, letter) in self.written:
+                lines.append("    " + self.call(index, letter, "u", "u + wide"))
+        if lines:
+            lines += self.meet()
+        return lines
+
+    def part(self, part: Part) -> list[str]:
+        """One part of a product, for the columns from ``u`` on."""
+        number = self.lowered.parts.index(part)
+        buffer = self.layout.buffers[part.buffer]
+        kind, operand = part.operand
+        if kind == "state":
+            row, width = f"{self.layout.states[operand]}_old", self.layout.state_widths[operand]
+        else:
+            row, width = f"a{operand}", self.layout.operands[operand]
+        letter, depth = buffer.letter, f"{width.count} * {width.letter}"
+        start, start_row = "there", f"{bytes_of(buffer)}"
+        if not part.adds:
+            bias = self.lowered.buffers[part.buffer].bias
+            start, start_row = "0", "0"
+            if bias:
+                start = f"address(b{part.buffer}) + (({part.block} + k) * {letter} + u) * size"
+        return [
+            f"for k in range({part.blocks}):",
+            f"    there = z{part.buffer}_t + first * ({bytes_of(buffer)}) "
+            f"+ (({part.block} + k) * {letter} + u) * size",
+            f"    panel = address(w{number}) + (k * (({letter} + step - 1) // step * step) + u) "
+            f"* {depth} * size",
+            "    rows_times_panels(",
+            f"        like, {row}_t + first * ({bytes_of(width)}), {bytes_of(width)}, size,",
+            f"        panel, 0, 0, 0, there, {bytes_of(buffer)}, {start}, {start_row},",
+            f"        last - first, {depth}, wide,",
+            "    )",
+        ]

@@ -1,0 +1,47 @@
+"""What the written kernels are given: names and widths of all rows."""
+
+from dataclasses import dataclass
+
+from tinygrad_rnn.kernels.recurrence.derivative import Reversed
+from tinygrad_rnn.kernels.recurrence.lowering import Lowered
+from tinygrad_rnn.kernels.recurrence.program import Width
+
+__all__ = ["Layout", "bytes_of"]
+
+
+@dataclass
+class Layout:
+    """The names and widths of everything that the kernels are given."""
+
+    lowered: Lowered
+    reversed: Reversed
+
+    def __post_init__(self) -> None:
+        program = self.lowered.program
+        self.letters = program.letters
+        self.states = [f"s_{name}" for name, _ in program.states]
+        self.state_widths = [width for _, width in program.states]
+        self.buffers = [buffer.width for buffer in self.lowered.buffers]
+        self.operands = self.lowered.operands
+        shapes = dict(program.params)
+        leaves = {node.attrs[0] for node in self.lowered.expressions.nodes
+                  if node.name in ("param", "scalar")}  # fmt: skip
+        self.rows = {name: shape for name, shape in shapes.items() if name in leaves}
+        row_grads = {
+            e.place[0]: e for s in self.reversed.effects for e in s
+            if e.kind in ("d_param", "d_scalar")
+        }  # fmt: skip
+        nodes = self.lowered.expressions
+        self.row_grads = {
+            name: shapes[name][0] if shapes[name] else Width(1, nodes[effect.node].letter)
+            for name, effect in row_grads.items()
+        }
+        self.output = program.operations[program.output].width
+        self.input = program.input
+        self.reads_input = any(node.name == "input" for node in nodes.nodes)
+
+
+def bytes_of(width: Width) -> str:
+    """The expression for the bytes of a row."""
+    size = f"{width.letter} * size" if width.letter else "size"
+    return size if width.count == 1 else f"{width.count} * {size}"

@@ -1,0 +1,137 @@
+"""What the writers of forward and of backward have in common: segments, and who does what."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tinygrad_rnn.kernels.recurrence.program import Width
+from tinygrad_rnn.kernels.recurrence.writer.layout import Layout, bytes_of
+
+__all__ = ["COMMON", "FLAT", "MATRIX", "Writer", "indent"]
+
+
+class Writer:
+    """Writes segments, and what every kernel begins with."""
+
+    prefix = ""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.lowered = layout.lowered
+        self.table = layout.lowered.expressions
+        self.written: dict[tuple[int, str], list[str]] = {}  # segment -> the arguments it takes
+
+    def place(self, kind: str, attrs: Any) -> str:
+        """How the address of a leaf's current columns is written."""
+        layout = self.layout
+        if kind == "scalar":
+            return f"p_{attrs[0]}[0]"
+        if kind == "param":
+            return self.column(f"address(p_{attrs[0]})", attrs[1], layout.rows[attrs[0]][0])
+        if kind in ("slot", "d_slot"):
+            name, width = f"z{attrs[0]}", layout.buffers[attrs[0]]
+        elif kind in ("state", "d_state"):
+            name, width = layout.states[attrs[0]] + "_old", layout.state_widths[attrs[0]]
+        elif kind == "d_operand":
+            name, width = f"a{attrs[0]}", layout.operands[attrs[0]]
+        elif kind in ("input", "d_input"):
+            assert layout.input
+            name, width, attrs = "x", layout.input, (0, *attrs)
+        else:
+            name, width, attrs = "y", layout.output, (0, *attrs)
+        return self.column(name if not kind.startswith("d_") else "d" + name, attrs[-1], width)
+
+    def column(self, row: str, block: int, width: Width) -> str:
+        """The address of the current columns in a block of a row."""
+        return f"{row} + j" if block == 0 else f"{row} + {block} * {width.letter} * size + j"
+
+    def function(
+        self, index: int, letter: str, rows: Mapping[str, Width], hold: list[str], body: list[str],
+        after: list[str],
+    ) -> str:  # fmt: skip
+        """The text of one segment: a loop over rows, and one over columns."""
+        text = "\n".join(hold + body + after)
+        used = [name for name in rows if re.search(rf"\b{name}\b", text)]
+        params = [f"p_{name}" for name in self.layout.rows if re.search(rf"\bp_{name}\b", text)]
+        sizes = text + " ".join(bytes_of(rows[name]) for name in used)
+        letters = [c for c in self.layout.letters if re.search(rf"\b{c}\b", sizes)]
+        arguments = [f"{name}_t" for name in used] + params
+        self.written[index, letter] = [*letters, *arguments]
+        lines = [
+            "@helper(fastmath=NO_FASTMATH)",
+            f"def {self.prefix}segment_{index}_{letter}(",
+            "    like, mask, t, after, T, B, first, last, left, right, "
+            + ", ".join(self.written[index, letter]),
+            "):",
+            "    size, step = element_size(like), lanes(like)",
+            "    for b in range(first, last):",
+            *(f"        {name} = {name}_t + b * ({bytes_of(rows[name])})" for name in used),
+            "        if len(mask) > 0 and mask[t * B + b] == HOLD:",
+            *(f"            {line}" for line in hold),
+            "            continue",
+            "        for u in range(left, right, step):",
+            "            j, n = u * size, right - u",
+            *(f"            {line}" for line in body),
+            *(f"        {line}" for line in after),
+        ]
+        return "\n".join(lines)
+
+    def call(self, index: int, letter: str, left: str, right: str) -> str:
+        """The call of a segment."""
+        arguments = ", ".join(self.written[index, letter])
+        return (
+            f"{self.prefix}segment_{index}_{letter}(like, mask, t, after, T, B, first, last, "
+            f"{left}, {right}, {arguments})"
+        )
+
+    def kernel_text(self, name: str, arguments: list[tuple[str, str]], body: list[str]) -> str:
+        """The text of a kernel, and of the list of its arguments."""
+        signature = ", ".join(kind for _, kind in arguments)
+        names = ", ".join(n for n, _ in arguments)
+        lines = [
+            "@kernel(",
+            f'    "{signature}",',
+            "    fastmath=NO_FASTMATH,",
+            ")",
+            f"def {name}({names}):",
+            *indent(self.preamble(), 1),
+            *indent(body, 1),
+        ]
+        listed = "\n".join(f"    {pair!r}," for pair in arguments)
+        return "\n".join(lines) + f"\n\n\n{name.upper()} = [\n{listed}\n]"
+
+    def preamble(self) -> list[str]:
+        """Which rows and columns a thread takes: all columns of some rows, or the reverse."""
+        lines = [
+            "like = like_array",
+            "size, step = element_size(like), lanes(like)",
+            "width = TILE_VECTORS * step",
+            "first, last, part, parts = B * worker // workers, B * (worker + 1) // workers, 0, 1",
+            "if by_columns:",
+            "    first, last, part, parts = 0, B, worker, workers",
+        ]
+        for c in self.layout.letters:
+            lines += [
+                f"{c}_panels = ({c} + width - 1) // width",
+                f"{c}_left = min({c}, {c}_panels * part // parts * width)",
+                f"{c}_right = min({c}, {c}_panels * (part + 1) // parts * width)",
+            ]
+        return [*lines, "met = 0"]
+
+    def meet(self) -> list[str]:
+        """Wait for the threads that compute the other columns."""
+        return ["if by_columns:", "    met += workers", "    meet(counter, met)"]
+
+
+def indent(lines: Iterable[str], depth: int) -> list[str]:
+    """The lines, further in."""
+    return ["    " * depth + line for line in lines]
+
+
+COMMON = [
+    ("worker", "intp"), ("workers", "intp"), ("by_columns", "intp"), ("reverse", "intp"),
+    ("T", "intp"), ("B", "intp"), ("like_array", "T[:, ::1]"), ("mask", "const(uint8[::1])"),
+    ("counter", "int64[::1]"),
+]  # fmt: skip
+
+MATRIX, FLAT = "T[:, ::1]", "const(T[::1])"

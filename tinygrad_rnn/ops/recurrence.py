@@ -1,0 +1,160 @@
+"""A recurrence over a whole sequence as one operation.
+
+It takes a cell's program and arrays, and knows no cell. The fused kernel does forward and
+backward; the program run line by line over Tensors is the replay for higher derivatives, and
+the whole operation where no kernel can be compiled.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.engine import TENSORS
+from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.kernels import recurrence as kernel
+from tinygrad_rnn.kernels.recurrence.derivative import RULES
+from tinygrad_rnn.kernels.recurrence.program import ELEMENTWISE, Program
+from tinygrad_rnn.kernels.recurrence.reference import sequence
+from tinygrad_rnn.ops.shape import stack
+from tinygrad_rnn.primitive import PRIMITIVES, fused
+from tinygrad_rnn.tensor import Tensor, as_tensor
+
+__all__ = ["recurrence"]
+
+# The kernel's backward is derived by the same rules as everybody's.
+RULES.update({name: op.rules for name, op in PRIMITIVES.items() if name in ELEMENTWISE})  # type: ignore[misc]
+
+_OVER_TENSORS = SimpleNamespace(
+    **{name: getattr(TENSORS, name) for name in ELEMENTWISE & set(PRIMITIVES)},
+    matmul=TENSORS.matmul,
+    stack=stack,
+)
+
+
+def _forward(*arrays: Array, program: Program, **how: Any) -> tuple[tuple[Array, ...], Any]:
+    x, states, params = _parts(program, arrays)
+    y, finals, run = kernel.forward(program, x, states, params, **how)
+    return (y, *finals), run
+
+
+def _backward(
+    run: Any, gs: list[Any], needs: tuple[bool, ...], *arrays: Array, program: Program, **how: Any
+) -> list[Array | None]:
+    names = [name for name, _ in program.params]
+    count = len(program.states)
+    needed = {n for n, need in zip(names, needs[1 + count :], strict=True) if need}
+    dx, d_states, grads = kernel.backward(run, gs[0], gs[1:], needs_x=needs[0], needed=needed)
+    return [dx, *d_states, *(grads.get(name) for name in names)]
+
+
+def _replay(*tensors: Any, program: Program, **how: Any) -> tuple[Tensor, ...]:
+    x, states, params = _parts(program, tensors)
+    y, finals = sequence(program, _OVER_TENSORS, x, states, params, **how)
+    return (y, *finals)
+
+
+def _parts(program: Program, values: Sequence[Any]) -> tuple[Any, list[Any], dict[str, Any]]:
+    """The input, the initial states and the weights among an operation's inputs."""
+    count = len(program.states)
+    names = [name for name, _ in program.params]
+    weights = dict(zip(names, values[1 + count :], strict=True))
+    return values[0], list(values[1 : 1 + count]), weights
+
+
+_fused = fused("recurrence", _forward, _backward, _replay)
+
+
+def recurrence(
+    program: Program,
+    x: Any,
+    states: Sequence[Any],
+    params: Mapping[str, Any],
+    *,
+    steps: int | None = None,
+    mask: Any = None,
+    reverse: bool = False,
+    composite: bool = False,
+) -> tuple[Tensor, list[Tensor]]:
+    """Run a cell's program over a sequence: y (T, B, width) and the final states.
+
+    x (T, B, I)   or None, with ``steps``, where the program has no input
+    states        (B, width) each: what the first step starts from
+    params        each weight by its name
+    mask (T, B)   HOLD, STEP or RESET, one byte each; None: every row steps every time
+
+    Args:
+        reverse: From the last step to the first.
+        composite: Run the program line by line instead of the fused kernel.
+    """
+    states = [as_tensor(s) for s in states]
+    x = None if x is None else as_tensor(x)
+    weights = [as_tensor(params[name]) for name, _ in program.params]
+    _check(program, x, states, dict(zip((n for n, _ in program.params), weights, strict=True)))
+    T = x.shape[0] if x is not None else steps
+    if T is None or (steps is not None and steps != T):
+        raise ShapeError(f"recurrence: steps is {steps}, x has {'none' if x is None else T}.")
+    B = states[0].shape[0]
+    if mask is not None:
+        mask = np.asarray(mask, np.uint8)
+        if mask.shape != (T, B):
+            raise ShapeError(f"recurrence: mask has shape {mask.shape}, expected {(T, B)}.")
+    if T == 0:
+        width = program.operations[program.output].width.of(_sizes(program, x, states, params))
+        empty = array_module(states[0]._data).zeros((0, B, width), states[0].dtype)
+        return Tensor(empty), list(states)
+    call = _fused
+    if composite or not kernel.is_fused(states[0]._data):
+        call = _replay
+    y, *finals = call(
+        x, *states, *weights, program=program, steps=T, mask=mask, reverse=bool(reverse)
+    )
+    return y, finals
+
+
+def _sizes(program: Program, x: Any, states: Any, params: Any) -> dict[str, int]:
+    """What the letters stand for, by the first array that tells."""
+    sizes: dict[str, int] = {}
+    for (_, width), state in zip(program.states, states, strict=True):
+        sizes.setdefault(width.letter, state.shape[-1] // width.count)
+    if program.input is not None:
+        sizes.setdefault(program.input.letter, x.shape[-1] // program.input.count)
+    for name, shape in program.params:
+        for width, n in zip(shape, params[name].shape, strict=False):
+            if width.letter:
+                sizes.setdefault(width.letter, n // width.count)
+    return sizes
+
+
+def _check(program: Program, x: Any, states: list[Tensor], params: dict[str, Tensor]) -> None:
+    """Raise unless every array has the shape that the program's letters ask for."""
+    if len(states) != len(program.states):
+        names = ", ".join(name for name, _ in program.states)
+        raise ShapeError(f"recurrence: {len(states)} states given, expected {names}.")
+    if (x is None) != (program.input is None):
+        raise ShapeError(
+            "recurrence: x is missing." if x is None else "recurrence: the program takes no x."
+        )
+    given = {} if x is None else {"x": x}
+    given |= {name: s for (name, _), s in zip(program.states, states, strict=True)}
+    given |= params
+    sizes = _sizes(program, x, states, params)
+    B = states[0].shape[0] if states[0].ndim else 0
+    shapes = {name: (B, width.of(sizes)) for name, width in program.states}
+    if x is not None and program.input is not None:
+        shapes["x"] = (x.shape[0] if x.ndim else 0, B, program.input.of(sizes))
+    shapes |= {name: tuple(w.of(sizes) for w in shape) for name, shape in program.params}
+    letters = ", ".join(f"{letter} = {n}" for letter, n in sizes.items())
+    for name, tensor in given.items():
+        if tensor.shape != shapes[name]:
+            raise ShapeError(
+                f"recurrence: {name} has shape {tensor.shape}, expected {shapes[name]} "
+                f"({letters}, from the states first)."
+            )
+        if tensor.dtype != states[0].dtype:
+            raise DTypeError(
+                f"recurrence: {name} holds {tensor.dtype}, but the states {states[0].dtype}; "
+                "convert one of them with .astype()."
+            )
