@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_rnn.kernels._fma import fma
@@ -45,16 +45,13 @@ def test_it_is_rounded_once(dtype, data):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(data=st.data())
-@example(data=None)
 def test_it_is_rounded_once_next_to_ties(dtype, data):
-    """A sum half a unit beyond z, and the product's last bit decides."""
+    """The product is half a unit of z, less a bit so low that it shows in no sum."""
     digits = np.finfo(dtype).nmant
-    odd = st.integers(2**digits, 2 ** (digits + 1) - 1)
-    a, b, sign = (1, 1, 1)
-    if data is not None:
-        a, b, sign = data.draw(odd), data.draw(odd), data.draw(st.sampled_from([-1, 1]))
-    x, y = dtype(2**digits + a % 64), dtype(sign * (2**digits - b % 64))
-    z = dtype(np.ldexp(dtype(a), digits + 1))
+    less = data.draw(st.integers(1, 60))
+    n = data.draw(st.integers(2**digits, 2 ** (digits + 1) - 1))
+    x, y = dtype(2**digits + less), dtype(data.draw(st.sampled_from([-1, 1])) * (2**digits - less))
+    z = dtype(np.ldexp(dtype(n), 2 * digits + 1))
     exact = Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z))
     assert fma(x, y, z) == rounded(exact, dtype)
 

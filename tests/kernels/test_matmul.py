@@ -123,7 +123,7 @@ def test_a_product_in_parts_of_k_is_the_product():
     assert_same_bits(out, matmul(a, b))
 
 
-@pytest.mark.parametrize("shapes", [((150, 70), (70, 130)), ((9, 40, 20), (9, 20, 30))])
+@pytest.mark.parametrize("shapes", [((250, 300), (300, 330)), ((9, 40, 20), (9, 20, 30))])
 def test_bits_do_not_depend_on_the_number_of_threads(shapes, monkeypatch):
     monkeypatch.setattr(cpu, "_SECONDS_WORTH_A_DISPATCH", 0.0)
     rng = np.random.default_rng(0)
@@ -140,6 +140,16 @@ def test_bits_do_not_depend_on_the_number_of_threads(shapes, monkeypatch):
                 assert_same_bits(matmul(x, y), expected)
     finally:
         _pool.set_num_threads(before)
+
+
+@pytest.mark.parametrize("shapes", [((4, 1, 3, 5), (2, 5, 6)), ((2, 3, 5), (2, 5, 6))])
+def test_stacks_are_accumulated_and_broadcast(shapes):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape) for shape in shapes)
+    expected = reference.matmul(a, b)
+    out = rng.standard_normal(expected.shape)
+    expected = reference.matmul(a, b, out=out.copy(), accumulate=True)
+    assert_same_bits(matmul(a, b, out=out, accumulate=True), expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
