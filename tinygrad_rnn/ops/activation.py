@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.kernels import pointwise
-from tinygrad_rnn.ops.arithmetic import exp, maximum, minimum, neg, where
+from tinygrad_rnn.ops.arithmetic import expm1, where
 from tinygrad_rnn.primitive import unary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
@@ -43,12 +43,22 @@ def leaky_relu(x: object, slope: float = 0.01) -> Tensor:
 def elu(x: object, alpha: float = 1.0) -> Tensor:
     """``x`` where it is positive, else ``alpha (exp(x) - 1)``."""
     x = as_tensor(x)
-    return where(x.data.real > 0, x, (minimum(x, 0.0)).expm1() * alpha)
+    positive = x.data.real > 0
+    # Not minimum(x, 0), which would halve the slope where both are 0.
+    return where(positive, x, expm1(where(positive, 0.0, x)) * alpha)
+
+
+def _softplus_forward(x: Array) -> Array:
+    positive = x.real > 0
+    return np.where(positive, x, 0) + np.log1p(pointwise.exp(np.where(positive, -x, x)))
+
+
+_softplus = unary("softplus", _softplus_forward, lambda F, g, _out, x: g * F.sigmoid(x))
 
 
 def softplus(x: object) -> Tensor:
     """``log(1 + exp(x))``, exact where exp would overflow."""
-    return maximum(x, 0.0) + exp(neg(abs(as_tensor(x)))).log1p()
+    return _softplus(x)
 
 
 def silu(x: object) -> Tensor:
@@ -63,7 +73,8 @@ def gelu(x: object) -> Tensor:
     Hendrycks & Gimpel 2016; within 5e-4 of the form with the error function.
     """
     x = as_tensor(x)
-    return x * 0.5 * (tanh((x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)) + 1.0)
+    # (1 + tanh(z)) / 2 = sigmoid(2 z), which does not cancel where z is far below 0.
+    return x * sigmoid((x + x * x * x * 0.044715) * math.sqrt(8 / math.pi))
 
 
 # ----- softmax -----

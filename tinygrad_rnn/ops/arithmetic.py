@@ -52,7 +52,7 @@ div = binary(
 
 def _share(F, g, a, b, mine_wins):  # type: ignore[no-untyped-def]
     """The gradient of max or min: all of it to the winner, half to each of two equals."""
-    return F.where(a == b, g * 0.5, F.where(mine_wins, g, g * 0.0))
+    return F.where(a == b, g * 0.5, F.where(mine_wins, g, 0.0))
 
 
 def _larger(a: Array, b: Array) -> Array:
@@ -81,12 +81,13 @@ minimum = binary(
     lambda F, g, _out, a, b: _share(F, g, a, b, b < a),
 )
 
+# 0.0, not g * 0.0: infinite and undefined gradients stop at what was not chosen.
 _where = nary(
     "where",
     np.where,
     None,
-    lambda F, g, _out, condition, _a, _b: F.where(condition, g, g * 0.0),
-    lambda F, g, _out, condition, _a, _b: F.where(condition, g * 0.0, g),
+    lambda F, g, _out, condition, _a, _b: F.where(condition, g, 0.0),
+    lambda F, g, _out, condition, _a, _b: F.where(condition, 0.0, g),
     broadcasts=True,
 )
 
@@ -107,7 +108,8 @@ reciprocal = unary("reciprocal", np.reciprocal, lambda _F, g, out, _x: -g * out 
 _power = binary(
     "power",
     np.power,
-    lambda F, g, _out, a, b: g * b * F.power(a, F.where(b == 0, 1.0, b) - 1.0),
+    # 0**0 is 1 and stays 1 along a: only there the slope b a**(b - 1) has to be told so.
+    lambda F, g, _out, a, b: g * b * F.power(F.where((a == 0) & (b == 0), 1.0, a), b - 1.0),
     # The limit of a**b log a at a = 0 < b is 0; log 1 gives it.
     lambda F, g, out, a, _b: g * out * F.log(F.where(a == 0, 1.0, a)),
     floats=True,
@@ -182,7 +184,7 @@ def _inside(x, low, high):  # type: ignore[no-untyped-def]
 _clip_op = unary(
     "clip",
     _clip,
-    lambda F, g, _out, x, low, high: F.where(_inside(x, low, high), g, g * 0.0),
+    lambda F, g, _out, x, low, high: F.where(_inside(x, low, high), g, 0.0),
     floats=False,
 )
 

@@ -13,6 +13,7 @@ from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.engine import ARRAYS, SliceGrad
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.ops.arithmetic import where
+from tinygrad_rnn.ops.shape import reshape
 from tinygrad_rnn.primitive import nary, unary
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
@@ -156,7 +157,7 @@ def _sum_rows_forward(x: Array, ids: Array, count: int) -> Array:
     """For each id, the sum of its rows of x, in the order in which they stand."""
     xp = array_module(x)
     width = x.shape[ids.ndim :]
-    rows, flat = x.reshape(-1, *width), ids.reshape(-1)
+    rows, flat = x.reshape(ids.size, *width), ids.reshape(ids.size)
     total = xp.zeros((count, *width), x.dtype)
     if flat.size:
         order = np.argsort(flat, kind="stable")
@@ -225,6 +226,11 @@ def index_update(x: object, index: Any, value: object) -> Tensor:
     """A copy of ``x`` with ``x[index] = value``; an index array must not repeat a place."""
     x = as_tensor(x)
     index = _plain(index)
+    if np.ndim(value) > 1:  # axes of size 1 in front go, as in NumPy's assignment
+        value = as_tensor(value)
+        extra = value.ndim - np.broadcast_to(False, x.shape)[index].ndim
+        if extra > 0 and value.shape[:extra] == (1,) * extra:
+            value = reshape(value, value.shape[extra:])
     if not _is_basic(index) and x.requires_grad | getattr(value, "requires_grad", False):
         counts = _spread_forward(np.ones(np.empty(x.shape, np.bool_)[index].shape), index, x.shape)
         if counts.max(initial=0) > 1:

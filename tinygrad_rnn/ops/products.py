@@ -53,7 +53,8 @@ def matmul(a: object, b: object) -> Tensor:
     if a.ndim == 1:
         return matmul(a.reshape(1, inner), b).squeeze(-2)
     if a.ndim > 2 and b.ndim == 2:  # all rows at once, and one product for the gradient of b
-        return _matmul(a.reshape(-1, inner), b).reshape(*a.shape[:-1], b.shape[-1])
+        rows = math.prod(a.shape[:-1])
+        return _matmul(a.reshape(rows, inner), b).reshape(*a.shape[:-1], b.shape[-1])
     return _matmul(a, b)
 
 
@@ -69,7 +70,8 @@ def linear(x: object, w: object, b: object = None) -> Tensor:
         )
     if x.ndim == 2:
         return _linear(x, w, b)
-    return _linear(x.reshape(-1, w.shape[0]), w, b).reshape(*x.shape[:-1], w.shape[1])
+    rows = math.prod(x.shape[:-1])
+    return _linear(x.reshape(rows, w.shape[0]), w, b).reshape(*x.shape[:-1], w.shape[1])
 
 
 def outer(a: object, b: object) -> Tensor:

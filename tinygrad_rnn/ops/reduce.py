@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.ops.arithmetic import abs as absolute
-from tinygrad_rnn.ops.arithmetic import mul, square
+from tinygrad_rnn.ops.arithmetic import mul, square, where
 from tinygrad_rnn.primitive import unary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
@@ -148,7 +148,8 @@ def _extreme(choose: np.ufunc, pick: str):  # type: ignore[no-untyped-def]
         if x.dtype.kind != "c":
             return choose.reduce(x, axis=axis, keepdims=keepdims)
         rest = tuple(i for i in range(x.ndim) if i not in axis)
-        flat = x.transpose(*rest, *axis).reshape(*(x.shape[i] for i in rest), -1)
+        count = math.prod(x.shape[i] for i in axis)
+        flat = x.transpose(*rest, *axis).reshape(*(x.shape[i] for i in rest), count)
         best = getattr(np, pick)(flat.real, axis=-1)[..., None]
         result = np.take_along_axis(flat, best, axis=-1)[..., 0]
         return result.reshape(_kept(x.shape, axis)) if keepdims else result
@@ -219,4 +220,17 @@ def norm(x: object, ord: float = 2, axis: Axes = None, keepdims: bool = False) -
         return max(absolute(x), axis, keepdims)
     if ord <= 0:
         raise ValueError(f"norm: ord is {ord}, expected a positive number or inf.")
-    return sum(absolute(x) ** ord, axis, keepdims) ** (1.0 / ord)
+    return _power_norm(x, float(ord), _axes(x, axis), keepdims)
+
+
+def _power_norm(x: Tensor, ord: float, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    """Any other order: in units of the largest element, whose powers might overflow."""
+    sizes = absolute(x)
+    top = np.max(sizes._data.real, axis=axes, keepdims=True, initial=0)
+    top = np.where(np.isfinite(top) & (top > 0), top, 1).astype(top.dtype)
+    total = sum((sizes / top) ** ord, axes, keepdims=True)
+    zero = total == 0  # where the root would be infinitely steep
+    result = where(zero, 0.0, where(zero, 1.0, total) ** (1.0 / ord) * top)
+    return (
+        result if keepdims else result.reshape([x.shape[i] for i in range(x.ndim) if i not in axes])
+    )

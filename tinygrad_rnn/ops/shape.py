@@ -228,7 +228,7 @@ def _pad_rule(F, g, _out, _x, widths, value):  # type: ignore[no-untyped-def]
 
 _pad = unary(
     "pad",
-    lambda x, widths, value: np.pad(x, widths, constant_values=value),
+    lambda x, widths, value: np.pad(x, widths, constant_values=value) if widths else x.copy(),
     _pad_rule,
     floats=False,
 )

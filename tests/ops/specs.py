@@ -1,0 +1,20 @@
+"""One spec for every primitive and every public operation.
+
+A new operation needs one more: ``test_registry.py`` says which is missing.
+"""
+
+from tests.ops import (
+    specs_activation,
+    specs_arithmetic,
+    specs_index,
+    specs_reduce,
+    specs_shape,
+)
+from tests.ops.spec import OpSpec
+
+SPECS: dict[str, OpSpec] = {
+    spec.name: spec
+    for family in (specs_arithmetic, specs_activation, specs_reduce, specs_shape, specs_index)
+    for spec in family.SPECS
+}
+SMOOTH = [spec for spec in SPECS.values() if spec.smooth]
