@@ -16,6 +16,7 @@ import sys
 import tempfile
 import types
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,8 +70,9 @@ def _make_folder(facts: Callable[[], dict[str, Any]]) -> Path | None:
     path = top / hashlib.sha256(text.encode()).hexdigest()[:16]
     try:
         if not path.exists():
-            path.mkdir(mode=0o700, parents=True)
-            _forget_oldest(top)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)  # another may be as fast
+            with suppress(OSError):  # somebody else may be removing them
+                _forget_oldest(top)
         _write(path / "about.json", text)  # also shows that the folder can be written to
     except OSError:
         return None

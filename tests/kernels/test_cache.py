@@ -131,6 +131,14 @@ def test_an_edited_helper_in_another_file_is_seen(package):
 
 
 @compiled
+def test_an_edit_anywhere_in_the_kernels_is_seen(package):
+    package.call(SINGLE)
+    with (package.demo.parent / "_entry.py").open("a") as file:
+        file.write("# nothing that the kernel itself reaches\n")
+    assert "compiled" in package.call(SINGLE)
+
+
+@compiled
 def test_changed_options_are_seen(package):
     package.call(SINGLE)
     (package.demo / "cpu.py").write_text(CPU.replace("=FASTMATH", "=NO_FASTMATH"))
@@ -251,6 +259,22 @@ print(*x)
     assert package.call(program.format("[2]")) == "2.0\n"
     assert package.call(program.format("[3]")) == "3.0\n"
     assert package.call(program.format("[3, 2, 5]")) == "30.0\n"
+
+
+def test_fingerprints_are_the_same_in_all_processes(package):
+    program = """
+from tinygrad_rnn.kernels import _cache
+names, numbers, thing = frozenset("abcdefgh"), (1.5, "x", None), object()
+def inner():
+    return names, thing
+def outer():
+    return inner, numbers
+print(_cache.fingerprint(outer, 1, "two"))
+"""
+    one, two = (package.call(program, PYTHONHASHSEED=seed) for seed in "12")
+    assert one == two
+    assert one != package.call(program.replace("efgh", "efgi"))
+    assert one != package.call(program.replace("1.5", "1.25"))
 
 
 @compiled

@@ -292,12 +292,15 @@ def test_closures_of_one_factory_are_not_taken_for_each_other():
             for i in range(start, stop):
                 x[i] = scaled(x[i])
 
-        return scale
+        return scaled, scale
 
+    (helper_2, scale_2), (helper_3, scale_3) = make(2), make(3)
     x = np.ones(1)
-    make(2)(0, 1, x)
-    make(3)(0, 1, x)
+    scale_2(0, 1, x)
+    scale_3(0, 1, x)
     assert x[0] == 6
+    # Names are all that the linker sees of what other processes compiled.
+    assert helper_2.py_func.__qualname__ != helper_3.py_func.__qualname__
 
 
 def test_generated_source_becomes_kernels():

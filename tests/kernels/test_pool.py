@@ -212,8 +212,11 @@ def test_a_forked_child_has_a_pool_of_its_own():
 @pytest.mark.parametrize("last", ["", "threading.Thread(target=go, daemon=True).start()"])
 def test_the_interpreter_ends_cleanly_with_threads_awake(last):
     program = f"""
-import threading, numpy as np
-from tinygrad_rnn.kernels import _pool
+import atexit, threading, numpy as np
+from tinygrad_rnn.kernels import _crew, _pool
+def left():
+    print([thread.name for thread in threading.enumerate() if "tinygrad" in thread.name])
+atexit.register(left)  # called after what the pool registers later
 from tinygrad_rnn.kernels._jit import kernel
 @kernel("intp, intp, T[::1]")
 def add(start, stop, x):
@@ -226,6 +229,8 @@ def go():
 _pool.set_num_threads(4)
 x = np.zeros(100, np.float32)
 _pool.parallel(add, 100, x)
+_pool._Words(_pool._pool.address)[_crew.PATIENCE] = 10**12  # nobody sleeps from the next job on
+_pool.parallel(add, 100, x)
 {last}
 print(x.sum())
 """
@@ -235,7 +240,7 @@ print(x.sum())
         capture_output=True,
         text=True,
     )
-    assert (run.returncode, run.stdout, run.stderr) == (0, "100.0\n", "")
+    assert (run.returncode, run.stdout, run.stderr) == (0, "200.0\n[]\n", "")
 
 
 @pytest.mark.parametrize("count", [0, -1, 5000])
