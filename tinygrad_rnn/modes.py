@@ -27,8 +27,8 @@ class Session(Protocol):
     def switched(self, recording: bool) -> "Session":
         """The same session with recording on or off."""
 
-    def observe(self, op: Any, results: Any, inputs: Any, node: Any) -> None:
-        """See one operation that has just run."""
+    def observe(self, op: Any, results: Any, inputs: Any, attrs: Any, node: Any) -> None:
+        """See one operation that has just run, and the node it left, if it was recorded."""
 
 
 class _Entered(NamedTuple):

@@ -6,7 +6,7 @@ reference counting alone.
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.tensor import Tensor, Version, tick
@@ -14,7 +14,7 @@ from tinygrad_rnn.tensor import Tensor, Version, tick
 if TYPE_CHECKING:
     from weakref import ref
 
-__all__ = ["ARRAYS", "FREED", "TENSORS", "Node", "Notes", "record", "wrap"]
+__all__ = ["ARRAYS", "FREED", "TENSORS", "Node", "Notes", "Watch", "record", "wrap"]
 
 # Every primitive by name, filled as they are declared: over arrays and over Tensors.
 ARRAYS = SimpleNamespace()
@@ -63,6 +63,18 @@ class Node:
         return f"<{self.op.name} #{self.seq}>"
 
 
+class Watch(Protocol):
+    """What a debug session knows about a node."""
+
+    place: str  # of the forward call
+
+    def begin(self, node: Node) -> None:
+        """Check what the node has saved, before its derivative is computed from it."""
+
+    def check(self, node: Node, number: int, g: Any, part: Any) -> None:
+        """Check the gradient of an input, computed from ``g``."""
+
+
 class Notes:
     """What few nodes have.
 
@@ -76,7 +88,7 @@ class Notes:
     def __init__(self) -> None:
         self.hooks: dict[int, Hook] = {}
         self.keeper: ref[Tensor] | None = None
-        self.watch: Any = None
+        self.watch: Watch | None = None
 
 
 class _Freed:

@@ -33,12 +33,20 @@ class Walk:
     retain    keep what the nodes saved, for another walk
     targets   visit only what lies between the roots and these (leaf Tensors or Nodes)
     floor     treat nodes made before this time as leaves
+    quiet     call no hooks
     """
 
     def __init__(
-        self, *, graph: bool, retain: bool, targets: Sequence[Any] | None = None, floor: int = 0
+        self,
+        *,
+        graph: bool,
+        retain: bool,
+        targets: Sequence[Any] | None = None,
+        floor: int = 0,
+        quiet: bool = False,
     ) -> None:
         self.graph = graph
+        self.quiet = quiet
         self.F = TENSORS if graph else ARRAYS
         self.retain = retain or graph
         self.floor = floor
@@ -158,8 +166,9 @@ class Walk:
 
     def _visit(self, node: Node, slot: Slot) -> None:
         """Pass the gradient of a node on to its parents."""
-        if node.notes is not None:
-            self._show(node.notes, slot)
+        notes = None if self.quiet else node.notes
+        if notes is not None:
+            self._show(notes, slot)
         if self.targets is not None and node in self.targets:
             self.found[node] = slot
         if not any(map(self.wants, node.parents)):
@@ -168,7 +177,9 @@ class Walk:
             raise already_freed(node)
         if Version.latest > node.seq:
             check_unchanged(node)
-        g, watch = slot[1], None if node.notes is None else node.notes.watch
+        g, watch = slot[1], None if notes is None else notes.watch
+        if watch is not None:
+            watch.begin(node)
         pull = self._by_rules if node.op.rules is not None else node.op.pull
         for number, part, new in pull(node, g, self):
             if watch is not None:

@@ -11,9 +11,9 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.engine import ARRAYS, record, wrap
 from tinygrad_rnn.primitive.operands import array_of, edge, of_one_type, raise_as_ours, shown
 from tinygrad_rnn.primitive.table import Primitive, Rule, register
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, Version
 
-__all__ = ["binary", "nary", "unary", "variadic"]
+__all__ = ["binary", "nary", "number_behind", "unary", "variadic"]
 
 ndarray = np.ndarray
 mode = modes.recording.get
@@ -50,7 +50,7 @@ def _apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Ten
         result = wrap(out)
     if op.views:
         _share_version(result, inputs[0])
-    shown(op, (result,), inputs, result._node)
+    shown(op, (result,), inputs, attrs, result._node)
     return result
 
 
@@ -158,7 +158,7 @@ def binary(
     return register(op, call)
 
 
-_numbers: dict[Any, dict[float, Tensor]] = {np.float32: {}, np.float64: {}}
+_numbers: dict[Any, dict[float | str, Tensor]] = {np.float32: {}, np.float64: {}}
 
 
 def _number(x: Any, beside: Any) -> Any:
@@ -173,12 +173,23 @@ def _number(x: Any, beside: Any) -> Any:
     known = _numbers.get(array.dtype.type)
     if known is None or array.__class__ is not ndarray:
         return x
-    constant = known.get(x)
-    if constant is None or not x:  # 0.0 and -0.0 are one key
+    key = x or repr(x)  # 0.0 and -0.0 are equal
+    constant = known.get(key)
+    if constant is None:
         if len(known) > 1000:
             known.clear()
-        constant = known[x] = wrap(np.array(x, array.dtype))
+        constant = known[key] = wrap(np.array(x, array.dtype))
+        constant.shared_version()
     return constant
+
+
+def number_behind(version: Version) -> float | None:
+    """The Python number that a constant was made of, to show it to people."""
+    for known in _numbers.values():
+        for constant in tuple(known.values()):
+            if constant._version is version:
+                return constant.item()  # type: ignore[no-any-return]
+    return None
 
 
 def nary(

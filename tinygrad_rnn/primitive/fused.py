@@ -138,7 +138,7 @@ def run_fused(op: Fused, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
         results = parts_of(op.name, node, outs) if several else (whole,)
     else:
         results = tuple(map(wrap, outs)) if several else (wrap(outs),)
-    shown(op, results, inputs, node)
+    shown(op, results, inputs, attrs, node)
     return results if several else results[0]
 
 

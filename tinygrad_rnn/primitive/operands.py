@@ -38,11 +38,13 @@ def array_of(x: Any) -> Any:
     return as_array(x)
 
 
-def shown(op: Any, results: tuple[Tensor, ...], inputs: Sequence[Any], node: Any) -> None:
+def shown(
+    op: Any, results: tuple[Tensor, ...], inputs: Sequence[Any], attrs: dict[str, Any], node: Any
+) -> None:
     """Let a debug session, if there is one, see a call."""
     current = modes.recording.get()
     if not isinstance(current, bool):
-        current.observe(op, results, inputs, node)
+        current.observe(op, results, inputs, attrs, node)
 
 
 def of_one_type(op: Primitive, arrays: list[Any]) -> list[Any]:
