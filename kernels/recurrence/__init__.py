@@ -3,7 +3,7 @@
     for t in 0, 1, ... (or backwards):
         state, y[t] = program(x[t], state, params)
 
-``program.py`` makes a program of a cell's ``step``; ``reference.py`` runs it line by line and
+``tracing.py`` makes a program of a cell's ``step``; ``reference.py`` runs it line by line and
 defines the values; ``lowering.py`` cuts it into products and element-wise segments,
 ``derivative.py`` reverses those, ``source.py`` writes both as a Numba module, and ``cpu.py``
 surrounds that with the products over all steps. Sizes, masks and threads are arguments: one

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 import tinygrad_rnn  # noqa: F401 - declares the derivative rules
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
-from tinygrad_rnn.kernels.recurrence.program import TraceError, trace
+from tinygrad_rnn.kernels.recurrence.program import TraceError
 from tinygrad_rnn.kernels.recurrence.reference import HOLD, NUMPY, RESET, STEP, sequence
+from tinygrad_rnn.kernels.recurrence.tracing import trace
 
 
 class LSTM:
