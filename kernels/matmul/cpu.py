@@ -6,7 +6,7 @@ over it, so that one dispatch does all and nobody waits in the middle.
 """
 
 import threading
-from math import prod
+from math import ceil, prod
 
 import numpy as np
 
@@ -34,7 +34,8 @@ from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, lanes_of
 __all__ = ["matmul", "pack", "rows_times_panels"]
 
 _FEW_ROWS = 96  # fewer than this many do not pay for packing B
-_SECONDS_WORTH_A_DISPATCH = 40e-6  # about twice what waking a thread takes
+_SECONDS_WORTH_A_DISPATCH = 20e-6
+_PIECES = 4  # at most, a thread
 _FLOPS, _BYTES = 150e9, 30e9  # a second, of one thread: what is at least needed to decide
 
 _ONE = np.zeros((1, 4), np.intp)  # the offsets of a product that is not in a stack
@@ -99,27 +100,24 @@ def _general(a, b, out, bias, accumulate):
 def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
     """Choose how to read the factors and how to divide the work, and do it."""
     dtype = c.dtype
-    size = dtype.itemsize
-    seconds = count * K * N * (2 * M / _FLOPS + size / _BYTES)
-    pieces, divided = 1, BATCH
     packed = type(b) is PackedMatrix
-    if seconds > _SECONDS_WORTH_A_DISPATCH and (threads := num_threads()) > 1:
-        pieces = threads
-        if count < 2 * threads:
-            # Rows cost every thread a pass over all of B, columns one over all of A, so
-            # columns it is, unless there are too few of them to share out evenly.
-            tall = M // threads > 64 if packed else min(M, 100 * threads) > N
-            divided = ROWS if tall else COLUMNS
+    pack_a = a.strides[1] != dtype.itemsize and M > 8 and N > 64
+    pieces, divided = 1, BATCH
+    if count * K * N * (2 * M / _FLOPS + dtype.itemsize / _BYTES) > _SECONDS_WORTH_A_DISPATCH:
+        pieces, divided = _divide(count, M, N, packed, pack_a, num_threads())
     if packed:
         how, b = PACKED, b.panels[None]
-    elif b.strides[1] == size and (M // pieces if divided == ROWS else M) < _FEW_ROWS:
+    elif b.strides[1] == dtype.itemsize and (M // pieces if divided == ROWS else M) < _FEW_ROWS:
         how = DIRECT if b.strides[0] else PACK  # a distance of 0 stands for packed rows
     else:
         how = PACK
-    pack_a = a.strides[1] != size and M > 8 and N > 64
     scratch = _NO_SCRATCH[dtype.char]
     if how == PACK or pack_a:
-        needed = pieces * scratch_size(K, N if how == PACK else 0)
+        columns = N
+        if divided == COLUMNS:  # pieces are whole vectors
+            step = lanes_of(dtype)
+            columns = ceil(ceil(N / step) / pieces) * step
+        needed = pieces * scratch_size(K, columns if how == PACK else 0)
         if needed <= _SMALL_SCRATCH:
             scratch = _local.scratch[dtype.char]
         else:
@@ -131,6 +129,23 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
             products, pieces, pieces, divided,
             a, b, start, c, offsets, scratch, begin, how, pack_a, K,
         )  # fmt: skip
+
+
+def _divide(count, M, N, packed, pack_a, threads):
+    """Return into how many pieces a stack is divided, and which way.
+
+    A few pieces a thread, where they stay large: a thread that loses its core for a while
+    then leaves some to the others. Pieces of rows pack all of B each, and pieces of columns
+    all of A if it is packed, so columns it is, unless there are too few.
+    """
+    if threads == 1:
+        return 1, BATCH
+    if count >= 2 * threads:
+        return min(count, _PIECES * threads), BATCH
+    if M // threads > 64 if packed else min(M, 100 * threads) > N:
+        return min(M, threads * max(1, min(_PIECES, M // (256 * threads)))), ROWS
+    width = 512 if pack_a else 240
+    return threads * max(1, min(_PIECES, N // (width * threads))), COLUMNS
 
 
 def pack(b):

@@ -10,6 +10,7 @@ import mmap
 
 import numpy as np
 
+from tinygrad_rnn.kernels import _pool
 from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels.matmul import PackedMatrix, cpu, matmul, pack
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_ROWS, TILE_VECTORS, lanes_of
@@ -93,6 +94,20 @@ def check_packed_rows(dtype, at_end):
                 check_product(x, y, np.full((M, 65), K, dtype), at_end)
 
 
+def check_pieces(dtype, at_end):
+    """Products divided among threads, which have scratch memory side by side."""
+    before = cpu._SECONDS_WORTH_A_DISPATCH, _pool.num_threads()
+    cpu._SECONDS_WORTH_A_DISPATCH = 0.0
+    _pool.set_num_threads(3)
+    rng = np.random.default_rng(0)
+    for N in range(1, 100):
+        x, y = (rng.integers(-9, 9, shape).astype(dtype) for shape in ((100, 5), (N, 5)))
+        expected = sum(x[:, k, None] * y[:, k] for k in range(5))
+        check_product(x, y.T, expected, at_end)
+    cpu._SECONDS_WORTH_A_DISPATCH = before[0]
+    _pool.set_num_threads(before[1])
+
+
 def check_pointwise(dtype, at_end):
     for size in range(2 * lanes_of(dtype) + 2):
         x = A.hold(np.ones(size, dtype), at_end)
@@ -104,6 +119,7 @@ if __name__ == "__main__":
     for dtype in (np.float32, np.float64):
         for at_end in (True, False):
             check_products(dtype, at_end)
+            check_pieces(dtype, at_end)
             check_pointwise(dtype, at_end)
             if not DISABLED:  # the twins would take minutes
                 check_packed_rows(dtype, at_end)
