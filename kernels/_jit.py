@@ -162,6 +162,18 @@ class Kernel:
         for name in self.dtypes if dtype is None else (np.dtype(dtype).name,):
             self._ready[np.dtype(name).char]
 
+    def address(self, dtype: Any) -> int:
+        """Where its machine code for ``dtype`` lies, for kernels that call it by pointer.
+
+        0 under NUMBA_DISABLE_JIT=1, where there is none.
+        """
+        if DISABLED:
+            return 0
+        dispatcher = self._ready[np.dtype(dtype).char]
+        compiled = next(iter(dispatcher.overloads.values()))
+        name = compiled.fndesc.llvm_func_name
+        return int(compiled.library.get_pointer_to_function(name))
+
 
 class _Untyped(Kernel):
     """A kernel without an element type."""

@@ -27,6 +27,7 @@ from tinygrad_rnn.kernels.recurrence.derivative import reverse
 from tinygrad_rnn.kernels.recurrence.lowering import lower
 from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.program import Program
+from tinygrad_rnn.kernels.recurrence.runtime import product
 from tinygrad_rnn.kernels.recurrence.writer import Layout, module_source
 
 __all__ = ["backward", "forward", "source_of"]
@@ -83,7 +84,8 @@ class Run:
         """The arguments that forward and backward share."""
         return {
             "reverse": int(self.reverse), "T": self.T, "B": self.B, "like_array": like,
-            "mask": self.mask, "counter": np.zeros(1, np.int64), **self.sizes,
+            "mask": self.mask, "counter": np.zeros(1, np.int64),
+            "product": product.address(like.dtype), **self.sizes,
         }  # fmt: skip
 
 

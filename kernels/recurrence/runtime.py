@@ -4,22 +4,57 @@ import ctypes
 import os
 from functools import partial
 
-from tinygrad_rnn.kernels._jit import NO_FASTMATH, cgutils, helper, intrinsic, ir, types
+from tinygrad_rnn.kernels._jit import NO_FASTMATH, cgutils, helper, intrinsic, ir, kernel, types
 from tinygrad_rnn.kernels._simd import add as add_vectors
 from tinygrad_rnn.kernels._simd import fill, load, store
+from tinygrad_rnn.kernels.matmul.cpu_block import rows_times_panels
 from tinygrad_rnn.kernels.matmul.cpu_tile import element_size, lanes
 from tinygrad_rnn.kernels.recurrence.reference import HOLD, RESET, STEP
 
 __all__ = [
-    "HOLD",
-    "RESET",
-    "STEP",
-    "add_columns",
-    "clear_columns",
-    "copy_columns",
-    "meet",
-    "resets",
-]
+    "HOLD", "RESET", "STEP", "add_columns", "clear_columns", "copy_columns", "meet", "multiply",
+    "product", "resets",
+]  # fmt: skip
+
+
+@kernel(f"T, {', '.join(['intp'] * 14)}", fastmath=NO_FASTMATH)
+def product(
+    like, a, a_row, a_col, b, b_row, b_step, skip, c, c_row, start, start_row, rows, k, columns
+):
+    """``rows_times_panels``, compiled once for the kernels of all programs."""
+    rows_times_panels(
+        like, a, a_row, a_col, b, b_row, b_step, skip, c, c_row, start, start_row, rows, k, columns
+    )
+
+
+def _multiply_in_python(address, like, *numbers):
+    a, a_row, a_col, b, *rest = numbers
+    product.body(like, a, a_row, a_col, b, 0, 0, 0, *rest)
+
+
+@partial(intrinsic, twin=_multiply_in_python)
+def multiply(
+    typing, address, like, a, a_row, a_col, b, c, c_row, start, start_row, rows, k, columns
+):
+    """Call ``product`` at its address: the tiles are long, and not to be compiled again."""
+
+    def codegen(context, builder, signature, args):
+        place, _, *numbers = args
+        zero = ir.Constant(ir.IntType(64), 0)
+        scalar = context.get_value_type(like.dtype)
+        a, a_row, a_col, b, *rest = numbers
+        values = [ir.Constant(scalar, 0.0), a, a_row, a_col, b, zero, zero, zero, *rest]
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(
+            ir.IntType(32), [pointer.as_pointer()] * 2 + [v.type for v in values]
+        )
+        # Numba's calling convention: where the result and an error would go, then the values.
+        nothing = [cgutils.alloca_once(builder, pointer) for _ in range(2)]
+        builder.call(builder.inttoptr(place, kind.as_pointer()), [*nothing, *values])
+        return context.get_dummy_value()
+
+    return types.void(address, like, *[types.intp] * 11), codegen
+
 
 _SPINS = 2000  # looks at the counter before letting another thread have the core
 

@@ -22,10 +22,9 @@ from tinygrad_rnn.kernels._simd import (
     absolute, add, both, cos, div, eq, exp, expm1, fill, fma, ge, gt, le, load, log, log1p, lt,
     maximum, minimum, mul, neg, power, sigmoid, sign, sin, sqrt, store, sub, tanh, where,
 )
-from tinygrad_rnn.kernels.matmul.cpu import rows_times_panels
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, address, element_size, lanes
 from tinygrad_rnn.kernels.recurrence.runtime import (
-    HOLD, add_columns, clear_columns, copy_columns, meet, resets,
+    HOLD, add_columns, clear_columns, copy_columns, meet, multiply, resets,
 )
 '''
 

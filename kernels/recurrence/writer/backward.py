@@ -186,10 +186,10 @@ class Backward(Writer):
             f"        there = {row}_t + first * ({bytes_of(width)}) + (k * {c} + u) * size",
             f"        panel = address(w{number}) + (k * (({c} + step - 1) // step * step) + u) "
             f"* {depth} * size",
-            "        rows_times_panels(",
-            f"            like, dz{part.buffer}_t + first * ({bytes_of(buffer)}) "
+            "        multiply(",
+            f"            product, like, dz{part.buffer}_t + first * ({bytes_of(buffer)}) "
             f"+ {part.block} * {buffer.letter} * size, {bytes_of(buffer)}, size,",
-            f"            panel, 0, 0, 0, there, {bytes_of(width)}, "
+            f"            panel, there, {bytes_of(width)}, "
             f"{'there' if adds else '0'}, {bytes_of(width) if adds else '0'},",
             f"            last - first, {depth}, min(width, {c}_right - u),",
             "        )",

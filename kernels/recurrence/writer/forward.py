@@ -173,9 +173,9 @@ class Forward(Writer):
             f"+ (({part.block} + k) * {letter} + u) * size",
             f"    panel = address(w{number}) + (k * (({letter} + step - 1) // step * step) + u) "
             f"* {depth} * size",
-            "    rows_times_panels(",
-            f"        like, {row}_t + first * ({bytes_of(width)}), {bytes_of(width)}, size,",
-            f"        panel, 0, 0, 0, there, {bytes_of(buffer)}, {start}, {start_row},",
+            "    multiply(",
+            f"        product, like, {row}_t + first * ({bytes_of(width)}), {bytes_of(width)}, size,",
+            f"        panel, there, {bytes_of(buffer)}, {start}, {start_row},",
             f"        last - first, {depth}, wide,",
             "    )",
         ]

@@ -131,7 +131,7 @@ def indent(lines: Iterable[str], depth: int) -> list[str]:
 COMMON = [
     ("worker", "intp"), ("workers", "intp"), ("by_columns", "intp"), ("reverse", "intp"),
     ("T", "intp"), ("B", "intp"), ("like_array", "T[:, ::1]"), ("mask", "const(uint8[::1])"),
-    ("counter", "int64[::1]"),
+    ("counter", "int64[::1]"), ("product", "intp"),
 ]  # fmt: skip
 
 MATRIX, FLAT = "T[:, ::1]", "const(T[::1])"
