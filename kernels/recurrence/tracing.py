@@ -47,6 +47,13 @@ class Symbol:
         """How wide the row is."""
         return self.tracer.operations[self.number].width
 
+    @property
+    def data(self) -> "Symbol":
+        """The row itself: what functions of Tensors compare to choose a side."""
+        return self
+
+    real = data
+
     def apply(self, name: str, *operands: Any, **attrs: Any) -> "Symbol":
         """Write the line ``name operands``; ``ops`` calls this for its functions."""
         if name == "softplus":  # exact where exp would overflow
@@ -277,7 +284,7 @@ def trace(cell: Any) -> Program:
         numbers = [tracer.operand(row).number for row in results]
         last = tracer.operand(output).number
     except (TypeError, ValueError) as error:  # NumPy and Tensors refuse symbols with these
-        raise TraceError(f"{error} ({_line_of(cell, error)})") from error
+        raise TraceError(_with_place(cell, error)) from error
     _check_results(cell, tracer, declared.states, numbers)
     return Program(
         tuple(tracer.operations),
@@ -306,11 +313,13 @@ def _check_results(
             )
 
 
-def _line_of(cell: Any, error: Exception) -> str:
-    """Where in the cell's own source the error arose."""
+def _with_place(cell: Any, error: Exception) -> str:
+    """What went wrong, in which function, and where in the cell's own source."""
     frames = traceback.extract_tb(error.__traceback__)
     code = getattr(cell.step, "__code__", None)
-    own = [f for f in frames if code and f.filename == code.co_filename]
+    own = [i for i, f in enumerate(frames) if code and f.filename == code.co_filename]
     if not own:
-        return type(cell).__name__
-    return f"{own[-1].filename}:{own[-1].lineno}: {own[-1].line}"
+        return f"{error} ({type(cell).__name__})"
+    frame, inner = frames[own[-1]], frames[own[-1] + 1 :]
+    called = f"{inner[0].name}: " if inner and inner[0].filename != __file__ else ""
+    return f"{called}{error} ({frame.filename}:{frame.lineno}: {frame.line})"

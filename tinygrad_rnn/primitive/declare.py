@@ -9,9 +9,10 @@ import numpy as np
 from tinygrad_rnn import modes
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.engine import ARRAYS, record, wrap
+from tinygrad_rnn.errors import DTypeError
 from tinygrad_rnn.primitive.operands import array_of, edge, of_one_type, raise_as_ours, shown
 from tinygrad_rnn.primitive.table import Primitive, Rule, register
-from tinygrad_rnn.tensor import Tensor, Version
+from tinygrad_rnn.tensor import Tensor, Version, as_tensor
 
 __all__ = ["binary", "nary", "number_behind", "unary", "variadic"]
 
@@ -25,7 +26,14 @@ def _apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Ten
     ``unary`` and ``binary`` have short ways of their own for the common cases: on small
     tensors half of the time would go into generality.
     """
-    arrays = of_one_type(op, [array_of(x) for x in inputs])
+    try:
+        arrays = of_one_type(op, [array_of(x) for x in inputs])
+    except DTypeError:
+        # A symbol of a cell that is being traced is no array: it writes the operation down.
+        symbol = next((x for x in inputs if getattr(x, "traced", False)), None)
+        if symbol is None:
+            raise
+        return symbol.apply(op.name, *inputs, **attrs)  # type: ignore[no-any-return]
     try:
         out = op.forward(*arrays, **attrs)
     except Exception as error:
@@ -99,7 +107,7 @@ def unary(
                 if view:
                     _share_version(result, x)
                 return result
-        return _apply(op, (x if isinstance(x, Tensor) else Tensor(x),), attrs)
+        return _apply(op, (as_tensor(x),), attrs)
 
     return register(op, call)
 

@@ -296,5 +296,10 @@ def as_array(data: Any) -> Array:
 
 
 def as_tensor(data: Any) -> Tensor:
-    """``data`` itself if it is a tensor, else a constant that shares its memory."""
-    return data if isinstance(data, Tensor) else Tensor(data)
+    """``data`` itself if it is a tensor, else a constant that shares its memory.
+
+    Symbols, which a cell's equations are traced with, pass as they are.
+    """
+    if isinstance(data, Tensor) or getattr(data, "traced", False):
+        return data  # type: ignore[no-any-return]
+    return Tensor(data)
