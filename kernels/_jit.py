@@ -34,27 +34,10 @@ from numba.core import cgutils, event, types
 from tinygrad_rnn.kernels import _cache, _llvm
 
 __all__ = [
-    "ARCHITECTURE",
-    "BUILDS",
-    "DISABLED",
-    "FASTMATH",
-    "KERNELS",
-    "NO_FASTMATH",
-    "Build",
-    "Kernel",
-    "binding",
-    "cgutils",
-    "double_arithmetic",
-    "extending",
-    "helper",
-    "host_vector_bits",
-    "intrinsic",
-    "ir",
-    "kernel",
-    "load_source",
-    "types",
-    "wide_vectors",
-]
+    "ARCHITECTURE", "BUILDS", "DISABLED", "FASTMATH", "KERNELS", "NO_FASTMATH", "Build",
+    "Kernel", "binding", "cgutils", "double_arithmetic", "extending", "helper",
+    "host_vector_bits", "intrinsic", "ir", "kernel", "load_source", "types", "wide_vectors",
+]  # fmt: skip
 
 FASTMATH = frozenset({"nsz", "arcp", "contract", "afn", "reassoc"})
 NO_FASTMATH: frozenset[str] = frozenset()
@@ -121,12 +104,12 @@ def kernel(signature, *, fastmath=FASTMATH, dtypes=("float32", "float64")):
 
     def decorate(body):
         place = _place_of_t(signature)
+        sliced = signature.replace(" ", "").startswith("intp,intp,") and not DISABLED
         if place is None:
-            made = _Untyped(body, signature, fastmath, ("",), place)
-        elif signature.replace(" ", "").startswith("intp,intp,") and not DISABLED:
-            made = _Sliced(body, signature, fastmath, dtypes, place)
+            kind, types_of_t = _UntypedSliced if sliced else _Untyped, ("",)
         else:
-            made = Kernel(body, signature, fastmath, dtypes, place)
+            kind, types_of_t = _Sliced if sliced else Kernel, tuple(dtypes)
+        made = kind(body, signature, fastmath, types_of_t, place)
         KERNELS.append(made)
         return made
 
@@ -145,7 +128,7 @@ class Kernel:
         self.body = body
         self.signature = signature
         self.fastmath = frozenset(fastmath)
-        self.dtypes = tuple(dtypes)
+        self.dtypes = dtypes
         self.name = f"{body.__module__}.{body.__qualname__}"
         self.__doc__ = body.__doc__
         self._place = place
@@ -197,6 +180,16 @@ class _Sliced(Kernel):
     def spread(self, pool, threads, chunk, *args):
         """Let the pool at an address run slices of ``chunk``, or a team where that is 0."""
         self._ready[args[self._place].dtype.char](pool, threads, chunk, *args)
+
+
+class _UntypedSliced(_Untyped, _Sliced):
+    """A kernel of a slice without an element type."""
+
+    def __call__(self, *args):
+        return self._ready[""](*(_ALONE + args))
+
+    def spread(self, pool, threads, chunk, *args):
+        self._ready[""](pool, threads, chunk, *args)
 
 
 class _Ready(dict):  # type: ignore[type-arg]
@@ -363,7 +356,7 @@ def _facts():
         "numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
         "numpy": np.__version__,
-        "cpu": _host_cpu(),
+        "cpu": _llvm.host_cpu(numba.config, binding),
         "flags": {
             name: repr(value)
             for name, value in vars(numba.config).items()
@@ -376,23 +369,13 @@ def _facts():
 _HARMLESS = ("CACHE_", "COLOR_SCHEME", "CUDA", "DEBUG_CACHE", "GDB", "NUMBA_", "THREADING_LAYER")
 
 
-def _host_cpu():
-    """Return the name and features of the CPU that Numba compiles for."""
-    name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
-    if name is None:
-        name = binding.get_host_cpu_name()
-    if features is None:
-        features = binding.get_host_cpu_features().flatten()
-    return name, features
-
-
 def host_vector_bits():
     """Return 512, 256 or 128: the widest vectors of the CPU that Numba compiles for.
 
     Asked of LLVM itself, by lowering one wide addition and looking at its registers, so
     that NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count as they do for kernels.
     """
-    return _llvm.vector_bits(ir, binding, *_host_cpu())
+    return _llvm.vector_bits(ir, binding, *_llvm.host_cpu(numba.config, binding))
 
 
 @intrinsic(twin=lambda: None)

@@ -4,7 +4,7 @@
 import re
 from functools import cache
 
-__all__ = ["double_arithmetic", "prefer_wide", "vector_bits"]
+__all__ = ["double_arithmetic", "host_cpu", "prefer_wide", "vector_bits"]
 
 _WIDE = '"prefer-vector-width"="512"'
 # No fptrunc: alone, it takes an argument down to float32, once and for nothing.
@@ -12,6 +12,16 @@ _DOUBLE = re.compile(
     r"= (f(add|sub|mul|div|rem|neg|cmp|pext)|[su]itofp|fpto[su]i)\b.*\bdouble\b"
     r"|call\b.*\bdouble\b.*@llvm"
 )
+
+
+def host_cpu(config, binding):
+    """Return the name and features of the CPU that Numba compiles for."""
+    name, features = config.CPU_NAME, config.CPU_FEATURES
+    if name is None:
+        name = binding.get_host_cpu_name()
+    if features is None:
+        features = binding.get_host_cpu_features().flatten()
+    return name, features
 
 
 @cache

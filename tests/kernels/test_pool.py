@@ -30,6 +30,12 @@ def mark(start, stop, seen, starts):
         seen[i] += 1
 
 
+@kernel("intp, intp, intp[::1]")
+def mark_numbers(start, stop, seen):
+    for i in range(start, stop):
+        seen[i] += start + 1
+
+
 @kernel("intp, intp, intp[::1], T[::1], T[::1]")
 def meet(worker, workers, words, here, met):
     """Count in all threads who has come, once all have."""
@@ -89,6 +95,15 @@ def test_there_is_more_than_one_slice_where_there_is_work_for_two():
     seen, starts = zeros(8), zeros(8)
     _pool.parallel(mark, 8, seen, starts)
     assert starts.sum() > 1
+
+
+@compiled
+def test_a_kernel_of_a_slice_needs_no_element_type():
+    seen = zeros(8, np.intp)
+    mark_numbers(0, 8, seen)
+    assert seen.tolist() == [1] * 8
+    _pool.parallel(mark_numbers, 8, seen)
+    assert seen.tolist() == [1 + start + 1 for start in range(8)]
 
 
 @compiled
