@@ -8,6 +8,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.testing import assert_gradients
 from tinygrad_rnn.testing.arrays import LAYOUTS, relayout
 from tinygrad_rnn.testing.checks import generic_like
+from tinygrad_rnn.testing.numeric import inner
 
 ROOM = 16  # the error model: 16 eps sqrt(n) max|b|
 DENORMAL = 1e-37  # kernels take smaller numbers as zeros
@@ -80,6 +81,33 @@ def check_derivatives(spec, case, seed=0):
     assert_gradients(fn, *near.inputs, method=method, seed=seed, name=spec.name)
     far = dodged(spec, case, 5e-3)  # four points look 2e-3 to either side
     assert_gradients(fn, *far.inputs, method=method, order=2, seed=seed, name=spec.name)
+
+
+def check_subgradients(spec, case, seed=0):
+    """At kinks, too, a slope lies between those to the left and to the right."""
+    _, outputs = run(spec, case)
+    rng = np.random.default_rng(seed)
+    ws = [generic_like(rng, out) for out in outputs]
+    us = [generic_like(rng, x) for x in case.inputs]
+    found = gradients(spec, case, ws)
+    slope = inner(found, us)
+    low = high = size = 0.0
+    h = 2.0**-20  # exact where operands are multiples of 1/2
+
+    def at(step):
+        moved = tuple(x + step * u for x, u in zip(case.inputs, us, strict=True))
+        return [o.numpy() for o in run(spec, case._replace(inputs=moved))[1]]
+
+    for w, before, here, after in zip(ws, at(-h), at(0.0), at(h), strict=True):
+        left, right = w * (here - before) / h, w * (after - here) / h
+        low += np.minimum(left, right).sum()
+        high += np.maximum(left, right).sum()
+        size += np.maximum(np.abs(left), np.abs(right)).sum()
+    # One-sided differences are right to h only, and smooth elements have nearly no interval.
+    room = 1e-4 * (size + inner([np.abs(g) for g in found], [np.abs(u) for u in us]))
+    assert low - room <= slope <= high + room, (
+        f"{spec.name}: a slope of {slope} at a kink, but {low} and {high} beside it"
+    )
 
 
 def tolerance(spec, case, expected, dtype):

@@ -7,6 +7,7 @@ from tests.ops import (
     specs_activation,
     specs_arithmetic,
     specs_index,
+    specs_recurrence,
     specs_reduce,
     specs_shape,
 )
@@ -14,7 +15,14 @@ from tests.ops.spec import OpSpec
 
 SPECS: dict[str, OpSpec] = {
     spec.name: spec
-    for family in (specs_arithmetic, specs_activation, specs_reduce, specs_shape, specs_index)
+    for family in (
+        specs_arithmetic,
+        specs_activation,
+        specs_reduce,
+        specs_shape,
+        specs_index,
+        specs_recurrence,
+    )
     for spec in family.SPECS
 }
 SMOOTH = [spec for spec in SPECS.values() if spec.smooth]

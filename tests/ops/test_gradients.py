@@ -10,6 +10,7 @@ from tests.ops.checks import (
     check_derivatives,
     check_layouts,
     check_needs,
+    check_subgradients,
     cotangents_of,
     gradients,
     run,
@@ -25,6 +26,12 @@ HALF = settings(max_examples=max(settings.default.max_examples // 2, 5))
 @given(st.data(), gs.seeds())
 def test_first_and_second_derivatives(spec, data, seed):
     check_derivatives(spec, data.draw(spec.sample(1)), seed)
+
+
+@pytest.mark.parametrize("spec", [s for s in SMOOTH if s.dodge and not s.jumps], ids=str)
+@given(st.data(), gs.seeds())
+def test_slopes_at_kinks_lie_between_those_beside_them(spec, data, seed):
+    check_subgradients(spec, data.draw(spec.sample(1)), seed)
 
 
 @every

@@ -6,7 +6,6 @@ import pkgutil
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import tinygrad_rnn
 from tests.ops.checks import nodes_of, run
@@ -44,24 +43,19 @@ def test_every_spec_names_an_operation(name):
     assert SPECS[name].name == name
 
 
-@pytest.mark.parametrize("spec", [s for s in SPECS.values() if s.smooth], ids=str)
+@pytest.mark.parametrize("spec", SPECS.values(), ids=str)
 def test_a_spec_runs_its_primitive(spec):
     """Within the first examples, the graph holds what the spec claims to test."""
     claimed = set(spec.reaches) | ({spec.name} & PRIMITIVES.keys())
     seen = set()
 
-    @settings(max_examples=30, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=10, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(spec.sample(1))
     def collect(case):
+        for x in case.inputs:
+            assert x.dtype == np.float64
+            assert np.isfinite(x).all()
         seen.update(node.op.name for node in nodes_of(run(spec, case)[1]))
 
     collect()
     assert claimed <= seen, f"only {sorted(seen)} were recorded"
-
-
-@pytest.mark.parametrize("spec", SPECS.values(), ids=str)
-@given(st.data())
-def test_samples_are_float64_and_finite(spec, data):
-    for x in data.draw(spec.sample(1)).inputs:
-        assert x.dtype == np.float64
-        assert np.isfinite(x).all()

@@ -1,0 +1,65 @@
+"""The spec of ``tinygrad_rnn.ops.recurrence``: a cell over a sequence, under any mask.
+
+One small cell that has everything the kernel cuts apart: products of the input and of the
+state, gates, a state that is carried beside the output.
+"""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tests.ops.spec import DENSE, Case, OpSpec, shapes
+from tinygrad_rnn import ops
+from tinygrad_rnn.kernels.recurrence.reference import HOLD, NUMPY, RESET, STEP, sequence
+from tinygrad_rnn.kernels.recurrence.tracing import trace
+from tinygrad_rnn.testing import strategies as gs
+
+
+class Gated:
+    state = ("h", "c")
+    params = {"w_x": "I 2H", "w_h": "H 2H", "b": "2H"}
+
+    def step(self, x, h, c, p):
+        f, g = (x @ p.w_x + h @ p.w_h + p.b).chunk(2)
+        c = f.sigmoid() * c + g.tanh()
+        return f.sigmoid() * c.tanh(), c
+
+
+PROGRAM = trace(Gated())
+NAMES = [name for name, _ in PROGRAM.params]
+
+
+@st.composite
+def _sequence(draw, side):
+    T, B, I = draw(shapes(3, 3, side))
+    H = draw(st.integers(1, 3))
+    sizes = [(T, B, I), (B, H), (B, H), (I, 2 * H), (H, 2 * H), (2 * H,)]
+    rng = np.random.default_rng(draw(gs.seeds()))
+    mask = rng.choice([HOLD, STEP, RESET], (T, B)).astype(np.uint8) if draw(st.booleans()) else None
+    inputs = tuple(draw(gs.arrays(shape, styles=DENSE)) for shape in sizes)
+    return Case(inputs, {"mask": mask, "reverse": draw(st.booleans())})
+
+
+def _recurrence(x, h, c, *weights, mask, reverse):
+    params = dict(zip(NAMES, weights, strict=True))
+    y, finals = ops.recurrence(PROGRAM, x, [h, c], params, mask=mask, reverse=reverse)
+    return (y, *finals)
+
+
+def _reference(x, h, c, *weights, mask, reverse):
+    params = dict(zip(NAMES, weights, strict=True))
+    steps = x.shape[0]
+    if not steps:
+        return (np.zeros((0, *h.shape), x.dtype), h, c)
+    y, finals = sequence(PROGRAM, NUMPY, x, [h, c], params, steps=steps, mask=mask, reverse=reverse)
+    return (y, *finals)
+
+
+def _terms(x, h, *rest, **attrs):
+    return max(x.shape[0] * (x.shape[2] + h.shape[1]), 1)
+
+
+SPECS = [
+    OpSpec(
+        "recurrence", _recurrence, _reference, _sequence, terms=_terms, scale=lambda *a, **k: 1.0
+    ),
+]
