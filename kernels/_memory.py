@@ -54,7 +54,7 @@ class _Cache:
     def shelf(self, shape: Shape, dtype: DTypeLike) -> _Shelf:
         """Find the shelf of a shape and element type, for the first time."""
         count = prod(shape) if isinstance(shape, tuple) else shape
-        size = _rounded(count * np.dtype(dtype).itemsize)
+        size = _rounded(int(count) * np.dtype(dtype).itemsize)
         shelf = self.shelves.setdefault(size, _Shelf(size))
         if len(self.found) > 10_000:  # shapes that change with every batch
             self.found.clear()
@@ -64,7 +64,7 @@ class _Cache:
     def put(self, raw: _Raw) -> None:
         """Take memory back, unless there is enough of it already."""
         size = raw.nbytes
-        if self.held + size > self.limit and not self.make_room(size):
+        if self.held + size > self.limit and (size > self.limit or not self.make_room(size)):
             return
         if self.poison:
             raw.fill(255)  # NaN in every floating type, and out of range as an index
@@ -103,12 +103,17 @@ def _rounded(size: int) -> int:
 
 def _fresh(size: int) -> _Raw:
     memory = np.empty(size + LINE, np.uint8)
+    if _cache.poison:
+        memory.fill(255)
     start = -memory.ctypes.data % LINE
     return memory[start : start + size].view(_Raw)
 
 
 def empty(shape: Shape, dtype: DTypeLike = np.float32) -> FloatArray:
-    """Return an uninitialised C-contiguous array that starts on a 64-byte line."""
+    """Return an uninitialised C-contiguous array that starts on a 64-byte line.
+
+    ``shape`` is a number or a tuple of numbers.
+    """
     cache = _cache
     try:
         shelf = cache.found[shape, dtype]
@@ -152,5 +157,5 @@ def set_cache_limit(size: int) -> None:
 
 
 def poison(on: bool = True) -> None:
-    """Fill memory with NaN when its last view dies, to show who reads it later all the same."""
+    """Fill memory with NaN before its first use and after its last, to show who reads it then."""
     _cache.poison = on

@@ -24,7 +24,7 @@ def _clean():
     _memory.empty_cache()
 
 
-@pytest.mark.parametrize("shape", [(), 7, 0, (0,), (3, 5), (64, 512), (1000, 1001)])
+@pytest.mark.parametrize("shape", [(), 7, np.int64(9), 0, (0,), (3, 5), (64, 512), (1000, 1001)])
 @pytest.mark.parametrize("dtype", ["float32", np.float64, np.uint8, np.dtype("int64")])
 def test_arrays_are_contiguous_and_start_on_a_line(shape, dtype):
     for _ in range(2):  # fresh, then used
@@ -102,9 +102,10 @@ def test_views_that_somebody_makes_of_a_block_do_not_return_it_twice():
     assert _memory.cached_bytes() == SIZE
 
 
-def test_poison_fills_what_died_with_nan():
+def test_poison_fills_what_is_fresh_and_what_died_with_nan():
     _memory.poison()
     array = _memory.empty(SHAPE)
+    assert np.isnan(array).all()
     array.fill(1)
     address = array.ctypes.data
     del array
@@ -117,6 +118,8 @@ def test_no_more_waits_than_the_limit_allows():
     _memory.set_cache_limit(2 * SIZE)
     arrays = [_memory.empty(SHAPE) for _ in range(5)]
     del arrays
+    assert _memory.cached_bytes() == 2 * SIZE
+    _memory.empty(4 * SHAPE[0] * SHAPE[1])  # larger than all: it drives nothing out
     assert _memory.cached_bytes() == 2 * SIZE
     _memory.set_cache_limit(SIZE)
     assert _memory.cached_bytes() <= SIZE
