@@ -174,7 +174,8 @@ class Forward(Writer):
             f"    panel = address(w{number}) + (k * (({letter} + step - 1) // step * step) + u) "
             f"* {depth} * size",
             "    multiply(",
-            f"        product, like, {row}_t + first * ({bytes_of(width)}), {bytes_of(width)}, size,",
+            f"        product, like, {row}_t + first * ({bytes_of(width)}),",
+            f"        {bytes_of(width)}, size,",
             f"        panel, there, {bytes_of(buffer)}, {start}, {start_row},",
             f"        last - first, {depth}, wide,",
             "    )",
