@@ -115,7 +115,8 @@ def _wrapped(mode: Mode, function: Any) -> Any:
             except StopAsyncIteration:
                 return
             finally:
-                await source.aclose()
+                with mode:
+                    await source.aclose()
 
         return streamed
     if flags & 0x80:  # a coroutine
@@ -142,7 +143,8 @@ def _wrapped(mode: Mode, function: Any) -> Any:
                 try:
                     sent = yield item
                 except GeneratorExit:
-                    source.close()
+                    with mode:
+                        source.close()
                     raise
                 except BaseException as error:
                     step, sent = source.throw, error

@@ -116,7 +116,7 @@ def binary(
     name: str, forward: Callable[..., Any], rule_a: Rule, rule_b: Rule, *, floats: bool = False
 ) -> Callable[..., Tensor]:
     """Declare an element-wise operation of two operands that broadcast against each other."""
-    op = Primitive(name, forward, (rule_a, rule_b), broadcasts=True, floats=floats)
+    op = Primitive(name, forward, (rule_a, rule_b), paired=True, floats=floats)
     first, second, both = op.kept[True, False], op.kept[False, True], op.kept[True, True]
 
     def call(x: Any, y: Any) -> Tensor:

@@ -98,6 +98,11 @@ def raise_as_ours(op: Any, arrays: Sequence[Any], error: Exception) -> None:
     given = " and ".join(
         f"{a.dtype}{list(a.shape)}" if hasattr(a, "shape") else repr(a) for a in arrays
     )
+    if isinstance(error, ValueError) and getattr(op, "paired", False):
+        raise ShapeError(
+            f"{op.name}: got {given}, expected shapes that broadcast: counted from the last axis, "
+            "sizes are equal or one of them is 1."
+        ) from error
     kinds: tuple[tuple[type[Exception], type[TinygradError]], ...] = (
         (IndexError, IndexRangeError),
         (ValueError, ShapeError),
@@ -105,4 +110,4 @@ def raise_as_ours(op: Any, arrays: Sequence[Any], error: Exception) -> None:
     )
     for kind, ours in kinds:
         if isinstance(error, kind):
-            raise ours(f"{op.name}: got {given}: {error}.") from error
+            raise ours(f"{op.name}: got {given}: {str(error).strip(' .')}.") from error

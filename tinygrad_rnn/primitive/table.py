@@ -18,10 +18,13 @@ class Primitive:
 
     views       the output shares the memory of the first input
     broadcasts  gradients are to be summed back to the shapes of the inputs
+    paired      an element of the output comes from one element of each input
     floats      integers become float32 first (exp, mean, division)
     """
 
-    __slots__ = ("broadcasts", "call", "floats", "forward", "kept", "name", "rules", "views")
+    __slots__ = (
+        "broadcasts", "call", "floats", "forward", "kept", "name", "paired", "rules", "views",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -31,13 +34,15 @@ class Primitive:
         *,
         views: bool = False,
         broadcasts: bool = False,
+        paired: bool = False,
         floats: bool = False,
     ) -> None:
         self.name = name
         self.forward = forward
         self.rules: tuple[Rule | None, ...] = tuple(rules)
         self.views = views
-        self.broadcasts = broadcasts
+        self.broadcasts = broadcasts or paired
+        self.paired = paired
         self.floats = floats
         self.call: Callable[..., Any] = _uncallable
         # For each rule whether it takes the output, and each of the inputs.
