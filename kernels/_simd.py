@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 
 from tinygrad_rnn.kernels._jit import cgutils, extending, intrinsic, ir, types
-from tinygrad_rnn.kernels.matmul.cpu_tile import _at, _Element, lanes_of
+from tinygrad_rnn.kernels.matmul.cpu_vector import Element, at, lanes_of
 from tinygrad_rnn.kernels.pointwise import approximation
 from tinygrad_rnn.kernels.pointwise.cpu import _Compiled, _InPython
 
@@ -53,14 +53,14 @@ class _Model(extending.models.PrimitiveModel):
 def _load_in_python(like, place, count):
     vector = np.zeros(lanes_of(like.dtype), like.dtype)
     count = max(0, min(count, len(vector)))
-    vector[:count] = _at(like, place, (count,), (like.dtype.itemsize,))
+    vector[:count] = at(like, place, (count,), (like.dtype.itemsize,))
     return vector
 
 
 @partial(intrinsic, twin=_load_in_python)
 def load(typing, like, place, count):
     """The numbers from the address ``place`` on, zeros past ``count``."""
-    element = _Element(like)
+    element = Element(like)
 
     def codegen(context, builder, signature, args):
         mask = element.first(builder, args[2])
@@ -71,13 +71,13 @@ def load(typing, like, place, count):
 
 def _store_in_python(like, place, count, value):
     count = max(0, min(count, len(value)))
-    _at(like, place, (count,), (like.dtype.itemsize,))[...] = value[:count]
+    at(like, place, (count,), (like.dtype.itemsize,))[...] = value[:count]
 
 
 @partial(intrinsic, twin=_store_in_python)
 def store(typing, like, place, count, value):
     """Write the first ``count`` numbers to the address ``place``."""
-    element = _Element(like)
+    element = Element(like)
 
     def codegen(context, builder, signature, args):
         mask = element.first(builder, args[2])
@@ -93,7 +93,7 @@ def store(typing, like, place, count, value):
 )
 def fill(typing, like, number):
     """The same number in all lanes."""
-    element = _Element(like)
+    element = Element(like)
 
     def codegen(context, builder, signature, args):
         scalar = context.cast(builder, args[1], signature.args[1], like.dtype)

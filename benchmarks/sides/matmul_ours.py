@@ -8,7 +8,8 @@ from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import team
 from tinygrad_rnn.kernels.matmul import matmul, pack
 from tinygrad_rnn.kernels.matmul.cpu import rows_times_panels
-from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, address, element_size, lanes
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
+from tinygrad_rnn.kernels.matmul.cpu_vector import address, element_size, lanes
 
 
 @kernel("intp, intp, const(T[:, ::1]), const(T[::1]), T[:, ::1], intp, intp", fastmath=NO_FASTMATH)

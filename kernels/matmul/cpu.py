@@ -29,7 +29,8 @@ from tinygrad_rnn.kernels.matmul.cpu_block import (
     rows_times_panels,
     scratch_size,
 )
-from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, lanes_of
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
+from tinygrad_rnn.kernels.matmul.cpu_vector import lanes_of
 
 __all__ = ["matmul", "pack", "rows_times_panels"]
 

@@ -2,13 +2,8 @@
 
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel, pack_rows, tile_height
-from tinygrad_rnn.kernels.matmul.cpu_tile import (
-    TILE_VECTORS,
-    address,
-    element_size,
-    lanes,
-    tile,
-)
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, tile
+from tinygrad_rnn.kernels.matmul.cpu_vector import address, element_size, lanes
 
 __all__ = [
     "BATCH",

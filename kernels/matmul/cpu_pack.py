@@ -5,8 +5,8 @@ rows, and in each the rows' numbers of one k stand side by side.
 """
 
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper
-from tinygrad_rnn.kernels.matmul.cpu_tile import (
-    TILE_ROWS,
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_ROWS
+from tinygrad_rnn.kernels.matmul.cpu_vector import (
     copy_block,
     element_size,
     lanes,
