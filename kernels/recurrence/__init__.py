@@ -14,12 +14,13 @@ bits alone and in any batch, on any number of threads.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from tinygrad_rnn.kernels._twin import Array, twin
-from tinygrad_rnn.kernels.recurrence.program import Program
+from tinygrad_rnn.kernels.recurrence.program import Program, TraceError
 
-__all__ = ["backward", "forward", "is_fused", "source_of"]
+__all__ = ["backward", "forward", "is_fused", "source_of", "unfusable"]
 
 
 def is_fused(array: Array) -> bool:
@@ -74,6 +75,19 @@ def backward(
         run, dy, d_finals, needs_x=needs_x, needed=needed
     )
     return grads
+
+
+@cache
+def unfusable(program: Program) -> str:
+    """Why no kernel can be written for a program, or nothing."""
+    from tinygrad_rnn.kernels.recurrence.derivative import reverse
+    from tinygrad_rnn.kernels.recurrence.lowering import lower
+
+    try:
+        reverse(lower(program))
+    except TraceError as error:
+        return str(error)
+    return ""
 
 
 def source_of(program: Program) -> str:

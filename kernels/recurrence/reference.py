@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_rnn.kernels.recurrence.program import COMPARISONS, Program
 
-__all__ = ["HOLD", "NUMPY", "RESET", "STEP", "run", "sequence"]
+__all__ = ["HOLD", "NUMPY", "RESET", "STEP", "over_time", "run", "sequence"]
 
 # What a row does at a step, one byte each in a mask.
 HOLD, STEP, RESET = 0, 1, 2
@@ -94,6 +94,17 @@ def sequence(program: Program, F, x, states, params, *, steps, mask=None, revers
     states       (B, ...) each
     mask (T, B)  HOLD, STEP or RESET, or None for STEP everywhere
     """
+
+    def step(x, states):
+        return run(program, F, x, states, params)
+
+    return over_time(step, F, x, states, steps=steps, mask=mask, reverse=reverse)
+
+
+def over_time(
+    step: Any, F: Any, x: Any, states: Any, *, steps: int, mask: Any, reverse: Any
+) -> Any:
+    """The same for any ``step(x, states)`` that gives an output and new states."""
     initial = list(states)
     current = list(states)
     outputs: list[Any] = [None] * steps
@@ -103,7 +114,7 @@ def sequence(program: Program, F, x, states, params, *, steps, mask=None, revers
         if mask is not None:
             again = (mask[t] == RESET)[:, None]
             current = [F.where(again, a, b) for a, b in zip(initial, current, strict=True)]
-        output, new = run(program, F, None if x is None else x[t], current, params)
+        output, new = step(None if x is None else x[t], current)
         if mask is not None:
             held = (mask[t] == HOLD)[:, None]
             new = [F.where(held, a, b) for a, b in zip(current, new, strict=True)]

@@ -13,7 +13,6 @@ and perhaps ``input`` (the width of x, "I" unless said), ``output(*state)``, and
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from tinygrad_rnn.kernels.recurrence.program import (
@@ -27,7 +26,7 @@ from tinygrad_rnn.kernels.recurrence.program import (
     parse_width,
 )
 
-__all__ = ["Declaration", "Symbol", "declaration", "trace"]
+__all__ = ["Declaration", "Symbol", "Weights", "declaration", "trace"]
 
 
 class Symbol:
@@ -57,10 +56,10 @@ class Symbol:
     def apply(self, name: str, *operands: Any, **attrs: Any) -> "Symbol":
         """Write the line ``name operands``; ``ops`` calls this for its functions."""
         if name == "softplus":  # exact where exp would overflow
-            positive = self > 0
-            folded = self.tracer.elementwise("where", (positive, -self, self), {})
-            top = self.tracer.elementwise("where", (positive, self, 0.0), {})
-            return top + folded.exp().log1p()
+            positive = self.apply("gt", self, 0.0)
+            folded = self.apply("where", positive, self.apply("neg", self), self)
+            top = self.apply("where", positive, self, 0.0)
+            return self.apply("add", top, self.apply("log1p", self.apply("exp", folded)))
         return self.tracer.elementwise(name, operands, attrs)
 
     def __matmul__(self, weight: Any) -> "Symbol":
@@ -113,10 +112,13 @@ def _bind() -> None:
     for name in ("add", "sub", "mul"):
         setattr(Symbol, f"__{name}__", method(name))
         setattr(Symbol, f"__r{name}__", reflected(name))
-    Symbol.__truediv__ = method("div")  # type: ignore[attr-defined]
-    Symbol.__rtruediv__ = reflected("div")  # type: ignore[attr-defined]
-    Symbol.__neg__ = method("neg")  # type: ignore[attr-defined]
-    Symbol.__abs__ = method("abs")  # type: ignore[attr-defined]
+    for name, function in {
+        "__truediv__": method("div"),
+        "__rtruediv__": reflected("div"),
+        "__neg__": method("neg"),
+        "__abs__": method("abs"),
+    }.items():
+        setattr(Symbol, name, function)
     for name in COMPARISONS - {"eq"}:
         setattr(Symbol, f"__{name}__", method(name))
     for name in ELEMENTWISE - COMPARISONS - {"clip", "power_of", "where"}:
@@ -124,6 +126,17 @@ def _bind() -> None:
 
 
 _bind()
+
+
+class Weights:
+    """The ``p`` of a step: weights by name."""
+
+    def __init__(self, weights: Mapping[str, Any]) -> None:
+        self.__dict__.update(weights)
+
+    def __getattr__(self, name: str) -> Any:
+        known = ", ".join(self.__dict__) or "none"
+        raise AttributeError(f"step reads p.{name}, but the weights that params declares: {known}")
 
 
 class _Tracer:
@@ -273,9 +286,11 @@ def trace(cell: Any) -> Program:
     tracer = _Tracer(dict(declared.params))
     rows = [] if declared.input is None else [tracer.line("input", (), declared.input)]
     rows += [tracer.line("state", (), w, index=i) for i, (_, w) in enumerate(declared.states)]
-    weights = SimpleNamespace(
-        **dict(getattr(cell, "constants", {})),
-        **{name: _Weight(tracer, name, shape) for name, shape in declared.params},
+    weights = Weights(
+        {
+            **getattr(cell, "constants", {}),
+            **{name: _Weight(tracer, name, shape) for name, shape in declared.params},
+        }
     )
     try:
         results = cell.step(*rows, weights)

@@ -1,9 +1,28 @@
-"""Neural network modules: parameters under names, layers, initialisers."""
+"""Neural network modules: parameters under names, layers, cells, initialisers."""
 
 from tinygrad_rnn.nn import init
+from tinygrad_rnn.nn.cell import Cell, per_gate
+from tinygrad_rnn.nn.cells import (
+    AutonomousCell,
+    GRUCell,
+    IndRNNCell,
+    LSTMCell,
+    LSTMWithoutForgetCell,
+    MGUCell,
+    NaiveMemoryCell,
+    RHNCell,
+    RNNCell,
+)
+from tinygrad_rnn.nn.cells_found import MUT1Cell, MUT2Cell, MUT3Cell, NASCell
+from tinygrad_rnn.nn.cells_lstm import LSTMVariantCell, PeepholeLSTMCell
 from tinygrad_rnn.nn.embedding import Embedding
 from tinygrad_rnn.nn.linear import Linear
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 
-__all__ = ["Embedding", "Linear", "Module", "Parameter", "init"]
+__all__ = [
+    "AutonomousCell", "Cell", "Embedding", "GRUCell", "IndRNNCell", "LSTMCell",
+    "LSTMVariantCell", "LSTMWithoutForgetCell", "Linear", "MGUCell", "MUT1Cell", "MUT2Cell",
+    "MUT3Cell", "Module", "NASCell", "NaiveMemoryCell", "Parameter", "PeepholeLSTMCell",
+    "RHNCell", "RNNCell", "init", "per_gate",
+]  # fmt: skip

@@ -1,0 +1,360 @@
+"""Cell: the equations of one step, as a module that can be called, trained and read."""
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from tinygrad_rnn import ops
+from tinygrad_rnn.errors import ModuleError, ShapeError
+from tinygrad_rnn.kernels import recurrence
+from tinygrad_rnn.kernels.recurrence.program import Program, TraceError
+from tinygrad_rnn.kernels.recurrence.tracing import Declaration, declaration, trace
+from tinygrad_rnn.modes import no_grad
+from tinygrad_rnn.nn import init
+from tinygrad_rnn.nn.composite import step_by_step
+from tinygrad_rnn.nn.module import Module
+from tinygrad_rnn.nn.parameter import Parameter
+from tinygrad_rnn.nn.sizes import check_letters, check_size
+from tinygrad_rnn.tensor import Tensor, as_tensor
+
+__all__ = ["Cell", "per_gate"]
+
+Initializer = Callable[[Tensor], Any]
+State = Tensor | tuple[Tensor, ...]
+
+# Equal programs are one object: kernels are found by it.
+_programs: dict[Program, Program] = {}
+
+# Classes that have been warned about: their layers have many cells.
+_warned: set[str] = set()
+
+
+class Cell(Module):
+    """One step of a recurrence, written as its equations; layers run it over sequences.
+
+        class Leaky(nn.Cell):
+            state = ("h",)
+            params = {"w_x": "I H", "w_h": "H H", "b": "H", "a": ""}
+
+            def step(self, x, h, p):
+                new = (x @ p.w_x + h @ p.w_h + p.b).tanh()
+                return p.a * h + (1 - p.a) * new
+
+    ``state`` names the rows that are carried, each H wide unless written as
+    ``{"h": "P", "c": "H"}``; ``step`` takes and returns them in that order. ``params`` gives
+    each weight's shape in letters: I and H are the sizes of input and state, any other is an
+    argument of the constructor. A cell with ``input = None`` has no x. A layer gives out the
+    first state, unless ``output(*state)`` says otherwise.
+
+    Weights named ``b`` or ``b_...`` are biases: with ``bias=False`` there are none, and the
+    equations read a 0 in their place. Matrices that a state is multiplied with start
+    orthogonal, others as Xavier has it (each gate as a weight of its own), biases at 0, other
+    vectors small, numbers at 1; ``initializers`` overrules this for the weights it names.
+
+    Called, a cell does one step: ``h, c = LSTMCell(8, 16)(x, (h, c))``.
+
+    Args:
+        input_size: I. A cell without input takes only ``hidden_size``.
+        hidden_size: H.
+        bias: Whether there are biases.
+        letters: The sizes of other letters in ``params`` and ``state``, such as ``P=4``.
+    """
+
+    state: Sequence[str] | Mapping[str, str] = ()
+    params: Mapping[str, str] = MappingProxyType({})
+    input: str | None = "I"
+    initializers: Mapping[str, Initializer] = MappingProxyType({})
+
+    # True: fused where it can be. False: step by step. "require": raise where it cannot be.
+    fused: bool | Literal["require"] = True
+
+    # A plain object, so that modules among the arguments are not found a second time.
+    _arguments: SimpleNamespace
+    _declared: Declaration
+    _traced: Program | TraceError | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep the arguments for ``clone``, whatever the constructor of a subclass takes."""
+        cell = super().__new__(cls)
+        cell._arguments = SimpleNamespace(args=args, kwargs=kwargs)
+        return cell
+
+    def __init__(
+        self,
+        input_size: int | None = None,
+        hidden_size: int | None = None,
+        *,
+        bias: bool = True,
+        **letters: int,
+    ) -> None:
+        super().__init__()
+        where = type(self).__name__
+        if self.input is None:
+            hidden_size = input_size if hidden_size is None else hidden_size
+            input_size = None
+            if type(self).__init__ is Cell.__init__:
+                kwargs = {"hidden_size": hidden_size, "bias": bias, **letters}
+                self._arguments = SimpleNamespace(args=(), kwargs=kwargs)
+        self.hidden_size = check_size(where, "hidden_size", hidden_size)
+        sizes = {"H": self.hidden_size}
+        if self.input is not None:
+            sizes["I"] = check_size(where, "input_size", input_size)
+        sizes |= {letter: check_size(where, letter, n) for letter, n in letters.items()}
+        self.bias = bool(bias)
+        self.constants: dict[str, float] = {}
+        if not bias:
+            names = [n for n in self.params if n == "b" or n.startswith("b_")]
+            self.constants = dict.fromkeys(names, 0.0)
+            self.params = {n: s for n, s in self.params.items() if n not in self.constants}
+        self._declared = declaration(self)
+        check_letters(where, self._declared, sizes)
+        self.sizes = sizes
+        self.input_size = sizes.get("I")
+        self.state_sizes = {name: width.of(sizes) for name, width in self._declared.states}
+        for name, shape in self._declared.params:
+            if hasattr(Cell, name) or name in self.__dict__:
+                raise ModuleError(f"{where}: a weight cannot be named {name!r}: cells use it.")
+            zeros = np.zeros([w.of(sizes) for w in shape], np.float32)
+            self.register_parameter(name, Parameter(zeros))
+        self.reset_parameters()
+
+    # ----- what a subclass says -----
+
+    def step(self, *rows: Any) -> Any:
+        """``step(x, *state, p)`` -> the new state; in terms that Tensors and symbols share."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no method step, which holds its equations; define "
+            "step(self, x, *state, p), returning the new state."
+        )
+
+    def output(self, *state: Any) -> Any:
+        """What a layer gives out, by the new state."""
+        return state[0]
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew."""
+        carried = {width for _, width in self._declared.states}
+        for name, shape in self._declared.params:
+            weight = getattr(self, name)
+            if name in self.initializers:
+                self.initializers[name](weight)
+            elif len(shape) == 2:
+                draw = init.orthogonal_ if shape[0] in carried else init.xavier_uniform_
+                draw(weight, gates=shape[1].count)
+            elif name == "b" or name.startswith("b_"):
+                init.zeros_(weight)
+            elif shape:
+                bound = max(1, weight.size) ** -0.5
+                init.uniform_(weight, -bound, bound)
+            else:
+                init.ones_(weight)
+
+    # ----- the program, and how it is run -----
+
+    @property
+    def program(self) -> Program:
+        """The equations as a list of operations; TraceError where they cannot be traced."""
+        found = self._trace()
+        if isinstance(found, TraceError):
+            raise found.with_traceback(None)
+        return found
+
+    def _trace(self) -> Program | TraceError:
+        # Of each cell anew: equations may depend on its sizes and on anything else in it.
+        if self._traced is None:
+            try:
+                program = trace(self)
+            except TraceError as error:
+                self._traced = error
+                return error
+            if unused := program.unused_params():
+                raise ModuleError(
+                    f"{type(self).__name__}: step never uses {', '.join(map(repr, unused))}, "
+                    "expected every weight of params to be used: it would never be trained."
+                )
+            self._traced = _programs.setdefault(program, program)
+        return self._traced
+
+    def _obstacle(self) -> str:
+        """Why the cell does not run as a kernel, or nothing."""
+        found = self._trace()
+        if isinstance(found, TraceError):
+            return str(found)
+        weights = list(self.parameters())
+        if weights and not recurrence.is_fused(weights[0]._data):
+            return f"there is no kernel for {weights[0].dtype} on {weights[0].device}"
+        return recurrence.unfusable(found)
+
+    @property
+    def plan(self) -> Literal["fused", "composite"]:
+        """Whether sequences run as one kernel, or step by step in operations on Tensors."""
+        obstacle = self._obstacle() if self.fused else "fused=False"
+        if obstacle and self.fused == "require":
+            raise TraceError(f"{type(self).__name__} cannot be fused: {obstacle}.")
+        return "composite" if obstacle else "fused"
+
+    def kernel_source(self) -> str:
+        """The text of the kernels that are written for the cell."""
+        return recurrence.source_of(self.program)
+
+    def weights(self) -> dict[str, Any]:
+        """The weights by name."""
+        return {name: getattr(self, name) for name in self.params}
+
+    def sequence(
+        self,
+        x: Tensor | None,
+        states: Sequence[Tensor],
+        *,
+        steps: int | None = None,
+        mask: Any = None,
+        reverse: bool = False,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run over a sequence: outputs (T, B, width) and the final states.
+
+        x (T, B, I), or None with ``steps``; states (B, width) each; mask (T, B) as for
+        ``ops.recurrence``.
+        """
+        found = self._trace()
+        if isinstance(found, TraceError) or self.fused == "require":
+            self._warn_or_raise()
+        if isinstance(found, TraceError):
+            return step_by_step(self, x, states, steps=steps, mask=mask, reverse=reverse)
+        composite = not self.fused or bool(recurrence.unfusable(found))
+        return ops.recurrence(
+            found, x, states, self.weights(),
+            steps=steps, mask=mask, reverse=reverse, composite=composite,
+        )  # fmt: skip
+
+    def _warn_or_raise(self) -> None:
+        """Say once for each class that it runs slowly; raise if that is not wanted."""
+        name = f"{type(self).__module__}.{type(self).__qualname__}"
+        if self.plan == "composite" and self.fused and name not in _warned:
+            _warned.add(name)
+            warnings.warn(
+                f"{type(self).__name__} runs step by step, many times slower than a kernel: "
+                f"{self._obstacle()}. Set fused = False to do so without a warning.",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+
+    # ----- sizes and states -----
+
+    @property
+    def output_size(self) -> int:
+        """How wide the output is."""
+        found = self._trace()
+        if isinstance(found, Program):
+            return found.operations[found.output].width.of(self.sizes)
+        with no_grad():
+            zeros = [Tensor(np.zeros((1, n), np.float32)) for n in self.state_sizes.values()]
+            return int(self.output(*zeros).shape[-1])
+
+    def zero_state(self, rows: int, dtype: Any = None) -> list[Tensor]:
+        """States of zeros."""
+        weight = next(self.parameters(), None)
+        dtype = dtype or (weight.dtype if weight is not None else np.dtype(np.float32))
+        device = weight.device if weight is not None else "cpu"
+        sizes = self.state_sizes.values()
+        return [Tensor(np.zeros((rows, n), dtype)).to(device) for n in sizes]
+
+    def as_states(self, state: Any) -> list[Tensor]:
+        """A state as it is given, bare or several in a tuple, as a list of Tensors."""
+        names = list(self.state_sizes)
+        given = list(state) if isinstance(state, tuple | list) else [state]
+        if len(given) != len(names):
+            raise ShapeError(
+                f"{type(self).__name__}: given {len(given)} states, expected {len(names)}: "
+                f"{', '.join(names)}."
+            )
+        return [as_tensor(s) for s in given]
+
+    # ----- one step -----
+
+    def forward(self, x: Any = None, state: Any = None) -> State:
+        """One step: x (B, I) or (I) and the state -> the new state, a tuple if there are several.
+
+        No state means zeros. A cell without input takes the state alone.
+        """
+        if self.input is None:
+            x, state = None, x if state is None else state
+        x = None if x is None else as_tensor(x)
+        if x is None and self.input is not None:
+            raise ShapeError(f"{type(self).__name__}: x is missing.")
+        states = None if state is None else self.as_states(state)
+        batched = (x.ndim if x is not None else states[0].ndim if states else 1) != 1
+        self._check_step(x, states, batched)
+        if not batched:
+            x = x if x is None else x.reshape(1, -1)
+            states = states and [s.reshape(1, -1) for s in states]
+        if states is None:
+            states = self.zero_state(1 if x is None else x.shape[0], None if x is None else x.dtype)
+        _, new = self.sequence(x if x is None else x.reshape(1, *x.shape), states, steps=1)
+        if not batched:
+            new = [s.reshape(-1) for s in new]
+        return new[0] if len(new) == 1 else tuple(new)
+
+    def _check_step(self, x: Tensor | None, states: list[Tensor] | None, batched: bool) -> None:
+        where = type(self).__name__
+        rows: tuple[int, ...] = ()
+        if x is not None:
+            rows = x.shape[:-1]
+            if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
+                raise ShapeError(
+                    f"{where}: x has shape {x.shape}, expected (B, {self.input_size}) or "
+                    f"({self.input_size},): one step; for sequences there is nn.Recurrent."
+                )
+        elif states:
+            rows = states[0].shape[:-1][:1]
+        for (name, size), s in zip(self.state_sizes.items(), states or (), strict=False):
+            if s.shape != (*rows, size):
+                raise ShapeError(
+                    f"{where}: {name} has shape {s.shape}, expected {(*rows, size)}: "
+                    f"{'rows as in x' if x is not None else 'the same rows everywhere'}, "
+                    f"{size} wide."
+                )
+
+    # ----- copies -----
+
+    def clone(self, **sizes: int) -> Self:
+        """A new cell with the same arguments, but other sizes, and weights drawn anew."""
+        signature = inspect.signature(type(self).__init__)
+        kept = self._arguments
+        arguments = signature.bind(self, *kept.args, **kept.kwargs).arguments
+        for parameter in signature.parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                arguments |= arguments.pop(parameter.name, {})
+        if unknown := [name for name in sizes if name not in signature.parameters]:
+            raise TypeError(
+                f"{type(self).__name__} cannot be cloned with another {unknown[0]}: expected its "
+                f"constructor to have an argument of that name; it takes {signature}."
+            )
+        arguments = {**arguments, **sizes}
+        arguments.pop(next(iter(signature.parameters)))
+        copy = type(self)(**arguments)
+        copy.fused = self.fused
+        weight = next(self.parameters(), None)
+        return copy if weight is None else copy.astype(weight.dtype).to(weight.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What deepcopy and pickle take along: the equations are traced anew."""
+        return {key: value for key, value in super().__getstate__().items() if key != "_traced"}
+
+    def extra_repr(self) -> str:
+        """The arguments of the constructor."""
+        kept = self._arguments
+        given = [repr(a) for a in kept.args]
+        return ", ".join(given + [f"{name}={value!r}" for name, value in kept.kwargs.items()])
+
+
+def per_gate(*values: float) -> Initializer:
+    """An initialiser that gives each gate of a bias a number of its own."""
+
+    def fill(tensor: Tensor) -> None:
+        tensor.assign_(np.repeat(np.asarray(values, tensor.dtype), tensor.size // len(values)))
+
+    return fill
