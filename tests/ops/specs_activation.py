@@ -24,8 +24,7 @@ def gelu(x):
 
 
 def logsumexp(x, axis, keepdims=False):
-    top = x.max(axis=axis, keepdims=True)
-    result = np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
+    result = np.expand_dims(np.logaddexp.reduce(x, axis=axis), axis)
     return result if keepdims else result.squeeze(axis)
 
 
@@ -34,7 +33,8 @@ def softmax(x, axis):
 
 
 def log_softmax(x, axis):
-    shifted = x - x.max(axis=axis, keepdims=True)
+    top = x.max(axis=axis, keepdims=True)
+    shifted = x - np.where(np.isfinite(top), top, 0)
     return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
 
 

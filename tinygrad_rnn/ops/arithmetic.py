@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.kernels import pointwise
 from tinygrad_rnn.primitive import binary, nary, unary
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = [
     "abs", "add", "clip", "cos", "div", "exp", "expm1", "log", "log1p", "maximum", "minimum",
@@ -195,4 +195,7 @@ def clip(x: object, low: float | None = None, high: float | None = None) -> Tens
         raise ValueError("clip: give low, high or both.")
     if low is not None and high is not None and low > high:
         raise ValueError(f"clip: low is {low}, expected at most high, which is {high}.")
-    return _clip_op(x, low=low, high=high)
+    bounds = [b.item() if isinstance(b, np.generic) else b for b in (low, high)]
+    if any(isinstance(b, float) for b in bounds) and as_tensor(x).dtype.kind not in "fc":
+        x = as_tensor(x)._data.astype(np.float32)
+    return _clip_op(x, low=bounds[0], high=bounds[1])

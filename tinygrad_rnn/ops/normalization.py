@@ -33,7 +33,7 @@ def layer_norm(x: object, weight: object = None, bias: object = None, eps: float
     x = as_tensor(x)
     if not x.ndim or not x.shape[-1]:
         raise ShapeError(f"layer_norm: nothing to normalise in shape {x.shape}.")
-    result = _standardize(x, eps=eps)
+    result = _standardize(x, eps=float(eps))
     if weight is not None:
         result = result * weight
     return result if bias is None else result + bias

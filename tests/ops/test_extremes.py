@@ -1,0 +1,179 @@
+"""NaN and infinities travel as in NumPy, large operands have finite slopes, nothing warns."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_rnn as tg
+from tests.ops.checks import cotangents_of, gradients, outputs_of, run
+from tests.ops.specs import SMOOTH, SPECS
+from tinygrad_rnn import ops
+from tinygrad_rnn.errors import ShapeError, TinygradError
+from tinygrad_rnn.primitive import PRIMITIVES, Primitive
+from tinygrad_rnn.testing import strategies as gs
+
+HALF = settings(max_examples=max(settings.default.max_examples // 2, 5))
+LARGE = 1e4
+
+
+@pytest.mark.parametrize("spec", SMOOTH, ids=str)
+@HALF
+@given(st.data(), gs.seeds(), st.sampled_from([np.nan, np.inf, -np.inf]))
+def test_what_is_not_finite_travels_as_in_numpy(spec, data, seed, bad):
+    """One operand gets an element that is no number: it turns up where NumPy has it."""
+    case = data.draw(spec.sample(1))
+    rng = np.random.default_rng(seed)
+    number = rng.integers(len(case.inputs))
+    inputs = [x.copy() for x in case.inputs]
+    if inputs[number].size:
+        inputs[number].reshape(-1)[rng.integers(inputs[number].size)] = bad
+    case = case._replace(inputs=tuple(inputs))
+    with np.errstate(all="ignore"):
+        leaves, outputs = run(spec, case)
+        expected = outputs_of(spec.reference(*inputs, **case.attrs))
+    for out, wanted in zip(outputs, map(np.asarray, expected), strict=False):
+        value = out.numpy()
+        np.testing.assert_array_equal(np.isnan(value), np.isnan(wanted))
+        infinite = np.isinf(wanted)
+        np.testing.assert_array_equal(np.isinf(value), infinite)
+        np.testing.assert_array_equal(value[infinite], wanted[infinite])
+    recorded = [out for out in outputs if out.requires_grad]
+    for graph in (False, True):  # neither way back warns of what is an answer
+        if recorded:
+            tg.grad(recorded, leaves, cotangents_of(recorded), create_graph=graph,
+                    retain_graph=True, allow_unused=True)  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", [s for s in SMOOTH if s.extremes], ids=str)
+@HALF
+@given(st.data(), st.sampled_from([np.float32, np.float64]))
+def test_large_operands_have_finite_values_and_slopes(spec, data, dtype):
+    case = data.draw(spec.sample(1))
+    scale = LARGE / max(np.abs(x).max(initial=1e-9) for x in case.inputs)
+    case = case._replace(inputs=tuple(np.asarray(x * scale, dtype) for x in case.inputs))
+    _, outputs = run(spec, case, dtype)
+    expected = outputs_of(
+        spec.reference(*(np.asarray(x, float) for x in case.inputs), **case.attrs)
+    )
+    for out, wanted in zip(outputs, expected, strict=False):
+        assert np.isfinite(out.numpy())[np.isfinite(wanted)].all()
+    for g in gradients(spec, case, dtype=dtype):
+        assert np.isfinite(g).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("function", "values", "slopes"),
+    [
+        (ops.sigmoid, [0, 1], [0, 0]),
+        (ops.tanh, [-1, 1], [0, 0]),
+        (ops.relu, [0, LARGE], [0, 1]),
+        (ops.elu, [-1, LARGE], [0, 1]),
+        (ops.leaky_relu, [-0.01 * LARGE, LARGE], [0.01, 1]),
+        (ops.softplus, [0, LARGE], [0, 1]),
+        (ops.silu, [0, LARGE], [0, 1]),
+        (ops.gelu, [0, LARGE], [0, 1]),
+        (ops.softmax, [0, 1], [0, 0]),
+        (ops.log_softmax, [-2 * LARGE, 0], [1, -1]),
+        (lambda x: ops.logsumexp(x, keepdims=True), [LARGE], [0, 1]),
+        (lambda x: ops.norm(x, 2, keepdims=True), [math.sqrt(2) * LARGE], [-(0.5**0.5), 0.5**0.5]),
+        (lambda x: ops.norm(x, 20, keepdims=True), [2**0.05 * LARGE], [-(2**-0.95), 2**-0.95]),
+    ],
+)
+def test_limits(function, values, slopes, dtype):
+    """At -1e4 and 1e4, values and slopes are the limits."""
+    x = tg.tensor(np.array([-LARGE, LARGE], dtype), requires_grad=True)
+    y = function(x)
+    w = np.ones(y.shape, dtype)
+    if function is ops.log_softmax:
+        w[1] = 0
+    (g,) = tg.grad(y, x, w)
+    np.testing.assert_allclose(y.numpy(), values, rtol=4 * np.finfo(dtype).eps, atol=1e-37)
+    np.testing.assert_allclose(g.numpy(), slopes, rtol=8 * np.finfo(dtype).eps, atol=1e-37)
+
+
+def test_minus_infinity_masks():
+    """An entry of -inf has the probability 0, and neither receives nor sends a gradient."""
+    x = tg.tensor(np.array([1.0, -np.inf, 2.0]), requires_grad=True)
+    rest = np.array([1.0, 2.0])
+    np.testing.assert_array_equal(ops.softmax(x)[[0, 2]].numpy(), ops.softmax(rest).numpy())
+    assert ops.softmax(x).tolist()[1] == 0
+    assert ops.logsumexp(x).item() == ops.logsumexp(rest).item()
+    for y in (ops.softmax(x), ops.logsumexp(x)):
+        (g,) = tg.grad(y, x, np.ones(y.shape) + y.numpy())
+        assert g.tolist()[1] == 0
+        assert np.isfinite(g.numpy()).all()
+    y = ops.log_softmax(x)
+    assert y.tolist()[1] == -np.inf
+    (g,) = tg.grad(y, x, np.array([1.0, 0.0, 3.0]))
+    assert g.tolist()[1] == 0
+    assert np.isfinite(g.numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: ops.max(x, 0), "max: no elements over axes (0,) of shape (0, 3)"),
+        (lambda x: ops.min(x), "min: no elements over axes (0, 1) of shape (0, 3)"),
+        (lambda x: ops.mean(x, 0), "mean: nothing to average over axes (0,) of shape (0, 3)"),
+        (lambda x: ops.var(x[:0].T), "var: 0 elements over axes (0, 1), expected more than 0"),
+        (lambda x: ops.layer_norm(x.T), "layer_norm: nothing to normalise in shape (3, 0)"),
+        (lambda x: ops.std(x.reshape(-1)[:0].sum(0, True), ddof=1), "expected more than 1"),
+    ],
+)
+def test_nothing_has_no_extreme_and_no_mean(call, message):
+    with pytest.raises(ShapeError, match=re.escape(message)):
+        call(tg.zeros(0, 3))
+
+
+def test_sums_and_products_of_nothing():
+    x = tg.zeros(0, 3, requires_grad=True)
+    assert ops.sum(x, 0).tolist() == [0, 0, 0]
+    assert ops.prod(x, 0).tolist() == [1, 1, 1]
+    assert ops.norm(x, axis=0).tolist() == [0, 0, 0]
+    assert ops.norm(x, 3, axis=0).tolist() == [0, 0, 0]
+    assert (x.T @ x).tolist() == np.zeros((3, 3)).tolist()
+    (x.T @ x).sum().backward()
+    assert x.grad.shape == (0, 3)
+
+
+@pytest.mark.parametrize("spec", [s for s in SPECS.values() if s.name in PRIMITIVES], ids=str)
+@settings(max_examples=5)
+@given(st.data())
+def test_integers_stay_or_become_float32(spec, data):
+    """Operations that need fractions make float32 of integers, the others keep them."""
+    op = PRIMITIVES[spec.name]
+    if not isinstance(op, Primitive):
+        return
+    case = data.draw(spec.sample(1))
+    if case.attrs.get("ord", 2) != 2 or spec.name == "clip":
+        return  # other orders are sums; for clip see below
+    inputs = [np.asarray(np.rint(x), np.int64) for x in case.inputs]
+    with np.errstate(all="ignore"):
+        try:
+            results = outputs_of(spec.fn(*map(tg.Tensor, inputs), **case.attrs))
+        except TinygradError:  # a whole number to a negative power
+            return
+    for result in results:
+        if spec.name != "astype":
+            assert result.dtype == (np.float32 if op.floats else np.int64)
+            assert not result.requires_grad
+
+
+def test_settings_from_numpy_do_not_change_the_type():
+    """np.float64 is what np.sqrt and np.pi's relatives give; it must not make everything wide."""
+    x, wide = tg.ones(2, 3), np.float64(0.5)
+    for y in (
+        x * wide, wide * x, x**wide, wide**x, x / wide, x - wide, ops.clip(x, -wide, wide),
+        ops.layer_norm(x, eps=wide), ops.leaky_relu(-x, wide), ops.elu(-x, wide),
+        ops.dropout(x, wide), ops.where(x > wide, x, wide), ops.masked_fill(x, x > wide, wide),
+        ops.pad(x, [(1, 1), (0, 0)], wide), ops.index_update(x, 0, wide), ops.norm(x, wide),
+        ops.maximum(x, wide),
+    ):  # fmt: skip
+        assert y.dtype == np.float32
+    assert ops.clip(tg.arange(3), 0, wide).dtype == np.float32
+    assert ops.clip(tg.arange(3), 0, np.int64(1)).dtype == np.int64
