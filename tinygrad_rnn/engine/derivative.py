@@ -11,7 +11,7 @@ from typing import Any
 from tinygrad_rnn import modes
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.engine.faults import check_gradient, described, seeds
-from tinygrad_rnn.engine.node import Node, wrap
+from tinygrad_rnn.engine.node import wrap
 from tinygrad_rnn.engine.walk import Walk, call_hooks, stands_alone
 from tinygrad_rnn.errors import GradientError
 from tinygrad_rnn.tensor import Tensor
@@ -80,7 +80,7 @@ def grad(
     given: set[Any] = set()
     for number, tensor in enumerate(inputs):
         source = tensor._node or tensor
-        slot = walk.found.get(source) if source.__class__ is Node else walk.ends.get(source)
+        slot = walk.ends.get(tensor) if tensor._node is None else walk.found.get(tensor._node)
         if slot is None:
             if not allow_unused:
                 raise GradientError(

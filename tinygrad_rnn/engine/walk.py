@@ -32,7 +32,8 @@ class Walk:
     graph     record the walk itself, so that its results can be differentiated again
     retain    keep what the nodes saved, for another walk
     targets   visit only what lies between the roots and these (leaf Tensors or Nodes)
-    floor     treat nodes made before this time as leaves
+    floor     go no further than nodes made before this time
+    outer     the walk that gets what arrives there, in the order in which it arrives
     quiet     call no hooks
     """
 
@@ -43,6 +44,7 @@ class Walk:
         retain: bool,
         targets: Sequence[Any] | None = None,
         floor: int = 0,
+        outer: "Walk | None" = None,
         quiet: bool = False,
     ) -> None:
         self.graph = graph
@@ -50,9 +52,10 @@ class Walk:
         self.F = TENSORS if graph else ARRAYS
         self.retain = retain or graph
         self.floor = floor
+        self.outer = outer
         self.pending: dict[int, Slot] = {}  # nodes to be visited, by their time of creation
         self.heap: list[int] = []  # those times, negative: heapq gives the smallest
-        self.ends: dict[Any, Slot] = {}  # leaves, and nodes below the floor
+        self.ends: dict[Tensor, Slot] = {}  # leaves
         self.found: dict[Node, Slot] = {}  # targets that are nodes, once visited
         self.kept: list[tuple[Tensor, Any]] = []  # gradients for tensors that retain theirs
         self.targets = None if targets is None else set(targets)
@@ -90,6 +93,10 @@ class Walk:
             if slot is None:
                 slot = self.pending[parent.seq] = [parent, None, False]
                 heappush(self.heap, -parent.seq)
+        elif self.outer is not None:
+            if self.wants(parent):
+                self.outer.deliver(parent, part, new)
+            return
         else:
             slot = self.ends.get(parent)
             if slot is None:

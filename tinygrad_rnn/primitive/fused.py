@@ -47,7 +47,9 @@ class Fused:
         gs = g if count else [g]
         attrs = node.attrs or {}
         if walk.graph:
-            yield from self._replayed(node, gs, attrs, walk)
+            start = tick()
+            outs = self.reference(*inputs_as_tensors(node), **attrs)
+            walk_back(node, outs if isinstance(outs, tuple) else (outs,), gs, start, walk)
             return
         needs = tuple(map(walk.wants, node.parents))
         parts = self.backward(residuals, gs, needs, *node.saved, **attrs)
@@ -55,35 +57,23 @@ class Fused:
             if need and part is not None:
                 yield number, part, True
 
-    def _replayed(
-        self, node: Node, gs: Sequence[Any], attrs: dict[str, Any], walk: Walk
-    ) -> Iterator[tuple[int, Any, bool]]:
-        start = tick()
-        outs = self.reference(*inputs_as_tensors(node), **attrs)
-        outs = outs if isinstance(outs, tuple) else (outs,)
-        yield from walk_back(node, outs, gs, start, walk)
-
     def __repr__(self) -> str:
         return f"<fused {self.name}>"
 
 
 def walk_back(
     node: Node, outs: Sequence[Tensor], gs: Sequence[Any], start: int, walk: Walk
-) -> Iterator[tuple[int, Any, bool]]:
-    """The gradients of a node's inputs, through what has been recorded since ``start``.
+) -> None:
+    """Walk back through what has been recorded since ``start``, in the place of ``node``.
 
     The inner walk goes no further than the node's own parents: what lies behind them is the
-    outer walk's, and would be counted twice.
+    outer walk's, and would be counted twice. The outer one gets every gradient as it
+    arrives, so that sums have the same bits as if the operations were its own.
     """
-    pairs = [
-        (out, g) for out, g in zip(outs, gs, strict=True) if g is not None and out._requires_grad
-    ]
-    numbers = {parent: i for i, parent in enumerate(node.parents) if walk.wants(parent)}
-    inner = Walk(graph=walk.graph, retain=walk.graph, targets=list(numbers), floor=start)
+    pairs = [(o, g) for o, g in zip(outs, gs, strict=True) if g is not None and o._requires_grad]
+    wanted = [parent for parent in node.parents if walk.wants(parent)]
+    inner = Walk(graph=walk.graph, retain=walk.graph, targets=wanted, floor=start, outer=walk)
     inner.go([out for out, _ in pairs], [g if walk.graph else wrap(g) for _, g in pairs])
-    for parent, part, new in inner.ends.values():
-        if parent in numbers:
-            yield numbers[parent], part, new
 
 
 class Part:

@@ -1,6 +1,6 @@
 """Checkpoints: what a function computed on the way is computed again when it is needed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -81,8 +81,8 @@ class _Checkpoint:
     name = "checkpoint"
     rules = None
 
-    def pull(self, node: Node, gs: Any, walk: Walk) -> Iterator[tuple[int, Any, bool]]:
-        """The gradients of everything that the function used."""
+    def pull(self, node: Node, gs: Any, walk: Walk) -> Iterable[tuple[int, Any, bool]]:
+        """Run the function again and walk back through it, to everything that it used."""
         again: dict[str, Any] = node.attrs or {}
         state = again["state"]
         start = tick()
@@ -97,7 +97,8 @@ class _Checkpoint:
                 f"{[shape for shape, _ in again['shapes']]}: backward repeats it. It must depend "
                 "on nothing that changes in between."
             )
-        yield from walk_back(node, outs, gs, start, walk)
+        walk_back(node, outs, gs, start, walk)
+        return ()
 
 
 _CHECKPOINT = _Checkpoint()
