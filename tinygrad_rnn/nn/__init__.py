@@ -19,10 +19,12 @@ from tinygrad_rnn.nn.embedding import Embedding
 from tinygrad_rnn.nn.linear import Linear
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
+from tinygrad_rnn.nn.recurrent import Recurrent
+from tinygrad_rnn.nn.rnn import GRU, LSTM, RNN
 
 __all__ = [
-    "AutonomousCell", "Cell", "Embedding", "GRUCell", "IndRNNCell", "LSTMCell",
-    "LSTMVariantCell", "LSTMWithoutForgetCell", "Linear", "MGUCell", "MUT1Cell", "MUT2Cell",
-    "MUT3Cell", "Module", "NASCell", "NaiveMemoryCell", "Parameter", "PeepholeLSTMCell",
-    "RHNCell", "RNNCell", "init", "per_gate",
+    "GRU", "LSTM", "RNN", "AutonomousCell", "Cell", "Embedding", "GRUCell", "IndRNNCell",
+    "LSTMCell", "LSTMVariantCell", "LSTMWithoutForgetCell", "Linear", "MGUCell", "MUT1Cell",
+    "MUT2Cell", "MUT3Cell", "Module", "NASCell", "NaiveMemoryCell", "Parameter",
+    "PeepholeLSTMCell", "RHNCell", "RNNCell", "Recurrent", "init", "per_gate",
 ]  # fmt: skip

@@ -1,0 +1,370 @@
+"""Recurrent layers: a cell run over sequences, in any number of layers and both directions."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from tinygrad_rnn import ops
+from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.nn.cell import Cell
+from tinygrad_rnn.nn.connection import Highway, Residual
+from tinygrad_rnn.nn.masks import step_codes, valid_steps
+from tinygrad_rnn.nn.module import Module
+from tinygrad_rnn.nn.packing import StateLayout
+from tinygrad_rnn.nn.parameter import Parameter
+from tinygrad_rnn.nn.sizes import check_size
+from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
+
+__all__ = ["Recurrent"]
+
+Output = Tensor | tuple[Tensor, Tensor]
+
+
+class Recurrent(Module):
+    """Any cell over sequences, as one fused operation a layer and direction.
+
+        layer = nn.Recurrent(MyCell(8, 16), num_layers=2)
+        y, h = layer(x, lengths=[5, 3, 0])
+
+    x (T, B, I), or (T, I) without a batch; each state (L D, B, H)  ->  y (T, B, D H) and the
+    final state: a Tensor, or a tuple of them if the cell has several states. Where layers
+    have different widths, each of them is a tuple of L D tensors instead of one.
+
+    The first layer is the given cell; others are cells of the same arguments, with the sizes
+    of their own layer and weights of their own. A row that is shorter than the others is held
+    in its last state, with outputs of 0; both directions begin at its own ends.
+
+    Args:
+        num_layers: L. Each layer reads the outputs of the one below.
+        hidden_sizes: The width of each layer, instead of ``num_layers`` equal ones.
+        bidirectional: Whether a second cell reads each sequence backwards (D = 2).
+        reverse: Whether the only direction is backwards; y stays in the order of x.
+        merge: How the two directions become one output: "concat", "sum", "mean", "mul", or
+            "none", which gives y as a tuple of two (between layers they are concatenated).
+        batch_first: Whether x, masks and y are (B, T, ...) instead.
+        dropout: The share of outputs dropped between layers, not after the last.
+        connect: What a layer above the first also gets: "residual", "highway" (its input,
+            added or gated), or "dense" (the layers' input and all outputs below it).
+        initial_state: "zero", or "learned", one vector for each state that all rows share.
+        stateful: Whether a call goes on from where the last one ended, without its graph.
+        output: "all" steps, or "last": each row's output after its own last step; y (B, D H).
+        fused: False runs step by step, "require" raises where a cell cannot be fused; None
+            leaves it to the cell.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        num_layers: int = 1,
+        *,
+        hidden_sizes: Sequence[int] | None = None,
+        bidirectional: bool = False,
+        reverse: bool = False,
+        merge: Literal["concat", "sum", "mean", "mul", "none"] = "concat",
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        connect: Literal["residual", "highway", "dense"] | None = None,
+        initial_state: Literal["zero", "learned"] = "zero",
+        stateful: bool = False,
+        output: Literal["all", "last"] = "all",
+        fused: bool | Literal["require"] | None = None,
+    ) -> None:
+        super().__init__()
+        self.bidirectional, self.reverse = bool(bidirectional), bool(reverse)
+        self.merge, self.connect, self.output = merge, connect, output
+        self.batch_first, self.dropout = bool(batch_first), float(dropout)
+        self.stateful = bool(stateful)
+        self._check_options(initial_state)
+        sizes = self._layer_sizes(cell, num_layers, hidden_sizes)
+        self.num_layers = len(sizes)
+        self.directions = ["reverse" if reverse else "forward"]
+        self.directions += ["reverse"] if bidirectional else []
+        self.layers: list[dict[str, Cell]] = []
+        self.connections: dict[int, Module] = {}
+        for size in sizes:
+            self._add_layer(cell, size)
+        cells = self.cells()
+        self.layout = StateLayout(type(self).__name__, [c.state_sizes for c in cells])
+        self.initial: list[dict[str, dict[str, Parameter]]] = []
+        if initial_state == "learned":
+            self.initial = [{d: _vectors(c) for d, c in layer.items()} for layer in self.layers]
+        self.reset_state()
+        if fused is not None:
+            for each in cells:
+                each.fused = fused
+            _ = self.plan
+
+    def _check_options(self, initial_state: str) -> None:
+        """Whether the options are known and go together."""
+        where = type(self).__name__
+        for name, given, expected in (
+            ("merge", self.merge, ("concat", "sum", "mean", "mul", "none")),
+            ("connect", self.connect, (None, "residual", "highway", "dense")),
+            ("initial_state", initial_state, ("zero", "learned")),
+            ("output", self.output, ("all", "last")),
+        ):
+            if given not in expected:
+                raise ValueError(f"{where}: {name} is {given!r}, expected one of {expected}.")
+        both = self.bidirectional
+        if both and self.reverse:
+            raise ValueError(f"{where}: given bidirectional and reverse, expected one of them.")
+        if self.stateful and (both or self.reverse):
+            raise ValueError(
+                f"{where}: stateful goes on from the steps before, but a backward direction starts "
+                "at the other end; expected one or the other."
+            )
+        if both and self.connect in ("residual", "highway"):
+            if self.merge == "none":
+                raise ValueError(
+                    f"{where}: connect={self.connect!r} adds to one output, but merge='none' "
+                    "gives two; choose another merge."
+                )
+            if self.output == "last":
+                raise ValueError(
+                    f"{where}: connect={self.connect!r} with output='last' in both directions, "
+                    "which end at different steps; take the steps from output='all'."
+                )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"{where}: dropout is {self.dropout}, expected 0 <= dropout < 1.")
+
+    def _layer_sizes(
+        self, cell: Any, num_layers: int, hidden_sizes: Sequence[int] | None
+    ) -> list[int]:
+        """The width of each layer."""
+        where = type(self).__name__
+        if not isinstance(cell, Cell):
+            raise TypeError(f"{where}: cell is a {type(cell).__name__}, expected a Cell.")
+        count = check_size(where, "num_layers", num_layers)
+        sizes = [cell.hidden_size] * count if hidden_sizes is None else list(hidden_sizes)
+        if not sizes or sizes[0] != cell.hidden_size or count not in (1, len(sizes)):
+            raise ShapeError(
+                f"{where}: hidden_sizes is {hidden_sizes}, expected {cell.hidden_size}, the "
+                "width of the given cell, as the first, and num_layers of them if that is given."
+            )
+        if cell.input is None and len(sizes) > 1:
+            raise ShapeError(
+                f"{where}: {len(sizes)} layers of a {type(cell).__name__}, expected one: it "
+                "reads no input, so nothing leads from a layer to the next."
+            )
+        return sizes
+
+    def _add_layer(self, cell: Cell, size: int) -> None:
+        """The cells of the next layer, and what leads around it."""
+        number = len(self.layers)
+        layer: dict[str, Cell] = {}
+        for direction in self.directions:
+            if number == 0 and not layer:
+                layer[direction] = cell
+            elif cell.input is None or number == 0:
+                layer[direction] = cell.clone()
+            else:
+                layer[direction] = cell.clone(input_size=self._width(number), hidden_size=size)
+        self.layers.append(layer)
+        if number and self.connect in ("residual", "highway"):
+            below, here = self._width(number), self._output_width(number)
+            if below != here:
+                raise ShapeError(
+                    f"{type(self).__name__}: layer {number} is {here} wide and its input {below}, "
+                    f"expected equal widths for connect={self.connect!r}."
+                )
+            around = Residual() if self.connect == "residual" else Highway(here)
+            self.connections[number] = around
+
+    def _output_width(self, number: int) -> int:
+        """How wide a layer's merged output is."""
+        widths = [cell.output_size for cell in self.layers[number].values()]
+        return sum(widths) if self.merge in ("concat", "none") else widths[0]
+
+    def _width(self, number: int) -> int:
+        """How wide the input of a layer above the first is."""
+        if self.connect != "dense":
+            return self._output_width(number - 1)
+        below = [self._output_width(k) for k in range(number)]
+        return sum(below, self.layers[0][self.directions[0]].input_size or 0)
+
+    def cells(self) -> list[Cell]:
+        """All cells, layer by layer, direction by direction."""
+        return [cell for layer in self.layers for cell in layer.values()]
+
+    @property
+    def plan(self) -> str:
+        """Whether all cells run as kernels: "fused", or else "composite"."""
+        plans = [cell.plan for cell in self.cells()]
+        return "composite" if "composite" in plans else "fused"
+
+    def kernel_source(self) -> str:
+        """The text of the first layer's kernels."""
+        return self.cells()[0].kernel_source()
+
+    def reset_state(self) -> None:
+        """Let the next call of a stateful layer start from the initial state."""
+        self._carried: list[list[Tensor]] | None = None
+
+    # ----- running -----
+
+    def forward(
+        self,
+        x: Any = None,
+        state: Any = None,
+        *,
+        steps: int | None = None,
+        lengths: Any = None,
+        mask: Any = None,
+    ) -> tuple[Output, Any]:
+        """Run over x (T, B, I): the outputs y (T, B, D H) and the final state.
+
+        Args:
+            state: What to start from, as it is returned; None for the initial state.
+            steps: T, for a cell without input.
+            lengths: How many steps each row has, in any order; the rest is padding.
+            mask: (T, B) booleans, true where a row steps; for gaps and padding on any side.
+        """
+        x = None if x is None else as_tensor(x)
+        T, B = self._extent(x, state, steps, lengths, mask)
+        if x is not None and B is None:
+            x = x.reshape(T, 1, x.shape[-1])
+        elif x is not None and self.batch_first:
+            x = x.swapaxes(0, 1)
+        if mask is not None:
+            mask = np.asarray(as_array(mask))
+            mask = mask.reshape(-1, 1) if B is None else mask.T if self.batch_first else mask
+        where, rows = type(self).__name__, 1 if B is None else B
+        codes = step_codes(valid_steps(where, T, rows, lengths, mask))
+        start = self._start(state, B, None if x is None else x.dtype)
+        y, finals = self._run(x, start, T, codes)
+        if self.stateful:
+            self._carried = [[s.detach() for s in states] for states in finals]
+        if isinstance(y, tuple):
+            arranged: Output = (self._arranged(y[0], B), self._arranged(y[1], B))
+        else:
+            arranged = self._arranged(y, B)
+        return arranged, self.layout.pack(finals, B is not None)
+
+    def _extent(
+        self, x: Tensor | None, state: Any, steps: int | None, lengths: Any, mask: Any
+    ) -> tuple[int, int | None]:
+        """T and B; B is None without a batch."""
+        where, size = type(self).__name__, self.cells()[0].input_size
+        if size is None:
+            if x is not None or steps is None:
+                raise ShapeError(f"{where}: the cell has no input, expected steps=T and no x.")
+            if state is not None:
+                first = state
+                while isinstance(first, tuple | list):
+                    first = first[0]
+                shape = as_tensor(first).shape
+                return steps, shape[-2] if len(shape) == (3 if first is state else 2) else None
+            carried = self._carried
+            if lengths is not None:
+                return steps, len(lengths)
+            return steps, carried[0][0].shape[0] if carried else None
+        axes = "(B, T, I)" if self.batch_first else "(T, B, I)"
+        if x is None or x.ndim not in (2, 3) or x.shape[-1] != size:
+            raise ShapeError(
+                f"{where}: x is {'missing' if x is None else f'{x.shape}'}, expected {axes}, or "
+                f"(T, I) without a batch, with I = {size}."
+            )
+        if steps is not None:
+            raise ShapeError(f"{where}: steps is for cells without input; x has steps of its own.")
+        if x.ndim == 2:
+            return x.shape[0], None
+        B, T = x.shape[:2] if self.batch_first else (x.shape[1], x.shape[0])
+        return T, B
+
+    def _start(self, state: Any, B: int | None, dtype: Any) -> list[list[Tensor]]:
+        """What each cell starts from."""
+        rows = 1 if B is None else B
+        if state is not None:
+            return self.layout.unpack(state, () if B is None else (B,))
+        if self._carried is not None:
+            before = self._carried[0][0].shape[0]
+            if before != rows:
+                raise ShapeError(
+                    f"{type(self).__name__}: x has {rows} rows, the state that is carried from "
+                    f"the last call {before}; expected as many, or reset_state() before."
+                )
+            return self._carried
+        if not self.initial:
+            return [cell.zero_state(rows, dtype) for cell in self.cells()]
+        return [
+            [vector.expand(rows, -1) for vector in vectors.values()]
+            for layer in self.initial
+            for vectors in layer.values()
+        ]
+
+    def _run(
+        self, x: Tensor | None, start: list[list[Tensor]], T: int, codes: Any
+    ) -> tuple[Output, list[list[Tensor]]]:
+        """All layers; x (T, B, I)."""
+        finals: list[list[Tensor]] = []
+        y: Output
+        for number, layer in enumerate(self.layers):
+            top = number == self.num_layers - 1
+            last = top and self.output == "last"
+            outputs = []
+            for direction, cell in layer.items():
+                steps = T if x is None else None
+                back = direction == "reverse"
+                given = start[len(finals)]
+                out, final = cell.sequence(x, given, steps=steps, mask=codes, reverse=back)
+                finals.append(final)
+                outputs.append(cell.output(*final) if last else out)
+            y = self._merged(outputs, top)
+            if number in self.connections:
+                assert x is not None
+                around = _last_steps(x, codes, self.reverse) if last else x
+                y = self.connections[number](around, y)
+            if not top:
+                assert isinstance(y, Tensor)
+                y = ops.dropout(y, self.dropout, self.training)
+                x = y if self.connect != "dense" or x is None else ops.concat([x, y], axis=-1)
+        return y, finals
+
+    def _merged(self, outputs: list[Tensor], top: bool) -> Output:
+        """The outputs of both directions as one."""
+        if len(outputs) == 1:
+            return outputs[0]
+        a, b = outputs
+        if self.merge == "none" and top:
+            return a, b
+        if self.merge in ("concat", "none"):
+            return ops.concat([a, b], axis=-1)
+        if self.merge == "mul":
+            return a * b
+        return a + b if self.merge == "sum" else (a + b) * 0.5
+
+    def _arranged(self, y: Tensor, B: int | None) -> Tensor:
+        """The output in the axes that x came in."""
+        if self.output == "last":
+            return y.reshape(-1) if B is None else y
+        if B is None:
+            return y.reshape(y.shape[0], y.shape[2])
+        return y.swapaxes(0, 1) if self.batch_first else y
+
+    def extra_repr(self) -> str:
+        """The options that are not the default."""
+        kept = {
+            "num_layers": (self.num_layers, 1), "bidirectional": (self.bidirectional, False),
+            "reverse": (self.reverse, False), "merge": (self.merge, "concat"),
+            "batch_first": (self.batch_first, False), "dropout": (self.dropout, 0.0),
+            "connect": (self.connect, None), "stateful": (self.stateful, False),
+            "output": (self.output, "all"),
+        }  # fmt: skip
+        return ", ".join(f"{name}={v!r}" for name, (v, usual) in kept.items() if v != usual)
+
+
+def _vectors(cell: Cell) -> dict[str, Parameter]:
+    """An initial state to be learned, of zeros at first."""
+    return {name: Parameter(np.zeros(n, np.float32)) for name, n in cell.state_sizes.items()}
+
+
+def _last_steps(x: Tensor, codes: Any, reverse: bool) -> Tensor:
+    """What each row reads in the last of its steps (T, B, I) -> (B, I); zeros if it has none."""
+    T, B = x.shape[:2]
+    valid = np.ones((T, B), np.bool_) if codes is None else np.asarray(codes != 0)
+    if T == 0:
+        return Tensor(np.zeros(x.shape[1:], x.dtype))
+    place = np.argmax(valid, axis=0) if reverse else T - 1 - np.argmax(valid[::-1], axis=0)
+    picked = x[place, np.arange(B)]
+    return ops.where(valid.any(axis=0, keepdims=True).T, picked, 0.0)
