@@ -81,6 +81,18 @@ class Program:
     results: tuple[int, ...]  # the line of each new state
     output: int  # the line of what a step gives out
 
+    def __hash__(self) -> int:
+        # Kernels are looked up by program at every call: hashing all lines takes longer.
+        known = self.__dict__.get("_hash")
+        if known is None:
+            known = hash((self.operations, self.states, self.params, self.results, self.output))
+            object.__setattr__(self, "_hash", known)
+        return int(known)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The hashes of strings differ from process to process.
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
+
     def __str__(self) -> str:
         return "\n".join(self._line(i) for i in range(len(self.operations)))
 
