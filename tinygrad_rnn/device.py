@@ -28,7 +28,8 @@ def array_module(array: Array) -> ModuleType:
     """NumPy for an array on the CPU, CuPy for one on a GPU."""
     if isinstance(array, np.ndarray | np.generic):
         return np
-    return _cuda.require()
+    module: ModuleType = _cuda.require()
+    return module
 
 
 def normalize_device(device: str) -> str:

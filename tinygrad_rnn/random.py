@@ -23,7 +23,7 @@ _forked: ContextVar[np.random.Generator | None] = ContextVar("forked", default=N
 
 def seed(value: int) -> None:
     """Start the library's stream of random numbers anew; equal seeds give equal numbers."""
-    set_state(np.random.Philox(np.random.SeedSequence(value)).state)
+    set_state(dict(np.random.Philox(np.random.SeedSequence(value)).state))
 
 
 def generator() -> np.random.Generator:

@@ -89,8 +89,8 @@ class _Symbolic:
         """Whether it is a comparison, or made of comparisons."""
         return self.table[self.node].name in ("gt", "ge", "lt", "le", "eq", "and")
 
-    def __mul__(self, other: Any) -> "_Symbolic":
-        other = self.lift(other)
+    def __mul__(self, given: Any) -> "_Symbolic":
+        other = self.lift(given)
         if other.is_condition():
             return other.make("where", self, 0.0)
         for one, rest in ((self, other), (other, self)):
@@ -102,14 +102,14 @@ class _Symbolic:
                 return -rest
         return self.make("mul", other)
 
-    def __add__(self, other: Any) -> "_Symbolic":
-        other = self.lift(other)
+    def __add__(self, given: Any) -> "_Symbolic":
+        other = self.lift(given)
         if self.number == 0:
             return other
         return self if other.number == 0 else self.make("add", other)
 
-    def __sub__(self, other: Any) -> "_Symbolic":
-        other = self.lift(other)
+    def __sub__(self, given: Any) -> "_Symbolic":
+        other = self.lift(given)
         return self if other.number == 0 else self.make("sub", other)
 
     def __rsub__(self, other: Any) -> "_Symbolic":

@@ -57,7 +57,7 @@ def _bind() -> None:
         setattr(Tensor, f"__r{name}__", _flip(function))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
         setattr(Tensor, f"__{name}__", _compare(getattr(operator, name)))
-    for name, function in {
+    methods: dict[str, object] = {
         "__neg__": arithmetic.neg,
         "__pos__": lambda self: self,
         "__abs__": arithmetic.abs,
@@ -71,13 +71,14 @@ def _bind() -> None:
         "flatten": lambda self: shape.reshape(self, -1),
         "clamp": arithmetic.clip,
         "dot": products.matmul,
-    }.items():
-        setattr(Tensor, name, function)
+        "concat": lambda self, *others, axis=0: shape.concat([self, *others], axis=axis),
+    }
+    for name, method in methods.items():
+        setattr(Tensor, name, method)
     functions_only = {"concat", "stack", "where", "einsum", "linear", "embedding", "dropout"}
     for name in __all__:
         if name not in functions_only:
             setattr(Tensor, name, globals()[name])
-    Tensor.concat = lambda self, *others, axis=0: shape.concat([self, *others], axis=axis)
 
 
 _bind()

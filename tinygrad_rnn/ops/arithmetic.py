@@ -5,6 +5,7 @@ operands, each gets half; clip passes the gradient on the closed interval.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ div = binary(
 )
 
 
-def _share(F, g, a, b, mine_wins):  # type: ignore[no-untyped-def]
+def _share(F: Any, g: Any, a: Any, b: Any, mine_wins: Any) -> Any:
     """The gradient of max or min: all of it to the winner, half to each of two equals."""
     return F.where(a == b, g * 0.5, F.where(mine_wins, g, 0.0))
 
@@ -175,7 +176,7 @@ def _clip(x: Array, low: float | None, high: float | None) -> Array:
     return np.clip(x, low, high)
 
 
-def _inside(x, low, high):  # type: ignore[no-untyped-def]
+def _inside(x: Any, low: Any, high: Any) -> Any:
     if low is None:
         return x <= high
     return x >= low if high is None else (x >= low) & (x <= high)

@@ -102,9 +102,9 @@ def getitem(x: object, index: Any) -> Tensor:
     return read(x, index=index, before=x.shape)
 
 
-def _along(index: Array, axis: int) -> tuple[Any, ...]:
-    """The advanced index that ``take_along_axis`` stands for."""
-    grid = list(np.ogrid[tuple(slice(n) for n in index.shape)])
+def _along(index: Array, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """The advanced index that reads ``index`` along one axis and counts along the others."""
+    grid = list(np.ogrid[tuple(slice(n) for n in shape)])
     grid[axis] = index
     return tuple(grid)
 
@@ -116,14 +116,22 @@ def take_along_axis(x: object, index: Any, axis: int = -1) -> Tensor:
     if index.ndim != x.ndim:
         raise ShapeError(f"take_along_axis: index has shape {index.shape} for {x.shape}.")
     axis = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
-    shape = tuple(n if i != axis else index.shape[i] for i, n in enumerate(x.shape))
-    index = np.broadcast_to(index, np.broadcast_shapes(index.shape, shape))
-    return _take(x, index=_along(index, axis), before=x.shape)
+    return _take(x, index=_along(index, axis, x.shape), before=x.shape)
 
 
 def gather(x: object, axis: int, index: Any) -> Tensor:
-    """``take_along_axis`` with PyTorch's order of arguments."""
-    return take_along_axis(x, index, axis)
+    """As PyTorch's: like ``take_along_axis``, but of the shape of ``index``, nothing broadcasts."""
+    x = as_tensor(x)
+    index = _integers("gather", index)
+    axis = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
+    if index.ndim != x.ndim or any(
+        n > m for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if i != axis
+    ):
+        raise ShapeError(
+            f"gather: index has shape {index.shape}, x {x.shape}; expected as many axes, none "
+            f"longer than x's but axis {axis}."
+        )
+    return _take(x, index=_along(index, axis, index.shape), before=x.shape)
 
 
 def topk(x: object, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Array]:
@@ -204,7 +212,7 @@ def _added(x: Array, value: Array, index: Any) -> Array:
     return result
 
 
-def _value_rule(F, g, _out, _x, _value, index):  # type: ignore[no-untyped-def]
+def _value_rule(F: Any, g: Any, _out: Any, _x: Any, _value: Any, index: Any) -> Any:
     read = F.getitem if _is_basic(index) else F.take
     return read(g, index=index, before=g.shape)
 
@@ -226,7 +234,7 @@ def index_update(x: object, index: Any, value: object) -> Tensor:
     """A copy of ``x`` with ``x[index] = value``; an index array must not repeat a place."""
     x = as_tensor(x)
     index = _plain(index)
-    if np.ndim(value) > 1:  # axes of size 1 in front go, as in NumPy's assignment
+    if getattr(value, "ndim", 0) > 1:  # axes of size 1 in front go, as in NumPy's assignment
         value = as_tensor(value)
         extra = value.ndim - np.broadcast_to(False, x.shape)[index].ndim
         if extra > 0 and value.shape[:extra] == (1,) * extra:
@@ -256,7 +264,7 @@ def scatter_add(x: object, axis: int, index: Any, source: object) -> Tensor:
             "expected index and source of one shape, with as many axes as x."
         )
     axis = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
-    return _index_add(x, source, index=_along(index, axis))
+    return _index_add(x, source, index=_along(index, axis, index.shape))
 
 
 def masked_fill(x: object, mask: Any, value: float) -> Tensor:

@@ -1,5 +1,7 @@
 """Layer normalisation and dropout."""
 
+from typing import Any
+
 import numpy as np
 
 from tinygrad_rnn import random
@@ -16,8 +18,8 @@ def _standardize_forward(x: Array, eps: float) -> Array:
     return centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + eps)
 
 
-def _standardize_rule(F, g, out, x, eps):  # type: ignore[no-untyped-def]
-    def mean(v):  # type: ignore[no-untyped-def]
+def _standardize_rule(F: Any, g: Any, out: Any, x: Any, eps: Any) -> Any:
+    def mean(v: Any) -> Any:
         return F.mean(v, axis=(v.ndim - 1,), keepdims=True, shape=v.shape)
 
     centred = x - mean(x)
@@ -28,7 +30,7 @@ def _standardize_rule(F, g, out, x, eps):  # type: ignore[no-untyped-def]
 _standardize = unary("standardize", _standardize_forward, _standardize_rule)
 
 
-def layer_norm(x: object, weight: object = None, bias: object = None, eps: float = 1e-5) -> Tensor:
+def layer_norm(x: object, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Tensor:
     """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last axis."""
     x = as_tensor(x)
     if not x.ndim or not x.shape[-1]:
@@ -52,4 +54,5 @@ def dropout(
     if not training or rate == 0:
         return x
     keep = random.uniform(x.shape, x.dtype, x.device, generator) >= rate
-    return x * (keep.astype(x.dtype) * x.dtype.type(1 / (1 - rate)))
+    scale = Tensor(keep.astype(x.dtype) * x.dtype.type(1 / (1 - rate)))
+    return x * scale

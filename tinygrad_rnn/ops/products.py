@@ -98,7 +98,7 @@ def einsum(equation: str, *operands: object) -> Tensor:
         for letter, n in zip(term, x.shape, strict=True):
             if sizes.setdefault(letter, n) != n and 1 not in (n, sizes[letter]):
                 raise ShapeError(f"einsum: {letter!r} is {sizes[letter]} and {n} in {equation!r}.")
-            sizes[letter] = max(sizes[letter], n)
+            sizes[letter] = _joint(sizes[letter], n)
     left, x = _diagonal(terms[0], tensors[0])
     for number, (term, y) in enumerate(zip(terms[1:], tensors[1:], strict=True), 1):
         right, y = _diagonal(term, y)
@@ -178,9 +178,7 @@ def _contract(a_term: str, a: Tensor, b_term: str, b: Tensor, later: set[str]) -
     def sizes(letters: list[str], x: Tensor, term: str) -> list[int]:
         return [x.shape[term.index(c)] for c in letters]
 
-    wide = [
-        max(n, m) for n, m in zip(sizes(summed, a, a_term), sizes(summed, b, b_term), strict=True)
-    ]
+    wide = list(map(_joint, sizes(summed, a, a_term), sizes(summed, b, b_term)))
     a = a.permute([a_term.index(c) for c in batch + rows + summed])
     b = b.permute([b_term.index(c) for c in batch + summed + columns])
     row_sizes, column_sizes = (
@@ -194,6 +192,11 @@ def _contract(a_term: str, a: Tensor, b_term: str, b: Tensor, later: set[str]) -
     product = _matmul(a, b)
     shape = [*product.shape[: len(batch)], *row_sizes, *column_sizes]
     return "".join(batch + rows + columns), product.reshape(shape)
+
+
+def _joint(n: int, m: int) -> int:
+    """The size that two sizes of one axis broadcast to; of 1 and 0 it is 0."""
+    return m if n == 1 else n
 
 
 def _without(term: str, places: tuple[int, ...]) -> str:

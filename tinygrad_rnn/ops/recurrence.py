@@ -25,7 +25,7 @@ from tinygrad_rnn.tensor import Tensor, as_tensor
 __all__ = ["recurrence"]
 
 # The kernel's backward is derived by the same rules as everybody's.
-RULES.update({name: op.rules for name, op in PRIMITIVES.items() if name in ELEMENTWISE})  # type: ignore[misc]
+RULES.update({name: op.rules for name, op in PRIMITIVES.items() if name in ELEMENTWISE})
 
 _OVER_TENSORS = SimpleNamespace(
     **{name: getattr(TENSORS, name) for name in ELEMENTWISE & set(PRIMITIVES)},
@@ -142,7 +142,9 @@ def _check(program: Program, x: Any, states: list[Tensor], params: dict[str, Ten
     given |= params
     sizes = _sizes(program, x, states, params)
     B = states[0].shape[0] if states[0].ndim else 0
-    shapes = {name: (B, width.of(sizes)) for name, width in program.states}
+    shapes: dict[str, tuple[int, ...]] = {
+        name: (B, width.of(sizes)) for name, width in program.states
+    }
     if x is not None and program.input is not None:
         shapes["x"] = (x.shape[0] if x.ndim else 0, B, program.input.of(sizes))
     shapes |= {name: tuple(w.of(sizes) for w in shape) for name, shape in program.params}

@@ -7,6 +7,7 @@ plain integer arrays.
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -38,8 +39,10 @@ def _kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
 
 # ----- sums -----
 
+_add: Any = np.add.reduce  # np.sum without its detours
 
-def _spread(F, g, axis, shape):  # type: ignore[no-untyped-def]
+
+def _spread(F: Any, g: Any, axis: Any, shape: Any) -> Any:
     """The gradient of a sum: the same for every element that went in."""
     kept = _kept(shape, axis)
     return F.broadcast_to(F.reshape(g, shape=kept, before=g.shape), shape=shape, before=kept)
@@ -47,7 +50,7 @@ def _spread(F, g, axis, shape):  # type: ignore[no-untyped-def]
 
 _sum = unary(
     "sum",
-    lambda x, axis, keepdims, shape: np.add.reduce(x, axis=axis, keepdims=keepdims),
+    lambda x, axis, keepdims, shape: _add(x, axis=axis, keepdims=keepdims),
     lambda F, g, _out, _x, axis, keepdims, shape: _spread(F, g, axis, shape),
     floats=False,
 )
@@ -55,7 +58,7 @@ _sum = unary(
 
 def _mean_forward(x: Array, axis: tuple[int, ...], keepdims: bool, shape: object) -> Array:
     count = math.prod(x.shape[i] for i in axis)
-    return np.add.reduce(x, axis=axis, keepdims=keepdims) / x.dtype.type(count)
+    return _add(x, axis=axis, keepdims=keepdims) / x.dtype.type(count)
 
 
 _mean = unary(
@@ -136,14 +139,14 @@ def prod(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
 # ----- extremes -----
 
 
-def _extreme_rule(F, g, out, x, axis, keepdims):  # type: ignore[no-untyped-def]
+def _extreme_rule(F: Any, g: Any, out: Any, x: Any, axis: Any, keepdims: Any) -> Any:
     shape = _kept(x.shape, axis)
     winners = x == F.reshape(out, shape=shape, before=out.shape)
     share = (winners / winners.sum(axis=axis, keepdims=True)).astype(x.dtype)
     return F.reshape(g, shape=shape, before=g.shape) * share
 
 
-def _extreme(choose: np.ufunc, pick: str):  # type: ignore[no-untyped-def]
+def _extreme(choose: np.ufunc, pick: str) -> Any:
     def forward(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
         if x.dtype.kind != "c":
             return choose.reduce(x, axis=axis, keepdims=keepdims)
@@ -195,7 +198,7 @@ def argmin(x: object, axis: int | None = None) -> Array:
 # ----- norms -----
 
 
-def _norm_rule(F, g, out, x, axis, keepdims, shape):  # type: ignore[no-untyped-def]
+def _norm_rule(F: Any, g: Any, out: Any, x: Any, axis: Any, keepdims: Any, shape: Any) -> Any:
     """x / |x|, and 0 at 0, where every direction is a subgradient."""
     kept = _kept(shape, axis)
     length = F.reshape(out, shape=kept, before=out.shape)
@@ -204,7 +207,7 @@ def _norm_rule(F, g, out, x, axis, keepdims, shape):  # type: ignore[no-untyped-
 
 _norm = unary(
     "norm",
-    lambda x, axis, keepdims, shape: np.sqrt(np.add.reduce(x * x, axis=axis, keepdims=keepdims)),
+    lambda x, axis, keepdims, shape: np.sqrt(_add(x * x, axis=axis, keepdims=keepdims)),
     _norm_rule,
 )
 

@@ -143,7 +143,9 @@ def flip(x: object, axis: int | Sequence[int] | None = None) -> Tensor:
 # ----- joining and cutting -----
 
 
-def _concat_rule(F, g, _out, *_inputs, number, axis, ends):  # type: ignore[no-untyped-def]
+def _concat_rule(
+    F: Any, g: Any, _out: Any, *_inputs: Any, number: Any, axis: Any, ends: Any
+) -> Any:
     start = ends[number - 1] if number else 0
     return F.getitem(g, index=(slice(None),) * axis + (slice(start, ends[number]),), before=g.shape)
 
@@ -155,7 +157,8 @@ _concat = variadic(
 
 def concat(tensors: Sequence[object], *more: object, axis: int = 0) -> Tensor:
     """Tensors one after the other along an axis that exists."""
-    parts = [as_tensor(t) for t in ([tensors, *more] if isinstance(tensors, Tensor) else tensors)]
+    given: Any = tensors
+    parts = [as_tensor(t) for t in ([given, *more] if isinstance(given, Tensor) else given)]
     if not parts:
         raise ShapeError("concat: no tensors to join.")
     axis = _axis("concat", axis, parts[0].ndim)
@@ -221,7 +224,7 @@ def unbind(x: object, axis: int = 0) -> tuple[Tensor, ...]:
 # ----- growing -----
 
 
-def _pad_rule(F, g, _out, _x, widths, value):  # type: ignore[no-untyped-def]
+def _pad_rule(F: Any, g: Any, _out: Any, _x: Any, widths: Any, value: Any) -> Any:
     inner = tuple(slice(low, n - high) for (low, high), n in zip(widths, g.shape, strict=True))
     return F.getitem(g, index=inner, before=g.shape)
 

@@ -20,7 +20,7 @@ class Backward(Writer):
     def rows(self) -> dict[str, Width]:
         """The rows that segments may touch, and how wide they are."""
         layout = self.layout
-        rows = {}
+        rows: dict[str, Width] = {}
         for i, width in enumerate(layout.buffers):
             rows |= {f"z{i}": width, f"dz{i}": width}
         rows |= {f"da{i}": width for i, width in enumerate(layout.operands)}

@@ -61,7 +61,9 @@ class Forward(Writer):
         """The function of one segment, for the targets of one letter."""
         lines = Lines(self.table, self.place)
         lines.compute([t.node for t in targets] + saves, kept)
-        body, hold, after = lines.lines, [], []
+        body = lines.lines
+        hold: list[str] = []
+        after: list[str] = []
         saved = self.layout.reversed.saved
         for node in saves:
             body.append(f"store(like, {self.place('slot', saved[node])}, n, {lines.names[node]})")

@@ -35,6 +35,7 @@ class Layout:
         self.row_grads = {
             name: shapes[name][0] if shapes[name] else Width(1, nodes[effect.node].letter)
             for name, effect in row_grads.items()
+            if effect.node is not None
         }
         self.output = program.operations[program.output].width
         self.input = program.input
