@@ -24,7 +24,7 @@ def results(threads: int | None = None, cases: list[str] = CASES, rounds: int = 
         HERE / "sides" / "matmul_ours.py",
         HERE / "sides" / "matmul_numpy.py",
         rounds=rounds,
-        rest=0.06,  # OpenBLAS' threads spin on for a while
+        rest=0.15,  # OpenBLAS' threads spin on for a while
         python=sys.executable,
         environment=None if threads is None else dict.fromkeys(THREADS, str(threads)),
     )

@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 
 from tinygrad_rnn.kernels._jit import cgutils, extending, intrinsic, ir, types
-from tinygrad_rnn.kernels.matmul.cpu_vector import Element, at, lanes_of
+from tinygrad_rnn.kernels._vector import Element, at, lanes_of
 from tinygrad_rnn.kernels.pointwise import approximation
 from tinygrad_rnn.kernels.pointwise.cpu import _Compiled, _InPython
 

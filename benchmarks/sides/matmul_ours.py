@@ -6,10 +6,10 @@ from sides.sizes import FORMS, parse
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import team
+from tinygrad_rnn.kernels._vector import address, element_size, lanes
 from tinygrad_rnn.kernels.matmul import matmul, pack
 from tinygrad_rnn.kernels.matmul.cpu import rows_times_panels
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
-from tinygrad_rnn.kernels.matmul.cpu_vector import address, element_size, lanes
 
 
 @kernel("intp, intp, const(T[:, ::1]), const(T[::1]), T[:, ::1], intp, intp", fastmath=NO_FASTMATH)

@@ -6,6 +6,7 @@ over it, so that one dispatch does all and nobody waits in the middle.
 """
 
 import threading
+from functools import lru_cache
 from math import ceil, prod
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import num_threads, parallel
+from tinygrad_rnn.kernels._vector import lanes_of
 from tinygrad_rnn.kernels.matmul import PackedMatrix
 from tinygrad_rnn.kernels.matmul.cpu_block import (
     BATCH,
@@ -30,7 +32,6 @@ from tinygrad_rnn.kernels.matmul.cpu_block import (
     scratch_size,
 )
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
-from tinygrad_rnn.kernels.matmul.cpu_vector import lanes_of
 
 __all__ = ["matmul", "pack", "rows_times_panels"]
 
@@ -56,15 +57,21 @@ _local = _Local()
 
 
 def matmul(a, b, *, out=None, bias=None, accumulate=False):
-    if a.ndim == 2 and out is None and bias is None and type(b) is np.ndarray and b.ndim == 2:
+    # What networks of small layers call most is looked at first, and quickly.
+    if a.ndim == 2 and out is None and type(b) is np.ndarray and b.ndim == 2:
         M, K = a.shape
         rows, N = b.shape
         dtype = a.dtype
         fits = rows == K and b.dtype is dtype and dtype in _DTYPES
         if fits and M * N and not accumulate:
-            c = empty((M, N), dtype)
-            _dispatch(a, b, c, c, _ONE, FROM_ZERO, 1, M, K, N)
-            return c
+            if bias is None:
+                c = empty((M, N), dtype)
+                _dispatch(a, b, c, c, _ONE, FROM_ZERO, 1, M, K, N)
+                return c
+            if bias.shape == (N,) and bias.dtype is dtype and bias.flags.c_contiguous:
+                c = empty((M, N), dtype)
+                _dispatch(a, b, bias[None], c, _ONE, FROM_BIAS, 1, M, K, N)
+                return c
     return _general(a, b, out, bias, accumulate)
 
 
@@ -73,7 +80,7 @@ def _general(a, b, out, bias, accumulate):
     flat = packed or b.ndim == 2
     _check(a, b, out, accumulate)
     dtype, batch, (M, K), N = a.dtype, a.shape[:-2], a.shape[-2:], b.shape[-1]
-    if not flat:
+    if not flat and batch != b.shape[:-2]:
         batch = np.broadcast_shapes(batch, b.shape[:-2])
     shape = (*batch, M, N)
     c = empty(shape, dtype) if out is None else _usable(out, shape, dtype, accumulate)
@@ -86,7 +93,9 @@ def _general(a, b, out, bias, accumulate):
             # One tall product: what is packed of b serves the whole batch.
             a, target, M = a.reshape(-1, K), c.reshape(-1, N), prod(batch) * M
         elif batch:
-            offsets = _offsets(a, b, c, begin, batch, packed)
+            factors = (a, None, c) if flat else (a, b, c)
+            strides = tuple(_batch_strides(array, batch) for array in factors)
+            offsets = _offsets(batch, strides, begin == FROM_OUT)
             a, target = a[(0,) * (a.ndim - 2)], c[(0,) * len(batch)]
             b = b if flat else b[(0,) * (b.ndim - 2)]
         if begin != FROM_BIAS:
@@ -162,22 +171,32 @@ def pack(b):
     return PackedMatrix((K, N), panels, width, step)
 
 
-def _offsets(a, b, c, begin, batch, packed):
+def _batch_strides(array, batch):
+    """Return the strides of an array's batch axes, 0 where it is repeated."""
+    if array is None:
+        return (0,) * len(batch)
+    axes = array.ndim - 2
+    strides = zip(array.shape[:axes], array.strides[:axes], strict=True)
+    return (0,) * (len(batch) - axes) + tuple(stride if n > 1 else 0 for n, stride in strides)
+
+
+def _offsets(batch, strides, from_out):
     """Return in bytes where each product of a stack finds a, b, c and its start."""
+    make = _make_offsets if prod(batch) <= 4096 else _make_offsets.__wrapped__
+    return make(batch, strides, from_out)
+
+
+@lru_cache(maxsize=256)
+def _make_offsets(batch, strides, from_out):
     offsets = np.zeros((prod(batch), 4), np.intp)
-    for column, array in enumerate((a, b, c)):
-        if array is b and packed:
-            continue
+    for column, steps in enumerate(strides):
         places = np.zeros(1, np.intp)
-        skipped = len(batch) - (array.ndim - 2)
-        for axis, n in enumerate(batch):
-            stride = 0
-            if axis >= skipped and array.shape[axis - skipped] > 1:
-                stride = array.strides[axis - skipped]
+        for n, stride in zip(batch, steps, strict=True):
             places = np.add.outer(places, np.arange(n) * stride).ravel()
         offsets[:, column] = places
-    if begin == FROM_OUT:
+    if from_out:
         offsets[:, 3] = offsets[:, 2]
+    offsets.flags.writeable = False
     return offsets
 
 

@@ -1,9 +1,9 @@
 """The loops of a product: cache blocks of B, packed on the way, and tiles over them."""
 
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
+from tinygrad_rnn.kernels._vector import address, element_size, lanes
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel, pack_rows, tile_height
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, tile
-from tinygrad_rnn.kernels.matmul.cpu_vector import address, element_size, lanes
 
 __all__ = [
     "BATCH",

@@ -5,14 +5,14 @@ rows, and in each the rows' numbers of one k stand side by side.
 """
 
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper
-from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_ROWS
-from tinygrad_rnn.kernels.matmul.cpu_vector import (
+from tinygrad_rnn.kernels._vector import (
     copy_block,
     element_size,
     lanes,
     move,
-    transpose_square,
+    transpose_block,
 )
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_ROWS
 
 __all__ = ["pack_panel", "pack_rows", "tile_height"]
 
@@ -36,20 +36,15 @@ def pack_panel(like, source, source_row, source_col, target, rows, columns):
     if source_col == size:
         copy_block(like, source, source_row, target, target_row, rows, columns)
         return
-    square_rows, square_columns = 0, 0
     if source_row == size:
-        square_rows, square_columns = rows // step * step, columns // step * step
-    for j in range(0, square_columns, step):
-        for k in range(0, square_rows, step):
-            transpose_square(
-                like,
-                source + k * size + j * source_col,
-                source_col,
-                target + k * target_row + j * size,
-                target_row,
-            )
+        for j in range(0, columns, step):
+            for k in range(0, rows, step):
+                here, there = source + k * size + j * source_col, target + k * target_row + j * size
+                height, width = min(step, columns - j), min(step, rows - k)
+                transpose_block(like, here, source_col, there, target_row, height, width)
+        return
     for k in range(rows):
-        for j in range(square_columns if k < square_rows else 0, columns):
+        for j in range(columns):
             move(like, source + k * source_row + j * source_col, target + k * target_row + j * size)
 
 

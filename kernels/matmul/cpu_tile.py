@@ -25,7 +25,7 @@ from tinygrad_rnn.kernels._jit import (
     kernel,
     types,
 )
-from tinygrad_rnn.kernels.matmul.cpu_vector import (
+from tinygrad_rnn.kernels._vector import (
     BITS,
     BYTES,
     HALF,

@@ -9,7 +9,6 @@ from tinygrad_rnn.kernels._fma import fma
 from tinygrad_rnn.kernels._jit import (
     NO_FASTMATH,
     cgutils,
-    host_vector_bits,
     intrinsic,
     ir,
     kernel,
@@ -17,13 +16,14 @@ from tinygrad_rnn.kernels._jit import (
 )
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import parallel
+from tinygrad_rnn.kernels._vector import Element, integer
 from tinygrad_rnn.kernels.pointwise import approximation
 
 __all__ = ["exp", "exp_", "fma_", "sigmoid", "sigmoid_", "tanh", "tanh_"]
 
 _FUNCTIONS = (approximation.exp, approximation.tanh, approximation.sigmoid)
 _GRAIN = 8192  # elements that are worth another thread: about as long as waking it
-_BITS = host_vector_bits()
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class _Compiled:
@@ -165,20 +165,20 @@ def _over(typing, x, out, which, first, stop):
     Vectors are written out, rather than left to LLVM to find, so that the last elements go
     through the same instructions as all others, and a function can work in place.
     """
-    lanes = _BITS // x.dtype.bitwidth
+    element = Element(x)
 
     def codegen(context, builder, signature, args):
         _, _, which, first, stop = args
         source = context.make_array(x)(context, builder, args[0]).data
         target = context.make_array(out)(context, builder, args[1]).data
-        F = _Compiled(builder, x.dtype, lanes)
+        F = _Compiled(builder, x.dtype, element.lanes)
         end = builder.append_basic_block("applied")
         switch = builder.switch(which, end)
         for number, function in enumerate(_FUNCTIONS):
             case = builder.append_basic_block(function.__name__)
-            switch.add_case(ir.Constant(first.type, number), case)
+            switch.add_case(integer(number), case)
             with builder.goto_block(case):
-                _emit_loop(F, function, source, target, first, stop)
+                _emit_loop(F, element, function, source, target, first, stop)
                 builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()
@@ -186,42 +186,21 @@ def _over(typing, x, out, which, first, stop):
     return types.void(x, out, *[types.intp] * 3), codegen
 
 
-def _emit_loop(F, function, source, target, first, stop):
+def _emit_loop(F, element, function, source, target, first, stop):
     """Emit whole vectors, then one masked one for what is left."""
-    builder = F.builder
-    step = ir.Constant(first.type, F.lanes)
+    builder, step = F.builder, integer(element.lanes)
     count = builder.sub(stop, first)
     whole = builder.add(first, builder.mul(builder.sdiv(count, step), step))
 
-    def places(index):
-        vector = F.type.as_pointer()
-        return [builder.bitcast(builder.gep(base, [index]), vector) for base in (source, target)]
+    def apply(index, mask=None):
+        here, there = builder.gep(source, [index]), builder.gep(target, [index])
+        result = function(F, element.load(builder, here, mask))
+        element.store(builder, result, there, mask)
 
     with cgutils.for_range_slice(builder, first, whole, step) as (index, _):
-        here, there = places(index)
-        loaded = builder.load(here)
-        loaded.align = F.bits // 8
-        builder.store(function(F, loaded), there).align = F.bits // 8
+        apply(index)
     with builder.if_then(builder.icmp_signed("<", whole, stop)):
-        half = ir.IntType(32)
-        numbers = ir.VectorType(half, F.lanes)
-        left = builder.trunc(builder.sub(stop, whole), half)
-        counts = builder.insert_element(ir.Constant(numbers, ir.Undefined), left, half(0))
-        zeros = ir.Constant(numbers, [0] * F.lanes)
-        counts = builder.shuffle_vector(counts, ir.Constant(numbers, ir.Undefined), zeros)
-        mask = builder.icmp_signed("<", ir.Constant(numbers, list(range(F.lanes))), counts)
-        here, there = places(whole)
-        alignment = half(F.bits // 8)
-        kinds = [here.type, half, mask.type, F.type]
-        load = ir.FunctionType(F.type, kinds)
-        load = cgutils.get_or_insert_function(builder.module, load, f"llvm.masked.load.{F.name}.p0")
-        loaded = builder.call(load, [here, alignment, mask, F.number(0.0)])
-        kinds = [F.type, there.type, half, mask.type]
-        store = ir.FunctionType(ir.VoidType(), kinds)
-        store = cgutils.get_or_insert_function(
-            builder.module, store, f"llvm.masked.store.{F.name}.p0"
-        )
-        builder.call(store, [function(F, loaded), there, alignment, mask])
+        apply(whole, element.first(builder, builder.sub(stop, whole)))
 
 
 @kernel("intp, intp, const(T[::1]), T[::1], intp", fastmath=NO_FASTMATH)
@@ -231,9 +210,16 @@ def _apply(first, stop, x, out, which):
 
 
 def _applied(which, x, out):
-    dtype = x.dtype
+    dtype, count = x.dtype, x.size
+    if out is None and count < 2 * _GRAIN and dtype in _DTYPES and x.flags.c_contiguous:
+        out = empty(x.shape, dtype)
+        if x.ndim == 1:
+            _apply(0, count, x, out, which)
+        else:
+            _apply(0, count, x.reshape(-1), out.reshape(-1), which)
+        return out
     if out is None:
-        if dtype.char not in "fd":
+        if dtype not in _DTYPES:
             raise DTypeError(f"pointwise: x is of {dtype}, expected float32 or float64.")
         out = empty(x.shape, dtype)
     elif out.shape != x.shape or out.dtype != dtype:
@@ -248,7 +234,6 @@ def _applied(which, x, out):
         source = target
     if x.ndim != 1:
         source, target = source.reshape(-1), target.reshape(-1)
-    count = x.size
     if count < 2 * _GRAIN:
         _apply(0, count, source, target, which)
     else:

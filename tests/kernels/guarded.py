@@ -12,9 +12,9 @@ import numpy as np
 
 from tinygrad_rnn.kernels import _pool
 from tinygrad_rnn.kernels._jit import DISABLED
+from tinygrad_rnn.kernels._vector import lanes_of
 from tinygrad_rnn.kernels.matmul import PackedMatrix, cpu, matmul, pack
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_ROWS, TILE_VECTORS
-from tinygrad_rnn.kernels.matmul.cpu_vector import lanes_of
 from tinygrad_rnn.kernels.pointwise import exp, sigmoid, tanh
 
 PAGE = mmap.PAGESIZE

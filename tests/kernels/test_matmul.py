@@ -11,9 +11,9 @@ from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import _pool
 from tinygrad_rnn.kernels import matmul as contract
 from tinygrad_rnn.kernels._jit import DISABLED
+from tinygrad_rnn.kernels._vector import lanes_of
 from tinygrad_rnn.kernels.matmul import cpu, gpu, matmul, pack, reference
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_ROWS, TILE_VECTORS
-from tinygrad_rnn.kernels.matmul.cpu_vector import lanes_of
 
 DTYPES = ["float32", "float64"]
 

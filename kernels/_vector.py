@@ -1,4 +1,4 @@
-"""Vectors of numbers in memory: what the product's loops are made of, besides tiles.
+"""Vectors of numbers in memory: loads, stores and copies that compiled loops are made of.
 
 Addresses and strides are integers and count bytes: kernels take them from arrays, and add.
 Every intrinsic takes ``like`` first, an array or scalar that only tells the element type.
@@ -26,7 +26,7 @@ __all__ = [
     "lanes",
     "lanes_of",
     "move",
-    "transpose_square",
+    "transpose_block",
 ]
 
 BITS = host_vector_bits()
@@ -121,14 +121,19 @@ def at(like, start, shape, strides):
     return np.ndarray(shape, like.dtype, memory, start - low, strides)
 
 
-def _define_transposition(function, builder, element):
+def _define_transposition(function, builder, element, partial):
     """Exchange halves of ever closer rows: log2(lanes) rounds of shuffles."""
-    source, source_row, target, target_row = function.args
+    source, source_row, target, target_row, height, width = function.args
     n = element.lanes
+    columns = element.first(builder, width) if partial else None
     rows = []
     for i in range(n):
-        place = builder.add(source, builder.mul(source_row, integer(i)))
-        rows.append(element.load(builder, builder.inttoptr(place, BYTES)))
+        row = integer(i)
+        if partial:  # what is past the last row is read from it, and lands in the padding
+            last = builder.sub(height, integer(1))
+            row = builder.select(builder.icmp_signed("<", row, last), row, last)
+        place = builder.add(source, builder.mul(source_row, row))
+        rows.append(element.load(builder, builder.inttoptr(place, BYTES), columns))
     indices = ir.VectorType(HALF, n)
     distance = n // 2
     while distance:
@@ -140,30 +145,44 @@ def _define_transposition(function, builder, element):
                 rows[i] = builder.shuffle_vector(x, y, ir.Constant(indices, upper))
                 rows[i + distance] = builder.shuffle_vector(x, y, ir.Constant(indices, lower))
         distance //= 2
+    done = function.append_basic_block("done")
     for i in range(n):
         place = builder.add(target, builder.mul(target_row, integer(i)))
+        if partial and i:
+            more = function.append_basic_block(f"row_{i}")
+            builder.cbranch(builder.icmp_signed(">", width, integer(i)), more, done)
+            builder.position_at_end(more)
         element.store(builder, rows[i], builder.inttoptr(place, BYTES))
+    builder.branch(done)
+    builder.position_at_end(done)
     builder.ret_void()
 
 
-def _transpose_in_python(like, source, source_row, target, target_row):
-    n, size = lanes(like), element_size(like)
-    matrix = at(like, source, (n, n), (source_row, size))
-    at(like, target, (n, n), (target_row, size))[...] = matrix.T
+def _transpose_in_python(like, source, source_row, target, target_row, height, width):
+    matrix = at(like, source, (height, width), (source_row, element_size(like)))
+    at(like, target, (width, height), (target_row, element_size(like)))[...] = matrix.T
 
 
 @partial(intrinsic, twin=_transpose_in_python)
-def transpose_square(typing, like, source, source_row, target, target_row):
-    """Write the transpose of a square of as many rows as a vector has lanes."""
+def transpose_block(typing, like, source, source_row, target, target_row, height, width):
+    """Write the transpose of up to as many rows and columns as a vector has lanes.
+
+    The rows written are whole vectors, whatever stands in the last lanes of them.
+    """
     element = Element(like)
 
     def codegen(context, builder, signature, args):
-        define = partial(_define_transposition, element=element)
-        function = inner_function(builder, f"transpose_{element.name}", 4, define)
-        builder.call(function, args[1:])
+        full = integer(element.lanes)
+        whole = builder.and_(*(builder.icmp_signed("==", n, full) for n in args[5:]))
+        with builder.if_else(whole) as branches:
+            for branch, is_partial in zip(branches, (False, True), strict=True):
+                with branch:
+                    define = partial(_define_transposition, element=element, partial=is_partial)
+                    name = f"transpose_{'part' if is_partial else 'whole'}_{element.name}"
+                    builder.call(inner_function(builder, name, 6, define), args[1:])
         return context.get_dummy_value()
 
-    return types.void(like, *[types.intp] * 4), codegen
+    return types.void(like, *[types.intp] * 6), codegen
 
 
 def _define_copy(function, builder, element):
