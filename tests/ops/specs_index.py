@@ -103,7 +103,7 @@ def _sum_rows_reference(x, ids, count):
 
 
 @st.composite
-def _picks(draw, side, *, source=False):
+def _picks(draw, side, *, source=False, broadcast=False):
     """An index along an axis; with a source, values to add there."""
     shape = draw(shapes(1, 3, max(side, 1)))
     axis = draw(gs.axis(len(shape)))
@@ -114,15 +114,28 @@ def _picks(draw, side, *, source=False):
     inputs = [draw(gs.arrays(shape))]
     if source:
         inputs.append(draw(gs.arrays(tuple(sizes))))
-    elif draw(st.booleans()):  # an axis of size 1 goes for all
+    else:  # a shorter index; for NumPy one of size 1, which goes for all, on either side
         other = draw(st.sampled_from(range(len(shape))))
         if other != axis % len(shape):
-            index = index[(slice(None),) * other + (slice(1),)]
+            cut = (slice(None),) * other + (slice(1 if broadcast else draw(st.integers(1, 4))),)
+            if broadcast and draw(st.booleans()):
+                inputs[0] = inputs[0][cut]
+            else:
+                index = index[cut]
     return Case(tuple(inputs), {"index": index, "axis": axis})
 
 
 def _take_along(x, index, axis):
     return np.take_along_axis(x, index, axis)
+
+
+def _gather_reference(x, index, axis):
+    result = np.empty(index.shape, x.dtype)
+    for place in np.ndindex(index.shape):
+        source = list(place)
+        source[axis] = index[place]
+        result[place] = x[tuple(source)]
+    return result
 
 
 def _scatter_reference(x, source, index, axis):
@@ -198,9 +211,9 @@ SPECS = [
     OpSpec("place", PRIMITIVES["place"].call, _spread_reference, _placed, **_linear),
     OpSpec("spread", PRIMITIVES["spread"].call, _spread_reference, _scattered, linear=(0,),
            terms=elements, scale=in_sizes(_spread_reference)),
-    OpSpec("take_along_axis", ops.take_along_axis, _take_along, _picks, reaches=("take",),
-           **_linear),
-    OpSpec("gather", lambda x, index, axis: ops.gather(x, axis, index), _take_along, _picks,
+    OpSpec("take_along_axis", ops.take_along_axis, _take_along,
+           lambda side: _picks(side, broadcast=True), reaches=("take",), **_linear),
+    OpSpec("gather", lambda x, index, axis: ops.gather(x, axis, index), _gather_reference, _picks,
            reaches=("take",), **_linear),
     OpSpec("topk", ops.topk, _topk_reference, _highest, exact=True, dodge=apart,
            laws=(_is_sorted,), reaches=("take",)),

@@ -133,7 +133,7 @@ EQUATIONS = [
 
 @st.composite
 def _sum_of_products(draw, side):
-    """Axes of one letter are as long as each other; those behind dots may be 1, and broadcast."""
+    """Axes of one letter are as long as each other, or 1 somewhere, and broadcast."""
     equation = draw(st.sampled_from(EQUATIONS))
     sizes = {c: draw(st.integers(side, 3)) for c in sorted(set(equation)) if c.isalpha()}
     dots = draw(shapes(0, 2, side)) if "..." in equation else ()
@@ -142,6 +142,8 @@ def _sum_of_products(draw, side):
         hidden = (1,) * len(dots) if draw(st.booleans()) else dots
         parts = [(sizes[c],) if c.isalpha() else hidden for c in term.replace("...", ".")]
         shape = [n for part in parts for n in part]
+        if len(shape) and len(set(term)) == len(term) and draw(st.integers(0, 3)) == 0:
+            shape[draw(st.integers(0, len(shape) - 1))] = 1
         inputs.append(draw(gs.arrays(tuple(shape), styles=DENSE)))
     return Case(tuple(inputs), {"equation": equation})
 

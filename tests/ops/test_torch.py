@@ -64,10 +64,13 @@ def _scatter(x, source, index, axis):
     return x.scatter_add(axis, torch.from_numpy(index), source)
 
 
+def _gather(x, index, axis):
+    return x.gather(axis, torch.from_numpy(np.where(index < 0, index + x.shape[axis], index)))
+
+
 def _take_along(x, index, axis):
     index = np.where(index < 0, index + x.shape[axis], index)
-    shape = [n if i != axis % x.ndim else index.shape[axis] for i, n in enumerate(x.shape)]
-    return x.gather(axis, torch.from_numpy(np.array(np.broadcast_to(index, shape))))
+    return torch.take_along_dim(x, torch.from_numpy(index), axis)
 
 
 PEERS = {
@@ -82,7 +85,6 @@ PEERS = {
     "clip": lambda x, low, high: torch.clamp(x, low, high),
     "where": lambda a, b, condition: torch.where(torch.tensor(condition), a, b),
     "leaky_relu": lambda x, slope: F.leaky_relu(x, slope),
-    "topk": lambda x, **attrs: np.unique(x).size < x.size,  # theirs chooses any of equals
     "elu": lambda x, alpha: F.elu(x, alpha),
     "gelu": lambda x: F.gelu(x, approximate="tanh"),
     "softplus": lambda x: F.softplus(x, threshold=50),
@@ -98,7 +100,7 @@ PEERS = {
     "einsum": lambda *inputs, equation: torch.einsum(equation, *inputs),
     "embedding": lambda w, ids: w[torch.from_numpy(np.array(ids))],
     "take": lambda x, index: x[_index(index)],
-    "take_along_axis": _take_along, "scatter_add": _scatter, "topk": _topk,
+    "take_along_axis": _take_along, "gather": _gather, "scatter_add": _scatter, "topk": _topk,
     "concat": lambda *xs, axis: torch.cat(xs, axis), "permute": lambda x, axes: x.permute(axes),
     "masked_fill": lambda x, mask, value: torch.where(torch.tensor(mask), value, x),
 }  # fmt: skip
