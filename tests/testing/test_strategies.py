@@ -64,6 +64,7 @@ def test_layouts_are_what_they_are_called():
     assert relayout(x, "offset").base is not None
     assert relayout(x, "broadcast").strides[1] == 0
     assert not relayout(x, "read_only").flags.writeable
+    assert not relayout(x, "unaligned").flags.aligned
     assert np.isnan(relayout(x, "strided").base).any()
     with pytest.raises(ValueError, match="layout is 'G', expected one of C, F, strided"):
         relayout(x, "G")

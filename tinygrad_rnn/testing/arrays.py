@@ -22,7 +22,7 @@ STYLES = (
 )  # fmt: skip
 
 LAYOUTS = (
-    "C", "F", "strided", "negative", "offset", "transposed", "broadcast", "read_only",
+    "C", "F", "strided", "negative", "offset", "transposed", "broadcast", "read_only", "unaligned",
 )  # fmt: skip
 
 
@@ -79,6 +79,7 @@ def relayout(array: Array, layout: str) -> Array:
     "broadcast" repeats the first slice along the longest axis, without a copy, so there the
     numbers are others.
     """
+    view: Array
     if layout == "C":
         return np.array(array, order="C")
     if layout == "F":
@@ -96,13 +97,17 @@ def relayout(array: Array, layout: str) -> Array:
         axis = int(np.argmax(array.shape)) if array.ndim else 0
         first = array.take([0], axis=axis) if array.ndim else array
         return np.broadcast_to(first, array.shape)
+    if layout == "unaligned":  # as in a file that is mapped into memory
+        view = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+        view[...] = array
+        return view
     if layout not in LAYOUTS:
         raise ValueError(f"relayout: layout is {layout!r}, expected one of {', '.join(LAYOUTS)}.")
     step = {"strided": 2, "negative": -1, "offset": 1}[layout]
     room = [abs(step) * n + 3 for n in array.shape]
     buffer = np.full(room or (3,), np.nan if array.dtype.kind in "fc" else 1, array.dtype)
     if not array.ndim:
-        view: Array = buffer[1:2].reshape(())
+        view = buffer[1:2].reshape(())
     else:
         inside = tuple(slice(1, 1 + abs(step) * n, abs(step)) for n in array.shape)
         view = buffer[inside]
