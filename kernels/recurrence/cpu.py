@@ -84,7 +84,7 @@ class Run:
         """The arguments that forward and backward share."""
         return {
             "reverse": int(self.reverse), "T": self.T, "B": self.B, "like_array": like,
-            "mask": self.mask, "counter": np.zeros(1, np.int64),
+            "mask": self.mask, "meeting": zeros(16, np.int64),
             "product": product.address(like.dtype), **self.sizes,
         }  # fmt: skip
 

@@ -1,8 +1,6 @@
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-untyped-decorators=False
-"""What written kernels call besides products and vectors: masks, copies, the barrier."""
+"""What written kernels call besides products and vectors: masks, copies, the tiles."""
 
-import ctypes
-import os
 from functools import partial
 
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, cgutils, helper, intrinsic, ir, kernel, types
@@ -13,7 +11,7 @@ from tinygrad_rnn.kernels.matmul.cpu_tile import element_size, lanes
 from tinygrad_rnn.kernels.recurrence.reference import HOLD, RESET, STEP
 
 __all__ = [
-    "HOLD", "RESET", "STEP", "add_columns", "clear_columns", "copy_columns", "meet", "multiply",
+    "HOLD", "RESET", "STEP", "add_columns", "clear_columns", "copy_columns", "multiply",
     "product", "resets",
 ]  # fmt: skip
 
@@ -57,9 +55,6 @@ def multiply(
     return types.void(address, like, *[types.intp] * 11), codegen
 
 
-_SPINS = 2000  # looks at the counter before letting another thread have the core
-
-
 @helper(fastmath=NO_FASTMATH)
 def copy_columns(like, source, target, left, right):
     """Copy the columns from ``left`` to ``right`` of one row to another."""
@@ -90,54 +85,3 @@ def clear_columns(like, target, left, right):
 def resets(mask, t, T, B, b):
     """Whether row ``b`` starts anew at step ``t``."""
     return len(mask) > 0 and 0 <= t < T and mask[t * B + b] == RESET
-
-
-def _meet_in_python(counter, goal):
-    counter[0] += 1  # one thread alone: without compiled code there is no team
-    assert counter[0] >= goal
-
-
-@partial(intrinsic, twin=_meet_in_python)
-def meet(typing, counter, goal):
-    """Say that this thread has come, and wait until ``goal`` threads have.
-
-    The counter only rises: in its n-th meeting a team of k waits for n * k. Waiting spins
-    briefly, since the others are a few microseconds away, and then yields the core.
-    """
-
-    def codegen(context, builder, signature, args):
-        array = context.make_array(counter)(context, builder, args[0])
-        builder.atomic_rmw("add", array.data, ir.Constant(ir.IntType(64), 1), "seq_cst")
-        function = builder.function
-        head = function.append_basic_block("meet.look")
-        wait = function.append_basic_block("meet.wait")
-        rest = function.append_basic_block("meet.yield")
-        done = function.append_basic_block("meet.done")
-        spins = cgutils.alloca_once_value(builder, ir.Constant(ir.IntType(64), 0))
-        builder.branch(head)
-        builder.position_at_end(head)
-        come = builder.load_atomic(array.data, "acquire", 8)
-        builder.cbranch(builder.icmp_signed(">=", come, args[1]), done, wait)
-        builder.position_at_end(wait)
-        _pause(builder)
-        count = builder.add(builder.load(spins), ir.Constant(ir.IntType(64), 1))
-        builder.store(count, spins)
-        long = builder.icmp_signed(">", count, ir.Constant(ir.IntType(64), _SPINS))
-        builder.cbranch(long, rest, head)
-        builder.position_at_end(rest)
-        if hasattr(ctypes.CDLL(None), "sched_yield") if os.name == "posix" else False:
-            yields = ir.FunctionType(ir.IntType(32), [])
-            builder.call(cgutils.get_or_insert_function(builder.module, yields, "sched_yield"), [])
-        builder.branch(head)
-        builder.position_at_end(done)
-        return context.get_dummy_value()
-
-    return types.void(counter, goal), codegen
-
-
-def _pause(builder):
-    """Tell the processor that this is a spin loop, where it wants to know."""
-    if builder.module.triple.startswith(("x86_64", "i686")):
-        pause = ir.FunctionType(ir.VoidType(), [])
-        name = "llvm.x86.sse2.pause"
-        builder.call(cgutils.get_or_insert_function(builder.module, pause, name), [])

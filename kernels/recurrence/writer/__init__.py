@@ -17,6 +17,7 @@ _HEAD = '''"""A recurrence, written by tinygrad_rnn for the program
 {program}
 """
 
+from tinygrad_rnn.kernels._crew import barrier
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels._simd import (
     absolute, add, both, cos, div, eq, exp, expm1, fill, fma, ge, gt, le, load, log, log1p, lt,
@@ -24,7 +25,7 @@ from tinygrad_rnn.kernels._simd import (
 )
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, address, element_size, lanes
 from tinygrad_rnn.kernels.recurrence.runtime import (
-    HOLD, add_columns, clear_columns, copy_columns, meet, multiply, resets,
+    HOLD, add_columns, clear_columns, copy_columns, multiply, resets,
 )
 '''
 

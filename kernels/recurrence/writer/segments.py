@@ -116,11 +116,11 @@ class Writer:
                 f"{c}_left = min({c}, {c}_panels * part // parts * width)",
                 f"{c}_right = min({c}, {c}_panels * (part + 1) // parts * width)",
             ]
-        return [*lines, "met = 0"]
+        return lines
 
     def meet(self) -> list[str]:
         """Wait for the threads that compute the other columns."""
-        return ["if by_columns:", "    met += workers", "    meet(counter, met)"]
+        return ["if by_columns:", "    barrier(address(meeting), workers)"]
 
 
 def indent(lines: Iterable[str], depth: int) -> list[str]:
@@ -131,7 +131,7 @@ def indent(lines: Iterable[str], depth: int) -> list[str]:
 COMMON = [
     ("worker", "intp"), ("workers", "intp"), ("by_columns", "intp"), ("reverse", "intp"),
     ("T", "intp"), ("B", "intp"), ("like_array", "T[:, ::1]"), ("mask", "const(uint8[::1])"),
-    ("counter", "int64[::1]"), ("product", "intp"),
+    ("meeting", "int64[::1]"), ("product", "intp"),
 ]  # fmt: skip
 
 MATRIX, FLAT = "T[:, ::1]", "const(T[::1])"
