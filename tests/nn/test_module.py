@@ -428,7 +428,7 @@ def test_a_product_from_before_a_conversion_says_that_its_weight_has_changed():
     m = Cell()
     loss = (tg.ones(1, 2, requires_grad=True) @ m.w).sum()
     m.astype(np.float64)
-    with pytest.raises(GradientError, match="input 1 .* of 'matmul' has been changed since"):
+    with pytest.raises(GradientError, match=r"input 1 .* of 'matmul' has been changed since"):
         loss.backward()
 
 
