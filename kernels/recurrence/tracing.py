@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tinygrad_rnn.kernels.recurrence.program import (
     COMPARISONS,
     ELEMENTWISE,
@@ -52,6 +54,7 @@ class Symbol:
         return self
 
     real = data
+    dtype = np.dtype(np.float64)  # floating-point numbers of any size
 
     def apply(self, name: str, *operands: Any, **attrs: Any) -> "Symbol":
         """Write the line ``name operands``; ``ops`` calls this for its functions."""
@@ -167,12 +170,12 @@ class _Tracer:
     def elementwise(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Symbol:
         if name not in ELEMENTWISE:
             raise TraceError(f"{name} is nothing that a fused step can do")
-        rows = [self.operand(x) for x in operands]
         if name == "add":
-            # A constant 0 is a term that is not there: the bias of a cell without one.
-            terms = [row for row in rows if not self.is_zero(row)]
+            # The number 0 is a term that is not there: the bias of a cell without one.
+            terms = [x for x in operands if not (isinstance(x, int | float) and x == 0)]
             if len(terms) == 1:
-                return terms[0]
+                return self.operand(terms[0])
+        rows = [self.operand(x) for x in operands]
         widths = {row.width for row in rows if row.width != ONE}
         if len(widths) > 1:
             raise TraceError(
@@ -180,11 +183,6 @@ class _Tracer:
             )
         width = next(iter(widths), ONE)
         return self.line(name, tuple(row.number for row in rows), width, **attrs)
-
-    def is_zero(self, row: Symbol) -> bool:
-        """Whether the row is the constant 0."""
-        operation = self.operations[row.number]
-        return operation.name == "const" and operation["value"] == 0
 
     def matmul(self, row: Symbol, weight: Any) -> Symbol:
         if not isinstance(weight, _Weight) or len(weight.shape) != 2:
