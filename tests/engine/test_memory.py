@@ -19,6 +19,7 @@ def _no_collector():
     gc.collect()
     gc.disable()
     yield
+    tracemalloc.stop()
     gc.enable()
 
 
@@ -159,7 +160,6 @@ def test_the_first_gradient_does_not_outlive_its_node():
     tracemalloc.start()
     y.backward()
     _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
     assert peak < 40 * 8000  # of 200 gradients
 
 
@@ -183,12 +183,13 @@ def test_passes_do_not_grow_memory(create_graph):
     once()
     assert gc.collect() == 0  # no cycles; and Python's own lists of free tuples are emptied
     before, _ = tracemalloc.get_traced_memory()
-    for _ in range(30):
+    passes = 200
+    for _ in range(passes):
         once()
     assert gc.collect() == 0
     after, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert after - before < 1000
+    # NumPy keeps some small blocks for itself, fewer and fewer; a node and its array take 300.
+    assert after - before < 150 * passes
 
 
 def test_numbers_beside_tensors_are_kept_within_bounds():
@@ -229,5 +230,4 @@ def test_a_wide_graph_gathers_in_place():
     tracemalloc.start()
     y.backward()
     _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
     assert peak < 12 * 80_000  # of 50 gradients for h

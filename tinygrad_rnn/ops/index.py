@@ -96,10 +96,13 @@ _spread = unary(
 
 def getitem(x: object, index: Any) -> Tensor:
     """``x[index]``, with everything that NumPy allows there."""
-    x = as_tensor(x)
+    if not isinstance(x, Tensor):
+        x = as_tensor(x)
+    if index.__class__ is int or index.__class__ is slice:  # nothing to be found out
+        return _getitem(x, index=index, before=x._data.shape)
     index = _plain(index)
     read = _getitem if _is_basic(index) else _take
-    return read(x, index=index, before=x.shape)
+    return read(x, index=index, before=x._data.shape)
 
 
 def _along(index: Array, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:

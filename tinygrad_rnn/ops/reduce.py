@@ -28,7 +28,9 @@ Axes = int | Iterable[int] | None
 def _axes(x: Tensor, axis: Axes) -> tuple[int, ...]:
     """The axes as a tuple of numbers from 0, each once."""
     if axis is None:
-        return tuple(range(x.ndim))
+        return tuple(range(x._data.ndim))
+    if isinstance(axis, int) and -x._data.ndim <= axis < x._data.ndim:
+        return (axis % x._data.ndim,)
     return np.lib.array_utils.normalize_axis_tuple(axis, x.ndim, "axis")
 
 

@@ -10,9 +10,9 @@ from tinygrad_rnn import modes
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.engine import ARRAYS, record, wrap
 from tinygrad_rnn.errors import DTypeError
-from tinygrad_rnn.primitive.operands import array_of, edge, of_one_type, raise_as_ours, shown
+from tinygrad_rnn.primitive.operands import array_of, of_one_type, raise_as_ours, shown
 from tinygrad_rnn.primitive.table import Primitive, Rule, register
-from tinygrad_rnn.tensor import Tensor, Version, as_tensor
+from tinygrad_rnn.tensor import CONSTANT, Tensor, Version, as_tensor
 
 __all__ = ["binary", "nary", "number_behind", "unary", "variadic"]
 
@@ -26,14 +26,16 @@ def _apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Ten
     ``unary`` and ``binary`` have short ways of their own for the common cases: on small
     tensors half of the time would go into generality.
     """
-    try:
-        arrays = of_one_type(op, [array_of(x) for x in inputs])
-    except DTypeError:
-        # A symbol of a cell that is being traced is no array: it writes the operation down.
-        symbol = next((x for x in inputs if getattr(x, "traced", False)), None)
-        if symbol is None:
-            raise
-        return symbol.apply(op.name, *inputs, **attrs)  # type: ignore[no-any-return]
+    arrays = _plain_arrays(op, inputs)
+    if arrays is None:
+        try:
+            arrays = of_one_type(op, [array_of(x) for x in inputs])
+        except DTypeError:
+            # A symbol of a cell that is being traced is no array: it writes the operation down.
+            symbol = next((x for x in inputs if getattr(x, "traced", False)), None)
+            if symbol is None:
+                raise
+            return symbol.apply(op.name, *inputs, **attrs)  # type: ignore[no-any-return]
     try:
         out = op.forward(*arrays, **attrs)
     except Exception as error:
@@ -41,20 +43,8 @@ def _apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Ten
         raise
     if isinstance(out, np.generic):  # NumPy gives a scalar for a result without axes
         out = np.asarray(out)
-    wanted = tuple(
-        rule is not None and isinstance(x, Tensor) and x._requires_grad
-        for x, rule in zip(inputs, op.rules, strict=True)
-    )
-    if mode() and any(wanted):
-        parents = tuple(
-            edge(x) if want or not isinstance(x, Tensor) else x.shared_version()
-            for x, want in zip(inputs, wanted, strict=True)
-        )
-        keep_out, *keep = op.kept[wanted]
-        saved = tuple(a if kept else None for a, kept in zip(arrays, keep, strict=True))
-        shapes = tuple(getattr(a, "shape", ()) for a in arrays) if op.broadcasts else None
-        result = record(op, parents, saved, out if keep_out else None, out, attrs or None, shapes)
-    else:
+    result = _recorded(op, inputs, arrays, out, attrs) if mode() else None
+    if result is None:
         result = wrap(out)
     if op.views:
         _share_version(result, inputs[0])
@@ -62,11 +52,53 @@ def _apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Ten
     return result
 
 
+def _plain_arrays(op: Primitive, inputs: tuple[Any, ...]) -> list[Any] | None:
+    """The arrays of the operands if they are NumPy's and of one floating-point type, else None."""
+    arrays: list[Any] = []
+    dtype = None
+    for x, rule in zip(inputs, op.rules, strict=True):
+        array = x._data if isinstance(x, Tensor) else x
+        if array.__class__ is ndarray:
+            if rule is not None:
+                if dtype is None:
+                    dtype = array.dtype
+                elif array.dtype is not dtype:
+                    return None
+        elif array.__class__ is not float and array.__class__ is not int:
+            return None
+        arrays.append(array)
+    return arrays if dtype is not None and dtype.kind == "f" and dtype.isnative else None
+
+
+def _recorded(
+    op: Primitive, inputs: tuple[Any, ...], arrays: list[Any], out: Array, attrs: dict[str, Any]
+) -> Tensor | None:
+    """The result with its node, or None if no input wants a gradient."""
+    wanted: list[bool] = []
+    parents: list[Any] = []
+    for x, rule in zip(inputs, op.rules, strict=True):
+        if not isinstance(x, Tensor):
+            wanted.append(False)
+            parents.append(CONSTANT)
+        elif rule is not None and x._requires_grad:
+            wanted.append(True)
+            parents.append(x._node or x)
+        else:
+            wanted.append(False)
+            parents.append(x._version or x.shared_version())
+    if True not in wanted:
+        return None
+    keep_out, *keep = op.kept[tuple(wanted)]
+    saved = tuple([a if kept else None for a, kept in zip(arrays, keep, strict=True)])
+    shapes = tuple([getattr(a, "shape", ()) for a in arrays]) if op.broadcasts else None
+    return record(op, tuple(parents), saved, out if keep_out else None, out, attrs or None, shapes)
+
+
 def _share_version(view: Tensor, base: Tensor) -> None:
     """Let a change of either be noticed by whoever saved the other."""
-    view._version = base.shared_version()
+    view._version = version = base._version or base.shared_version()
     if view._node is not None:
-        view._node.version = view._version
+        view._node.version = version
 
 
 def unary(

@@ -13,12 +13,9 @@ tick: Callable[[], int] = count(1).__next__
 class Version:
     """When an array was last written; shared by a tensor and everything that views it."""
 
-    __slots__ = ("changed",)
-
+    # Class attributes, and no constructor: views are made for every step of a sequence.
+    changed = 0
     latest = 0  # the last change of any array: engines skip all checks before it
-
-    def __init__(self) -> None:
-        self.changed = 0
 
     def bump(self) -> None:
         """Note that the array is being changed now."""
