@@ -1,7 +1,6 @@
 """Recurrent layers: ``train LSTM T B H``, ``infer GRU T B H``, and variations of them."""
 
 import numpy as np
-
 import torch
 from torch import nn
 
