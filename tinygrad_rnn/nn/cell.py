@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Literal, Self
 
@@ -353,8 +354,8 @@ class Cell(Module):
 
 def per_gate(*values: float) -> Initializer:
     """An initialiser that gives each gate of a bias a number of its own."""
+    return partial(_fill, values)  # not a closure, which could not be pickled
 
-    def fill(tensor: Tensor) -> None:
-        tensor.assign_(np.repeat(np.asarray(values, tensor.dtype), tensor.size // len(values)))
 
-    return fill
+def _fill(values: Sequence[float], tensor: Tensor) -> None:
+    tensor.assign_(np.repeat(np.asarray(values, tensor.dtype), tensor.size // len(values)))
