@@ -39,10 +39,13 @@ _linear = nary(
 def matmul(a: object, b: object) -> Tensor:
     """The matrix product: a (..., M, K), b (..., K, N) -> (..., M, N); vectors as in NumPy."""
     a, b = as_tensor(a), as_tensor(b)
-    if not a.ndim or not b.ndim:
+    left, right = a._data.shape, b._data.shape
+    if len(left) == len(right) == 2 and left[1] == right[0]:  # nothing to be found out
+        return _matmul(a, b)
+    if not left or not right:
         raise ShapeError("matmul: an operand without axes; use * to scale.")
-    inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
-    if a.shape[-1] != inner:
+    inner = right[-2] if len(right) > 1 else right[0]
+    if left[-1] != inner:
         raise ShapeError(
             f"matmul: a has shape {a.shape} and b {b.shape}; the last axis of a ({a.shape[-1]}) "
             f"has to be as long as the {'second last' if b.ndim > 1 else 'only'} axis of b "

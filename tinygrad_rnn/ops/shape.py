@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from operator import index
 from typing import Any
 
@@ -44,10 +45,16 @@ _reshape = unary(
     floats=False,
 )
 
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The order of axes that takes a permutation back."""
+    return tuple(sorted(range(len(axes)), key=axes.__getitem__))
+
+
 _permute = unary(
     "permute",
     lambda x, axes: x.transpose(axes),
-    lambda F, g, _out, _x, axes: F.permute(g, axes=tuple(int(i) for i in np.argsort(axes))),
+    lambda F, g, _out, _x, axes: F.permute(g, axes=_inverse(axes)),
     view=True,
     floats=False,
 )
@@ -187,7 +194,7 @@ def concat(tensors: Sequence[object], *more: object, axis: int = 0) -> Tensor:
                 f"concat: tensor {number} has shape {parts[number].shape}, but the first has "
                 f"{parts[0].shape}; they may differ only along axis {axis}."
             )
-    ends = tuple(int(n) for n in np.cumsum([t.shape[axis] for t in parts]))
+    ends = tuple(accumulate(t.shape[axis] for t in parts))
     return _concat(parts, axis=axis, ends=ends)
 
 
@@ -216,7 +223,7 @@ def split(x: object, sizes: int | Sequence[int], axis: int = 0) -> tuple[Tensor,
         sizes = [min(sizes, length - start) for start in range(0, length, sizes)]
     if sum(sizes) != length or min(sizes, default=0) < 0:
         raise ShapeError(f"split: sizes {list(sizes)} do not add up to {length}, axis {axis}.")
-    ends = [int(n) for n in np.cumsum(sizes)]
+    ends = list(accumulate(sizes))
     before = (slice(None),) * axis
     return tuple(
         x[(*before, slice(end - size, end))] for end, size in zip(ends, sizes, strict=True)
