@@ -102,7 +102,7 @@ class Program:
         notes = [f"new {self.states[i][0]}" for i, r in enumerate(self.results) if r == number]
         notes += ["output"] if number == self.output else []
         note = f"   # {', '.join(notes)}" if notes else ""
-        return f"v{number} ({op.width}) = {op.name} {', '.join(operands)}{note}"
+        return f"v{number} ({op.width}) = {op.name} {', '.join(operands)}".rstrip() + note
 
     @property
     def letters(self) -> tuple[str, ...]:

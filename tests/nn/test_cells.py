@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -328,6 +329,11 @@ def test_equal_programs_are_one():
             return p.a * h + (1 - p.a) * new
 
     assert Bare(2, 3).program is Leaky(2, 3, bias=False).program
+
+
+def test_the_program_in_the_documentation_is_the_cells():
+    page = Path(__file__).parents[2] / "docs" / "recurrences.md"
+    assert str(nn.MGUCell(8, 16).program) in page.read_text()
 
 
 def test_copies_clones_and_pickles():
