@@ -39,7 +39,8 @@ class OpSpec:
                  which is too strict where terms cancel
     linear       the operands in which the function is linear, taken together
     laws         ``law(*inputs, **attrs)`` asserts an identity
-    jumps        kinks are steps, where slopes to the left and right say nothing
+    bounded      slopes at kinks lie between those beside them: not at steps, nor for the
+                 second of three equals
     smooth       False where the result has no derivative at all
     empty        whether axes of size 0 are allowed
     extremes     whether the true value and slope are finite for operands up to 1e4 in size
@@ -58,7 +59,7 @@ class OpSpec:
     scale: Callable[..., float] | None = None
     linear: tuple[int, ...] = ()
     laws: tuple[Callable[..., None], ...] = ()
-    jumps: bool = False
+    bounded: bool = True
     smooth: bool = True
     empty: bool = True
     extremes: bool = True

@@ -115,7 +115,7 @@ SPECS = [
     OpSpec("expm1", ops.expm1, np.expm1, one(), extremes=False),
     OpSpec("sin", ops.sin, np.sin, one()),
     OpSpec("cos", ops.cos, np.cos, one()),
-    OpSpec("sign", ops.sign, np.sign, one(), exact=True, dodge=off(0.0), jumps=True),
+    OpSpec("sign", ops.sign, np.sign, one(), exact=True, dodge=off(0.0), bounded=False),
     OpSpec("abs", ops.abs, np.abs, one(), exact=True, dodge=off(0.0)),
     OpSpec("clip", ops.clip, lambda x, low, high: np.clip(x, low, high),
            one_with(_bounds, kinks=(-1.0, 0.0, 0.5, 2.0)), exact=True, dodge=_off_bounds),

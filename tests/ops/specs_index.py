@@ -46,7 +46,7 @@ def _write(draw, side, *, unique):
 
 def _names_once(shape, index):
     counts = np.zeros(shape, int)
-    np.add.at(counts, index, 1)
+    np.add.at(counts, index, np.ones(_result(shape, index), int))
     return counts.max(initial=0) <= 1
 
 
@@ -58,7 +58,7 @@ def _update_reference(x, value, index):
 
 def _add_reference(x, value, index):
     result = x.copy()
-    np.add.at(result, index, value)
+    np.add.at(result, index, np.broadcast_to(value, _result(x.shape, index)))
     return result
 
 
@@ -216,7 +216,7 @@ SPECS = [
     OpSpec("gather", lambda x, index, axis: ops.gather(x, axis, index), _gather_reference, _picks,
            reaches=("take",), **_linear),
     OpSpec("topk", ops.topk, _topk_reference, _highest, exact=True, dodge=apart,
-           laws=(_is_sorted,), reaches=("take",)),
+           bounded=False, laws=(_is_sorted,), reaches=("take",)),
     OpSpec("embedding", ops.embedding, lambda weight, ids: weight[ids], _rows_by_id, **_linear),
     OpSpec("sum_rows", PRIMITIVES["sum_rows"].call, _sum_rows_reference, _rows_to_sum,
            linear=(0,), terms=elements, scale=in_sizes(_sum_rows_reference)),

@@ -33,7 +33,7 @@ def examples_until_found(spec, examples=EXAMPLES):
         count += 1
         try:
             check_derivatives(spec, case)
-            if spec.dodge and not spec.jumps:
+            if spec.dodge and spec.bounded:
                 check_subgradients(spec, case)
         except Exception as error:
             failure.append(error)
@@ -61,7 +61,8 @@ def test_a_wrong_rule_is_found(mutant, record_property):
 @pytest.mark.parametrize("name", ["add", "mul", "linear", "where", "index_add"])
 def test_a_forgotten_sum_over_broadcast_axes_is_found(name, monkeypatch):
     def first_only(g, shape):
-        g = g[(0,) * (g.ndim - len(shape))]
+        for _ in range(g.ndim - len(shape)):
+            g = g[:1].sum(axis=0)
         return g[tuple(slice(n) for n in shape)]
 
     monkeypatch.setattr(tinygrad_rnn.engine.walk, "unbroadcast", first_only)

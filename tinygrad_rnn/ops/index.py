@@ -211,7 +211,8 @@ def _updated(x: Array, value: Array, index: Any) -> Array:
 
 def _added(x: Array, value: Array, index: Any) -> Array:
     result = x.copy()
-    np.add.at(result, index, value)
+    # NumPy 2.4 reads past the end of a row that it has to spread over a matrix of indices.
+    np.add.at(result, index, np.broadcast_to(value, result[index].shape))
     return result
 
 

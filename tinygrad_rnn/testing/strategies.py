@@ -7,6 +7,7 @@
 Everything shrinks: styles to zeros, shapes to few axes of size 1, axes to the first.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +34,7 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 
+_CONSTANT = ("zeros", "ones", "one_hot")  # good to shrink to, but half as likely as the others
 EXPLICIT = 64  # drawing more elements than this one by one is slow, and shrinks badly
 
 
@@ -62,7 +64,7 @@ def arrays(
         layout: One of ``LAYOUTS``, or a strategy for it such as ``layouts()``.
     """
     shape = shape if isinstance(shape, tuple) else draw(shape)
-    style = draw(st.sampled_from(styles))
+    style = draw(st.sampled_from([*styles, *(s for s in styles if s not in _CONSTANT)]))
     size = math.prod(shape)
     if style == "explicit" and size <= EXPLICIT:
         numbers = st.floats(max(low, -8.0), min(high, 8.0), allow_subnormal=False)
@@ -89,32 +91,63 @@ def layouts() -> st.SearchStrategy[str]:
 # ----- shapes -----
 
 
+def _sides(low: int, high: int) -> st.SearchStrategy[int]:
+    """Sizes of axes; twice as often one that can hold different numbers."""
+    return st.sampled_from([*range(low, high + 1), *range(max(low, 2), high + 1)])
+
+
+@st.composite
 def shapes(
-    min_dims: int = 0, max_dims: int = 4, min_side: int = 0, max_side: int = 5
-) -> st.SearchStrategy[Shape]:
-    """Shapes, zero-size axes among them unless ``min_side=1``."""
-    return hnp.array_shapes(
-        min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side
-    )
+    draw: st.DrawFn, min_dims: int = 0, max_dims: int = 4, min_side: int = 0, max_side: int = 5
+) -> Shape:
+    """Shapes, zero-size axes among them unless ``min_side=1``.
+
+    Several axes longer than 1 are the rule: on a row or a single number most mistakes with
+    axes, strides and sums do not show.
+    """
+    dims = [*range(min_dims, max_dims + 1), *[*range(max(min_dims, 2), max_dims + 1)] * 2]
+    sides = _sides(min_side, max_side)
+    return tuple(draw(sides) for _ in range(draw(st.sampled_from(dims))))
 
 
+@st.composite
 def broadcastable(
-    n: int, *, max_dims: int = 3, min_side: int = 1, max_side: int = 4
-) -> st.SearchStrategy[tuple[Shape, ...]]:
+    draw: st.DrawFn, n: int, *, max_dims: int = 3, min_side: int = 1, max_side: int = 4
+) -> tuple[Shape, ...]:
     """``n`` shapes that broadcast against each other."""
-    return hnp.mutually_broadcastable_shapes(
-        num_shapes=n, max_dims=max_dims, min_side=min_side, max_side=max_side
-    ).map(lambda found: found.input_shapes)
+    whole = draw(shapes(0, max_dims, min_side, max_side))
+    parts = []
+    for _ in range(n):
+        first = draw(st.sampled_from([*[0] * (len(whole) + 1), *range(1, len(whole) + 1)]))
+        ones = draw(st.sampled_from([*[0] * 8, *range(1, 8)]))  # which axes are 1, in bits
+        parts.append(tuple(1 if ones >> i & 1 else n for i, n in enumerate(whole))[first:])
+    return tuple(parts)
 
 
+@st.composite
 def matmul_operands(
-    *, batch: bool = True, vectors: bool = True, min_side: int = 1, max_side: int = 4
-) -> st.SearchStrategy[tuple[Shape, Shape]]:
-    """Two shapes that ``@`` takes: matrices, vectors, stacks that broadcast."""
-    return hnp.mutually_broadcastable_shapes(
-        signature="(m?,k),(k,n?)->(m?,n?)" if vectors else "(m,k),(k,n)->(m,n)",
-        max_dims=2 if batch else 0, min_side=min_side, max_side=max_side,
-    ).map(lambda found: (found.input_shapes[0], found.input_shapes[1]))  # fmt: skip
+    draw: st.DrawFn,
+    *,
+    batch: bool = True,
+    vectors: bool = True,
+    min_side: int = 1,
+    max_side: int = 4,
+) -> tuple[Shape, Shape]:
+    """Two shapes that ``@`` takes: matrices, vectors, stacks that broadcast.
+
+    One in three is square throughout: shapes give every other transposition away.
+    """
+    m = k = n = draw(_sides(min_side, max_side))
+    if draw(st.integers(0, 2)):
+        k, n = draw(_sides(min_side, max_side)), draw(_sides(min_side, max_side))
+    most = 2 if batch else 0
+    a, b = draw(broadcastable(2, max_dims=most, min_side=min_side, max_side=max_side))
+    kind = draw(st.sampled_from(["both", "both", "both", "left", "right", "none"]))
+    if not vectors or kind == "both":
+        return (*a, m, k), (*b, k, n)
+    if kind == "none":
+        return (k,), (k,)
+    return ((k,), (*b, k, n)) if kind == "right" else ((*a, m, k), (k,))
 
 
 # ----- axes and indices -----
@@ -135,6 +168,8 @@ def axes(ndim: int) -> st.SearchStrategy[int | tuple[int, ...] | None]:
 
 def permutations(n: int) -> st.SearchStrategy[tuple[int, ...]]:
     """Orders of n axes."""
+    if n < 6:
+        return st.sampled_from([*itertools.permutations(range(n))])
     return st.permutations(range(n)).map(tuple)
 
 
