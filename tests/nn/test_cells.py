@@ -348,6 +348,38 @@ def test_copies_clones_and_pickles():
     assert repr(other) == "GRUCell(input_size=9, hidden_size=4, reset_after=False)"
 
 
+def test_constructors_may_pass_their_arguments_on():
+    class Slow(Leaky):
+        def __init__(self, *args, rate=0.5, **kwargs):
+            self.rate = rate
+            super().__init__(*args, **kwargs)
+
+    for cell in (Slow(I, H, rate=0.1), Slow(input_size=I, hidden_size=H, rate=0.1)):
+        other = cell.clone(input_size=9)
+        assert other.rate == 0.1
+        assert other.sizes == {"I": 9, "H": H}
+    assert nn.Recurrent(Slow(I, H), num_layers=2, bidirectional=True).cells()[3].rate == 0.5
+
+
+def test_modules_inside_a_cell_are_trained_step_by_step():
+    class Inner(nn.Cell):
+        state = ("h",)
+        fused = False
+
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.inner = nn.Linear(input_size + hidden_size, hidden_size)
+
+        def step(self, x, h, p):
+            return self.inner(ops.concat([x, h], axis=-1)).tanh()
+
+    layer = nn.Recurrent(Inner(I, H), num_layers=2)
+    assert "layers.1.forward.inner.weight" in layer.state_dict()
+    y, _ = layer(tg.randn(4, 2, I), lengths=[4, 1])
+    y.sum().backward()
+    assert all(w.grad.numpy().any() for w in layer.parameters())
+
+
 # ----- what cannot be fused -----
 
 
@@ -450,7 +482,7 @@ def cell_with(**members):
         ),
         (lambda: nn.RNNCell(2, 3, nonlinearity="tan"), ValueError, "nonlinearity is 'tan'"),
         (lambda: nn.LSTMVariantCell(2, 3, variant="X"), ValueError, "variant is 'X', expected"),
-        (lambda: nn.LSTMCell(2, 3).clone(depth=3), TypeError, "another depth"),
+        (lambda: nn.GRUCell(2, 3).clone(depth=3), TypeError, "another depth"),
     ],
 )
 def test_wrong_cells_say_what_is_wrong(make, error, message):

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.device import array_module
 from tinygrad_rnn.errors import ModuleError, ShapeError
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels.recurrence.program import Program, TraceError
@@ -185,9 +186,9 @@ class Cell(Module):
         found = self._trace()
         if isinstance(found, TraceError):
             return str(found)
-        weights = list(self.parameters())
-        if weights and not recurrence.is_fused(weights[0]._data):
-            return f"there is no kernel for {weights[0].dtype} on {weights[0].device}"
+        weight = self._first_weight()
+        if weight is not None and not recurrence.is_fused(weight._data):
+            return f"there is no kernel for {weight.dtype} on {weight.device}"
         return recurrence.unfusable(found)
 
     @property
@@ -221,11 +222,12 @@ class Cell(Module):
         ``ops.recurrence``.
         """
         found = self._trace()
-        if isinstance(found, TraceError) or self.fused == "require":
+        composite = not isinstance(found, Program) or bool(recurrence.unfusable(found))
+        if composite or self.fused == "require":
             self._warn_or_raise()
-        if isinstance(found, TraceError):
+        if not isinstance(found, Program):
             return step_by_step(self, x, states, steps=steps, mask=mask, reverse=reverse)
-        composite = not self.fused or bool(recurrence.unfusable(found))
+        composite = composite or not self.fused
         return ops.recurrence(
             found, x, states, self.weights(),
             steps=steps, mask=mask, reverse=reverse, composite=composite,
@@ -256,12 +258,17 @@ class Cell(Module):
             return int(self.output(*zeros).shape[-1])
 
     def zero_state(self, rows: int, dtype: Any = None) -> list[Tensor]:
-        """States of zeros."""
-        weight = next(self.parameters(), None)
-        dtype = dtype or (weight.dtype if weight is not None else np.dtype(np.float32))
-        device = weight.device if weight is not None else "cpu"
-        sizes = self.state_sizes.values()
-        return [Tensor(np.zeros((rows, n), dtype)).to(device) for n in sizes]
+        """States of zeros, where the weights are, and of their type unless another is given."""
+        weight = self._first_weight()
+        dtype = dtype or (np.float32 if weight is None else weight.dtype)
+        xp = np if weight is None else array_module(weight._data)
+        return [Tensor(xp.zeros((rows, n), dtype)) for n in self.state_sizes.values()]
+
+    def _first_weight(self) -> Tensor | None:
+        """Any of the weights; they share device and type."""
+        for name in self.params:
+            return getattr(self, name)  # type: ignore[no-any-return]
+        return next(self.parameters(), None)
 
     def as_states(self, state: Any) -> list[Tensor]:
         """A state as it is given, bare or several in a tuple, as a list of Tensors."""
@@ -324,21 +331,27 @@ class Cell(Module):
     def clone(self, **sizes: int) -> Self:
         """A new cell with the same arguments, but other sizes, and weights drawn anew."""
         signature = inspect.signature(type(self).__init__)
-        kept = self._arguments
-        arguments = signature.bind(self, *kept.args, **kept.kwargs).arguments
-        for parameter in signature.parameters.values():
-            if parameter.kind is parameter.VAR_KEYWORD:
-                arguments |= arguments.pop(parameter.name, {})
-        if unknown := [name for name in sizes if name not in signature.parameters]:
+        bound = signature.bind(self, *self._arguments.args, **self._arguments.kwargs).arguments
+        arguments: dict[str, Any] = {}
+        known = set(list(signature.parameters)[1:])
+        for name, parameter in list(signature.parameters.items())[1:]:
+            if parameter.kind is parameter.VAR_POSITIONAL:  # passed on to Cell, it seems
+                places = ["hidden_size"] if self.input is None else ["input_size", "hidden_size"]
+                arguments |= dict(zip(places, bound.get(name, ()), strict=False))
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                arguments |= bound.get(name, {})
+                known |= set(sizes)
+            elif name in bound:
+                arguments[name] = bound[name]
+        if unknown := [name for name in sizes if name not in known]:
             raise TypeError(
                 f"{type(self).__name__} cannot be cloned with another {unknown[0]}: expected its "
                 f"constructor to have an argument of that name; it takes {signature}."
             )
-        arguments = {**arguments, **sizes}
-        arguments.pop(next(iter(signature.parameters)))
+        arguments |= sizes
         copy = type(self)(**arguments)
         copy.fused = self.fused
-        weight = next(self.parameters(), None)
+        weight = self._first_weight()
         return copy if weight is None else copy.astype(weight.dtype).to(weight.device)
 
     def __getstate__(self) -> dict[str, Any]:
