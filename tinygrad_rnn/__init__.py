@@ -5,6 +5,7 @@ from numpy import bool_, float32, float64, int32, int64
 from tinygrad_rnn import creation, errors, nn, ops, random
 from tinygrad_rnn.creation import *  # noqa: F403
 from tinygrad_rnn.debug import debug
+from tinygrad_rnn.device import empty_cache, num_threads, set_num_threads
 from tinygrad_rnn.engine import backward, grad
 from tinygrad_rnn.graph import graph
 from tinygrad_rnn.modes import (
@@ -21,8 +22,8 @@ from tinygrad_rnn.transforms import checkpoint, hvp, jacobian, jvp, per_sample_g
 __version__ = "0.1.0"
 
 __all__ = creation.__all__ + [
-    "Tensor", "backward", "bool_", "checkpoint", "debug", "enable_grad", "errors", "float32",
-    "float64", "grad", "graph", "hvp", "inference_mode", "int32", "int64", "is_grad_enabled",
-    "jacobian", "jvp", "nn", "no_grad", "ops", "per_sample_grads", "random", "seed",
-    "set_grad_enabled", "vjp",
+    "Tensor", "backward", "bool_", "checkpoint", "debug", "empty_cache", "enable_grad", "errors",
+    "float32", "float64", "grad", "graph", "hvp", "inference_mode", "int32", "int64",
+    "is_grad_enabled", "jacobian", "jvp", "nn", "no_grad", "num_threads", "ops",
+    "per_sample_grads", "random", "seed", "set_grad_enabled", "set_num_threads", "vjp",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ NumPy's functions dispatch to CuPy when they are given CuPy arrays, so most of t
 needs no choice at all; ``array_module`` is for making new arrays.
 """
 
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,10 @@ from tinygrad_rnn.kernels import _cuda
 
 Array = Any  # numpy.ndarray or cupy.ndarray
 
-__all__ = ["array_module", "device_of", "normalize_device", "to_device", "to_host"]
+__all__ = [
+    "array_module", "device_of", "empty_cache", "normalize_device", "num_threads",
+    "set_num_threads", "to_device", "to_host",
+]  # fmt: skip
 
 
 def device_of(array: Array) -> str:
@@ -61,3 +65,30 @@ def to_device(array: Array, device: str) -> Array:
 def to_host(array: Array) -> np.ndarray[Any, Any]:
     """The array in the CPU's memory; itself where it already is there."""
     return array if isinstance(array, np.ndarray) else array.get()
+
+
+# ----- the machine; the kernels' modules are loaded when they are first asked -----
+
+
+def num_threads() -> int:
+    """How many threads a kernel may use, the caller's included."""
+    from tinygrad_rnn.kernels import _pool
+
+    return _pool.num_threads()
+
+
+def set_num_threads(count: int) -> None:
+    """Let kernels use ``count`` threads from their next call on; no result depends on it."""
+    from tinygrad_rnn.kernels import _pool
+
+    _pool.set_num_threads(count)
+
+
+def empty_cache() -> None:
+    """Give memory that is kept for the next arrays back to the system, and to the GPU."""
+    from tinygrad_rnn.kernels import _memory
+
+    _memory.empty_cache()
+    cupy = sys.modules.get("cupy")
+    if cupy is not None:
+        cupy.get_default_memory_pool().free_all_blocks()

@@ -4,6 +4,8 @@ The generator is counter-based (Philox), so its state is a few numbers that a ch
 can hold, and draws on every device come from the same stream of the CPU.
 """
 
+from __future__ import annotations  # np.random is loaded by the first draw, not by the import
+
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from tinygrad_rnn.device import Array, to_device
 __all__ = ["fork", "generator", "get_state", "seed", "set_state", "standard_normal", "uniform"]
 
 _lock = threading.Lock()
-_generator = np.random.Generator(np.random.Philox())
+_generator: np.random.Generator | None = None
 _forked: ContextVar[np.random.Generator | None] = ContextVar("forked", default=None)
 
 
@@ -28,7 +30,13 @@ def seed(value: int) -> None:
 
 def generator() -> np.random.Generator:
     """The library's generator."""
-    return _forked.get() or _generator
+    global _generator
+    forked = _forked.get()
+    if forked is not None:
+        return forked
+    if _generator is None:
+        _generator = np.random.Generator(np.random.Philox())
+    return _generator
 
 
 def get_state() -> dict[str, Any]:

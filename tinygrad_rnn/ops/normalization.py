@@ -45,7 +45,7 @@ def dropout(
     x: object,
     rate: float = 0.5,
     training: bool = True,
-    generator: np.random.Generator | None = None,
+    generator: "np.random.Generator | None" = None,
 ) -> Tensor:
     """Each element is 0 with probability ``rate``, else divided by ``1 - rate``."""
     if not 0 <= rate < 1:
