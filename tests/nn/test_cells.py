@@ -271,6 +271,8 @@ def test_an_own_cell_is_as_good_as_any():
     assert cell.plan == "fused"
     assert list(cell.state_dict()) == ["w_x", "w_h", "b", "a"]
     assert list(Leaky(I, H, bias=False).state_dict()) == ["w_x", "w_h", "a"]
+    matrix = type("Matrix", (nn.Cell,), {"state": ("h",), "params": {"b_x": "I H", "b": "H"}})
+    assert list(matrix(I, H, bias=False).state_dict()) == ["b_x"]
     with use_reference():
         np.testing.assert_allclose(cell(tg.ones(2, I), tg.ones(2, H)), np.ones((2, H)))
 

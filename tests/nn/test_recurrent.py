@@ -111,6 +111,7 @@ def test_lengths_are_a_mask(reference):
     np.testing.assert_array_equal(h, h_2)
     for as_given in (list(n), tg.tensor(n), n.astype(np.uint8)):
         np.testing.assert_array_equal(layer(x, lengths=as_given)[0], y)
+    np.testing.assert_array_equal(layer(x, lengths=[T] * B)[0], layer(x)[0])
 
 
 # ----- directions and layers -----
@@ -345,6 +346,7 @@ def test_one_operation_a_layer_and_direction(monkeypatch):
     layer(randn(T, B, I), lengths=[5, 1, 0, 2])
     assert calls == [T] * 6
     assert layer.cells()[0].program is layer.cells()[5].program
+    assert layer.kernel_source() == layer.cells()[0].kernel_source()
 
 
 def test_gradients_through_layers_directions_and_lengths():

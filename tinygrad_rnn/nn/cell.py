@@ -52,7 +52,7 @@ class Cell(Module):
     argument of the constructor. A cell with ``input = None`` has no x. A layer gives out the
     first state, unless ``output(*state)`` says otherwise.
 
-    Weights named ``b`` or ``b_...`` are biases: with ``bias=False`` there are none, and the
+    Rows named ``b`` or ``b_...`` are biases: with ``bias=False`` there are none, and the
     equations read a 0 in their place. Matrices that a state is multiplied with start
     orthogonal, others as Xavier has it (each gate as a weight of its own), biases at 0, other
     vectors small, numbers at 1; ``initializers`` overrules this for the weights it names.
@@ -109,7 +109,7 @@ class Cell(Module):
         self.bias = bool(bias)
         self.constants: dict[str, float] = {}
         if not bias:
-            names = [n for n in self.params if n == "b" or n.startswith("b_")]
+            names = [n for n, shape in self.params.items() if _is_bias(n, shape)]
             self.constants = dict.fromkeys(names, 0.0)
             self.params = {n: s for n, s in self.params.items() if n not in self.constants}
         self._declared = declaration(self)
@@ -147,7 +147,7 @@ class Cell(Module):
             elif len(shape) == 2:
                 draw = init.orthogonal_ if shape[0] in carried else init.xavier_uniform_
                 draw(weight, gates=shape[1].count)
-            elif name == "b" or name.startswith("b_"):
+            elif _is_bias(name, self.params[name]):
                 init.zeros_(weight)
             elif shape:
                 bound = max(1, weight.size) ** -0.5
@@ -363,6 +363,10 @@ class Cell(Module):
         kept = self._arguments
         given = [repr(a) for a in kept.args]
         return ", ".join(given + [f"{name}={value!r}" for name, value in kept.kwargs.items()])
+
+
+def _is_bias(name: str, shape: str) -> bool:
+    return (name == "b" or name.startswith("b_")) and len(shape.split()) == 1
 
 
 def per_gate(*values: float) -> Initializer:

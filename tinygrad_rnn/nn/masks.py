@@ -50,5 +50,7 @@ def valid_steps(where: str, T: int, B: int, lengths: Any, mask: Any) -> Array | 
 
 
 def step_codes(valid: Array | None) -> Array | None:
-    """(T, B), STEP or HOLD."""
-    return None if valid is None else np.where(valid, STEP, HOLD).astype(np.uint8)
+    """(T, B), STEP or HOLD; None where every row steps every time, which needs no mask."""
+    if valid is None or valid.all():
+        return None
+    return np.where(valid, STEP, HOLD).astype(np.uint8)

@@ -194,8 +194,8 @@ class Recurrent(Module):
         return "composite" if "composite" in plans else "fused"
 
     def kernel_source(self) -> str:
-        """The text of the first layer's kernels."""
-        return self.cells()[0].kernel_source()
+        """The text of the kernels that are written for the cells; equal ones come once."""
+        return "\n\n".join(dict.fromkeys(cell.kernel_source() for cell in self.cells()))
 
     def reset_state(self) -> None:
         """Let the next call of a stateful layer start from the initial state."""
