@@ -168,7 +168,10 @@ def test_loops_of_other_kernels_get_the_same_bits(flags, dtype):
     out = np.zeros((4, len(x)), dtype)
     in_a_loop(flags)(x, out)
     for row, function in zip(out, FUNCTIONS, strict=False):
-        np.testing.assert_array_equal(bits(row), bits(function(x)))
+        if flags == NO_FASTMATH:
+            np.testing.assert_array_equal(bits(row), bits(function(x)))
+        else:  # a kernel that allows LLVM to reorder has bits of its own on some processors
+            np.testing.assert_array_max_ulp(row, function(x), 2)
     if flags == NO_FASTMATH:
         assert out[3].any()  # the rounding error of a square
 
