@@ -13,6 +13,7 @@ __all__ = [
     "ShapeError",
     "StateDictError",
     "TinygradError",
+    "TraceError",
 ]
 
 
@@ -42,6 +43,10 @@ class IndexRangeError(TinygradError, IndexError):
 
 class ModuleError(TinygradError, AttributeError):
     """An attribute that a module cannot have: a wrong name, or a value of the wrong kind."""
+
+
+class TraceError(TinygradError, TypeError):
+    """Something in a cell's equations that cannot become part of a program."""
 
 
 class StateDictError(TinygradError, KeyError):

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tinygrad_rnn.errors import TraceError
+
 __all__ = [
     "COMPARISONS", "ELEMENTWISE", "ONE", "Operation", "Program", "TraceError", "Width",
     "parse_width", "rewritten",
@@ -20,10 +22,6 @@ ELEMENTWISE = frozenset(
     "sigmoid tanh relu maximum minimum clip where gt ge lt le eq".split()
 )
 COMPARISONS = frozenset({"gt", "ge", "lt", "le", "eq"})
-
-
-class TraceError(TypeError):
-    """Something in a cell's equations that cannot become part of a program."""
 
 
 @dataclass(frozen=True, slots=True)

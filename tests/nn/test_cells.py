@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tests.nn.cell_list import CELLS, H, I, blocks, draw, make
 from tinygrad_rnn import nn, ops
-from tinygrad_rnn.errors import DTypeError, ModuleError, ShapeError
+from tinygrad_rnn.errors import DTypeError, ModuleError, ShapeError, TraceError
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._twin import use_reference
-from tinygrad_rnn.kernels.recurrence.program import TraceError
 from tinygrad_rnn.kernels.recurrence.reference import NUMPY, sequence
 from tinygrad_rnn.nn.composite import step_by_step
 from tinygrad_rnn.testing import assert_gradients

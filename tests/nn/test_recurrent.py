@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tests.nn.cell_list import CELLS, H, I, make
 from tinygrad_rnn import nn, ops
-from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
+from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError, TraceError
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._twin import use_reference
-from tinygrad_rnn.kernels.recurrence.program import TraceError
 from tinygrad_rnn.testing import assert_gradients
 
 T, B = 5, 4

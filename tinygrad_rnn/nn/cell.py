@@ -11,9 +11,9 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.device import array_module
-from tinygrad_rnn.errors import ModuleError, ShapeError
+from tinygrad_rnn.errors import ModuleError, ShapeError, TraceError
 from tinygrad_rnn.kernels import recurrence
-from tinygrad_rnn.kernels.recurrence.program import Program, TraceError
+from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.tracing import Declaration, declaration, trace
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import init
