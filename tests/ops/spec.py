@@ -1,6 +1,5 @@
 """What the generic tests have to know about an operation."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -197,6 +196,14 @@ def in_sizes(reference: Callable[..., Any]) -> Callable[..., float]:
     return scale
 
 
-def prod(shape: Sequence[int]) -> int:
-    """The number of elements."""
-    return math.prod(shape)
+# ----- in laws -----
+
+
+def close(a: Any, b: Any) -> None:
+    """Assert that two results agree to rounding."""
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-12, atol=1e-12)
+
+
+def same(a: Any, b: Any) -> None:
+    """Assert that two results agree to the bit."""
+    np.testing.assert_array_equal(np.asarray(a), np.asarray(b))

@@ -5,7 +5,19 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.ops.spec import DENSE, Case, OpSpec, apart, keywords, largest, off, one, one_with, shapes
+from tests.ops.spec import (
+    DENSE,
+    Case,
+    OpSpec,
+    apart,
+    close,
+    keywords,
+    largest,
+    off,
+    one,
+    one_with,
+    shapes,
+)
 from tinygrad_rnn import ops
 from tinygrad_rnn.primitive import PRIMITIVES
 from tinygrad_rnn.testing import strategies as gs
@@ -101,46 +113,42 @@ def _dropout_reference(x, rate, seed):
 # ----- laws -----
 
 
-def _close(a, b):
-    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-12, atol=1e-12)
-
-
 def _halves_of(function):
     """f(x) - f(-x) = x."""
 
     def law(x):
-        _close(function(x).numpy() - function(-x).numpy(), x)
+        close(function(x).numpy() - function(-x).numpy(), x)
 
     return law
 
 
 def _odd(x):
-    _close(ops.tanh(-x), -ops.tanh(x))
+    close(ops.tanh(-x), -ops.tanh(x))
 
 
 def _complement(x):
-    _close(ops.sigmoid(-x), 1 - ops.sigmoid(x))
+    close(ops.sigmoid(-x), 1 - ops.sigmoid(x))
 
 
 def _sums_to_one(x, axis):
-    _close(ops.softmax(x, axis).sum(axis), np.ones(np.delete(x.shape, axis)))
-    _close(ops.softmax(x + 5.0, axis), ops.softmax(x, axis))
+    close(ops.softmax(x, axis).sum(axis), np.ones(np.delete(x.shape, axis)))
+    close(ops.softmax(x + 5.0, axis), ops.softmax(x, axis))
 
 
 def _is_the_logarithm(x, axis):
-    _close(ops.exp(ops.log_softmax(x, axis)), ops.softmax(x, axis))
-    _close(ops.log_softmax(x, axis) + ops.logsumexp(x, axis, keepdims=True), x)
+    close(ops.exp(ops.log_softmax(x, axis)), ops.softmax(x, axis))
+    close(ops.log_softmax(x, axis) + ops.logsumexp(x, axis, keepdims=True), x)
 
 
 def _unit_rows(x, weight, bias, eps):
     y = ops.layer_norm(x, eps=eps).numpy()
-    _close(y.mean(-1), np.zeros(x.shape[:-1]))
-    _close((y * y).mean(-1) * (x.var(-1) + eps), x.var(-1))
+    close(y.mean(-1), np.zeros(x.shape[:-1]))
+    close((y * y).mean(-1) * (x.var(-1) + eps), x.var(-1))
 
 
 def _keeps_or_drops(x, rate, seed):
     y = _dropout(x, rate, seed).numpy()
-    _close(np.where(y == 0, 0, x / (1 - rate)), y)
+    close(np.where(y == 0, 0, x / (1 - rate)), y)
 
 
 SPECS = [

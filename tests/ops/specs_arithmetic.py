@@ -9,6 +9,7 @@ from tests.ops.spec import (
     OpSpec,
     apart,
     broadcastable,
+    close,
     keywords,
     off,
     one,
@@ -20,14 +21,6 @@ from tests.ops.spec import (
 from tinygrad_rnn import ops
 from tinygrad_rnn.primitive import PRIMITIVES
 from tinygrad_rnn.testing import strategies as gs
-
-
-def _close(a, b):
-    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-12, atol=1e-12)
-
-
-def _same(a, b):
-    np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
 @st.composite
@@ -65,16 +58,16 @@ def _any_power(draw, side):
 
 
 def _sum_is_kept(a, b):
-    _close(ops.maximum(a, b) + ops.minimum(a, b), np.add(a, b))
+    close(ops.maximum(a, b) + ops.minimum(a, b), np.add(a, b))
 
 
 def _other_choice(a, b, condition):
     both = ops.where(condition, a, b) + ops.where(~condition, a, b)
-    _close(both, np.broadcast_to(a + b, both.shape))
+    close(both, np.broadcast_to(a + b, both.shape))
 
 
 def _product_of_powers(x, exponent):
-    _close(ops.pow(x, exponent) * ops.pow(x, 2), np.power(x, exponent) * np.square(x))
+    close(ops.pow(x, exponent) * ops.pow(x, 2), np.power(x, exponent) * np.square(x))
 
 
 def _pow(x, exponent):

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.ops.spec import Case, OpSpec, apart, broadcastable, elements, in_sizes, shapes
+from tests.ops.spec import Case, OpSpec, apart, broadcastable, elements, in_sizes, same, shapes
 from tinygrad_rnn import ops
 from tinygrad_rnn.primitive import PRIMITIVES
 from tinygrad_rnn.testing import strategies as gs
@@ -184,13 +184,9 @@ def _call(name, **given):
 # ----- laws -----
 
 
-def _same(a, b):
-    np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
-
-
 def _read_back(x, value, index):
     written = ops.index_update(x, index, value)
-    _same(written[index], np.broadcast_to(value, np.shape(written[index].numpy()))
+    same(written[index], np.broadcast_to(value, np.shape(written[index].numpy()))
           if np.ndim(value) <= written[index].ndim else written[index])  # fmt: skip
 
 
@@ -198,7 +194,7 @@ def _is_sorted(x, k, axis, largest):
     values, places = ops.topk(x, k, axis, largest)
     order = np.diff(values.numpy(), axis=axis)
     assert ((order <= 0) if largest else (order >= 0)).all()
-    _same(np.take_along_axis(x, places, axis), values)
+    same(np.take_along_axis(x, places, axis), values)
 
 
 _linear = {"exact": True, "linear": (0,)}

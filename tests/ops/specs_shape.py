@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.ops.spec import Case, OpSpec, at_least, broadcastable, one, one_with, shapes
+from tests.ops.spec import Case, OpSpec, at_least, broadcastable, one, one_with, same, shapes
 from tinygrad_rnn import ops
 from tinygrad_rnn.primitive import PRIMITIVES
 from tinygrad_rnn.testing import strategies as gs
@@ -158,33 +158,29 @@ def _tiles(shape):
 # ----- laws -----
 
 
-def _same(a, b):
-    np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
-
-
 def _comes_back(x, axes):
-    _same(ops.permute(ops.permute(x, axes), np.argsort(axes)), x)
+    same(ops.permute(ops.permute(x, axes), np.argsort(axes)), x)
 
 
 def _twice(x, axis):
-    _same(ops.flip(ops.flip(x, axis), axis), x)
+    same(ops.flip(ops.flip(x, axis), axis), x)
 
 
 def _cut_again(*parts, axis):
     sizes = [p.shape[axis] for p in parts]
     for a, b in zip(ops.split(ops.concat(parts, axis=axis), sizes, axis), parts, strict=True):
-        _same(a, b)
+        same(a, b)
 
 
 def _joined_again(x, sizes, axis):
     parts = ops.split(x, sizes, axis)
     if parts:
-        _same(ops.concat(parts, axis=axis), x)
+        same(ops.concat(parts, axis=axis), x)
 
 
 def _inside(x, widths, value):
     inner = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
-    _same(ops.pad(x, widths, value)[inner], x)
+    same(ops.pad(x, widths, value)[inner], x)
 
 
 _linear = {"exact": True, "linear": (0,)}

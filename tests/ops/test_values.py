@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tests.ops.checks import check_values, gradients, outputs_of, run, tolerance
+from tests.ops.checks import (
+    DENORMAL,
+    ROOM,
+    check_values,
+    cotangents_of,
+    gradients,
+    outputs_of,
+    run,
+    tolerance,
+)
 from tests.ops.specs import SMOOTH, SPECS
 from tinygrad_rnn.testing.arrays import LAYOUTS, relayout
 
@@ -59,6 +68,7 @@ def test_float32_keeps_its_type_and_follows_float64(spec, data):
         assert a.dtype == np.float32
         allowed = tolerance(spec, case, np.nan_to_num(b.numpy(), neginf=0), np.float32)
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=0, atol=allowed)
+    check_narrow_gradients(spec, case)
 
 
 @pytest.mark.parametrize("spec", [s for s in SPECS.values() if s.laws], ids=str)
@@ -86,6 +96,18 @@ def test_linear_functions_are(spec, data, a, b):
              for i, (x, y) in enumerate(zip(case.inputs, other, strict=True))]  # fmt: skip
     for whole, x, y in zip(of(*mixed), of(*case.inputs), of(*other), strict=True):
         np.testing.assert_allclose(whole, a * x + b * y, rtol=0, atol=1e-12 * (1 + elements(x, y)))
+
+
+def check_narrow_gradients(spec, case):
+    """Slopes of float32 operands, of their type, against those in float64."""
+    ws = [w.astype(np.float32) for w in cotangents_of(run(spec, case)[1])]
+    wide = gradients(spec, case, [w.astype(np.float64) for w in ws])
+    terms = max(spec.terms(*case.inputs, **case.attrs), *(w.size for w in ws), 1)
+    size = max(float(np.abs(g).max(initial=0)) for g in wide)  # S, too, is over all operands
+    allowed = ROOM * np.finfo(np.float32).eps * np.sqrt(terms) * size + DENORMAL
+    for g, wanted in zip(gradients(spec, case, ws, np.float32), wide, strict=True):
+        assert g.dtype == np.float32
+        np.testing.assert_allclose(g, wanted, rtol=0, atol=allowed)
 
 
 def elements(*arrays):
