@@ -32,5 +32,6 @@ def _no_leaks():
     tg.random.set_state(state)
     modes.recording.set(True)
     modes._inference.set(False)
+    modes._entered.set(None)
     _pool.set_num_threads(threads)
     assert left == {"recording": True, "inference mode": False, "threads": threads}, "state leaks"
