@@ -37,6 +37,7 @@ def forward(
     steps: int,
     mask: Array | None = None,
     reverse: bool = False,
+    forms: Mapping[str, dict[Any, Array]] | None = None,
 ) -> tuple[Array, list[Array], Any]:
     """Run all steps.
 
@@ -45,12 +46,14 @@ def forward(
     params        each weight by its name
     mask (T, B)   what a row does at a step, one byte: HOLD (nothing: its state is carried, its
                   output is 0), STEP, or RESET (steps from the initial state); None: all STEP
+    forms         for weights that are used again: where packed copies are kept, which the
+                  caller throws away when the numbers change
 
     Returns y (T, B, width), the final states, and what ``backward`` needs. y and the final
     states may share memory with the latter: they must not be written.
     """
     run: tuple[Array, list[Array], Any] = twin(__name__, states[0]).forward(
-        program, x, states, params, steps=steps, mask=mask, reverse=reverse
+        program, x, states, params, steps=steps, mask=mask, reverse=reverse, forms=forms
     )
     return run
 

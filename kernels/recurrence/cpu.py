@@ -4,6 +4,7 @@ One product with x over all steps, the written forward kernel, and on the way ba
 written backward kernel and one product a weight over all steps.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -73,6 +74,7 @@ class Run:
     mask: Any
     x: Any
     params: dict[str, Any]
+    forms: Mapping[str, dict[Any, Any]]
     arrays: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -108,8 +110,20 @@ def _pack_blocks(first, stop, b, block, panels):
         )  # fmt: skip
 
 
-def _packed(b, block):
-    """``b`` in panels that do not cross its blocks of ``block`` columns."""
+def _packed(run, part, b, block, by):
+    """``b`` in panels that do not cross its blocks of ``block`` columns.
+
+    Made once for the numbers that a weight holds, where the caller keeps its forms: packing
+    costs more than a decoder's single step.
+    """
+    forms = run.forms.get(part.weight, {})
+    key = by, part.column, part.blocks, block
+    if key not in forms:
+        forms[key] = _pack(b, block)
+    return forms[key]
+
+
+def _pack(b, block):
     step = lanes_of(b.dtype)
     width = TILE_VECTORS * step
     blocks = b.shape[1] // block if block else 0
@@ -167,7 +181,7 @@ def _window(array, block, blocks, size):
     return array[:, block * size : (block + blocks) * size]
 
 
-def forward(program, x, states, params, *, steps, mask=None, reverse=False):
+def forward(program, x, states, params, *, steps, mask=None, reverse=False, forms=None):
     ready = compiled(program)
     layout = ready.layout
     B, T = states[0].shape[0], steps
@@ -179,7 +193,7 @@ def forward(program, x, states, params, *, steps, mask=None, reverse=False):
         if mask is not None:
             x = np.where((mask == 0)[..., None], x.dtype.type(0), x)  # padding may hold NaN
         rows = np.ascontiguousarray(x).reshape(T * B, x.shape[-1])
-    run = Run(ready, sizes, T, B, reverse, flat, rows, params)
+    run = Run(ready, sizes, T, B, reverse, flat, rows, params, forms or {})
     arrays = run.arrays
     for i, buffer in enumerate(layout.lowered.buffers):
         size = sizes[buffer.letter]
@@ -224,7 +238,7 @@ def _run_forward(run, dtype):
     for i, part in enumerate(layout.lowered.parts):
         size = sizes[layout.buffers[part.buffer].letter]
         weight = _window(params[part.weight], part.column, part.blocks, size)
-        values[f"w{i}"] = _packed(weight, size)
+        values[f"w{i}"] = _packed(run, part, weight, size, "columns")
         flops += 2.0 * run.B * weight.size
     module = run.ready.module
     _call(module.forward, module.FORWARD, values, _by_columns(run, dtype), flops * run.T)
@@ -293,7 +307,7 @@ def _run_backward(run, values, dtype):
         weight = _window(run.params[part.weight], part.column, part.blocks, size)
         kind, number = part.operand
         widths = layout.state_widths if kind == "state" else layout.operands
-        values[f"w{i}"] = _packed(weight.T, sizes[widths[number].letter])
+        values[f"w{i}"] = _packed(run, part, weight.T, sizes[widths[number].letter], "rows")
         flops += 2.0 * run.B * weight.size
     module = run.ready.module
     _call(module.backward, module.BACKWARD, values, _by_columns(run, dtype), flops * run.T)

@@ -112,3 +112,20 @@ def test_writing_a_parameter_under_a_graph_is_noticed():
 
 def test_its_repr_says_what_it_is():
     assert repr(nn.Parameter([1.0])) == "parameter([1.], requires_grad=True)"
+
+
+def test_what_kernels_keep_of_a_parameter_goes_when_it_changes():
+    cell = nn.GRUCell(3, 4)
+    x, h = tg.randn(2, 3), tg.randn(2, 4)
+    first = cell(x, h).numpy().copy()
+    assert cell.w_h.forms()  # a packed copy
+    again = cell.w_h.forms()
+    assert cell(x, h).numpy().tobytes() == first.tobytes()
+    assert cell.w_h.forms() is again
+    cell.w_h.assign_(cell.w_h.data * 2)
+    assert not cell.w_h.forms()
+    changed = cell(x, h).numpy()
+    assert not np.allclose(changed, first)
+    fresh = nn.GRUCell(3, 4)
+    fresh.load_state_dict(cell.state_dict())
+    assert fresh(x, h).numpy().tobytes() == changed.tobytes()

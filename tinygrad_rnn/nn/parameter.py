@@ -19,12 +19,22 @@ class Parameter(Tensor):
     somebody else holds. Python floats become float32; arrays and tensors keep their type.
     """
 
-    __slots__ = ()
+    __slots__ = ("_forms",)
+
+    _forms: tuple[Version, int, dict[Any, Array]]
 
     def __init__(self, data: Any, *, requires_grad: bool = True) -> None:
         super().__init__(own(as_array(data)), requires_grad=requires_grad)
         # Made now: threads that use the parameter at once must not each make their own.
         self._version = Version()
+
+    def forms(self) -> dict[Any, Array]:
+        """What kernels have made of the numbers, such as a packed copy, while they stand."""
+        version = self.shared_version()
+        known = getattr(self, "_forms", None)
+        if known is None or known[0] is not version or known[1] != version.changed:
+            known = self._forms = version, version.changed, {}
+        return known[2]
 
     def _copy_state(self, copy: Tensor, data: Array) -> Tensor:
         copy = super()._copy_state(copy, own(data))

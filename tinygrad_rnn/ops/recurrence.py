@@ -50,7 +50,7 @@ def _backward(
     return [dx, *d_states, *(grads.get(name) for name in names)]
 
 
-def _replay(*tensors: Any, program: Program, **how: Any) -> tuple[Tensor, ...]:
+def _replay(*tensors: Any, program: Program, forms: Any, **how: Any) -> tuple[Tensor, ...]:
     x, states, params = _parts(program, tensors)
     y, finals = sequence(program, _OVER_TENSORS, x, states, params, **how)
     return (y, *finals)
@@ -108,9 +108,15 @@ def recurrence(
     call = _fused
     if composite or not kernel.is_fused(states[0]._data):
         call = _replay
+    forms = {
+        name: weight.forms()
+        for (name, _), weight in zip(program.params, weights, strict=True)
+        if hasattr(weight, "forms")
+    }
     y, *finals = call(
-        x, *states, *weights, program=program, steps=T, mask=mask, reverse=bool(reverse)
-    )
+        x, *states, *weights,
+        program=program, steps=T, mask=mask, reverse=bool(reverse), forms=forms,
+    )  # fmt: skip
     return y, finals
 
 
