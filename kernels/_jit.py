@@ -132,6 +132,7 @@ class Kernel:
         self.name = f"{body.__module__}.{body.__qualname__}"
         self.__doc__ = body.__doc__
         self._place = place
+        self._addresses: dict[str, int] = {}
         self._ready = _Ready(self)  # by dtype.char: to hash a dtype itself costs more
 
     def __call__(self, *args):
@@ -152,10 +153,12 @@ class Kernel:
         """
         if DISABLED:
             return 0
-        dispatcher = self._ready[np.dtype(dtype).char]
-        compiled = next(iter(dispatcher.overloads.values()))
-        name = compiled.fndesc.llvm_func_name
-        return int(compiled.library.get_pointer_to_function(name))
+        char = np.dtype(dtype).char
+        if char not in self._addresses:
+            compiled = next(iter(self._ready[char].overloads.values()))
+            name = compiled.fndesc.llvm_func_name
+            self._addresses[char] = int(compiled.library.get_pointer_to_function(name))
+        return self._addresses[char]
 
 
 class _Untyped(Kernel):

@@ -34,7 +34,7 @@ from tinygrad_rnn.kernels.recurrence.writer import Layout, module_source
 __all__ = ["backward", "forward", "source_of"]
 
 _NO_MASK = np.zeros(0, np.uint8)
-_FLOPS_WORTH_A_TEAM = 1e5
+_FLOPS_WORTH_A_TEAM = 1e6
 _SUMMED = 64  # rows that are summed before their sum is added to the others'
 
 
