@@ -14,6 +14,7 @@ from tinygrad_rnn.errors import DeviceError
 from tinygrad_rnn.kernels import _cuda
 
 Array = Any  # numpy.ndarray or cupy.ndarray
+_NUMPY = (np.ndarray, np.generic)  # a union of types would be made anew by every test
 
 __all__ = [
     "array_module", "device_of", "empty_cache", "normalize_device", "num_threads",
@@ -30,7 +31,7 @@ def device_of(array: Array) -> str:
 
 def array_module(array: Array) -> ModuleType:
     """NumPy for an array on the CPU, CuPy for one on a GPU."""
-    if isinstance(array, np.ndarray | np.generic):
+    if isinstance(array, _NUMPY):
         return np
     module: ModuleType = _cuda.require()
     return module

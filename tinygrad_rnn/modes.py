@@ -10,7 +10,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Generator
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 __all__ = [
     "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "recorded", "set_grad_enabled",
@@ -31,17 +31,12 @@ class Session(Protocol):
         """See one operation that has just run, and the node it left, if it was recorded."""
 
 
-class _Entered(NamedTuple):
-    """One mode that has been entered and not left: what to go back to, and what is outside."""
-
-    mode: object
-    recording: "bool | Session"
-    inference: bool
-    outer: "_Entered | None"
-
-
 recording: ContextVar[bool | Session] = ContextVar("recording", default=True)
 _inference: ContextVar[bool] = ContextVar("inference", default=False)
+
+# The modes that have been entered and not left, innermost first: the mode, the recording mode
+# and the inference flag to go back to, and the rest. A plain tuple is made in no time.
+_Entered = tuple[object, "bool | Session", bool, Any]
 _entered: ContextVar[_Entered | None] = ContextVar("entered", default=None)
 
 
@@ -62,9 +57,9 @@ class Mode:
         raise NotImplementedError
 
     def __enter__(self) -> None:
-        before = recording.get(), _inference.get()
-        inside, inference = self.change(*before)
-        _entered.set(_Entered(self, *before, _entered.get()))
+        before, inferring = recording.get(), _inference.get()
+        inside, inference = self.change(before, inferring)
+        _entered.set((self, before, inferring, _entered.get()))
         recording.set(inside)
         _inference.set(inference)
 
@@ -76,20 +71,21 @@ class Mode:
     ) -> Literal[False]:
         above: list[_Entered] = []
         entered = _entered.get()
-        while entered is not None and entered.mode is not self:
+        while entered is not None and entered[0] is not self:
             above.append(entered)
-            entered = entered.outer
+            entered = entered[3]
         if entered is None:
             return False  # entered in another context, where a generator began: none of ours
+        _, before, inferring, outer = entered
         if not above:
-            recording.set(entered.recording)
-            _inference.set(entered.inference)
-            _entered.set(entered.outer)
+            recording.set(before)
+            _inference.set(inferring)
+            _entered.set(outer)
             return False
         # Left out of order, as generators may: the next one in goes back to our outside.
-        rest = _Entered(above[-1].mode, *entered[1:])
-        for later in reversed(above[:-1]):
-            rest = later._replace(outer=rest)
+        rest: _Entered = (above[-1][0], before, inferring, outer)
+        for mode, before, inferring, _ in reversed(above[:-1]):
+            rest = (mode, before, inferring, rest)
         _entered.set(rest)
         return False
 

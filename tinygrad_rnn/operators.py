@@ -1,9 +1,10 @@
 """What a Tensor can do, for type checkers and readers: declared here, bound by ``ops``.
 
 ``ops`` needs Tensor, and Tensor's operators need ``ops``; declaring below and binding
-above keeps every import pointing downwards. A test compares the two.
+above keeps every import pointing downwards. A test compares the two. ``backward`` is
+bound by ``engine``.
 """
-# ruff: noqa: D102 - each is documented where it is defined, in ops
+# ruff: noqa: D102 - each is documented where it is defined
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -55,6 +56,15 @@ class Operators:
         def __le__(self, other: Operand) -> Array: ...
         def __gt__(self, other: Operand) -> Array: ...
         def __ge__(self, other: Operand) -> Array: ...
+
+        def backward(
+            self,
+            gradient: Any = None,
+            *,
+            retain_graph: bool = False,
+            create_graph: bool = False,
+            inputs: Sequence[Tensor] | None = None,
+        ) -> None: ...
 
         # ----- arithmetic -----
 

@@ -438,8 +438,9 @@ def test_declarations_have_the_parameters_of_what_is_bound(name):
     given = [p for p in list(signature.parameters.values())[1:] if p.kind is not p.VAR_KEYWORD]
     args = _declared()[name].args
     names = [a.arg for a in args.args[1:]] + ([args.vararg.arg] if args.vararg else [])
+    names += [a.arg for a in args.kwonlyargs]
     assert names == [p.name for p in given]
-    defaults = [ast.literal_eval(d) for d in args.defaults]
+    defaults = [ast.literal_eval(d) for d in [*args.defaults, *args.kw_defaults] if d]
     assert defaults == [p.default for p in given if p.default is not p.empty]
 
 

@@ -5,7 +5,7 @@ gradient, and not the array that the caller passed in.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tinygrad_rnn import modes
@@ -43,19 +43,24 @@ def backward(
     if inputs is not None:
         inputs = _checked(where, inputs)
     walk = _walked(where, outputs, gradients, inputs, retain_graph, create_graph)
-    ready: list[tuple[Tensor, Tensor]] = []
-    for leaf, (_, g, new) in walk.ends.items():
-        ready.append((leaf, _finished(where, leaf, g, new, create_graph)))
-    for tensor, g in walk.kept:
+    ready = [
+        (leaf, _finished(where, leaf, g, new, create_graph))
+        for leaf, (_, g, new) in walk.ends.items()
+    ]
+    for tensor, g in _inside(walk, inputs):
         ready.append((tensor, _handed_out(where, tensor, g, False, create_graph)))
-    keepers = [tensor for tensor, _ in walk.kept]
-    for tensor in dict.fromkeys(inputs or ()):
-        slot = None if tensor._node is None else walk.found.get(tensor._node)
-        if slot is not None and not any(keeper is tensor for keeper in keepers):
-            ready.append((tensor, _handed_out(where, tensor, slot[1], False, create_graph)))
     with _commit:
         for tensor, result in ready:
             tensor._grad = _total(tensor._grad, result, create_graph)
+
+
+def _inside(walk: Walk, inputs: Sequence[Tensor] | None) -> Iterable[tuple[Tensor, Any]]:
+    """The gradients of results that asked for theirs, or that were named as inputs."""
+    kept = {id(tensor): (tensor, g) for tensor, g in walk.kept}
+    for tensor in inputs or ():
+        if tensor._node in walk.found:
+            kept.setdefault(id(tensor), (tensor, walk.found[tensor._node][1]))
+    return kept.values()
 
 
 def grad(
@@ -158,3 +163,21 @@ def _total(old: Tensor | None, new: Tensor, graph: bool) -> Tensor:
             return old + new
     new._data += old._data  # ours, as _handed_out() promises
     return new
+
+
+def _tensor_backward(
+    self: Tensor,
+    gradient: Any = None,
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+    inputs: Sequence[Tensor] | None = None,
+) -> None:
+    """Add the derivative of this tensor to ``grad`` of every leaf it depends on.
+
+    See ``tinygrad_rnn.backward``, which does the same for several tensors at once.
+    """
+    backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph, inputs=inputs)
+
+
+Tensor.backward = _tensor_backward  # type: ignore[assignment,method-assign]

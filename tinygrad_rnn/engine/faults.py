@@ -7,6 +7,8 @@ and the likely cause.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_rnn.device import array_module, device_of
 from tinygrad_rnn.engine.node import Node, wrap
 from tinygrad_rnn.errors import (
@@ -92,13 +94,14 @@ def wrong_answer(hook: Any, answer: Tensor, given: Tensor) -> ShapeError:
 
 def check_gradient(where: str, g: Any, like: Tensor) -> None:
     """Raise if a gradient is not of the shape, type and device of its tensor."""
-    if g.shape != like.shape:
+    if g.shape != like._data.shape:
         raise ShapeError(
             f"{where}: a tensor of {described(like)} received a gradient of {described(g)}, "
             "expected one of its shape. The derivative rule of an operation that used it is "
             "wrong; tg.debug() names the operation."
         )
-    if g.dtype != like.dtype or _device(g) != like.device:
+    at_home = g.__class__ is like._data.__class__ is np.ndarray
+    if g.dtype != like.dtype or not (at_home or _device(g) == like.device):
         raise GradientError(
             f"{where}: a tensor of {described(like)} received a gradient of {described(g)}, "
             "expected one of its type and device. The likely cause is that it has been moved or "
@@ -134,13 +137,14 @@ def _seed(where: str, out: Any, g: Any) -> Tensor:
             "or detached, or are all its inputs constants?"
         )
     if g is None:
-        if out.size != 1:
+        if out._data.size != 1:
             raise ShapeError(
                 f"{where}: got an output of shape {out.shape} and no gradient for it, expected a "
                 "single number, whose gradient is 1. Reduce it first, with .sum() or .mean(), or "
                 "pass a gradient of its shape."
             )
-        return wrap(array_module(out._data).ones(out.shape, out.dtype))
+        one = array_module(out._data).array(1, out._data.dtype)
+        return wrap(one.reshape(out._data.shape))
     if not isinstance(g, Tensor) and not hasattr(g, "dtype"):
         g = array_module(out._data).asarray(g, out.dtype)  # numbers and lists have no type
     seed = as_tensor(g)

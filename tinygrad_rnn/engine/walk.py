@@ -20,6 +20,7 @@ from tinygrad_rnn.tensor import CONSTANT, Tensor, Version, as_tensor
 __all__ = ["Walk", "call_hooks", "inputs_as_tensors", "stands_alone"]
 
 ndarray = np.ndarray
+_RECORDED, _NOT_RECORDED = modes.recorded(), modes.no_grad()
 
 # What has been gathered for a node or a leaf: whose it is, the sum so far, and whether the
 # array was made for this walk alone. The last counts only if the array is no view, too.
@@ -58,7 +59,7 @@ class Walk:
         self.ends: dict[Tensor, Slot] = {}  # leaves
         self.found: dict[Node, Slot] = {}  # targets that are nodes, once visited
         self.kept: list[tuple[Tensor, Any]] = []  # gradients for tensors that retain theirs
-        self.targets = None if targets is None else set(targets)
+        self.targets: set[Any] | None = None if targets is None else set(targets)
         self.useful: set[Node] | None = None
 
     def go(self, roots: Sequence[Tensor], gradients: Sequence[Any]) -> None:
@@ -66,10 +67,12 @@ class Walk:
         if self.targets is not None:
             self.useful = _between(roots, self.targets, self.floor)
         # Derivatives of overflowing values overflow: that is an answer, not worth a warning.
-        mode = modes.recorded() if self.graph else modes.no_grad()
+        mode = _RECORDED if self.graph else _NOT_RECORDED
         with np.errstate(all="ignore"), mode:
             for root, g in zip(roots, gradients, strict=True):
-                self.deliver(root._node or root, g if self.graph else g._data, False)
+                source = root._node or root
+                if self.useful is None or self.wants(source):
+                    self.deliver(source, g if self.graph else g._data, False)
             self._run()
 
     def wants(self, parent: Any) -> bool:
@@ -129,13 +132,20 @@ class Walk:
         heap, pending, retain, deliver, F = (
             self.heap, self.pending, self.retain, self.deliver, self.F,
         )  # fmt: skip
-        plain = not self.graph and self.useful is None and not self.floor
+        useful, targets = self.useful, self.targets or set()
+        plain = not self.graph and not self.floor
         while heap:
             seq = -heappop(heap)
             slot = pending.pop(seq)
             node, g, _ = slot
             saved, rules = node.saved, node.op.rules
-            if not plain or rules is None or node.notes is not None or saved is FREED:
+            if (
+                not plain
+                or rules is None
+                or node.notes is not None
+                or saved is FREED
+                or node in targets
+            ):
                 self._visit(node, slot)
                 continue
             # What follows is _visit() for the plain case, most nodes of most walks, written
@@ -151,7 +161,9 @@ class Walk:
             number = 0
             for parent in node.parents:
                 kind = parent.__class__
-                if kind is not Version:
+                if kind is not Version and (
+                    useful is None or parent in (useful if kind is Node else targets)
+                ):
                     if count == 2:  # calls without a star cost a quarter
                         part = rules[number](F, g, out, a, b)
                     elif count == 1:

@@ -36,7 +36,7 @@ def _axes(x: Tensor, axis: Axes) -> tuple[int, ...]:
 
 def _kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
     """The shape after reducing with the axes kept at size 1."""
-    return tuple(1 if i in axis else n for i, n in enumerate(shape))
+    return tuple([1 if i in axis else n for i, n in enumerate(shape)])
 
 
 # ----- sums -----

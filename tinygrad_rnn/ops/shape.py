@@ -63,13 +63,15 @@ _permute = unary(
 def _broadcast(x: Array, shape: tuple[int, ...], before: tuple[int, ...]) -> Array:
     """A view with strides of 0 where elements repeat: numpy.broadcast_to takes 2 µs for it."""
     extra = len(shape) - x.ndim
-    if x.__class__ is not np.ndarray or not x.flags.c_contiguous or extra < 0:
+    if x.__class__ is not np.ndarray or extra < 0 or not x.flags.c_contiguous:
         return array_module(x).broadcast_to(x, shape)
-    strides = [0] * extra
-    for old, new, stride in zip(x.shape, shape[extra:], x.strides, strict=True):
-        if old not in (1, new):
-            return np.broadcast_to(x, shape)  # which says what is wrong
-        strides.append(stride if old == new else 0)
+    strides = [0] * len(shape)
+    if x.size != 1:
+        for i, old in enumerate(x.shape):
+            if old == shape[extra + i]:
+                strides[extra + i] = x.strides[i]
+            elif old != 1:
+                return np.broadcast_to(x, shape)  # which says what is wrong
     view: Array = np.ndarray(shape, x.dtype, x, 0, strides)
     view.flags.writeable = False
     return view

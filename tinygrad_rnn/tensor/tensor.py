@@ -5,7 +5,7 @@ declares them for type checkers.
 """
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -129,24 +129,6 @@ class Tensor(Protocols):
                 kind = ShapeError if value.shape != self.shape else DTypeError
                 raise kind(f"grad: got {theirs}, expected {mine}, as the tensor is.")
         self._grad = value
-
-    def backward(
-        self,
-        gradient: Any = None,
-        *,
-        retain_graph: bool = False,
-        create_graph: bool = False,
-        inputs: "Sequence[Tensor] | None" = None,
-    ) -> None:
-        """Add the derivative of this tensor to ``grad`` of every leaf it depends on.
-
-        See ``tinygrad_rnn.backward``, which does the same for several tensors at once.
-        """
-        from tinygrad_rnn.engine import backward
-
-        backward(
-            self, gradient, retain_graph=retain_graph, create_graph=create_graph, inputs=inputs
-        )
 
     def register_hook(self, hook: "Hook") -> HookHandle:
         """Call ``hook`` with the gradient of this tensor, once in every backward pass.
