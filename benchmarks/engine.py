@@ -23,7 +23,7 @@ def small_operations() -> list[str]:
         SMALL,
         HERE / "sides" / "small_ops_ours.py",
         HERE / "sides" / "small_ops_torch.py",
-        rounds=21,
+        rounds=11,
     )
     return [
         "| chain of 500, four float32 | ours, ms (best) | PyTorch, ms (best) | times as fast |",

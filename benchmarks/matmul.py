@@ -17,7 +17,7 @@ CASES = [
 THREADS = ("TINYGRAD_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 
-def results(threads: int | None = None, cases: list[str] = CASES, rounds: int = 15) -> list[Result]:
+def results(threads: int | None = None, cases: list[str] = CASES, rounds: int = 9) -> list[Result]:
     """Run the cases on so many threads, or as many as each side takes by itself."""
     return duel(
         cases,

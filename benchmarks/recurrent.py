@@ -13,14 +13,14 @@ EXTRA = ["1000 32 64", "1 1 512", "1 64 512"]
 KINDS = ["LSTM", "GRU", "RNN"]
 
 
-def run(what: str, kind: str, sizes: list[str], rounds: int = 15) -> list[Result]:
+def run(what: str, kind: str, sizes: list[str], rounds: int = 9) -> list[Result]:
     """One kind at some sizes."""
     return duel(
         [f"{what} {kind} {size}" for size in sizes],
         HERE / "sides" / "recurrent_ours.py",
         HERE / "sides" / "recurrent_torch.py",
         rounds=rounds,
-        seconds=0.2,
+        seconds=0.15,
     )
 
 
@@ -43,7 +43,7 @@ def table(what: str, kinds: list[str]) -> list[str]:
     return rows
 
 
-def sections(kinds: list[str]) -> dict[str, list[str]]:
+def sections(kinds: list[str] = KINDS) -> dict[str, list[str]]:
     """What ``run.py`` writes into RESULTS.md."""
     return {
         "Recurrent layers, training": table("train", kinds),

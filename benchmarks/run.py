@@ -1,0 +1,62 @@
+"""Runs benchmarks and writes their tables into RESULTS.md, with machine and versions.
+
+    python benchmarks/run.py                 all of them
+    python benchmarks/run.py engine matmul   only these; the other tables stay as they are
+
+TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none.
+"""
+
+import datetime
+import importlib
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from duel import peer_python
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+ALL = ["engine", "matmul", "recurrent"]
+HEAD = """# Measured
+
+Every figure is a duel: two processes in turns on the same machine, the median of the ratios of
+neighbours in time; above 1 we are faster. Times are medians, the best in brackets. `make bench`
+writes this file; `benchmarks/duel.py` says how a duel runs.
+"""
+
+
+def _version(python: str, module: str) -> str:
+    code = f"import {module}; print({module}.__version__)"
+    run = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return run.stdout.strip() or "not found"
+
+
+def machine() -> str:
+    """One line on what the figures were measured with."""
+    text = Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""
+    model = re.search(r"model name\s*: (.*)", text)
+    flags = [f for f in ("avx512f", "avx2", "asimd") if re.search(rf"\b{f}\b", text)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (
+        f"{model[1] if model else platform.machine()}, {cores} cores, {flags[0] if flags else ''}, "
+        f"Python {platform.python_version()}, NumPy {_version(sys.executable, 'numpy')}, "
+        f"Numba {_version(sys.executable, 'numba')}, PyTorch {_version(peer_python(), 'torch')}"
+    )
+
+
+def main(names: list[str]) -> None:
+    """Run, and replace the tables of what was run."""
+    text = RESULTS.read_text() if RESULTS.exists() else HEAD
+    parts = re.split(r"(?m)^(?=## )", text)
+    kept = {part.splitlines()[0][3:]: part for part in parts[1:]}
+    setting = f"{datetime.date.today()} · {machine()}"
+    for name in names:
+        for title, rows in importlib.import_module(name).sections().items():
+            kept[title] = f"## {title}\n\n{setting}\n\n" + "\n".join(rows) + "\n\n"
+            RESULTS.write_text(HEAD + "\n" + "".join(kept.values()).rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or ALL)
