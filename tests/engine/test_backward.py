@@ -448,3 +448,11 @@ def test_an_error_on_the_way_leaves_every_grad_alone(monkeypatch):
         (x.sin() + y).sum().backward()
     assert x.grad is None
     assert y.grad is None
+
+
+def test_an_error_in_a_hook_of_one_leaf_leaves_every_grad_alone():
+    x, y = leaf(), leaf()
+    y.register_hook(lambda g: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        (x + y).sum().backward()
+    assert x.grad is None

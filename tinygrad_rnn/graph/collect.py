@@ -9,7 +9,7 @@ from tinygrad_rnn.device import to_host
 from tinygrad_rnn.engine import FREED, Node, Walk, wrap
 from tinygrad_rnn.errors import GradientError
 from tinygrad_rnn.primitive import Primitive
-from tinygrad_rnn.primitive.declare import number_behind
+from tinygrad_rnn.primitive.declare import numbers_behind
 from tinygrad_rnn.tensor import Tensor, Version
 
 __all__ = ["Item", "Snapshot", "snapshot"]
@@ -71,7 +71,8 @@ class _Collector:
         self, root: Tensor, nodes: list[Node], names: dict[int, tuple[str, Tensor]]
     ) -> None:
         self.root = root
-        self.nodes = {node: _inputs(node) for node in nodes}
+        numbers = numbers_behind()
+        self.nodes = {node: _inputs(node, numbers) for node in nodes}
         self.names: dict[Any, str] = {}
         self.values: dict[Any, Any] = {}
         self.gradients: dict[Any, Any] = {}
@@ -172,20 +173,20 @@ class _Collector:
         return Item(self.names[source], op, inputs, shape, _text(value), _text(gradient))
 
 
-def _inputs(node: Node) -> list[tuple[Any, Any]]:
+def _inputs(node: Node, numbers: dict[Version, float]) -> list[tuple[Any, Any]]:
     """The source of every input, and its array, if that was saved."""
     saved = (None,) * len(node.parents) if node.saved is FREED else node.saved
-    return [(_source(*pair), pair[1]) for pair in zip(node.parents, saved, strict=True)]
+    pairs = zip(node.parents, saved, strict=True)
+    return [(_source(parent, array, numbers), array) for parent, array in pairs]
 
 
-def _source(parent: Any, array: Any) -> Any:
+def _source(parent: Any, array: Any, numbers: dict[Version, float]) -> Any:
     if not isinstance(parent, Version):
         return parent
     if isinstance(array, float | int):
         return array
-    number = number_behind(parent)
-    if number is not None:
-        return number
+    if parent in numbers:
+        return numbers[parent]
     return _Constant(parent, None if array is None else id(array))
 
 

@@ -14,7 +14,7 @@ from tinygrad_rnn.primitive.operands import array_of, of_one_type, raise_as_ours
 from tinygrad_rnn.primitive.table import Primitive, Rule, register
 from tinygrad_rnn.tensor import CONSTANT, Tensor, Version, as_tensor
 
-__all__ = ["binary", "nary", "number_behind", "unary", "variadic"]
+__all__ = ["binary", "nary", "numbers_behind", "unary", "variadic"]
 
 ndarray = np.ndarray
 mode = modes.recording.get
@@ -219,17 +219,13 @@ def _number(x: Any, beside: Any) -> Any:
         if len(known) > 1000:
             known.clear()
         constant = known[key] = wrap(np.array(x, array.dtype))
-        constant.shared_version()
     return constant
 
 
-def number_behind(version: Version) -> float | None:
-    """The Python number that a constant was made of, to show it to people."""
-    for known in _numbers.values():
-        for constant in tuple(known.values()):
-            if constant._version is version:
-                return constant.item()  # type: ignore[no-any-return]
-    return None
+def numbers_behind() -> dict[Version, float]:
+    """The Python numbers that constants were made of, to show them to people."""
+    constants = [c for known in _numbers.values() for c in tuple(known.values())]
+    return {c.shared_version(): c.item() for c in constants}
 
 
 def nary(
