@@ -5,8 +5,11 @@ python benchmarks/matmul.py
 
 import sys
 
-from duel import HERE, Result, duel
+from duel import HERE, Result, Side, duel
+from sides.peak import flops
 from sides.sizes import parse
+
+from tinygrad_rnn.kernels._pool import num_threads
 
 LARGE = [(2048, 2048, 2048), (3200, 512, 2048), (700, 200, 800)]
 RECURRENT = [(20, 200, 800), (20, 650, 2600), (64, 512, 2048), (32, 128, 512)]
@@ -15,6 +18,10 @@ CASES = [
     *(f"fifty {M} {K} {N} float32" for M, K, N in RECURRENT),
 ]
 THREADS = ("TINYGRAD_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+def _limit(threads: int) -> dict[str, str]:
+    return dict.fromkeys(THREADS, str(threads))
 
 
 def results(threads: int | None = None, cases: list[str] = CASES, rounds: int = 9) -> list[Result]:
@@ -26,7 +33,7 @@ def results(threads: int | None = None, cases: list[str] = CASES, rounds: int = 
         rounds=rounds,
         rest=0.15,  # OpenBLAS' threads spin on for a while
         python=sys.executable,
-        environment=None if threads is None else dict.fromkeys(THREADS, str(threads)),
+        environment=None if threads is None else _limit(threads),
     )
 
 
@@ -46,7 +53,19 @@ def rows(threads: int | None = None) -> list[str]:
             f"| {rate(r, r.peer):.0f} ({rate(r, r.peer_best):.0f}) | **{r.ratio:.2f}** |"
             for r in results(threads)
         ),
+        f"| multiply-adds between registers | {peak(threads):.0f} | | |",
     ]
+
+
+def peak(threads: int | None = None, dtype: str = "float32", rounds: int = 7) -> float:
+    """GFLOP/s of multiply-adds between registers: what no product can exceed."""
+    count = threads or num_threads()
+    side = Side(HERE / "sides" / "peak.py", sys.executable, _limit(count))
+    try:
+        seconds = min(side.run(dtype, 20) for _ in range(rounds))
+    finally:
+        side.close()
+    return flops(dtype, count) / seconds * 1e-9
 
 
 def sections() -> dict[str, list[str]]:

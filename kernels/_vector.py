@@ -46,10 +46,10 @@ def integer(value):
 class Element:
     """One element type: its LLVM types, and loads and stores of vectors of it."""
 
-    def __init__(self, like):
+    def __init__(self, like, bits=BITS):
         dtype = getattr(like, "dtype", like)
         self.size = dtype.bitwidth // 8
-        self.lanes = BITS // dtype.bitwidth
+        self.lanes = bits // dtype.bitwidth
         self.scalar = ir.FloatType() if self.size == 4 else ir.DoubleType()
         self.vector = ir.VectorType(self.scalar, self.lanes)
         self.mask = ir.VectorType(ir.IntType(1), self.lanes)

@@ -212,7 +212,8 @@ def _apply(first, stop, x, out, which):
 def _applied(which, x, out):
     dtype, count = x.dtype, x.size
     if out is None and count < 2 * _GRAIN and dtype in _DTYPES and x.flags.c_contiguous:
-        out = empty(x.shape, dtype)
+        # NumPy keeps small memory ready itself, at a fifth of the cost.
+        out = np.empty(x.shape, dtype) if count < 256 else empty(x.shape, dtype)
         if x.ndim == 1:
             _apply(0, count, x, out, which)
         else:
