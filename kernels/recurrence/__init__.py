@@ -4,8 +4,9 @@
         state, y[t] = program(x[t], state, params)
 
 ``tracing.py`` makes a program of a cell's ``step``; ``reference.py`` runs it line by line and
-defines the values; ``lowering.py`` cuts it into products and element-wise segments,
-``derivative.py`` reverses those, ``source.py`` writes both as a Numba module, and ``cpu.py``
+defines the values; ``lowering.py`` cuts it into products and element-wise segments over
+blocks of columns (``blocks.py``), with a place for every product (``placement.py``);
+``derivative.py`` reverses those, ``writer/`` writes both as a Numba module, and ``cpu.py``
 surrounds that with the products over all steps. Sizes, masks and threads are arguments: one
 compile per program and element type.
 

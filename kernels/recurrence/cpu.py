@@ -14,7 +14,6 @@ import numpy as np
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel, load_source
 from tinygrad_rnn.kernels._memory import empty, zeros
 from tinygrad_rnn.kernels._pool import num_threads, parallel, team
-from tinygrad_rnn.kernels._simd import add, fill, load, store
 from tinygrad_rnn.kernels.matmul.cpu import matmul
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel
 from tinygrad_rnn.kernels.matmul.cpu_tile import (
@@ -24,10 +23,11 @@ from tinygrad_rnn.kernels.matmul.cpu_tile import (
     lanes,
     lanes_of,
 )
+from tinygrad_rnn.kernels.recurrence.cpu_weights import weight_gradients, window
 from tinygrad_rnn.kernels.recurrence.derivative import reverse
 from tinygrad_rnn.kernels.recurrence.lowering import lower
-from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.program import Program
+from tinygrad_rnn.kernels.recurrence.reference import HOLD
 from tinygrad_rnn.kernels.recurrence.runtime import product
 from tinygrad_rnn.kernels.recurrence.writer import Layout, module_source
 
@@ -35,7 +35,6 @@ __all__ = ["backward", "forward", "source_of"]
 
 _NO_MASK = np.zeros(0, np.uint8)
 _FLOPS_WORTH_A_TEAM = 1e6
-_SUMMED = 64  # rows that are summed before their sum is added to the others'
 
 
 @dataclass
@@ -91,7 +90,7 @@ class Run:
         }  # fmt: skip
 
 
-# ----- packing and summing -----
+# ----- packing -----
 
 
 @kernel("intp, intp, const(T[:, :]), intp, T[::1]", fastmath=NO_FASTMATH)
@@ -133,30 +132,6 @@ def _pack(b, block):
     return panels
 
 
-@kernel("intp, intp, const(T[:, ::1]), T[::1]", fastmath=NO_FASTMATH)
-def _column_sums(first, stop, rows, sums):
-    """Sum the rows, in blocks of a fixed height, for the vectors from ``first`` to ``stop``."""
-    size, step = element_size(rows), lanes(rows)
-    for v in range(first, stop):
-        j = v * step
-        n = rows.shape[1] - j
-        total = fill(rows, 0.0)
-        for top in range(0, rows.shape[0], _SUMMED):
-            part = fill(rows, 0.0)
-            for r in range(top, min(top + _SUMMED, rows.shape[0])):
-                part = add(part, load(rows, address(rows) + (r * rows.shape[1] + j) * size, n))
-            total = add(total, part)
-        store(rows, address(sums) + j * size, n, total)
-
-
-def _summed(rows):
-    """The sum of the rows."""
-    sums = empty(rows.shape[1], rows.dtype)
-    vectors = -(-rows.shape[1] // lanes_of(rows.dtype))
-    parallel(_column_sums, vectors, rows, sums, grain=1 + 20_000 // (rows.shape[0] * 16 + 1))
-    return sums
-
-
 # ----- calls -----
 
 
@@ -167,18 +142,13 @@ def _call(kernel_, arguments, values, by_columns, flops):
     team(kernel_, *args, limit=None if flops > _FLOPS_WORTH_A_TEAM else 1)
 
 
-def _by_columns(run, dtype):
+def _by_columns(run):
     """Whether threads divide the columns rather than the rows.
 
     Rows need no barrier. Columns are better where a thread would have too few rows to keep
     its multipliers busy, and each thread then reads only its part of the weights.
     """
     return 6 * num_threads() > run.B
-
-
-def _window(array, block, blocks, size):
-    """Neighbouring blocks of columns, as a view."""
-    return array[:, block * size : (block + blocks) * size]
 
 
 def forward(program, x, states, params, *, steps, mask=None, reverse=False, forms=None):
@@ -191,7 +161,7 @@ def forward(program, x, states, params, *, steps, mask=None, reverse=False, form
     rows = None
     if x is not None:
         if mask is not None:
-            x = np.where((mask == 0)[..., None], x.dtype.type(0), x)  # padding may hold NaN
+            x = np.where((mask == HOLD)[..., None], x.dtype.type(0), x)  # padding may hold NaN
         rows = np.ascontiguousarray(x).reshape(T * B, x.shape[-1])
     run = Run(ready, sizes, T, B, reverse, flat, rows, params, forms or {})
     arrays = run.arrays
@@ -237,11 +207,11 @@ def _run_forward(run, dtype):
     flops = 0.0
     for i, part in enumerate(layout.lowered.parts):
         size = sizes[layout.buffers[part.buffer].letter]
-        weight = _window(params[part.weight], part.column, part.blocks, size)
+        weight = window(params[part.weight], part.column, part.blocks, size)
         values[f"w{i}"] = _packed(run, part, weight, size, "columns")
         flops += 2.0 * run.B * weight.size
     module = run.ready.module
-    _call(module.forward, module.FORWARD, values, _by_columns(run, dtype), flops * run.T)
+    _call(module.forward, module.FORWARD, values, _by_columns(run), flops * run.T)
 
 
 def _like(dtype):
@@ -289,7 +259,7 @@ def backward(run, dy, d_finals, *, needs_x, needed):
     if layout.reads_input:
         values["dx"] = empty(run.x.shape, dtype)
     _run_backward(run, values, dtype)
-    grads = _weight_gradients(run, values, needed)
+    grads = weight_gradients(run, values, needed)
     dx = _input_gradient(run, values) if needs_x else None
     half = T % 2 * B
     d_states = []
@@ -304,13 +274,13 @@ def _run_backward(run, values, dtype):
     flops = 0.0
     for i, part in enumerate(layout.lowered.parts):
         size = sizes[layout.buffers[part.buffer].letter]
-        weight = _window(run.params[part.weight], part.column, part.blocks, size)
+        weight = window(run.params[part.weight], part.column, part.blocks, size)
         kind, number = part.operand
         widths = layout.state_widths if kind == "state" else layout.operands
         values[f"w{i}"] = _packed(run, part, weight.T, sizes[widths[number].letter], "rows")
         flops += 2.0 * run.B * weight.size
     module = run.ready.module
-    _call(module.backward, module.BACKWARD, values, _by_columns(run, dtype), flops * run.T)
+    _call(module.backward, module.BACKWARD, values, _by_columns(run), flops * run.T)
 
 
 def _input_gradient(run, values):
@@ -327,80 +297,3 @@ def _input_gradient(run, values):
     if dx is None:
         dx = np.zeros(run.x.shape, run.x.dtype)
     return dx.reshape(run.T, run.B, dx.shape[1])
-
-
-class _Sums:
-    """Gradients of weights: each place is written once, or added to."""
-
-    def __init__(self, params, needed):
-        self.params = params
-        self.needed = needed
-        self.grads = {}
-        self.written = {}
-
-    def product(self, name, left, right, column):
-        """Add left^T right to the columns from ``column`` on."""
-        if name not in self.needed:
-            return
-        if name not in self.grads:
-            self.grads[name] = empty(self.params[name].shape, left.dtype)
-            self.written[name] = []
-        stop = column + right.shape[1]
-        done = self.written[name]
-        if any(a < stop and column < b for a, b in done):
-            again = matmul(left.T, right)
-            self.grads[name][:, column:stop] += again
-            return
-        matmul(left.T, right, out=self.grads[name][:, column:stop])
-        done.append((column, stop))
-
-    def row(self, name, value):
-        """Add a gradient of a weight that is a row or a number."""
-        if name in self.needed:
-            value = value.reshape(self.params[name].shape)
-            self.grads[name] = value if name not in self.grads else self.grads[name] + value
-
-
-def _weight_gradients(run, values, needed):
-    layout, sizes = run.ready.layout, run.sizes
-    sums = _Sums(run.params, needed)
-    for i, buffer in enumerate(layout.lowered.buffers):
-        if buffer.hoisted:
-            sums.product(buffer.hoisted, run.x, values[f"dz{i}"], 0)
-    for part in layout.lowered.parts:
-        size = sizes[layout.buffers[part.buffer].letter]
-        right = _window(values[f"dz{part.buffer}"], part.block, part.blocks, size)
-        sums.product(part.weight, _operand_rows(run, part), right, part.column * size)
-    columns: dict[int, Any] = {}
-
-    def column_sum(index):
-        if index not in columns:
-            columns[index] = _summed(values[f"dz{index}"])
-        return columns[index]
-
-    biases = {b.bias[0] for b in layout.lowered.buffers if b.bias} | set(layout.reversed.columns)
-    for name in biases & needed:
-        total = np.zeros(run.params[name].shape, values["like_array"].dtype)
-        for i, buffer in enumerate(layout.lowered.buffers):
-            if buffer.bias and buffer.bias[0] == name:
-                size = sizes[buffer.letter]
-                first = buffer.bias[1] * size
-                total[first : first + buffer.blocks * size] += column_sum(i)
-        for k, (i, block) in enumerate(layout.reversed.columns.get(name, ())):
-            size = sizes[layout.buffers[i].letter]
-            total[k * size : (k + 1) * size] += column_sum(i)[block * size : (block + 1) * size]
-        sums.row(name, total)
-    for name in layout.row_grads:
-        if name in needed:
-            total = _summed(values[f"dp_{name}"])
-            sums.row(name, total if run.params[name].ndim else total.sum())
-    return sums.grads
-
-
-def _operand_rows(run, part: Part):
-    """The left factor of a product within the steps, all steps below each other."""
-    kind, number = part.operand
-    if kind == "operand":
-        return run.arrays[f"a{number}"]
-    rows = run.arrays[run.ready.layout.states[number]]
-    return rows[run.B :] if run.reverse else rows[: run.T * run.B]

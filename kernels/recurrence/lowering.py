@@ -40,11 +40,6 @@ class Lowered:
     segments: list[Segment]
     output_state: int | None  # the state that is the output, if one is
 
-    @property
-    def levels(self) -> int:
-        """How many times a step goes from products to a segment."""
-        return len(self.segments) - 1
-
 
 def lower(program: Program) -> Lowered:
     """Cut a program into products and segments."""

@@ -1,20 +1,20 @@
 """A cell as a program: a list of operations over named rows.
 
 A ``Program`` is what everything else starts from: the interpreter runs it, ``lowering``
-cuts it into products and element-wise segments, options and masks rewrite it. It knows
+cuts it into products and element-wise segments, and options will rewrite it. It knows
 widths only as letters ("4H"), so one program serves all sizes. ``tracing`` makes it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_rnn.errors import TraceError
 
 __all__ = [
     "COMPARISONS", "ELEMENTWISE", "ONE", "Operation", "Program", "TraceError", "Width",
-    "parse_width", "rewritten",
+    "parse_width",
 ]  # fmt: skip
 
 ELEMENTWISE = frozenset(
@@ -114,8 +114,3 @@ class Program:
         used = {op["weight"] for op in self.operations if op.name == "param"}
         used |= {op["weight"] for op in self.operations if op.name == "matmul"}
         return [name for name, _ in self.params if name not in used]
-
-
-def rewritten(program: Program, operations: Sequence[Operation], **changes: Any) -> Program:
-    """The program with other lines."""
-    return replace(program, operations=tuple(operations), **changes)

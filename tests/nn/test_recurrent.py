@@ -495,3 +495,9 @@ def test_calls_that_cannot_be(call, error, message):
 def test_a_cell_without_input_needs_steps():
     with pytest.raises(ShapeError, match="expected steps=T and no x"):
         nn.Recurrent(nn.AutonomousCell(H))()
+
+
+def test_the_mask_of_a_cell_without_input_says_how_many_rows_there_are():
+    layer = nn.Recurrent(nn.AutonomousCell(4))
+    y, _ = layer(steps=3, mask=np.ones((3, 5), bool))
+    assert y.shape == (3, 5, 4)

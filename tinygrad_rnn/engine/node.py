@@ -26,11 +26,11 @@ Hook = Callable[[Tensor], Tensor | None]
 class Node:
     """One recorded operation, seen from its output.
 
-    op        the operation: a name and derivative rules (see ``primitive.py``)
+    op        the operation: a name and derivative rules (see ``primitive/``)
     parents   for each input: its Node; the leaf Tensor that wants a gradient; or, where no
               gradient goes, the Version of the constant, so that its change is noticed
     saved     the arrays that the rules take, None for those they leave alone
-    out       the output array, if a rule wants it
+    out       the output array, if a rule wants it; of a fused operation its residuals
     attrs     keyword arguments of the rules, or None
     shapes    shapes of the inputs where broadcasting has to be undone, or None
     seq       the time of creation: a parent's is always smaller

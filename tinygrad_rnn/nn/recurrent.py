@@ -258,6 +258,8 @@ class Recurrent(Module):
             carried = self._carried
             if lengths is not None:
                 return steps, len(lengths)
+            if mask is not None and np.ndim(as_array(mask)) == 2:
+                return steps, as_array(mask).shape[0 if self.batch_first else 1]
             return steps, carried[0][0].shape[0] if carried else None
         axes = "(B, T, I)" if self.batch_first else "(T, B, I)"
         if x is None or x.ndim not in (2, 3) or x.shape[-1] != size:

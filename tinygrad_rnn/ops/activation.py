@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.kernels import pointwise
 from tinygrad_rnn.ops.arithmetic import expm1, where
+from tinygrad_rnn.ops.axes import axis_of
 from tinygrad_rnn.primitive import unary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
@@ -127,24 +128,20 @@ _log_softmax = unary(
 _logsumexp = unary("logsumexp", _logsumexp_forward, lambda F, g, out, x, axis: g * F.exp(x - out))
 
 
-def _axis(x: Tensor, axis: int) -> int:
-    return np.lib.array_utils.normalize_axis_index(axis, x.ndim)
-
-
 def softmax(x: object, axis: int = -1) -> Tensor:
     """``exp(x) / sum(exp(x))`` along an axis; an entry of -inf gets the probability 0."""
     x = as_tensor(x)
-    return _softmax(x, axis=_axis(x, axis))
+    return _softmax(x, axis=axis_of("softmax", axis, x.ndim))
 
 
 def log_softmax(x: object, axis: int = -1) -> Tensor:
     """``log(softmax(x))`` along an axis, exact for very small probabilities."""
     x = as_tensor(x)
-    return _log_softmax(x, axis=_axis(x, axis))
+    return _log_softmax(x, axis=axis_of("log_softmax", axis, x.ndim))
 
 
 def logsumexp(x: object, axis: int = -1, keepdims: bool = False) -> Tensor:
     """``log(sum(exp(x)))`` along an axis, without overflow."""
     x = as_tensor(x)
-    result = _logsumexp(x, axis=_axis(x, axis))
+    result = _logsumexp(x, axis=axis_of("logsumexp", axis, x.ndim))
     return result if keepdims else result.squeeze(axis)

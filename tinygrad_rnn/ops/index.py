@@ -13,6 +13,7 @@ from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.engine import ARRAYS, SliceGrad
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.ops.arithmetic import where
+from tinygrad_rnn.ops.axes import axis_of
 from tinygrad_rnn.ops.shape import reshape
 from tinygrad_rnn.primitive import nary, unary
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
@@ -118,7 +119,7 @@ def take_along_axis(x: object, index: Any, axis: int = -1) -> Tensor:
     index = _integers("take_along_axis", index)
     if index.ndim != x.ndim:
         raise ShapeError(f"take_along_axis: index has shape {index.shape} for {x.shape}.")
-    axis = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
+    axis = axis_of("take_along_axis", axis, x.ndim)
     return _take(x, index=_along(index, axis, x.shape), before=x.shape)
 
 
@@ -126,7 +127,7 @@ def gather(x: object, axis: int, index: Any) -> Tensor:
     """As PyTorch's: like ``take_along_axis``, but of the shape of ``index``, nothing broadcasts."""
     x = as_tensor(x)
     index = _integers("gather", index)
-    axis = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
+    axis = axis_of("gather", axis, x.ndim)
     if index.ndim != x.ndim or any(
         n > m for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if i != axis
     ):
@@ -140,7 +141,7 @@ def gather(x: object, axis: int, index: Any) -> Tensor:
 def topk(x: object, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Array]:
     """The k largest elements in order, differentiable, and their places; the first of equals."""
     x = as_tensor(x)
-    axis = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
+    axis = axis_of("topk", axis, x.ndim)
     if not 0 <= k <= x.shape[axis]:
         raise ShapeError(f"topk: k is {k}, axis {axis} of shape {x.shape} has {x.shape[axis]}.")
     data = x._data.real
@@ -267,7 +268,7 @@ def scatter_add(x: object, axis: int, index: Any, source: object) -> Tensor:
             f"scatter_add: index has shape {index.shape}, source {source.shape}, x {x.shape}; "
             "expected index and source of one shape, with as many axes as x."
         )
-    axis = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
+    axis = axis_of("scatter_add", axis, x.ndim)
     return _index_add(x, source, index=_along(index, axis, index.shape))
 
 

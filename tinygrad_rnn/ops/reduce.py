@@ -6,7 +6,6 @@ plain integer arrays.
 """
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,23 +14,13 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.ops.arithmetic import abs as absolute
 from tinygrad_rnn.ops.arithmetic import mul, square, where
+from tinygrad_rnn.ops.axes import Axes, axes_of, axis_of
 from tinygrad_rnn.primitive import unary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = [
     "argmax", "argmin", "cumsum", "max", "mean", "min", "norm", "prod", "std", "sum", "var",
 ]  # fmt: skip
-
-Axes = int | Iterable[int] | None
-
-
-def _axes(x: Tensor, axis: Axes) -> tuple[int, ...]:
-    """The axes as a tuple of numbers from 0, each once."""
-    if axis is None:
-        return tuple(range(x._data.ndim))
-    if isinstance(axis, int) and -x._data.ndim <= axis < x._data.ndim:
-        return (axis % x._data.ndim,)
-    return np.lib.array_utils.normalize_axis_tuple(axis, x.ndim, "axis")
 
 
 def _kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
@@ -75,13 +64,13 @@ _mean = unary(
 def sum(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The sum over axes."""
     x = as_tensor(x)
-    return _sum(x, axis=_axes(x, axis), keepdims=keepdims, shape=x.shape)
+    return _sum(x, axis=axes_of("sum", axis, x), keepdims=keepdims, shape=x.shape)
 
 
 def mean(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The mean over axes."""
     x = as_tensor(x)
-    axes = _axes(x, axis)
+    axes = axes_of("mean", axis, x)
     if not math.prod(x.shape[i] for i in axes):
         raise ShapeError(f"mean: nothing to average over axes {axes} of shape {x.shape}.")
     return _mean(x, axis=axes, keepdims=keepdims, shape=x.shape)
@@ -90,7 +79,7 @@ def mean(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
 def var(x: object, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """The variance over axes; ``ddof=1`` divides by n - 1 instead of n."""
     x = as_tensor(x)
-    axes = _axes(x, axis)
+    axes = axes_of("var", axis, x)
     count = math.prod(x.shape[i] for i in axes)
     if count <= ddof:
         raise ShapeError(f"var: {count} elements over axes {axes}, expected more than {ddof}.")
@@ -114,13 +103,13 @@ _cumsum = unary(
 def cumsum(x: object, axis: int = 0) -> Tensor:
     """The running sum along an axis."""
     x = as_tensor(x)
-    return _cumsum(x, axis=_axes(x, axis)[0])
+    return _cumsum(x, axis=axis_of("cumsum", axis, x.ndim))
 
 
 def prod(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The product over axes; its derivative is right where elements are zero, too."""
     x = as_tensor(x)
-    axes = _axes(x, axis)
+    axes = axes_of("prod", axis, x)
     rest = [i for i in range(x.ndim) if i not in axes]
     count = math.prod(x.shape[i] for i in axes)
     kept = _kept(x.shape, axes)
@@ -174,7 +163,7 @@ def _some(name: str, x: Tensor, axes: tuple[int, ...]) -> None:
 def max(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The largest element over axes."""
     x = as_tensor(x)
-    axes = _axes(x, axis)
+    axes = axes_of("max", axis, x)
     _some("max", x, axes)
     return _max(x, axis=axes, keepdims=keepdims)
 
@@ -182,7 +171,7 @@ def max(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
 def min(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The smallest element over axes."""
     x = as_tensor(x)
-    axes = _axes(x, axis)
+    axes = axes_of("min", axis, x)
     _some("min", x, axes)
     return _min(x, axis=axes, keepdims=keepdims)
 
@@ -218,14 +207,14 @@ def norm(x: object, ord: float = 2, axis: Axes = None, keepdims: bool = False) -
     """The vector norm over axes: ``sum(|x|^ord)^(1/ord)``; ``ord`` may be inf."""
     x = as_tensor(x)
     if ord == 2:
-        return _norm(x, axis=_axes(x, axis), keepdims=keepdims, shape=x.shape)
+        return _norm(x, axis=axes_of("norm", axis, x), keepdims=keepdims, shape=x.shape)
     if ord == 1:
         return sum(absolute(x), axis, keepdims)
     if ord == math.inf:
         return max(absolute(x), axis, keepdims)
     if ord <= 0:
         raise ValueError(f"norm: ord is {ord}, expected a positive number or inf.")
-    return _power_norm(x, float(ord), _axes(x, axis), keepdims)
+    return _power_norm(x, float(ord), axes_of("norm", axis, x), keepdims)
 
 
 def _power_norm(x: Tensor, ord: float, axes: tuple[int, ...], keepdims: bool) -> Tensor:

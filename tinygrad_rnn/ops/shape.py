@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_rnn.device import Array, array_module, device_of, normalize_device, to_device
 from tinygrad_rnn.engine import unbroadcast
 from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.ops.axes import axis_of
 from tinygrad_rnn.primitive import unary, variadic
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
@@ -19,13 +20,6 @@ __all__ = [
     "repeat", "reshape", "split", "squeeze", "stack", "swapaxes", "tile", "to", "transpose",
     "unbind", "unsqueeze",
 ]  # fmt: skip
-
-
-def _axis(where: str, axis: int, ndim: int) -> int:
-    """The axis counted from 0."""
-    if not -ndim <= axis < ndim:
-        raise ShapeError(f"{where}: axis {axis} of a tensor with {ndim} axes.")
-    return axis % ndim
 
 
 def _whole(shape: tuple[Any, ...]) -> tuple[int, ...]:
@@ -104,7 +98,7 @@ def reshape(x: object, *shape: Any) -> Tensor:
 def permute(x: object, *axes: Any) -> Tensor:
     """The axes in another order."""
     x = as_tensor(x)
-    order = tuple(_axis("permute", a, x.ndim) for a in _whole(axes))
+    order = tuple(axis_of("permute", a, x.ndim) for a in _whole(axes))
     if sorted(order) != list(range(x.ndim)):
         raise ShapeError(f"permute: axes {order}, expected each of the {x.ndim} axes once.")
     return _permute(x, axes=order)
@@ -120,7 +114,7 @@ def swapaxes(x: object, a: int, b: int) -> Tensor:
     """Two axes exchanged."""
     x = as_tensor(x)
     order = list(range(x.ndim))
-    a, b = _axis("swapaxes", a, x.ndim), _axis("swapaxes", b, x.ndim)
+    a, b = axis_of("swapaxes", a, x.ndim), axis_of("swapaxes", b, x.ndim)
     order[a], order[b] = b, a
     return _permute(x, axes=tuple(order))
 
@@ -130,7 +124,7 @@ def squeeze(x: object, axis: int | Sequence[int] | None = None) -> Tensor:
     x = as_tensor(x)
     if axis is None:
         return reshape(x, [n for n in x.shape if n != 1])
-    axes = {_axis("squeeze", a, x.ndim) for a in ([axis] if isinstance(axis, int) else axis)}
+    axes = {axis_of("squeeze", a, x.ndim) for a in ([axis] if isinstance(axis, int) else axis)}
     for a in axes:
         if x.shape[a] != 1:
             raise ShapeError(f"squeeze: axis {a} of shape {x.shape} has size {x.shape[a]}, not 1.")
@@ -140,7 +134,7 @@ def squeeze(x: object, axis: int | Sequence[int] | None = None) -> Tensor:
 def unsqueeze(x: object, axis: int) -> Tensor:
     """With a new axis of size 1 at ``axis``."""
     x = as_tensor(x)
-    axis = _axis("unsqueeze", axis, x.ndim + 1)
+    axis = axis_of("unsqueeze", axis, x.ndim + 1)
     return reshape(x, [*x.shape[:axis], 1, *x.shape[axis:]])
 
 
@@ -164,7 +158,7 @@ def flip(x: object, axis: int | Sequence[int] | None = None) -> Tensor:
     """The order of the elements reversed along axes (all of them if None)."""
     x = as_tensor(x)
     axes = range(x.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
-    return _flip(x, axis=tuple(_axis("flip", a, x.ndim) for a in axes))
+    return _flip(x, axis=tuple(axis_of("flip", a, x.ndim) for a in axes))
 
 
 # ----- joining and cutting -----
@@ -188,7 +182,7 @@ def concat(tensors: Sequence[object], *more: object, axis: int = 0) -> Tensor:
     parts = [as_tensor(t) for t in ([given, *more] if isinstance(given, Tensor) else given)]
     if not parts:
         raise ShapeError("concat: no tensors to join.")
-    axis = _axis("concat", axis, parts[0].ndim)
+    axis = axis_of("concat", axis, parts[0].ndim)
     rest = [t.shape[:axis] + t.shape[axis + 1 :] for t in parts]
     for number, other in enumerate(rest):
         if other != rest[0] or parts[number].ndim != parts[0].ndim:
@@ -210,14 +204,14 @@ def stack(tensors: Sequence[object], axis: int = 0) -> Tensor:
             raise ShapeError(
                 f"stack: tensor {number} has shape {part.shape}, the first has {parts[0].shape}."
             )
-    axis = _axis("stack", axis, parts[0].ndim + 1)
+    axis = axis_of("stack", axis, parts[0].ndim + 1)
     return concat([unsqueeze(part, axis) for part in parts], axis=axis)
 
 
 def split(x: object, sizes: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     """Cut along an axis: into pieces of one size (the last may be smaller), or of given sizes."""
     x = as_tensor(x)
-    axis = _axis("split", axis, x.ndim)
+    axis = axis_of("split", axis, x.ndim)
     length = x.shape[axis]
     if isinstance(sizes, int):
         if sizes < 1:
@@ -235,7 +229,7 @@ def split(x: object, sizes: int | Sequence[int], axis: int = 0) -> tuple[Tensor,
 def chunk(x: object, chunks: int, axis: int = -1) -> tuple[Tensor, ...]:
     """Cut into ``chunks`` pieces of equal size, along the last axis unless told otherwise."""
     x = as_tensor(x)
-    axis = _axis("chunk", axis, x.ndim)
+    axis = axis_of("chunk", axis, x.ndim)
     if chunks < 1 or x.shape[axis] % chunks:
         raise ShapeError(f"chunk: axis {axis} of size {x.shape[axis]} into {chunks} equal pieces.")
     return split(x, [x.shape[axis] // chunks] * chunks, axis)
@@ -244,7 +238,7 @@ def chunk(x: object, chunks: int, axis: int = -1) -> tuple[Tensor, ...]:
 def unbind(x: object, axis: int = 0) -> tuple[Tensor, ...]:
     """Every slice along an axis, which disappears."""
     x = as_tensor(x)
-    before = (slice(None),) * _axis("unbind", axis, x.ndim)
+    before = (slice(None),) * axis_of("unbind", axis, x.ndim)
     return tuple(x[(*before, i)] for i in range(x.shape[len(before)]))
 
 
@@ -276,7 +270,7 @@ def pad(x: object, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Ten
 def repeat(x: object, repeats: int, axis: int) -> Tensor:
     """Every element ``repeats`` times in a row along an axis, as ``numpy.repeat``."""
     x = as_tensor(x)
-    axis = _axis("repeat", axis, x.ndim)
+    axis = axis_of("repeat", axis, x.ndim)
     if repeats < 0:
         raise ShapeError(f"repeat: {repeats} times, expected 0 or more.")
     shape = [*x.shape[: axis + 1], repeats, *x.shape[axis + 1 :]]

@@ -1,0 +1,126 @@
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-untyped-decorators=False
+"""Gradients of weights: sums over all steps and rows, after the steps.
+
+A matrix gets one product of all operands below each other with all gradients; a row that is
+added gets the sum of columns, one that is multiplied the sum of what each batch row gathered.
+"""
+
+import numpy as np
+
+from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel
+from tinygrad_rnn.kernels._memory import empty
+from tinygrad_rnn.kernels._pool import parallel
+from tinygrad_rnn.kernels._simd import add, fill, load, store
+from tinygrad_rnn.kernels.matmul.cpu import matmul
+from tinygrad_rnn.kernels.matmul.cpu_tile import address, element_size, lanes, lanes_of
+
+__all__ = ["weight_gradients", "window"]
+
+_SUMMED = 64  # rows that are summed before their sum is added to the others'
+
+
+def window(array, block, blocks, size):
+    """Neighbouring blocks of columns, as a view."""
+    return array[:, block * size : (block + blocks) * size]
+
+
+@kernel("intp, intp, const(T[:, ::1]), T[::1]", fastmath=NO_FASTMATH)
+def _column_sums(first, stop, rows, sums):
+    """Sum the rows, in blocks of a fixed height, for the vectors from ``first`` to ``stop``."""
+    size, step = element_size(rows), lanes(rows)
+    for v in range(first, stop):
+        j = v * step
+        n = rows.shape[1] - j
+        total = fill(rows, 0.0)
+        for top in range(0, rows.shape[0], _SUMMED):
+            part = fill(rows, 0.0)
+            for r in range(top, min(top + _SUMMED, rows.shape[0])):
+                part = add(part, load(rows, address(rows) + (r * rows.shape[1] + j) * size, n))
+            total = add(total, part)
+        store(rows, address(sums) + j * size, n, total)
+
+
+def _summed(rows):
+    """The sum of the rows."""
+    sums = empty(rows.shape[1], rows.dtype)
+    vectors = -(-rows.shape[1] // lanes_of(rows.dtype))
+    parallel(_column_sums, vectors, rows, sums, grain=1 + 20_000 // (rows.shape[0] * 16 + 1))
+    return sums
+
+
+class _Sums:
+    """Gradients of weights: each place is written once, or added to."""
+
+    def __init__(self, params, needed):
+        self.params = params
+        self.needed = needed
+        self.grads = {}
+        self.written = {}
+
+    def product(self, name, left, right, column):
+        """Add left^T right to the columns from ``column`` on."""
+        if name not in self.needed:
+            return
+        if name not in self.grads:
+            self.grads[name] = empty(self.params[name].shape, left.dtype)
+            self.written[name] = []
+        stop = column + right.shape[1]
+        done = self.written[name]
+        if any(a < stop and column < b for a, b in done):
+            again = matmul(left.T, right)
+            self.grads[name][:, column:stop] += again
+            return
+        matmul(left.T, right, out=self.grads[name][:, column:stop])
+        done.append((column, stop))
+
+    def row(self, name, value):
+        """Add a gradient of a weight that is a row or a number."""
+        if name in self.needed:
+            value = value.reshape(self.params[name].shape)
+            self.grads[name] = value if name not in self.grads else self.grads[name] + value
+
+
+def weight_gradients(run, values, needed):
+    """The gradients of the weights that ``needed`` names."""
+    layout, sizes = run.ready.layout, run.sizes
+    sums = _Sums(run.params, needed)
+    for i, buffer in enumerate(layout.lowered.buffers):
+        if buffer.hoisted:
+            sums.product(buffer.hoisted, run.x, values[f"dz{i}"], 0)
+    for part in layout.lowered.parts:
+        size = sizes[layout.buffers[part.buffer].letter]
+        right = window(values[f"dz{part.buffer}"], part.block, part.blocks, size)
+        sums.product(part.weight, _operand_rows(run, part), right, part.column * size)
+    columns = {}
+
+    def column_sum(index):
+        if index not in columns:
+            columns[index] = _summed(values[f"dz{index}"])
+        return columns[index]
+
+    biases = {b.bias[0] for b in layout.lowered.buffers if b.bias} | set(layout.reversed.columns)
+    for name in biases & needed:
+        total = np.zeros(run.params[name].shape, values["like_array"].dtype)
+        for i, buffer in enumerate(layout.lowered.buffers):
+            if buffer.bias and buffer.bias[0] == name:
+                size = sizes[buffer.letter]
+                first = buffer.bias[1] * size
+                total[first : first + buffer.blocks * size] += column_sum(i)
+        for k, (i, block) in enumerate(layout.reversed.columns.get(name, ())):
+            size = sizes[layout.buffers[i].letter]
+            total[k * size : (k + 1) * size] += column_sum(i)[block * size : (block + 1) * size]
+        sums.row(name, total)
+    for name in layout.row_grads:
+        if name in needed:
+            total = _summed(values[f"dp_{name}"])
+            sums.row(name, total if run.params[name].ndim else total.sum())
+    return sums.grads
+
+
+def _operand_rows(run, part):
+    """The left factor of a product within the steps, all steps below each other."""
+    kind, number = part.operand
+    if kind == "operand":
+        return run.arrays[f"a{number}"]
+    rows = run.arrays[run.ready.layout.states[number]]
+    return rows[run.B :] if run.reverse else rows[: run.T * run.B]
