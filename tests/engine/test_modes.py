@@ -152,6 +152,7 @@ def test_generators_that_hold_a_mode_may_end_in_any_order():
     for source in (first, second, third):
         next(source)
     second.close()
+    assert recorded()  # by the third
     third.close()
     assert not recorded()
     first.close()

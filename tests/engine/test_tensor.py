@@ -267,6 +267,8 @@ def test_devices_are_not_mixed_silently():
             f"mul: got arrays of {' and '.join(sorted(['numpy', home]))}, expected all on one "
             "device: nothing is moved silently. Move one side with .to()."
         )
+    with pytest.raises(DeviceError, match="expected all on one device"):  # before their types
+        there * tg.ones(2, dtype=np.float64)
     with pytest.raises(DeviceError, match='expected "cpu", "gpu" or "gpu:N"'):
         to_device(here._data, "cuda")
 

@@ -168,6 +168,14 @@ def test_nothing_touches_the_arguments_or_any_grad():
         assert not result.requires_grad
     assert x.grad is None
     assert w.grad is None
+    constant = draw(2)
+    tg.jacobian(f, constant)
+    assert not constant.requires_grad
+
+
+def test_a_jacobian_of_nothing_is_empty():
+    assert tg.jacobian(lambda x: x[:0] * 2.0, draw(2)).shape == (0, 2)
+    assert tg.jacobian(lambda x: x.sum(), draw(0)).shape == (0,)
 
 
 def test_with_create_graph_results_can_be_differentiated_by_anything():
