@@ -36,6 +36,8 @@ class OpSpec:
     terms        how many numbers are summed into one, for the error model
     scale        what rounding errors are proportional to; the largest result unless given,
                  which is too strict where terms cancel
+    slope_scale  the same for slopes, where they are small differences: a saturated tanh has
+                 the slope 1 - 1, off by the rounding of 1
     linear       the operands in which the function is linear, taken together
     laws         ``law(*inputs, **attrs)`` asserts an identity
     bounded      slopes at kinks lie between those beside them: not at steps, nor for the
@@ -56,6 +58,7 @@ class OpSpec:
     dodge: Callable[[tuple[np.ndarray, ...], float], tuple[np.ndarray, ...]] | None = None
     terms: Callable[..., int] = field(default=lambda *inputs, **attrs: 1)
     scale: Callable[..., float] | None = None
+    slope_scale: Callable[..., float] | None = None
     linear: tuple[int, ...] = ()
     laws: tuple[Callable[..., None], ...] = ()
     bounded: bool = True
@@ -174,6 +177,11 @@ def apart_in_size(inputs: Sequence[np.ndarray], margin: float) -> tuple[np.ndarr
     return tuple(
         np.where(x < 0, -1.0, 1.0) * (size + margin) for x, size in zip(inputs, moved, strict=True)
     )
+
+
+def unit(*inputs: Any, **attrs: Any) -> float:
+    """What saturated slopes are differences of."""
+    return 1.0
 
 
 def elements(*inputs: Any, **attrs: Any) -> int:

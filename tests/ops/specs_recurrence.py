@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.ops.spec import DENSE, Case, OpSpec, shapes
+from tests.ops.spec import DENSE, Case, OpSpec, largest, shapes, unit
 from tests.ops.specs_activation import sigmoid
 from tinygrad_rnn import ops
 from tinygrad_rnn.kernels.recurrence.reference import HOLD, NUMPY, RESET, STEP, sequence
@@ -63,8 +63,19 @@ def _terms(x, h, *rest, **attrs):
     return max(x.shape[0] * (x.shape[2] + h.shape[1]), 1)
 
 
+def _steepest(*inputs, **attrs):
+    """Saturated slopes are differences of numbers of order 1, times an input or a weight."""
+    return max(1.0, largest(*inputs))
+
+
 SPECS = [
     OpSpec(
-        "recurrence", _recurrence, _reference, _sequence, terms=_terms, scale=lambda *a, **k: 1.0
+        "recurrence",
+        _recurrence,
+        _reference,
+        _sequence,
+        terms=_terms,
+        scale=unit,
+        slope_scale=_steepest,
     ),
 ]

@@ -104,6 +104,9 @@ def check_narrow_gradients(spec, case):
     wide = gradients(spec, case, [w.astype(np.float64) for w in ws])
     terms = max(spec.terms(*case.inputs, **case.attrs), *(w.size for w in ws), 1)
     size = max(float(np.abs(g).max(initial=0)) for g in wide)  # S, too, is over all operands
+    if spec.slope_scale is not None:
+        steepest = spec.slope_scale(*case.inputs, **case.attrs)
+        size = max(size, steepest * max(float(np.abs(w).max(initial=0)) for w in ws))
     allowed = ROOM * np.finfo(np.float32).eps * np.sqrt(terms) * size + DENORMAL
     for g, wanted in zip(gradients(spec, case, ws, np.float32), wide, strict=True):
         assert g.dtype == np.float32

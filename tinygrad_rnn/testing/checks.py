@@ -28,7 +28,7 @@ TOLERANCES = {"complex": 1e-12, "central4": 1e-8, "second order": 1e-6}
 
 # What a step cannot tell from 0: its own square times a third derivative, and the rounding of
 # that. It shows where S is 0, as for x**3 at 0.
-RESOLUTION = {"complex": 1e-30, "central4": 1e-18}
+RESOLUTION = {"complex": 1e-30, "central4": 1e-15}
 
 # Both ways through the rules run the same formulas; they may differ by the rounding of sums.
 SAME_FORMULAS = 1e-12
