@@ -96,6 +96,9 @@ class Symbol:
             raise AttributeError(name)
         raise TraceError(f".{name} is nothing that a fused step can do")
 
+    def __ne__(self, other: object) -> Any:
+        raise TraceError("!=; use == and exchange the two sides of ops.where")
+
     def __bool__(self) -> bool:
         raise TraceError("a branch on the value of a row; use ops.where")
 
@@ -122,7 +125,7 @@ def _bind() -> None:
         "__abs__": method("abs"),
     }.items():
         setattr(Symbol, name, function)
-    for name in COMPARISONS - {"eq"}:
+    for name in COMPARISONS:
         setattr(Symbol, f"__{name}__", method(name))
     for name in ELEMENTWISE - COMPARISONS - {"clip", "power_of", "where"}:
         setattr(Symbol, name, method(name))
@@ -176,6 +179,14 @@ class _Tracer:
             if len(terms) == 1:
                 return self.operand(terms[0])
         rows = [self.operand(x) for x in operands]
+        for place, row in enumerate(rows):
+            compared = self.operations[row.number].name in COMPARISONS
+            if compared != (name == "where" and place == 0):
+                raise TraceError(
+                    f"{name} of a comparison; only ops.where takes one, as its condition"
+                    if compared
+                    else "ops.where: the condition is not a comparison of rows"
+                )
         widths = {row.width for row in rows if row.width != ONE}
         if len(widths) > 1:
             raise TraceError(

@@ -41,7 +41,7 @@ def backward(
     where = "backward()"
     outputs, gradients = _listed(outputs, gradients)
     if inputs is not None:
-        inputs = _checked(where, inputs)
+        inputs = _checked(where, [inputs] if isinstance(inputs, Tensor) else inputs)
     walk = _walked(where, outputs, gradients, inputs, retain_graph, create_graph)
     ready = [
         (leaf, _finished(where, leaf, g, new, create_graph))

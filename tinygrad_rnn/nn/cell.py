@@ -4,7 +4,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType, SimpleNamespace
+from types import FunctionType, MappingProxyType, SimpleNamespace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -30,6 +30,8 @@ State = Tensor | tuple[Tensor, ...]
 
 # Equal programs are one object: kernels are found by it.
 _programs: dict[Program, Program] = {}
+
+_OPTION = (bool, int, float, str, FunctionType, type(None))  # what equations may ask for
 
 # Classes that have been warned about: their layers have many cells.
 _warned: set[str] = set()
@@ -78,6 +80,7 @@ class Cell(Module):
     _arguments: SimpleNamespace
     _declared: Declaration
     _traced: Program | TraceError | None = None
+    _options: tuple[tuple[str, Any], ...] = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Keep the arguments for ``clone``, whatever the constructor of a subclass takes."""
@@ -166,8 +169,11 @@ class Cell(Module):
         return found
 
     def _trace(self) -> Program | TraceError:
-        # Of each cell anew: equations may depend on its sizes and on anything else in it.
-        if self._traced is None:
+        # Of each cell anew, and again when an option changes: equations may depend on its
+        # sizes, on whether it is training, and on any number, text or function in it.
+        options = tuple(item for item in vars(self).items() if isinstance(item[1], _OPTION))
+        if self._traced is None or options != self._options:
+            self._options = options
             try:
                 program = trace(self)
             except TraceError as error:

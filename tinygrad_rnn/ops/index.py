@@ -145,7 +145,11 @@ def topk(x: object, k: int, axis: int = -1, largest: bool = True) -> tuple[Tenso
     if not 0 <= k <= x.shape[axis]:
         raise ShapeError(f"topk: k is {k}, axis {axis} of shape {x.shape} has {x.shape[axis]}.")
     data = x._data.real
-    order = np.argsort(-data if largest else data, axis=axis, kind="stable")
+    if largest:  # from behind, in reversed order: nothing is negated, and NaN stands first
+        order = np.flip(np.argsort(np.flip(data, axis), axis=axis, kind="stable"), axis)
+        order = data.shape[axis] - 1 - order
+    else:
+        order = np.argsort(data, axis=axis, kind="stable")
     places = order[(slice(None),) * axis + (slice(k),)]
     return take_along_axis(x, places, axis), places
 

@@ -88,8 +88,14 @@ def var(x: object, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> 
 
 
 def std(x: object, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
-    """The standard deviation over axes; infinitely steep where all elements are equal."""
-    return var(x, axis, keepdims, ddof).sqrt()
+    """The standard deviation over axes; its subgradient is 0 where all elements are equal."""
+    x = as_tensor(x)
+    axes = axes_of("std", axis, x)
+    count = math.prod(x.shape[i] for i in axes)
+    if count <= ddof:
+        raise ShapeError(f"std: {count} elements over axes {axes}, expected more than {ddof}.")
+    deviation = x - mean(x, axes, keepdims=True)
+    return norm(deviation, axis=axes, keepdims=keepdims) * (1.0 / math.sqrt(count - ddof))
 
 
 _cumsum = unary(

@@ -24,7 +24,7 @@ def per_sample_grads(losses_of_rows: Tensor, parameters: Iterable[Tensor]) -> li
             f"per_sample_grads(): the losses have shape {losses_of_rows.shape}, expected (B,): one "
             'number for every row of the batch. Losses give it with reduction="none".'
         )
-    wanted = list(parameters)
+    wanted = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     xp = array_module(losses_of_rows._data)
     rows = losses_of_rows.shape[0]
     results = [xp.zeros((rows, *p.shape), p.dtype) for p in wanted]

@@ -17,6 +17,8 @@ _HEAD = '''"""A recurrence, written by tinygrad_rnn for the program
 {program}
 """
 
+from math import inf, nan
+
 from tinygrad_rnn.kernels._crew import barrier
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels._simd import (
