@@ -97,7 +97,8 @@ def where(condition: object, a: object, b: object) -> Tensor:
     """``a`` where the condition holds, else ``b``; the condition has no gradient."""
     numbers = isinstance(a, int | float) and isinstance(b, int | float)
     if numbers and float in (type(a), type(b)):
-        a = np.float32(a)  # NumPy would make float64 of numbers alone
+        # NumPy would make float64 of numbers alone.
+        a = np.float32(a)  # type: ignore[arg-type]
     return _where(condition, a, b)
 
 
