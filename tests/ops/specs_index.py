@@ -156,7 +156,9 @@ def _highest(draw, side):
 
 
 def _topk_reference(x, k, axis, largest):
-    places = np.argsort(-x if largest else x, axis=axis, kind="stable").take(range(k), axis=axis)
+    # NaN is the largest of all, as in sorting.
+    keys = (-x, ~np.isnan(x)) if largest else (x, np.isnan(x))
+    places = np.lexsort(keys, axis=axis).take(range(k), axis=axis)
     return np.take_along_axis(x, places, axis), places
 
 
