@@ -174,7 +174,7 @@ SPECS = [
            reaches=("sum", "mean", "square")),
     OpSpec("std", ops.std,
            lambda x, axis, keepdims, ddof: x.std(axis=axis, keepdims=keepdims, ddof=ddof),
-           _spread, terms=elements, scale=largest, reaches=("sqrt",), extremes=False),
+           _spread, terms=elements, scale=largest, reaches=("norm",), extremes=False),
     OpSpec("cumsum", ops.cumsum, lambda x, axis: np.cumsum(x, axis=axis),
            one_with(_along, at_least(1)), linear=(0,), laws=(_cumulative,),
            **_sums(lambda x, axis: np.cumsum(x, axis=axis))),

@@ -135,5 +135,7 @@ def test_what_was_not_chosen_gets_no_gradient_however_wild(bad):
     assert slope(lambda x: ops.concat([x, x * 0.0])[:2], x) == [1, 1]
 
 
-def test_a_deviation_of_nothing_is_infinitely_steep():
-    assert not np.isfinite(slope(ops.std, [1.0, 1.0])).any()
+def test_a_deviation_of_equals_has_slope_0():
+    assert slope(ops.std, [1.0, 1.0, 1.0]) == [0, 0, 0]
+    assert slope(lambda x: ops.std(x, ddof=1), [0.0, 0.0]) == [0, 0]
+    assert slope(lambda x: ops.std(x, axis=1), [[2.0, 2.0], [1.0, 3.0]]) == [[0, 0], [-0.5, 0.5]]
