@@ -30,10 +30,15 @@ ROUNDING = float(np.finfo(np.float64).eps)
 
 
 class Numeric(NamedTuple):
-    """A derivative, and by how much it may be wrong: for one output an array, else a tuple."""
+    """A derivative, by how much it may be wrong, and what part of that is rounding.
+
+    For one output an array each, else a tuple. The rest of ``error`` goes with the step:
+    where it is large, the function bends too much for it, or has a kink.
+    """
 
     value: Any
     error: Any
+    rounding: Any
 
 
 def directional_derivative(
@@ -162,7 +167,9 @@ def _complex_step(
             'not analytic (a modulus, a real part); use method="central4".'
         )
     slopes = [np.asarray(result.imag / step) for result in results]
-    return _numeric([(slope, np.abs(slope) * 4 * ROUNDING) for slope in slopes])
+    # Where the slope is 0, a third derivative shows, times the square of the step.
+    rounding = [np.abs(slope) * 4 * ROUNDING + step for slope in slopes]
+    return _numeric(list(zip(slopes, rounding, rounding, strict=True)))
 
 
 def _four_points(
@@ -187,16 +194,16 @@ def _four_points(
         ),
         default=0.0,
     )
-    pairs = []
+    parts = []
     for number in range(len(at[1])):
         coarse, fine = stencil(number, 1), stencil(number, 0.5)
         size = np.maximum(np.abs(at[1][number]), np.abs(at[-1][number]))
         rounding = (4 * size + 2 * astray * np.abs(fine)) * ROUNDING / h
-        pairs.append((fine + (fine - coarse) / 15, np.abs(fine - coarse) + rounding))
-    return _numeric(pairs)
+        parts.append((fine + (fine - coarse) / 15, np.abs(fine - coarse) + rounding, rounding))
+    return _numeric(parts)
 
 
-def _numeric(pairs: list[tuple[Array, Array]]) -> Numeric:
-    if len(pairs) == 1:
-        return Numeric(*pairs[0])
-    return Numeric(tuple(value for value, _ in pairs), tuple(error for _, error in pairs))
+def _numeric(parts: list[tuple[Array, Array, Array]]) -> Numeric:
+    if len(parts) == 1:
+        return Numeric(*parts[0])
+    return Numeric(*(tuple(part[i] for part in parts) for i in range(3)))
