@@ -54,7 +54,7 @@ def _where_any(count=1, *, dims=0):
 
 @st.composite
 def _spread(draw, side):
-    """Elements that differ: where all are equal the standard deviation is infinitely steep."""
+    """Elements that differ: where all are equal the standard deviation has a kink."""
     case = draw(_where_any(2, dims=1)(side))
     ddof = draw(st.integers(0, 1))
     return Case(apart(case.inputs, 0.1), {**case.attrs, "ddof": ddof})
