@@ -83,6 +83,11 @@ def check_derivatives(spec, case, seed=0):
 
 def check_subgradients(spec, case, seed=0):
     """At kinks, too, a slope lies between those to the left and to the right."""
+    for direction in range(3):  # a wrong slope may lie between the two of one direction
+        _check_subgradient(spec, case, [seed, direction])
+
+
+def _check_subgradient(spec, case, seed):
     _, outputs = run(spec, case)
     rng = np.random.default_rng(seed)
     ws = [generic_like(rng, out) for out in outputs]

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 import tinygrad_rnn.engine.walk
 from tests.ops.checks import check_derivatives, check_needs, check_subgradients
@@ -19,11 +19,12 @@ from tinygrad_rnn.testing import GradientMismatch
 EXAMPLES = 20
 
 
-def examples_until_found(spec, examples=EXAMPLES):
+def examples_until_found(spec, examples=EXAMPLES, start=0):
     """How many examples the generic checks need to fail, and how they do; None if they pass."""
     count = 0
 
-    @settings(max_examples=examples, derandomize=True, deadline=None, database=None,
+    @seed(start)
+    @settings(max_examples=examples, deadline=None, database=None,
               phases=[Phase.generate], suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(spec.sample(1))
     def check(case):
@@ -49,8 +50,10 @@ def examples_until_found(spec, examples=EXAMPLES):
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
 def test_a_wrong_rule_is_found(mutant, record_property):
+    """In the middle one of three runs: what Hypothesis draws depends on the modules loaded."""
     with installed(mutant):
-        count, failure = examples_until_found(SPECS[mutant.primitive])
+        runs = [examples_until_found(SPECS[mutant.primitive], start=start) for start in range(3)]
+    count, failure = sorted(runs, key=lambda run: run[0] or sys.maxsize)[1]
     assert count is not None, f"{mutant} is not found within {EXAMPLES} examples"
     record_property("examples", count)
     sys.stdout.write(f"\n{count:3} {mutant!s:50} {type(failure).__name__}")

@@ -198,3 +198,21 @@ else:
     raise SystemExit("no error")
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("fn", "inputs", "options", "says"),
+    [
+        (lambda x: x, [np.arange(3)], {}, "nothing to differentiate"),
+        (lambda x: x, [], {}, "nothing to differentiate"),
+        (lambda x: x, [np.ones(3)], {"wrt": []}, "nothing to differentiate"),
+        (lambda x: x.numpy(), [np.ones(3)], {}, "returned no Tensor"),
+        (lambda x: None, [np.ones(3)], {}, "returned no Tensor"),
+        (lambda x: x, [np.ones(3)], {"order": 0}, "order is 0"),
+        (lambda x: x, [np.ones(3)], {"order": 3}, "order is 3"),
+        (lambda x: x, [np.ones(3)], {"directions": 0}, "directions 0"),
+    ],
+)
+def test_a_check_that_checks_nothing_says_so(fn, inputs, options, says):
+    with pytest.raises((TypeError, ValueError), match=says):
+        assert_gradients(fn, *inputs, **options)

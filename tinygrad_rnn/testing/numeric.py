@@ -147,8 +147,8 @@ def _values(
     arguments = []
     for primal, move in zip(primals, moves, strict=True):
         moved = _array(primal)
-        if move is not None:
-            moved = np.asarray(moved.astype(kind) + step * move)
+        if moved.dtype.kind in "fc":  # also those that stay: one element type for all
+            moved = np.asarray(moved.astype(kind) + (0.0 if move is None else step * move))
         arguments.append(Tensor(moved) if isinstance(primal, Tensor) else moved)
     with no_grad():
         return [_array(result) for result in differentiable(fn(*arguments))]
