@@ -18,10 +18,10 @@ from functools import partial
 
 import numpy as np
 
+from tinygrad_rnn.kernels import _approximation
+from tinygrad_rnn.kernels._arithmetic import Compiled, InPython
 from tinygrad_rnn.kernels._jit import cgutils, extending, intrinsic, ir, types
 from tinygrad_rnn.kernels._vector import Element, at, lanes_of
-from tinygrad_rnn.kernels.pointwise import approximation
-from tinygrad_rnn.kernels.pointwise.cpu import _Compiled, _InPython
 
 __all__ = [
     "absolute", "add", "both", "cos", "div", "eq", "exp", "expm1", "fill", "fma", "ge", "gt", "le",
@@ -114,7 +114,7 @@ def _operation(name, arity, in_python, emit, *, truth=False):
         numbers = next(v for v in vectors if not v.truth)
 
         def codegen(context, builder, signature, args):
-            return emit(_Compiled(builder, numbers.dtype, numbers.lanes), *args)
+            return emit(Compiled(builder, numbers.dtype, numbers.lanes), *args)
 
         return Vector(numbers.dtype, numbers.lanes, truth)(*vectors), codegen
 
@@ -126,7 +126,7 @@ def _operation(name, arity, in_python, emit, *, truth=False):
 def _approximated(function):
     def in_python(x):
         with np.errstate(all="ignore"):
-            return function(_InPython(x.dtype), x)
+            return function(InPython(x.dtype), x)
 
     return _operation(function.__name__, 1, in_python, function)
 
@@ -140,7 +140,7 @@ def _compared(name, sign):
 
 
 def _intrinsic_call(name, in_python, arity=1):
-    return _operation(name, arity, in_python, lambda F, *values: F._call(name, *values))
+    return _operation(name, arity, in_python, lambda F, *values: F.call(name, *values))
 
 
 def _from_libm(name, in_python):
@@ -173,7 +173,7 @@ mul = _operation("mul", 2, np.multiply, lambda F, a, b: F.multiply(a, b))
 div = _operation("div", 2, np.true_divide, lambda F, a, b: F.divide(a, b))
 neg = _operation("neg", 1, np.negative, lambda F, a: F.negative(a))
 fma = _operation(
-    "fma", 3, lambda a, b, c: _InPython(a.dtype).fma(a, b, c), lambda F, a, b, c: F.fma(a, b, c)
+    "fma", 3, lambda a, b, c: InPython(a.dtype).fma(a, b, c), lambda F, a, b, c: F.fma(a, b, c)
 )
 absolute = _operation("absolute", 1, np.abs, lambda F, a: F.magnitude(a))
 sign = _operation("sign", 1, np.sign, _emit_sign)
@@ -187,7 +187,7 @@ cos = _intrinsic_call("cos", np.cos)
 log1p = _from_libm("log1p", np.log1p)
 expm1 = _from_libm("expm1", np.expm1)
 exp, tanh, sigmoid = map(
-    _approximated, (approximation.exp, approximation.tanh, approximation.sigmoid)
+    _approximated, (_approximation.exp, _approximation.tanh, _approximation.sigmoid)
 )
 
 # ----- choices -----
