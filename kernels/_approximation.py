@@ -10,7 +10,7 @@ q is a polynomial whose worst relative error, of p, is 1.5e-8 (float32) and 2e-1
 found by Remez exchange. All but the additions in (1 + p), (t + 2) and the division keep t
 and p to their last bits, small ones too, so one core serves all three.
 
-``F`` performs the operations: on LLVM vectors or scalars when a kernel is compiled, on NumPy
+``F`` performs the operations: on LLVM vectors when a kernel is compiled, on NumPy
 numbers in tests. Each of them is rounded once and none may be fused or reordered, so every
 executor, with vectors of any width, gives the same bits.
 """

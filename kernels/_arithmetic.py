@@ -1,4 +1,4 @@
-"""Arithmetic in which every operation is rounded once, on LLVM values and on NumPy numbers.
+"""Arithmetic in which every operation is rounded once, on LLVM vectors and on NumPy numbers.
 
 Whoever writes a function of ``F`` and its operands writes it for both: ``Compiled`` emits
 instructions without fast-math flags, ``InPython`` computes at once, and the bits are equal.
@@ -14,9 +14,9 @@ __all__ = ["Compiled", "InPython", "in_python"]
 
 
 class Compiled:
-    """Emits the operations as LLVM instructions, on scalars or vectors."""
+    """Emits the operations as LLVM instructions on vectors."""
 
-    def __init__(self, builder, dtype, lanes=None):
+    def __init__(self, builder, dtype, lanes):
         self.builder = builder
         self.lanes = lanes
         self.bits = dtype.bitwidth
@@ -24,13 +24,13 @@ class Compiled:
         self.mantissa = 23 if self.bits == 32 else 52
         self.type = self._shaped(ir.FloatType() if self.bits == 32 else ir.DoubleType())
         self.integer = self._shaped(ir.IntType(self.bits))
-        self.name = f"f{self.bits}" if lanes is None else f"v{lanes}f{self.bits}"
+        self.name = f"v{lanes}f{self.bits}"
 
     def _shaped(self, scalar):
-        return scalar if self.lanes is None else ir.VectorType(scalar, self.lanes)
+        return ir.VectorType(scalar, self.lanes)
 
     def _filled(self, shaped, value):
-        return ir.Constant(shaped, value if self.lanes is None else [value] * self.lanes)
+        return ir.Constant(shaped, [value] * self.lanes)
 
     def call(self, name, *values):
         kind = ir.FunctionType(self.type, [self.type] * len(values))

@@ -36,7 +36,7 @@ from tinygrad_rnn.kernels import _cache, _llvm
 __all__ = [
     "ARCHITECTURE", "BUILDS", "DISABLED", "FASTMATH", "KERNELS", "NO_FASTMATH", "Build",
     "Kernel", "binding", "cgutils", "double_arithmetic", "extending", "helper",
-    "host_vector_bits", "intrinsic", "ir", "kernel", "load_source", "types", "wide_vectors",
+    "host_vector_bits", "intrinsic", "ir", "kernel", "load_source", "types",
 ]  # fmt: skip
 
 FASTMATH = frozenset({"nsz", "arcp", "contract", "afn", "reassoc"})
@@ -379,19 +379,3 @@ def host_vector_bits():
     that NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count as they do for kernels.
     """
     return _llvm.vector_bits(ir, binding, *_llvm.host_cpu(numba.config, binding))
-
-
-@intrinsic(twin=lambda: None)
-def wide_vectors(typingctx):
-    """Ask LLVM for 512-bit vectors in the function that calls this, if the CPU has them.
-
-    LLVM prefers 256 bits on CPUs that once slowed down with more. To be called once, first
-    thing in a kernel or helper that computes more than it reads: worth 1.2 to 1.4 there.
-    """
-
-    def codegen(context, builder, signature, args):
-        if host_vector_bits() == 512:
-            _llvm.prefer_wide(ir, binding, builder.function)
-        return context.get_dummy_value()
-
-    return types.void(), codegen

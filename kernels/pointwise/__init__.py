@@ -6,8 +6,6 @@ float32 comes within 2 units in the last place, float64 within 4; NaN stays NaN,
 infinities give their limits. An element's bits depend on its value alone: not on the array's
 size, layout or place in memory, nor on the number of threads or the CPU. Numbers below the
 normal range are taken as zeros, and results there become zeros.
-
-``cpu`` offers the same as ``exp_``, ``tanh_`` and ``sigmoid_`` to other kernels' loops.
 """
 
 from tinygrad_rnn.kernels._twin import Array, twin

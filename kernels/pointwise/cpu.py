@@ -1,4 +1,4 @@
-"""The approximations compiled for vectors over whole arrays, and for scalars in other kernels."""
+"""The approximations over whole arrays, a vector at a time."""
 
 from functools import partial
 
@@ -7,47 +7,16 @@ import numpy as np
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import _approximation
 from tinygrad_rnn.kernels._arithmetic import Compiled, in_python
-from tinygrad_rnn.kernels._fma import fma
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, cgutils, intrinsic, kernel, types
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import parallel
 from tinygrad_rnn.kernels._vector import Element, integer
 
-__all__ = ["exp", "exp_", "fma_", "sigmoid", "sigmoid_", "tanh", "tanh_"]
+__all__ = ["exp", "sigmoid", "tanh"]
 
 _FUNCTIONS = (_approximation.exp, _approximation.tanh, _approximation.sigmoid)
 _GRAIN = 8192  # elements that are worth another thread: about as long as waking it
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-def _scalar(function):
-    """Make the function that kernels call on one number."""
-
-    def one(x):
-        with np.errstate(all="ignore"):
-            return in_python(function, x)[()]
-
-    @partial(intrinsic, twin=one)
-    def compiled(typing, x):
-        def codegen(context, builder, signature, args):
-            return function(Compiled(builder, x), args[0])
-
-        return x(x), codegen
-
-    return compiled
-
-
-exp_, tanh_, sigmoid_ = map(_scalar, _FUNCTIONS)
-
-
-@partial(intrinsic, twin=lambda x, y, z: fma(x, y, z)[()])
-def fma_(typing, x, y, z):
-    """Return x * y + z rounded once, whatever the options of the kernel."""
-
-    def codegen(context, builder, signature, args):
-        return Compiled(builder, x).fma(*args)
-
-    return x(x, x, x), codegen
 
 
 def _array_in_python(x, out, which, first, stop):

@@ -22,7 +22,6 @@ from tinygrad_rnn.kernels._jit import (
     ir,
     kernel,
     types,
-    wide_vectors,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,7 +89,6 @@ def swap_all(x):
 
 @kernel("intp, intp, const(T[::1]), T[::1]")
 def divide(start, stop, x, y):
-    wide_vectors()
     x, y = x[start:stop], y[start:stop]  # LLVM needs to know that no index is negative
     for i in range(len(x)):
         y[i] = y[i] / x[i]
@@ -228,15 +226,6 @@ def test_the_width_of_vectors_is_that_of_the_cpu_asked_for(cpu, features, bits):
 
 
 @compiled
-@x86
-def test_wide_vectors_are_used_where_they_are_asked_for_and_exist():
-    entry, arguments = _jit._entry_of(divide, "float32")
-    dispatcher = _jit._njit(entry)
-    dispatcher.compile(arguments)
-    assert ("zmm" in dispatcher.inspect_asm(arguments)) == (_jit.host_vector_bits() == 512)
-
-
-@compiled
 def test_float64_in_a_float32_kernel_is_found():
     @kernel("intp, intp, T[::1]")
     def halves(start, stop, x):
@@ -342,7 +331,7 @@ BOTH_WAYS = """
 import threading
 import numpy as np
 from tinygrad_rnn.kernels import _jit, _pool
-from tinygrad_rnn.kernels._jit import helper, kernel, wide_vectors
+from tinygrad_rnn.kernels._jit import helper, kernel
 
 @helper
 def half(x):
@@ -350,7 +339,6 @@ def half(x):
 
 @kernel("intp, intp, intp, const(T[::1]), T[::1]")
 def halve(start, stop, past, x, y):
-    wide_vectors()
     for i in range(start, stop):
         y[i] = half(x[i + past])
 

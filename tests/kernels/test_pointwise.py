@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tinygrad_rnn.errors import DTypeError, ShapeError
-from tinygrad_rnn.kernels import _approximation, _arithmetic, _jit, _pool
+from tinygrad_rnn.kernels import _approximation, _arithmetic, _pool
 from tinygrad_rnn.kernels import pointwise as contract
-from tinygrad_rnn.kernels._jit import DISABLED, FASTMATH, NO_FASTMATH, kernel
+from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels.pointwise import cpu, exp, gpu, reference, sigmoid, tanh
-from tinygrad_rnn.kernels.pointwise.cpu import exp_, fma_, sigmoid_, tanh_
 
 FUNCTIONS = [exp, tanh, sigmoid]
 DTYPES = ["float32", "float64"]
@@ -147,39 +146,6 @@ def test_numpy_numbers_go_through_the_same_steps_to_the_same_bits(function, dtyp
         by_numpy = _arithmetic.in_python(steps, x)
     known = ~np.isnan(x)
     np.testing.assert_array_equal(bits(function(x))[known], bits(by_numpy)[known])
-
-
-def in_a_loop(flags):
-    @kernel("const(T[::1]), T[:, ::1]", fastmath=flags)
-    def loop(x, out):
-        for i in range(len(x)):
-            out[0, i] = exp_(x[i])
-            out[1, i] = tanh_(x[i])
-            out[2, i] = sigmoid_(x[i])
-            out[3, i] = fma_(x[i], x[i], -x[i] * x[i])
-
-    return loop
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("flags", [FASTMATH, NO_FASTMATH])
-def test_loops_of_other_kernels_get_the_same_bits(flags, dtype):
-    x = (np.random.default_rng(0).standard_normal(101) * 20).astype(dtype)
-    out = np.zeros((4, len(x)), dtype)
-    in_a_loop(flags)(x, out)
-    for row, function in zip(out, FUNCTIONS, strict=False):
-        if flags == NO_FASTMATH:
-            np.testing.assert_array_equal(bits(row), bits(function(x)))
-        else:  # a kernel that allows LLVM to reorder has bits of its own on some processors
-            np.testing.assert_array_max_ulp(row, function(x), 2)
-    if flags == NO_FASTMATH:
-        assert out[3].any()  # the rounding error of a square
-
-
-@compiled
-def test_float32_code_computes_nothing_in_float64():
-    loop = in_a_loop(NO_FASTMATH)
-    assert not _jit.double_arithmetic(loop)
 
 
 def test_what_does_not_fit_is_refused():
