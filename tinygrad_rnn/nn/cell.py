@@ -21,6 +21,7 @@ from tinygrad_rnn.nn.composite import step_by_step
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.nn.sizes import check_letters, check_size
+from tinygrad_rnn.ops.recurrence import obstacle
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = ["Cell", "per_gate"]
@@ -188,22 +189,22 @@ class Cell(Module):
         return self._traced
 
     def _obstacle(self) -> str:
-        """Why the cell does not run as a kernel, or nothing."""
+        """Why sequences do not run as one kernel, or nothing."""
+        if not self.fused:
+            return "fused=False"
         found = self._trace()
         if isinstance(found, TraceError):
             return str(found)
         weight = self._first_weight()
-        if weight is not None and not recurrence.is_fused(weight._data):
-            return f"there is no kernel for {weight.dtype} on {weight.device}"
-        return recurrence.unfusable(found)
+        return obstacle(found, np.empty(0, np.float32) if weight is None else weight._data)
 
     @property
     def plan(self) -> Literal["fused", "composite"]:
         """Whether sequences run as one kernel, or step by step in operations on Tensors."""
-        obstacle = self._obstacle() if self.fused else "fused=False"
-        if obstacle and self.fused == "require":
-            raise TraceError(f"{type(self).__name__} cannot be fused: {obstacle}.")
-        return "composite" if obstacle else "fused"
+        reason = self._obstacle()
+        if reason and self.fused == "require":
+            raise TraceError(f"{type(self).__name__} cannot be fused: {reason}.")
+        return "composite" if reason else "fused"
 
     def kernel_source(self) -> str:
         """The text of the kernels that are written for the cell."""
@@ -228,21 +229,23 @@ class Cell(Module):
         ``ops.recurrence``.
         """
         found = self._trace()
-        composite = not isinstance(found, Program) or bool(recurrence.unfusable(found))
-        if composite or self.fused == "require":
-            self._warn_or_raise()
-        if not isinstance(found, Program):
-            return step_by_step(self, x, states, steps=steps, mask=mask, reverse=reverse)
-        composite = composite or not self.fused
-        return ops.recurrence(
-            found, x, states, self.weights(),
-            steps=steps, mask=mask, reverse=reverse, composite=composite,
-        )  # fmt: skip
+        if self.fused == "require":
+            _ = self.plan
+        if isinstance(found, Program):
+            y, finals = ops.recurrence(
+                found, x, states, self.weights(),
+                steps=steps, mask=mask, reverse=reverse, composite=not self.fused,
+            )  # fmt: skip
+        else:
+            y, finals = step_by_step(self, x, states, steps=steps, mask=mask, reverse=reverse)
+        if self.fused and (isinstance(found, TraceError) or recurrence.unfusable(found)):
+            self._warn()
+        return y, finals
 
-    def _warn_or_raise(self) -> None:
-        """Say once for each class that it runs slowly; raise if that is not wanted."""
+    def _warn(self) -> None:
+        """Say once for each class that its equations run slowly."""
         name = f"{type(self).__module__}.{type(self).__qualname__}"
-        if self.plan == "composite" and self.fused and name not in _warned:
+        if name not in _warned:
             _warned.add(name)
             warnings.warn(
                 f"{type(self).__name__} runs step by step, many times slower than a kernel: "

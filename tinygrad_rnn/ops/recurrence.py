@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, device_of
 from tinygrad_rnn.engine import TENSORS
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import recurrence as kernel
@@ -22,7 +22,7 @@ from tinygrad_rnn.ops.shape import stack
 from tinygrad_rnn.primitive import PRIMITIVES, fused
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
-__all__ = ["recurrence"]
+__all__ = ["obstacle", "recurrence"]
 
 # The kernel's backward is derived by the same rules as everybody's.
 RULES.update({name: op.rules for name, op in PRIMITIVES.items() if name in ELEMENTWISE})
@@ -67,6 +67,13 @@ def _parts(program: Program, values: Sequence[Any]) -> tuple[Any, list[Any], dic
 _fused = fused("recurrence", _forward, _backward, _replay)
 
 
+def obstacle(program: Program, array: Array) -> str:
+    """Why no kernel runs a program over arrays of this kind, or nothing."""
+    if not kernel.is_fused(array):
+        return f"there is no kernel for {array.dtype} on {device_of(array)}"
+    return kernel.unfusable(program)
+
+
 def recurrence(
     program: Program,
     x: Any,
@@ -87,7 +94,7 @@ def recurrence(
 
     Args:
         reverse: From the last step to the first.
-        composite: Run the program line by line instead of the fused kernel.
+        composite: Run the program line by line though there is a kernel; see ``obstacle``.
     """
     states = [as_tensor(s) for s in states]
     x = None if x is None else as_tensor(x)
@@ -105,9 +112,7 @@ def recurrence(
         width = program.operations[program.output].width.of(_sizes(program, x, states, params))
         nothing = states[0].sum() * 0.0  # still part of the graph, as y of any length is
         return nothing.broadcast_to(0, B, width), list(states)
-    call = _fused
-    if composite or not kernel.is_fused(states[0]._data):
-        call = _replay
+    call = _replay if composite or obstacle(program, states[0]._data) else _fused
     forms = {
         name: weight.forms()
         for (name, _), weight in zip(program.params, weights, strict=True)
