@@ -16,6 +16,8 @@ import ctypes
 import os
 import threading
 import time
+import warnings
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -171,14 +173,33 @@ def num_threads() -> int:
 def set_num_threads(count: int) -> None:
     """Let kernels use ``count`` threads from their next call on."""
     global _threads
-    if not 1 <= count <= _MOST:
-        raise ValueError(f"set_num_threads: given {count}, expected 1 to {_MOST}.")
-    _threads = int(count)
+    try:
+        whole = 0 if isinstance(count, bool) else index(count)
+    except TypeError:
+        whole = 0
+    if not 1 <= whole <= _MOST:
+        raise ValueError(
+            f"set_num_threads: given {count!r}, expected a whole number from 1 to {_MOST}."
+        )
+    _threads = whole
 
 
 def _default_threads() -> int:
-    chosen = os.environ.get("TINYGRAD_NUM_THREADS", "")
-    return min(int(chosen) if chosen.isdigit() and int(chosen) else _machine.cpus(), _MOST)
+    cpus = min(_machine.cpus(), _MOST)
+    chosen = os.environ.get("TINYGRAD_NUM_THREADS", "").strip()
+    if not chosen:
+        return cpus
+    count = int(chosen) if chosen.isdecimal() else 0
+    if 1 <= count <= _MOST:
+        return count
+    # Not an error: this runs where the first kernel is imported, far from who set it.
+    warnings.warn(
+        f"TINYGRAD_NUM_THREADS is {chosen!r}, expected a whole number from 1 to {_MOST}; kernels "
+        f"use {cpus} threads, one for each CPU.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return cpus
 
 
 def _anew() -> None:

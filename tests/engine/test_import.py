@@ -36,7 +36,7 @@ def test_threads_can_be_chosen():
     tg.set_num_threads(1)
     assert tg.num_threads() == 1
     tg.set_num_threads(before)
-    with pytest.raises(ValueError, match="given 0, expected 1 to"):
+    with pytest.raises(ValueError, match="given 0, expected a whole number from 1 to"):
         tg.set_num_threads(0)
 
 

@@ -1,6 +1,8 @@
 """Slices cover their range once, whoever runs them, and whatever else goes on."""
 
+import math
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -258,17 +260,30 @@ print(x.sum())
     assert (run.returncode, run.stdout, run.stderr) == (0, "200.0\n[]\n", "")
 
 
-@pytest.mark.parametrize("count", [0, -1, 5000])
+@pytest.mark.parametrize("count", [0, -1, 5000, 1.5, 2.0, math.nan, True, None, "2", [2]])
 def test_a_number_of_threads_that_cannot_be_is_refused(count):
-    with pytest.raises(ValueError, match=f"given {count}, expected 1 to 1024"):
+    message = f"set_num_threads: given {count!r}, expected a whole number from 1 to 1024."
+    with pytest.raises(ValueError, match=re.escape(message)):
         _pool.set_num_threads(count)
+
+
+def test_a_number_of_threads_may_be_numpys():
+    _pool.set_num_threads(np.int64(1))
+    assert _pool.num_threads() == 1
+    assert type(_pool.num_threads()) is int
 
 
 def test_an_environment_variable_sets_the_number_of_threads(monkeypatch):
     monkeypatch.setenv("TINYGRAD_NUM_THREADS", "7")
     assert _pool._default_threads() == 7
-    for nonsense in ("0", "-2", "many", ""):
-        monkeypatch.setenv("TINYGRAD_NUM_THREADS", nonsense)
+    monkeypatch.setenv("TINYGRAD_NUM_THREADS", "")
+    assert _pool._default_threads() == _machine.cpus()
+
+
+@pytest.mark.parametrize("nonsense", ["0", "-1", "many", "²", "1.5", "5000"])
+def test_a_number_in_the_environment_that_cannot_be_is_told(nonsense, monkeypatch):
+    monkeypatch.setenv("TINYGRAD_NUM_THREADS", nonsense)
+    with pytest.warns(RuntimeWarning, match=f"TINYGRAD_NUM_THREADS is '{nonsense}', expected a"):
         assert _pool._default_threads() == _machine.cpus()
 
 
