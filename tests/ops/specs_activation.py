@@ -46,7 +46,7 @@ def softmax(x, axis):
 
 
 def log_softmax(x, axis):
-    top = x.max(axis=axis, keepdims=True)
+    top = x.max(axis=axis, keepdims=True, initial=-np.inf)
     shifted = x - np.where(np.isfinite(top), top, 0)
     return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
 
@@ -173,11 +173,11 @@ SPECS = [
     # Far below 0 a relative error of x comes out x**3 times as large.
     OpSpec("gelu", ops.gelu, gelu, one(low=-3), laws=(_halves_of(ops.gelu),)),
     OpSpec("softmax", ops.softmax, softmax, one_with(_axis, _filled_axis, low=-3, high=3),
-           slope_scale=unit, laws=(_sums_to_one,), empty=False),
+           slope_scale=unit, laws=(_sums_to_one,)),
     OpSpec("log_softmax", ops.log_softmax, log_softmax, one_with(_axis, _filled_axis),
-           scale=largest, laws=(_is_the_logarithm,), empty=False),
+           scale=largest, laws=(_is_the_logarithm,)),
     OpSpec("logsumexp", ops.logsumexp, logsumexp, one_with(_axis_kept, _filled_axis),
-           scale=largest, empty=False),
+           scale=largest),
     OpSpec("standardize", PRIMITIVES["standardize"].call, standardize, _rows,
            terms=lambda x, eps: x.shape[-1], scale=_centred, slope_scale=_steepest,
            extremes=False),

@@ -130,6 +130,25 @@ def test_nothing_has_no_extreme_and_no_mean(call, message):
         call(tg.zeros(0, 3))
 
 
+def test_softmax_of_nothing_is_nothing():
+    x = tg.zeros(2, 0, requires_grad=True)
+    assert ops.softmax(x).shape == ops.log_softmax(x).shape == (2, 0)
+    assert ops.logsumexp(x).tolist() == [-math.inf, -math.inf]
+    assert ops.logsumexp(x, keepdims=True).shape == (2, 1)
+    (ops.softmax(x).sum() + ops.log_softmax(x).sum() + ops.logsumexp(x).sum()).backward()
+    assert x.grad.shape == (2, 0)
+
+
+def test_rows_of_infinities_have_answers_without_warnings():
+    x = np.array([[-np.inf, -np.inf], [np.inf, 0.0], [0.0, -np.inf]])
+    assert ops.logsumexp(x).tolist() == [-math.inf, math.inf, 0]
+    for function in (ops.softmax, ops.log_softmax):
+        assert np.isnan(function(x).numpy()).tolist() == [[True, True], [True, False], [False] * 2]
+    x = tg.tensor(x[:1], requires_grad=True)
+    ops.logsumexp(x).sum().backward()
+    assert np.isnan(x.grad.numpy()).all()  # -inf of -inf has no slope
+
+
 def test_sums_and_products_of_nothing():
     x = tg.zeros(0, 3, requires_grad=True)
     assert ops.sum(x, 0).tolist() == [0, 0, 0]

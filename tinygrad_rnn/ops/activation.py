@@ -88,22 +88,30 @@ def gelu(x: object) -> Tensor:
 
 
 def _shifted(x: Array, axis: int) -> tuple[Array, Array]:
-    """``x`` less its maximum, and the maximum, which is 0 where a whole row is -inf."""
-    top = np.max(x.real, axis=axis, keepdims=True)
+    """``x`` less its maximum, and the maximum, which is 0 where a row is empty or all -inf."""
+    top = np.max(x.real, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(x.real.dtype)
     return x - top, top
 
 
+# A row of -inf has no largest entry and the sum 0: what becomes of it is an answer (-inf for
+# logsumexp, else NaN), not worth a warning.
+_quiet = np.errstate(divide="ignore", invalid="ignore")
+
+
+@_quiet
 def _softmax_forward(x: Array, axis: int) -> Array:
     e = pointwise.exp(_shifted(x, axis)[0])
     return e / e.sum(axis=axis, keepdims=True)
 
 
+@_quiet
 def _log_softmax_forward(x: Array, axis: int) -> Array:
     shifted, _ = _shifted(x, axis)
     return shifted - np.log(pointwise.exp(shifted).sum(axis=axis, keepdims=True))
 
 
+@_quiet
 def _logsumexp_forward(x: Array, axis: int) -> Array:
     shifted, top = _shifted(x, axis)
     return np.log(pointwise.exp(shifted).sum(axis=axis, keepdims=True)) + top
