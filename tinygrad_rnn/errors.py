@@ -5,6 +5,7 @@ happened, what was given, what was expected and how that follows, and the likely
 """
 
 __all__ = [
+    "CellError",
     "DTypeError",
     "DeviceError",
     "GradientError",
@@ -47,6 +48,10 @@ class ModuleError(TinygradError, AttributeError):
 
 class TraceError(TinygradError, TypeError):
     """Something in a cell's equations that cannot become part of a program."""
+
+
+class CellError(TraceError):
+    """A recurrent cell that is wrong however it is run: its declaration, or what it returns."""
 
 
 class StateDictError(TinygradError, KeyError):

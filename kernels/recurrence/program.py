@@ -44,10 +44,10 @@ class Width:
 ONE = Width(1, "")
 
 
-def parse_width(text: str) -> Width:
+def parse_width(text: Any) -> Width:
     """The width that "H" or "4H" or "1" says."""
-    match = re.fullmatch(r"(\d*)([A-Z]?)", text)
-    if not match or not text or match[1] == "0" or match[2] in ("T", "B"):
+    match = re.fullmatch(r"(\d*)([A-Z]?)", text) if isinstance(text, str) else None
+    if not match or not text or int(match[1] or 1) == 0 or match[2] in ("T", "B"):
         raise TraceError(
             f"{text!r} is not a width: expected a capital letter, as H, or a multiple, as 4H "
             "(T and B are the number of steps and rows)"
@@ -110,7 +110,15 @@ class Program:
         return tuple(dict.fromkeys(w.letter for w in widths if w.letter))
 
     def unused_params(self) -> list[str]:
-        """Weights that the step never looks at."""
-        used = {op["weight"] for op in self.operations if op.name == "param"}
-        used |= {op["weight"] for op in self.operations if op.name == "matmul"}
+        """Weights that no new state and no output depends on."""
+        used: set[str] = set()
+        reached: set[int] = set()
+        ahead = [*self.results, self.output]
+        while ahead:
+            number = ahead.pop()
+            if number not in reached:
+                reached.add(number)
+                op = self.operations[number]
+                ahead += op.args
+                used |= {value for key, value in op.attrs if key == "weight"}
         return [name for name, _ in self.params if name not in used]

@@ -11,11 +11,11 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.device import array_module
-from tinygrad_rnn.errors import ModuleError, ShapeError, TraceError
+from tinygrad_rnn.errors import CellError, ModuleError, ShapeError, TraceError
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels.recurrence.program import Program
-from tinygrad_rnn.kernels.recurrence.tracing import Declaration, declaration, trace
-from tinygrad_rnn.modes import no_grad
+from tinygrad_rnn.kernels.recurrence.tracing import Declaration, check_step, declaration, trace
+from tinygrad_rnn.modes import no_grad, recording
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.composite import step_by_step
 from tinygrad_rnn.nn.module import Module
@@ -110,13 +110,15 @@ class Cell(Module):
         if self.input is not None:
             sizes["I"] = check_size(where, "input_size", input_size)
         sizes |= {letter: check_size(where, letter, n) for letter, n in letters.items()}
+        self._declared = declaration(self)
+        check_step(self, self._declared)
         self.bias = bool(bias)
         self.constants: dict[str, float] = {}
         if not bias:
             names = [n for n, shape in self.params.items() if _is_bias(n, shape)]
             self.constants = dict.fromkeys(names, 0.0)
             self.params = {n: s for n, s in self.params.items() if n not in self.constants}
-        self._declared = declaration(self)
+            self._declared = declaration(self)
         check_letters(where, self._declared, sizes)
         self.sizes = sizes
         self.input_size = sizes.get("I")
@@ -176,7 +178,9 @@ class Cell(Module):
         if self._traced is None or options != self._options:
             self._options = options
             try:
-                program = trace(self)
+                program = trace(self, recording.get)
+            except CellError:
+                raise
             except TraceError as error:
                 self._traced = error
                 return error
@@ -237,7 +241,11 @@ class Cell(Module):
                 steps=steps, mask=mask, reverse=reverse, composite=not self.fused,
             )  # fmt: skip
         else:
-            y, finals = step_by_step(self, x, states, steps=steps, mask=mask, reverse=reverse)
+            try:
+                y, finals = step_by_step(self, x, states, steps=steps, mask=mask, reverse=reverse)
+            except Exception as error:
+                error.add_note(f"{type(self).__name__} runs on Tensors, not fused: {found}.")
+                raise
         if self.fused and (isinstance(found, TraceError) or recurrence.unfusable(found)):
             self._warn()
         return y, finals

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_rnn.device import Array
+from tinygrad_rnn.kernels.recurrence.symbols import Symbol
 from tinygrad_rnn.ops import activation, arithmetic, index, normalization, products, reduce, shape
 from tinygrad_rnn.ops.activation import *  # noqa: F403
 from tinygrad_rnn.ops.arithmetic import *  # noqa: F403
@@ -81,4 +82,16 @@ def _bind() -> None:
             setattr(Tensor, name, globals()[name])
 
 
+def _bind_symbols() -> None:
+    """What is made of functions that can be fused can be fused: a traced row has it, too."""
+    for name in ("elu", "gelu", "leaky_relu", "matmul", "pow", "silu", "softplus", "clip"):
+        setattr(Symbol, name, globals()[name])
+    others = {
+        "clamp": arithmetic.clip, "dot": products.matmul, "__rpow__": _flip(arithmetic.pow),
+    }  # fmt: skip
+    for name, function in others.items():
+        setattr(Symbol, name, function)
+
+
 _bind()
+_bind_symbols()

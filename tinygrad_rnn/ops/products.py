@@ -39,7 +39,10 @@ _linear = nary(
 def matmul(a: object, b: object) -> Tensor:
     """The matrix product: a (..., M, K), b (..., K, N) -> (..., M, N); vectors as in NumPy."""
     a, b = as_tensor(a), as_tensor(b)
-    left, right = a._data.shape, b._data.shape
+    try:
+        left, right = a._data.shape, b._data.shape
+    except AttributeError:  # symbols of a cell that is being traced
+        return b.__rmatmul__(a) if isinstance(a, Tensor) else a.__matmul__(b)
     if len(left) == len(right) == 2 and left[1] == right[0]:  # nothing to be found out
         return _matmul(a, b)
     if not left or not right:
@@ -65,6 +68,8 @@ def linear(x: object, w: object, b: object = None) -> Tensor:
     """``x @ w + b``: x (..., I), w (I, O), b (O)."""
     if b is None:
         return matmul(x, w)
+    if getattr(x, "traced", False):  # a row of a cell that is being traced
+        return matmul(x, w) + b  # type: ignore[operator]
     x, w, b = as_tensor(x), as_tensor(w), as_tensor(b)
     if w.ndim != 2 or not x.ndim or x.shape[-1] != w.shape[0] or b.shape != w.shape[1:]:
         raise ShapeError(

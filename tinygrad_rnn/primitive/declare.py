@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_rnn import modes
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.engine import ARRAYS, record, wrap
-from tinygrad_rnn.errors import DTypeError
+from tinygrad_rnn.errors import DTypeError, TraceError
 from tinygrad_rnn.primitive.operands import array_of, of_one_type, raise_as_ours, shown
 from tinygrad_rnn.primitive.table import Primitive, Rule, register
 from tinygrad_rnn.tensor import CONSTANT, Tensor, Version, as_tensor
@@ -30,7 +30,7 @@ def _apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Ten
     if arrays is None:
         try:
             arrays = of_one_type(op, [array_of(x) for x in inputs])
-        except DTypeError:
+        except (DTypeError, TraceError):
             # A symbol of a cell that is being traced is no array: it writes the operation down.
             symbol = next((x for x in inputs if getattr(x, "traced", False)), None)
             if symbol is None:
