@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["CONSTANTS", "exp", "sigmoid", "tanh"]
+__all__ = ["CONSTANTS", "FUNCTIONS", "exp", "sigmoid", "tanh"]
 
 
 class Constants(NamedTuple):
@@ -97,6 +97,10 @@ def tanh(F: Any, x: Any) -> Any:
     t = F.fma(power, p, F.add(power, F.number(-1.0)))
     result = F.divide(t, F.add(t, F.number(2.0)))
     return F.select(F.is_nan(x), x, F.with_sign(result, x))
+
+
+# What is compiled: over arrays by ``pointwise.cpu``, for vectors by ``_simd``.
+FUNCTIONS = (exp, tanh, sigmoid)
 
 
 def _clamped(F: Any, x: Any, low: float, high: float) -> Any:

@@ -18,7 +18,7 @@ from functools import partial
 
 import numpy as np
 
-from tinygrad_rnn.kernels import _approximation
+from tinygrad_rnn.kernels._approximation import FUNCTIONS
 from tinygrad_rnn.kernels._arithmetic import Compiled, InPython
 from tinygrad_rnn.kernels._jit import cgutils, extending, intrinsic, ir, types
 from tinygrad_rnn.kernels._vector import Element, at, lanes_of
@@ -186,9 +186,7 @@ sin = _intrinsic_call("sin", np.sin)
 cos = _intrinsic_call("cos", np.cos)
 log1p = _from_libm("log1p", np.log1p)
 expm1 = _from_libm("expm1", np.expm1)
-exp, tanh, sigmoid = map(
-    _approximated, (_approximation.exp, _approximation.tanh, _approximation.sigmoid)
-)
+exp, tanh, sigmoid = map(_approximated, FUNCTIONS)
 
 # ----- choices -----
 

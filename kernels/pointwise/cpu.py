@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from tinygrad_rnn.errors import DTypeError, ShapeError
-from tinygrad_rnn.kernels import _approximation
+from tinygrad_rnn.kernels._approximation import FUNCTIONS
 from tinygrad_rnn.kernels._arithmetic import Compiled, in_python
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, cgutils, intrinsic, kernel, types
 from tinygrad_rnn.kernels._memory import empty
@@ -14,14 +14,13 @@ from tinygrad_rnn.kernels._vector import Element, integer
 
 __all__ = ["exp", "sigmoid", "tanh"]
 
-_FUNCTIONS = (_approximation.exp, _approximation.tanh, _approximation.sigmoid)
 _GRAIN = 8192  # elements that are worth another thread: about as long as waking it
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def _array_in_python(x, out, which, first, stop):
     with np.errstate(all="ignore"):
-        out[first:stop] = in_python(_FUNCTIONS[which], x[first:stop])
+        out[first:stop] = in_python(FUNCTIONS[which], x[first:stop])
 
 
 @partial(intrinsic, twin=_array_in_python)
@@ -40,7 +39,7 @@ def _over(typing, x, out, which, first, stop):
         F = Compiled(builder, x.dtype, element.lanes)
         end = builder.append_basic_block("applied")
         switch = builder.switch(which, end)
-        for number, function in enumerate(_FUNCTIONS):
+        for number, function in enumerate(FUNCTIONS):
             case = builder.append_basic_block(function.__name__)
             switch.add_case(integer(number), case)
             with builder.goto_block(case):
@@ -75,7 +74,7 @@ def _apply(first, stop, x, out, which):
     _over(x, out, which, first, stop)
 
 
-def _applied(which, x, out):
+def _applied(which, x, out=None):
     dtype, count = x.dtype, x.size
     if out is None and count < 2 * _GRAIN and dtype in _DTYPES and x.flags.c_contiguous:
         # NumPy keeps small memory ready itself, at a fifth of the cost.
@@ -110,13 +109,4 @@ def _applied(which, x, out):
     return out
 
 
-def exp(x, out=None):
-    return _applied(0, x, out)
-
-
-def tanh(x, out=None):
-    return _applied(1, x, out)
-
-
-def sigmoid(x, out=None):
-    return _applied(2, x, out)
+exp, tanh, sigmoid = (partial(_applied, which) for which in range(len(FUNCTIONS)))
