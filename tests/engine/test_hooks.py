@@ -60,6 +60,15 @@ def test_a_hook_is_taken_back_with_its_handle():
     assert seen == ["second"]
 
 
+def test_a_hook_is_taken_back_at_the_end_of_a_with_block():
+    x = leaf()
+    seen = []
+    with x.register_hook(seen.append):
+        (x * 2).sum().backward()
+    (x * 2).sum().backward()
+    assert len(seen) == 1
+
+
 def test_a_hook_may_take_itself_back():
     x = leaf()
     seen = []

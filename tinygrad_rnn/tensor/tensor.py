@@ -21,7 +21,7 @@ FLOATS = frozenset({np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.floa
 
 
 class HookHandle:
-    """What ``register_hook`` returns: takes the hook back."""
+    """Takes a hook back: with ``remove()``, or at the end of a with block."""
 
     __slots__ = ("_hooks", "_key")
 
@@ -33,6 +33,12 @@ class HookHandle:
     def remove(self) -> None:
         """Take the hook back; doing so again does nothing."""
         self._hooks.pop(self._key, None)
+
+    def __enter__(self) -> "HookHandle":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
 
 
 Hook = Callable[["Tensor"], "Tensor | None"]
