@@ -9,6 +9,7 @@ costs more.
 import functools
 from collections.abc import AsyncIterator, Callable, Generator
 from contextvars import ContextVar
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -97,7 +98,7 @@ class Mode:
 
 def _wrapped(mode: Mode, function: Any) -> Any:
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-    if flags & 0x200:  # an asynchronous generator
+    if flags & CO_ASYNC_GENERATOR:
 
         @functools.wraps(function)
         async def streamed(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
@@ -115,7 +116,7 @@ def _wrapped(mode: Mode, function: Any) -> Any:
                     await source.aclose()
 
         return streamed
-    if flags & 0x80:  # a coroutine
+    if flags & CO_COROUTINE:
 
         @functools.wraps(function)
         async def awaited(*args: Any, **kwargs: Any) -> Any:
@@ -123,7 +124,7 @@ def _wrapped(mode: Mode, function: Any) -> Any:
                 return await function(*args, **kwargs)
 
         return awaited
-    if flags & 0x20:  # a generator: its caller must not be left in our mode between two items
+    if flags & CO_GENERATOR:  # its caller must not be left in our mode between two items
 
         @functools.wraps(function)
         def iterated(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:

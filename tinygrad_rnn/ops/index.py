@@ -183,7 +183,7 @@ def _sum_rows_forward(x: Array, ids: Array, count: int) -> Array:
     return total
 
 
-_sum_rows = unary(
+unary(
     "sum_rows",
     _sum_rows_forward,
     lambda F, g, _out, _x, ids, count: F.embedding(g, ids=ids, count=count),

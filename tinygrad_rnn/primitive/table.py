@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import CO_VARARGS
 from typing import Any
 
 from tinygrad_rnn.engine import ARRAYS, TENSORS
@@ -81,7 +82,7 @@ def _taken(name: str, rule: Rule, count: int) -> tuple[bool, ...]:
     function = rule.func if isinstance(rule, partial) else rule
     code = function.__code__  # inspect.signature() of every rule would delay each import
     names = list(code.co_varnames[2 : code.co_argcount])
-    if code.co_flags & 4:  # *inputs: one name for all of them
+    if code.co_flags & CO_VARARGS:  # *inputs: one name for all of them
         star = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
         names += [star] * (1 + count - len(names))
     if len(names) < 1 + count:
