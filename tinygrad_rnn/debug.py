@@ -16,6 +16,7 @@ import numpy as np
 
 from tinygrad_rnn.device import to_host
 from tinygrad_rnn.engine import Node, OutputGrad, SliceGrad, Walk
+from tinygrad_rnn.engine.faults import forward_line
 from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_rnn.modes import Mode, Session
 from tinygrad_rnn.tensor import Tensor
@@ -107,18 +108,18 @@ class _Session:
         node: Node | None,
     ) -> None:
         """Check what an operation has made, and begin to watch its node."""
-        visited, place = _place()
-        place = place if self.trace else ""
+        visited, called_at = _caller()
+        called_at = called_at if self.trace else ""
         if self.nan:
             name = op.name if visited is None else f"{op.name}, in the derivative of {visited!r}"
             for result in results:
-                _check_made(name, result, [*inputs, *attrs.values()], place)
+                _check_made(name, result, [*inputs, *attrs.values()], called_at)
         if node is not None:
-            watch = _Watch(node, [_kind(x) for x in inputs], place, self.nan)
+            watch = _Watch(node, [_kind(x) for x in inputs], called_at, self.nan)
             node.noted().watch = watch
             for result in results:
                 if result._node is not None and result._node is not node:  # one of several
-                    result._node.noted().watch = _Watch(result._node, [None], place, self.nan)
+                    result._node.noted().watch = _Watch(result._node, [None], called_at, self.nan)
 
 
 def _kind(x: Any) -> tuple[tuple[int, ...], Any] | None:
@@ -128,8 +129,8 @@ def _kind(x: Any) -> tuple[tuple[int, ...], Any] | None:
 class _Watch:
     """What is known about a node: shapes and types of its inputs, sums over saved arrays."""
 
-    def __init__(self, node: Node, inputs: Sequence[Any], place: str, nan: bool) -> None:
-        self.place = place
+    def __init__(self, node: Node, inputs: Sequence[Any], called_at: str, nan: bool) -> None:
+        self.called_at = called_at
         self.inputs = inputs
         self.nan = nan
         self.sums = [_checksum(array) for array in _saved(node)]
@@ -144,7 +145,8 @@ class _Watch:
                     f"{node.op.name!r} holds other numbers than in the forward pass, expected the "
                     "same: the derivative is computed from them. The likely cause is a NumPy array "
                     "that a tensor stands on (from_numpy, or an operand) and that was changed in "
-                    f"place. Change it after backward(), or give a copy.{_call(self.place)}"
+                    "place. Change it after backward(), or give a copy."
+                    f"{forward_line(self.called_at)}"
                 )
 
     def check(self, node: Node, number: int, g: Any, part: Any) -> None:
@@ -157,10 +159,10 @@ class _Watch:
             raise kind(
                 f"{node.op.name}: the derivative rule of input {number} gave a gradient of "
                 f"{part.dtype}{list(part.shape)}, expected {expected[1]}{list(expected[0])}, like "
-                f"the input. The rule is wrong.{_call(self.place)}"
+                f"the input. The rule is wrong.{forward_line(self.called_at)}"
             )
         if self.nan:
-            _check_derived(node, number, g, part, self.place)
+            _check_derived(node, number, g, part, self.called_at)
 
 
 def _saved(node: Node) -> list[Any]:
@@ -176,7 +178,7 @@ def _checksum(array: Any) -> int:
 # ----- numbers that are none -----
 
 
-def _check_made(name: str, result: Tensor, inputs: Sequence[Any], place: str) -> None:
+def _check_made(name: str, result: Tensor, inputs: Sequence[Any], called_at: str) -> None:
     """Raise if an operation made a NaN, or an infinity out of finite numbers."""
     out = to_host(result._data)
     if _all(np.isfinite, out):
@@ -192,11 +194,11 @@ def _check_made(name: str, result: Tensor, inputs: Sequence[Any], place: str) ->
         f"{name}: made {value} at {where} of operands ({given}) without any, expected finite "
         "numbers: one that is not spoils everything computed from it. The likely cause is a "
         "logarithm or a division of 0, an overflow, or too high a learning rate."
-        f"{_call(place)}"
+        f"{forward_line(called_at)}"
     )
 
 
-def _check_derived(node: Node, number: int, g: Any, part: Any, place: str) -> None:
+def _check_derived(node: Node, number: int, g: Any, part: Any, called_at: str) -> None:
     """Raise if a derivative made something that is not finite out of a finite gradient."""
     array = _array(part.value if isinstance(part, SliceGrad) else part)
     if _all(np.isfinite, array):
@@ -209,7 +211,7 @@ def _check_derived(node: Node, number: int, g: Any, part: Any, place: str) -> No
         f"backward: the gradient of input {number} of {node.op.name!r} is {value} at {where}, "
         "expected finite numbers, as the gradient of its output is finite. The likely cause is a "
         "point at which the function is infinitely steep, as sqrt, log and division are at 0."
-        f"{_call(place)}"
+        f"{forward_line(called_at)}"
     )
 
 
@@ -227,18 +229,18 @@ def _all(test: Callable[[Any], Any], x: Any) -> bool:
 
 
 def _first_bad(array: Any) -> tuple[str, float]:
-    place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-    value = complex(array[place])
-    return f"index {list(place)}", value.real if not math.isfinite(value.real) else value.imag
+    index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    value = complex(array[index])
+    return f"index {list(index)}", value.real if not math.isfinite(value.real) else value.imag
 
 
-# ----- places -----
+# ----- callers -----
 
 
-def _place() -> tuple[str | None, str]:
+def _caller() -> tuple[str | None, str]:
     """The line that called the library: "file:line, in function", and its text.
 
-    An operation that backward calls has the place of the forward call that it belongs to,
+    An operation that backward calls has the line of the forward call that it belongs to,
     and the name of that operation comes first.
     """
     import linecache
@@ -248,14 +250,10 @@ def _place() -> tuple[str | None, str]:
         if frame.f_code is _BACKWARD:
             node = frame.f_locals["node"]
             watch = node.notes and node.notes.watch
-            return node.op.name, watch.place if watch else ""
+            return node.op.name, watch.called_at if watch else ""
         frame = frame.f_back
     if frame is None:
         return None, ""
     file, line = frame.f_code.co_filename, frame.f_lineno
     text = linecache.getline(file, line).strip()
     return None, f"{file}:{line}, in {frame.f_code.co_name}" + (f"\n    {text}" if text else "")
-
-
-def _call(place: str) -> str:
-    return f"\nThe forward call: {place}" if place else ""

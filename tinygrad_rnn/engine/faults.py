@@ -21,21 +21,26 @@ from tinygrad_rnn.errors import (
 from tinygrad_rnn.tensor import Tensor, Version, as_tensor
 
 __all__ = [
-    "already_freed", "check_gradient", "check_unchanged", "described", "leaf_replaced", "seeds",
-    "wrong_answer",
+    "already_freed", "check_gradient", "check_unchanged", "described", "forward_line",
+    "leaf_replaced", "seeds", "wrong_answer",
 ]  # fmt: skip
 
 
 def described(x: Any) -> str:
     """Element type, shape and device of an array or Tensor in few characters."""
-    place = x.device if isinstance(x, Tensor) else device_of(x)
-    return f"{x.dtype}{list(x.shape)}" + ("" if place == "cpu" else f" on {place}")
+    device = _device(x)
+    return f"{x.dtype}{list(x.shape)}" + ("" if device == "cpu" else f" on {device}")
 
 
-def forward_line(node: Node) -> str:
-    """Where the operation was called, as far as a debug session has noted it."""
+def forward_line(called_at: str) -> str:
+    """The end of a message: where the operation was called, if that is known."""
+    return f"\nThe forward call: {called_at}" if called_at else ""
+
+
+def _noted_line(node: Node) -> str:
+    """The same for a node, as far as a debug session has noted it."""
     watch = None if node.notes is None else node.notes.watch
-    return f"\nThe forward call: {watch.place}" if watch is not None and watch.place else ""
+    return "" if watch is None else forward_line(watch.called_at)
 
 
 def already_freed(node: Node) -> GradientError:
@@ -43,7 +48,7 @@ def already_freed(node: Node) -> GradientError:
     return GradientError(
         f"backward: {node.op.name!r} has no saved arrays any more, expected those of the forward "
         "pass: an earlier backward() or grad() used and freed this graph. Pass retain_graph=True "
-        f"to the earlier call, or run the forward pass again.{forward_line(node)}"
+        f"to the earlier call, or run the forward pass again.{_noted_line(node)}"
     )
 
 
@@ -52,7 +57,7 @@ def leaf_replaced(node: Node, leaf: Tensor) -> GradientError:
     return GradientError(
         f"backward: {node.op.name!r} needs a leaf ({described(leaf)}) with the array that it had "
         "in the forward pass, but the leaf has been moved or given another array since. Run the "
-        f"forward pass again.{forward_line(node)}"
+        f"forward pass again.{_noted_line(node)}"
     )
 
 
@@ -79,7 +84,7 @@ def _changed(node: Node, which: str, array: Any) -> GradientError:
         "expected the numbers of then: the derivative is computed from them. The likely cause is "
         "assign_(), setting .data, an optimiser's step, or moving or converting a module, on the "
         "tensor itself or on one that shares its memory (detach(), a view). Do that after "
-        f"backward(), or give the operation a copy, with clone().{forward_line(node)}"
+        f"backward(), or give the operation a copy, with clone().{_noted_line(node)}"
     )
 
 

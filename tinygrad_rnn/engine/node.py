@@ -66,7 +66,7 @@ class Node:
 class Watch(Protocol):
     """What a debug session knows about a node."""
 
-    place: str  # of the forward call
+    called_at: str  # the line of the forward call, with its text
 
     def begin(self, node: Node) -> None:
         """Check what the node has saved, before its derivative is computed from it."""

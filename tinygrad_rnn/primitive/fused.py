@@ -9,7 +9,7 @@ from tinygrad_rnn.primitive.operands import array_of, edge, raise_as_ours, shown
 from tinygrad_rnn.primitive.table import register
 from tinygrad_rnn.tensor import FLOATS, Tensor, Version, tick
 
-__all__ = ["Fused", "Part", "fused", "parts_of", "run_fused", "walk_back"]
+__all__ = ["Fused", "Output", "fused", "outputs_of", "run_fused", "walk_back"]
 
 
 class Fused:
@@ -76,7 +76,7 @@ def walk_back(
     inner.go([out for out, _ in pairs], [g if walk.graph else wrap(g) for _, g in pairs])
 
 
-class Part:
+class Output:
     """One output of an operation that has several; a gradient passes it with its number."""
 
     __slots__ = ("count", "name", "number")
@@ -93,18 +93,18 @@ class Part:
         yield 0, OutputGrad(self.number, self.count, g), True
 
 
-def parts_of(name: str, whole: Node, outs: Sequence[Any]) -> tuple[Tensor, ...]:
-    """The outputs of a recorded node as Tensors, each the result of a Part of it."""
+def outputs_of(name: str, whole: Node, outs: Sequence[Any]) -> tuple[Tensor, ...]:
+    """The outputs of a recorded node as Tensors, each the result of an Output of it."""
     # One version for all: the node's derivative may need any of them.
     whole.version = version = Version()
     results = []
     for number, out in enumerate(outs):
         if out.dtype in FLOATS:
-            part = record(Part(name, number, len(outs)), (whole,), (None,), None, out)
-            part._version = part._node.version = version  # type: ignore[union-attr]
+            output = record(Output(name, number, len(outs)), (whole,), (None,), None, out)
+            output._version = output._node.version = version  # type: ignore[union-attr]
         else:
-            part = wrap(out, None, version)
-        results.append(part)
+            output = wrap(out, None, version)
+        results.append(output)
     return tuple(results)
 
 
@@ -125,7 +125,7 @@ def run_fused(op: Fused, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
         whole = record(op, parents, tuple(arrays), state, outs, attrs or None)
         node = whole._node
         assert node is not None
-        results = parts_of(op.name, node, outs) if several else (whole,)
+        results = outputs_of(op.name, node, outs) if several else (whole,)
     else:
         results = tuple(map(wrap, outs)) if several else (wrap(outs),)
     shown(op, results, inputs, attrs, node)

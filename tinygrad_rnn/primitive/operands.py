@@ -53,14 +53,14 @@ def of_one_type(op: Primitive, arrays: list[Any]) -> list[Any]:
     Integers and booleans follow the floating-point operand, Python numbers follow anything.
     Operands without a rule (indices, masks) are left as they are.
     """
-    places = [
+    indices = [
         i
         for i, (a, rule) in enumerate(zip(arrays, op.rules, strict=True))
         if rule is not None and hasattr(a, "dtype")
     ]
-    if len({type(arrays[i]) for i in places}) > 1:
+    if len({type(arrays[i]) for i in indices}) > 1:
         raise _mixed_devices(op, arrays)
-    types = {arrays[i].dtype for i in places}
+    types = {arrays[i].dtype for i in indices}
     floats = {dtype for dtype in types if dtype.kind in "fc"}
     if floats == _COMPLEX_STEP:  # constants in a function that is being differentiated so
         floats = {np.dtype(np.complex128)}
@@ -75,7 +75,7 @@ def of_one_type(op: Primitive, arrays: list[Any]) -> list[Any]:
         target = np.dtype(np.float32)
     if target is not None and types != {target}:
         arrays = [
-            a.astype(target) if i in places and a.dtype != target else a
+            a.astype(target) if i in indices and a.dtype != target else a
             for i, a in enumerate(arrays)
         ]
     return arrays

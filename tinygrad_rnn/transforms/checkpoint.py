@@ -8,7 +8,7 @@ from tinygrad_rnn import random
 from tinygrad_rnn.engine import Node, Walk, record
 from tinygrad_rnn.errors import GradientError
 from tinygrad_rnn.modes import is_grad_enabled, recorded
-from tinygrad_rnn.primitive.fused import parts_of, walk_back
+from tinygrad_rnn.primitive.fused import outputs_of, walk_back
 from tinygrad_rnn.tensor import Tensor, tick
 from tinygrad_rnn.transforms.tree import leaves, rebuilt
 
@@ -43,7 +43,7 @@ def checkpoint(fn: Callable[..., Any], *args: Any, preserve_rng: bool = True, **
     }  # fmt: skip
     node = record(_CHECKPOINT, tuple(behind), tuple(behind.values()), None, None, again)._node
     assert node is not None
-    outs = parts_of("checkpoint", node, [found[i]._data for i in made])
+    outs = outputs_of("checkpoint", node, [found[i]._data for i in made])
     for i, out in zip(made, outs, strict=True):
         found[i] = out
     return rebuilt(result, iter(found))
