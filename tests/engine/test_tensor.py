@@ -54,7 +54,9 @@ def test_any_byte_order_layout_and_subclass_is_taken():
 def test_what_holds_no_numbers_is_refused():
     with pytest.raises(DTypeError) as caught:
         tg.tensor(["a"])
-    assert str(caught.value) == "tensor: got elements of type <U1, expected numbers or booleans."
+    assert str(caught.value) == (
+        "tensor: got ['a'] of type <U1, expected booleans or numbers of up to 64 bits."
+    )
     with pytest.raises(ShapeError, match="got rows of different lengths, expected equal ones"):
         tg.tensor([[1.0], [1.0, 2.0]])
 

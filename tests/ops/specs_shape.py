@@ -94,8 +94,6 @@ def _cuts(draw, shape):
 
 def _split_reference(x, sizes, axis):
     ends = range(sizes, x.shape[axis], sizes) if isinstance(sizes, int) else np.cumsum(sizes)[:-1]
-    if isinstance(sizes, int) and not x.shape[axis]:
-        return ()
     return tuple(np.split(x, list(ends), axis))
 
 

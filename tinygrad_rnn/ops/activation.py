@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.kernels import pointwise
-from tinygrad_rnn.ops.arithmetic import expm1, where
+from tinygrad_rnn.ops.arithmetic import expm1, operand, where
 from tinygrad_rnn.ops.axes import axis_of
 from tinygrad_rnn.primitive import unary
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -43,16 +43,16 @@ relu = unary("relu", _rectify, lambda F, g, out, _x: g * F.sign(out), floats=Fal
 
 def leaky_relu(x: object, slope: float = 0.01) -> Tensor:
     """``x`` where it is positive, else ``slope * x``."""
-    x = as_tensor(x)
-    return where(x.data.real > 0, x, x * slope)
+    x = as_tensor(x, "leaky_relu")
+    return where(x.data.real > 0, x, x * operand("leaky_relu", "slope", slope))
 
 
 def elu(x: object, alpha: float = 1.0) -> Tensor:
     """``x`` where it is positive, else ``alpha (exp(x) - 1)``."""
-    x = as_tensor(x)
+    x = as_tensor(x, "elu")
     positive = x.data.real > 0
     # Not minimum(x, 0), which would halve the slope where both are 0.
-    return where(positive, x, expm1(where(positive, 0.0, x)) * alpha)
+    return where(positive, x, expm1(where(positive, 0.0, x)) * operand("elu", "alpha", alpha))
 
 
 def _softplus_forward(x: Array) -> Array:
@@ -70,7 +70,7 @@ def softplus(x: object) -> Tensor:
 
 def silu(x: object) -> Tensor:
     """``x sigmoid(x)``, also called swish."""
-    x = as_tensor(x)
+    x = as_tensor(x, "silu")
     return x * sigmoid(x)
 
 
@@ -79,7 +79,7 @@ def gelu(x: object) -> Tensor:
 
     Hendrycks & Gimpel 2016; within 5e-4 of the form with the error function.
     """
-    x = as_tensor(x)
+    x = as_tensor(x, "gelu")
     # (1 + tanh(z)) / 2 = sigmoid(2 z), which does not cancel where z is far below 0.
     return x * sigmoid((x + x * x * x * 0.044715) * math.sqrt(8 / math.pi))
 
@@ -138,18 +138,19 @@ _logsumexp = unary("logsumexp", _logsumexp_forward, lambda F, g, out, x, axis: g
 
 def softmax(x: object, axis: int = -1) -> Tensor:
     """``exp(x) / sum(exp(x))`` along an axis; an entry of -inf gets the probability 0."""
-    x = as_tensor(x)
+    x = as_tensor(x, "softmax")
     return _softmax(x, axis=axis_of("softmax", axis, x.ndim))
 
 
 def log_softmax(x: object, axis: int = -1) -> Tensor:
     """``log(softmax(x))`` along an axis, exact for very small probabilities."""
-    x = as_tensor(x)
+    x = as_tensor(x, "log_softmax")
     return _log_softmax(x, axis=axis_of("log_softmax", axis, x.ndim))
 
 
 def logsumexp(x: object, axis: int = -1, keepdims: bool = False) -> Tensor:
     """``log(sum(exp(x)))`` along an axis, without overflow."""
-    x = as_tensor(x)
-    result = _logsumexp(x, axis=axis_of("logsumexp", axis, x.ndim))
+    x = as_tensor(x, "logsumexp")
+    axis = axis_of("logsumexp", axis, x.ndim)
+    result = _logsumexp(x, axis=axis)
     return result if keepdims else result.squeeze(axis)

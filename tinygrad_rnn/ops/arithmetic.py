@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.arguments import number
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.kernels import pointwise
 from tinygrad_rnn.primitive import binary, nary, unary
@@ -91,6 +92,11 @@ _where = nary(
     lambda F, g, _out, condition, _a, _b: F.where(condition, 0.0, g),
     broadcasts=True,
 )
+
+
+def operand(where: str, name: str, value: Any) -> Any:
+    """A number, or a Tensor or array of them, that an operation is to be given."""
+    return value if isinstance(value, Tensor | np.ndarray) else number(where, name, value)
 
 
 def where(condition: object, a: object, b: object) -> Tensor:
@@ -198,9 +204,11 @@ def clip(x: object, low: float | None = None, high: float | None = None) -> Tens
     """``x`` held between the numbers ``low`` and ``high``; None leaves a side open."""
     if low is None and high is None:
         raise ValueError("clip: give low, high or both.")
+    low = None if low is None else number("clip", "low", low)
+    high = None if high is None else number("clip", "high", high)
     if low is not None and high is not None and low > high:
         raise ValueError(f"clip: low is {low}, expected at most high, which is {high}.")
-    bounds = [b.item() if isinstance(b, np.generic) else b for b in (low, high)]
-    if any(isinstance(b, float) for b in bounds) and as_tensor(x).dtype.kind not in "fc":
-        x = as_tensor(x)._data.astype(np.float32)
+    bounds = (low, high)
+    if any(isinstance(b, float) for b in bounds) and as_tensor(x, "clip").dtype.kind not in "fc":
+        x = as_tensor(x, "clip")._data.astype(np.float32)
     return _clip_op(x, low=bounds[0], high=bounds[1])

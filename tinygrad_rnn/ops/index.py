@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.engine import ARRAYS, SliceGrad
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
-from tinygrad_rnn.ops.arithmetic import where
+from tinygrad_rnn.ops.arithmetic import operand, where
 from tinygrad_rnn.ops.axes import axis_of
 from tinygrad_rnn.ops.shape import reshape
 from tinygrad_rnn.primitive import nary, unary
@@ -39,13 +40,18 @@ def _plain(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(_plain(i) for i in index)
     if isinstance(index, Tensor | list):
-        array = as_array(index)
-        if not array.size and array.dtype.kind == "f":
-            array = array.astype(np.int64)  # an empty list
+        array = _whole_numbers(as_array(index, "getitem"))
         if array.dtype.kind not in "iub":
-            raise DTypeError(f"index: holds {array.dtype}, expected integers or booleans.")
+            raise DTypeError(
+                f"getitem: the index holds {array.dtype}, expected integers or booleans."
+            )
         return array
     return index
+
+
+def _whole_numbers(array: Array) -> Array:
+    """An empty list holds no floats, though NumPy makes them of it."""
+    return array.astype(np.int64) if not array.size and array.dtype.kind == "f" else array
 
 
 # ----- reading -----
@@ -98,12 +104,16 @@ _spread = unary(
 def getitem(x: object, index: Any) -> Tensor:
     """``x[index]``, with everything that NumPy allows there."""
     if not isinstance(x, Tensor):
-        x = as_tensor(x)
+        x = as_tensor(x, "getitem")
     if index.__class__ is int or index.__class__ is slice:  # nothing to be found out
         return _getitem(x, index=index, before=x._data.shape)
     index = _plain(index)
-    read = _getitem if _is_basic(index) else _take
-    return read(x, index=index, before=x._data.shape)
+    if _is_basic(index):
+        return _getitem(x, index=index, before=x._data.shape)
+    try:
+        return _take(x, index=index, before=x._data.shape)
+    except IndexRangeError as error:  # callers do not know the operation behind
+        raise IndexRangeError(str(error).replace("take", "getitem", 1)) from error
 
 
 def _along(index: Array, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
@@ -115,17 +125,38 @@ def _along(index: Array, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
 
 def take_along_axis(x: object, index: Any, axis: int = -1) -> Tensor:
     """``x[..., index[...], ...]``: for every place of ``index``, the element it names."""
-    x = as_tensor(x)
+    x = as_tensor(x, "take_along_axis")
     index = _integers("take_along_axis", index)
     if index.ndim != x.ndim:
         raise ShapeError(f"take_along_axis: index has shape {index.shape} for {x.shape}.")
     axis = axis_of("take_along_axis", axis, x.ndim)
-    return _take(x, index=_along(index, axis, x.shape), before=x.shape)
+    return _taken("take_along_axis", x, index, axis, x.shape)
+
+
+def _taken(where: str, x: Tensor, index: Array, axis: int, shape: tuple[int, ...]) -> Tensor:
+    """Read along one axis while the others count along ``shape``."""
+    try:
+        return _take(x, index=_along(index, axis, shape), before=x.shape)
+    except IndexRangeError as error:
+        raise _unfit(where, x, index, axis) from error
+
+
+def _unfit(where: str, x: Tensor, index: Array, axis: int) -> IndexRangeError:
+    """Why an index along an axis cannot be read or written."""
+    n = x.shape[axis]
+    if index.size and not (-n <= index.min() and index.max() < n):
+        bad = index.max() if index.max() >= n else index.min()
+        reason = f"the index holds {bad}, expected {-n} to {n - 1}, as axis {axis} has size {n}"
+    else:
+        reason = "expected shapes that agree on every other axis"
+    return IndexRangeError(
+        f"{where}: index of shape {index.shape} along axis {axis} of {x.shape}: {reason}."
+    )
 
 
 def gather(x: object, axis: int, index: Any) -> Tensor:
     """As PyTorch's: like ``take_along_axis``, but of the shape of ``index``, nothing broadcasts."""
-    x = as_tensor(x)
+    x = as_tensor(x, "gather")
     index = _integers("gather", index)
     axis = axis_of("gather", axis, x.ndim)
     if index.ndim != x.ndim or any(
@@ -135,13 +166,14 @@ def gather(x: object, axis: int, index: Any) -> Tensor:
             f"gather: index has shape {index.shape}, x {x.shape}; expected as many axes, none "
             f"longer than x's but axis {axis}."
         )
-    return _take(x, index=_along(index, axis, index.shape), before=x.shape)
+    return _taken("gather", x, index, axis, index.shape)
 
 
 def topk(x: object, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Array]:
     """The k largest elements in order, differentiable, and their places; the first of equals."""
-    x = as_tensor(x)
+    x = as_tensor(x, "topk")
     axis = axis_of("topk", axis, x.ndim)
+    k = whole("topk", "k", k)
     if not 0 <= k <= x.shape[axis]:
         raise ShapeError(f"topk: k is {k}, axis {axis} of shape {x.shape} has {x.shape[axis]}.")
     data = x._data.real
@@ -155,7 +187,7 @@ def topk(x: object, k: int, axis: int = -1, largest: bool = True) -> tuple[Tenso
 
 
 def _integers(name: str, index: Any) -> Array:
-    array = as_array(index)
+    array = _whole_numbers(as_array(index, name))
     if array.dtype.kind not in "iu":
         raise DTypeError(f"{name}: the index holds {array.dtype}, expected integers.")
     return array
@@ -193,9 +225,11 @@ unary(
 
 def embedding(weight: object, ids: Any) -> Tensor:
     """The rows of ``weight`` (V, E) that the integers ``ids`` name: shape (*ids.shape, E)."""
-    weight = as_tensor(weight)
+    weight = as_tensor(weight, "embedding")
     ids = _integers("embedding", ids)
-    count = weight.shape[0] if weight.ndim else 0
+    if not weight.ndim:
+        raise ShapeError("embedding: the weight is a single number, expected rows: (V, E).")
+    count = weight.shape[0]
     if ids.size and (ids.min() < 0 or ids.max() >= count):
         bad = ids.max() if ids.max() >= count else ids.min()
         raise IndexRangeError(
@@ -241,15 +275,15 @@ _index_add = nary(
 
 def index_update(x: object, index: Any, value: object) -> Tensor:
     """A copy of ``x`` with ``x[index] = value``; an index array must not repeat a place."""
-    x = as_tensor(x)
+    x = as_tensor(x, "index_update")
     index = _plain(index)
     if getattr(value, "ndim", 0) > 1:  # axes of size 1 in front go, as in NumPy's assignment
-        value = as_tensor(value)
-        extra = value.ndim - np.broadcast_to(False, x.shape)[index].ndim
+        value = as_tensor(value, "index_update")
+        extra = value.ndim - _read(x, index).ndim
         if extra > 0 and value.shape[:extra] == (1,) * extra:
             value = reshape(value, value.shape[extra:])
     if not _is_basic(index) and x.requires_grad | getattr(value, "requires_grad", False):
-        counts = _spread_forward(np.ones(np.empty(x.shape, np.bool_)[index].shape), index, x.shape)
+        counts = _spread_forward(np.ones(_read(x, index).shape), index, x.shape)
         if counts.max(initial=0) > 1:
             raise IndexRangeError(
                 "index_update: the index names a place more than once, so which value stays is "
@@ -258,14 +292,24 @@ def index_update(x: object, index: Any, value: object) -> Tensor:
     return _index_update(x, value, index=index)
 
 
+def _read(x: Tensor, index: Any) -> Array:
+    """What the index reads of an array of the shape of ``x``, for the shape that it has."""
+    try:
+        return np.broadcast_to(False, x.shape)[index]
+    except IndexError as error:
+        raise IndexRangeError(
+            f"index_update: got {x.dtype}{list(x.shape)}: {str(error).strip(' .')}."
+        ) from error
+
+
 def index_add(x: object, index: Any, value: object) -> Tensor:
     """A copy of ``x`` with ``value`` added at ``index``; repeated places add up."""
-    return _index_add(as_tensor(x), value, index=_plain(index))
+    return _index_add(as_tensor(x, "index_add"), value, index=_plain(index))
 
 
 def scatter_add(x: object, axis: int, index: Any, source: object) -> Tensor:
     """A copy of ``x`` with ``source`` added at ``index`` along an axis, as PyTorch's."""
-    x, source = as_tensor(x), as_tensor(source)
+    x, source = as_tensor(x, "scatter_add"), as_tensor(source, "scatter_add")
     index = _integers("scatter_add", index)
     if index.shape != source.shape or index.ndim != x.ndim:
         raise ShapeError(
@@ -273,12 +317,22 @@ def scatter_add(x: object, axis: int, index: Any, source: object) -> Tensor:
             "expected index and source of one shape, with as many axes as x."
         )
     axis = axis_of("scatter_add", axis, x.ndim)
-    return _index_add(x, source, index=_along(index, axis, index.shape))
+    try:
+        return _index_add(x, source, index=_along(index, axis, index.shape))
+    except IndexRangeError as error:
+        raise _unfit("scatter_add", x, index, axis) from error
 
 
 def masked_fill(x: object, mask: Any, value: float) -> Tensor:
     """``value`` where the mask holds, else ``x``; no gradient passes where it holds."""
-    mask = as_array(mask)
+    mask = as_array(mask, "masked_fill")
     if mask.dtype != np.bool_:
         raise DTypeError(f"masked_fill: the mask holds {mask.dtype}, expected booleans.")
-    return where(mask, value, x)
+    value = operand("masked_fill", "value", value)
+    try:
+        return where(mask, value, x)
+    except ShapeError as error:
+        raise ShapeError(
+            f"masked_fill: the mask has shape {mask.shape}, x {as_tensor(x).shape} and value "
+            f"{as_tensor(value).shape}, expected shapes that broadcast."
+        ) from error

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import random
+from tinygrad_rnn.arguments import number, shortened
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.primitive import unary
@@ -32,10 +33,10 @@ _standardize = unary("standardize", _standardize_forward, _standardize_rule)
 
 def layer_norm(x: object, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Tensor:
     """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last axis."""
-    x = as_tensor(x)
+    x = as_tensor(x, "layer_norm")
     if not x.ndim or not x.shape[-1]:
         raise ShapeError(f"layer_norm: nothing to normalise in shape {x.shape}.")
-    result = _standardize(x, eps=float(eps))
+    result = _standardize(x, eps=float(number("layer_norm", "eps", eps)))
     if weight is not None:
         result = result * weight
     return result if bias is None else result + bias
@@ -48,11 +49,19 @@ def dropout(
     generator: "np.random.Generator | None" = None,
 ) -> Tensor:
     """Each element is 0 with probability ``rate``, else divided by ``1 - rate``."""
+    rate = number("dropout", "rate", rate)
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: rate is {rate}, expected 0 <= rate < 1.")
-    x = as_tensor(x)
+    x = as_tensor(x, "dropout")
     if not training or rate == 0:
         return x
+    if not isinstance(generator, np.random.Generator | None):
+        raise TypeError(
+            f"dropout: generator is {shortened(generator)}, expected a numpy.random.Generator or "
+            "None for the library's own."
+        )
+    if x.dtype.kind in "biu":  # a scale is a fraction
+        x = as_tensor(x._data.astype(np.float32))
     keep = random.uniform(x.shape, x.dtype, x.device, generator) >= rate
     scale = Tensor(keep.astype(x.dtype) * x.dtype.type(1 / (1 - rate)))
     return x * scale

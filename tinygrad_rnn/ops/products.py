@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels import matmul as kernel
@@ -38,7 +39,7 @@ _linear = nary(
 
 def matmul(a: object, b: object) -> Tensor:
     """The matrix product: a (..., M, K), b (..., K, N) -> (..., M, N); vectors as in NumPy."""
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = as_tensor(a, "matmul"), as_tensor(b, "matmul")
     try:
         left, right = a._data.shape, b._data.shape
     except AttributeError:  # symbols of a cell that is being traced
@@ -66,11 +67,16 @@ def matmul(a: object, b: object) -> Tensor:
 
 def linear(x: object, w: object, b: object = None) -> Tensor:
     """``x @ w + b``: x (..., I), w (I, O), b (O)."""
-    if b is None:
-        return matmul(x, w)
+    x, w = as_tensor(x, "linear"), as_tensor(w, "linear")
     if getattr(x, "traced", False):  # a row of a cell that is being traced
-        return matmul(x, w) + b  # type: ignore[operator]
-    x, w, b = as_tensor(x), as_tensor(w), as_tensor(b)
+        return matmul(x, w) if b is None else matmul(x, w) + b  # type: ignore[operator]
+    if b is None:
+        if w.ndim != 2 or not x.ndim or x.shape[-1] != w.shape[0]:
+            raise ShapeError(
+                f"linear: x has shape {x.shape}, w {w.shape}; expected (..., I) and (I, O)."
+            )
+        return matmul(x, w)
+    b = as_tensor(b, "linear")
     if w.ndim != 2 or not x.ndim or x.shape[-1] != w.shape[0] or b.shape != w.shape[1:]:
         raise ShapeError(
             f"linear: x has shape {x.shape}, w {w.shape}, b {b.shape}; "
@@ -84,7 +90,7 @@ def linear(x: object, w: object, b: object = None) -> Tensor:
 
 def outer(a: object, b: object) -> Tensor:
     """Every product of an element of ``a`` (M) with one of ``b`` (N): (M, N)."""
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = as_tensor(a, "outer"), as_tensor(b, "outer")
     if a.ndim != 1 or b.ndim != 1:
         raise ShapeError(f"outer: shapes {a.shape} and {b.shape}, expected two vectors.")
     return a.reshape(-1, 1) * b.reshape(1, -1)
@@ -99,7 +105,11 @@ def einsum(equation: str, *operands: object) -> Tensor:
     Letters that stand on the right stay, the others are summed; without ``->`` those that
     stand once stay, in the order of the alphabet. ``...`` stands for any axes that broadcast.
     """
-    tensors = [as_tensor(x) for x in operands]
+    if not isinstance(equation, str):
+        raise TypeError(
+            f'einsum: equation is {shortened(equation)}, expected letters such as "ij,jk->ik".'
+        )
+    tensors = [as_tensor(x, "einsum") for x in operands]
     terms, result = _parse(equation, tensors)
     sizes: dict[str, int] = {}
     for term, x in zip(terms, tensors, strict=True):
@@ -131,7 +141,7 @@ def _parse(equation: str, tensors: list[Tensor]) -> tuple[list[str], str]:
     for number, (term, x) in enumerate(zip(terms, tensors, strict=True)):
         letters = term.replace("...", "")
         hidden = x.ndim - len(letters)
-        if not all("a" <= c.lower() <= "z" for c in letters):
+        if not all("a" <= c.lower() <= "z" for c in letters) or term.count("...") > 1:
             raise ShapeError(f"einsum: {term!r} in {equation!r} is not made of letters.")
         if hidden < 0 or (hidden and "..." not in term):
             raise ShapeError(

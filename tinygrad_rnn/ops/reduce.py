@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.arguments import number
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.ops.arithmetic import abs as absolute
@@ -63,13 +64,13 @@ _mean = unary(
 
 def sum(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The sum over axes."""
-    x = as_tensor(x)
+    x = as_tensor(x, "sum")
     return _sum(x, axis=axes_of("sum", axis, x), keepdims=keepdims, shape=x.shape)
 
 
 def mean(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The mean over axes."""
-    x = as_tensor(x)
+    x = as_tensor(x, "mean")
     axes = axes_of("mean", axis, x)
     if not math.prod(x.shape[i] for i in axes):
         raise ShapeError(f"mean: nothing to average over axes {axes} of shape {x.shape}.")
@@ -78,29 +79,33 @@ def mean(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 def var(x: object, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """The variance over axes; ``ddof=1`` divides by n - 1 instead of n."""
-    x = as_tensor(x)
+    x = as_tensor(x, "var")
     axes = axes_of("var", axis, x)
-    count = math.prod(x.shape[i] for i in axes)
-    if count <= ddof:
-        raise ShapeError(f"var: {count} elements over axes {axes}, expected more than {ddof}.")
+    freedom = _freedom("var", x, axes, ddof)
     deviation = x - mean(x, axes, keepdims=True)
-    return sum(square(deviation), axes, keepdims) * (1.0 / (count - ddof))
+    return sum(square(deviation), axes, keepdims) * (1.0 / freedom)
 
 
 def std(x: object, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """The standard deviation over axes; its subgradient is 0 where all elements are equal."""
-    x = as_tensor(x)
+    x = as_tensor(x, "std")
     axes = axes_of("std", axis, x)
-    count = math.prod(x.shape[i] for i in axes)
-    if count <= ddof:
-        raise ShapeError(f"std: {count} elements over axes {axes}, expected more than {ddof}.")
+    freedom = _freedom("std", x, axes, ddof)
     deviation = x - mean(x, axes, keepdims=True)
-    return norm(deviation, axis=axes, keepdims=keepdims) * (1.0 / math.sqrt(count - ddof))
+    return norm(deviation, axis=axes, keepdims=keepdims) * (1.0 / math.sqrt(freedom))
+
+
+def _freedom(where: str, x: Tensor, axes: tuple[int, ...], ddof: Any) -> float:
+    """What the sum of the squares is divided by."""
+    count, less = math.prod(x.shape[i] for i in axes), number(where, "ddof", ddof)
+    if not count > less:
+        raise ShapeError(f"{where}: {count} elements over axes {axes}, expected more than {less}.")
+    return count - less
 
 
 _cumsum = unary(
     "cumsum",
-    lambda x, axis: np.cumsum(x, axis=axis, dtype=x.dtype),
+    lambda x, axis: np.cumsum(x, axis=axis),
     lambda F, g, _out, _x, axis: F.flip(F.cumsum(F.flip(g, axis=axis), axis=axis), axis=axis),
     floats=False,
 )
@@ -108,17 +113,19 @@ _cumsum = unary(
 
 def cumsum(x: object, axis: int = 0) -> Tensor:
     """The running sum along an axis."""
-    x = as_tensor(x)
+    x = as_tensor(x, "cumsum")
     return _cumsum(x, axis=axis_of("cumsum", axis, x.ndim))
 
 
 def prod(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The product over axes; its derivative is right where elements are zero, too."""
-    x = as_tensor(x)
+    x = as_tensor(x, "prod")
     axes = axes_of("prod", axis, x)
     rest = [i for i in range(x.ndim) if i not in axes]
     count = math.prod(x.shape[i] for i in axes)
     kept = _kept(x.shape, axes)
+    if x.dtype.kind in "biu":  # in NumPy's wider type, as sum
+        x = as_tensor(x._data.astype(np.multiply.reduce(np.empty(0, x.dtype)).dtype))
     flat = x.permute(*rest, *axes).reshape(*(x.shape[i] for i in rest), count)
     if count == 0:
         result = sum(flat, -1) + 1
@@ -168,7 +175,7 @@ def _some(name: str, x: Tensor, axes: tuple[int, ...]) -> None:
 
 def max(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The largest element over axes."""
-    x = as_tensor(x)
+    x = as_tensor(x, "max")
     axes = axes_of("max", axis, x)
     _some("max", x, axes)
     return _max(x, axis=axes, keepdims=keepdims)
@@ -176,7 +183,7 @@ def max(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 def min(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The smallest element over axes."""
-    x = as_tensor(x)
+    x = as_tensor(x, "min")
     axes = axes_of("min", axis, x)
     _some("min", x, axes)
     return _min(x, axis=axes, keepdims=keepdims)
@@ -184,12 +191,22 @@ def min(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 def argmax(x: object, axis: int | None = None) -> Array:
     """The place of the largest element, the first of equals, as a plain integer array."""
-    return np.argmax(as_tensor(x)._data, axis=axis)
+    return _place("argmax", np.argmax, x, axis)
 
 
 def argmin(x: object, axis: int | None = None) -> Array:
     """The place of the smallest element, the first of equals, as a plain integer array."""
-    return np.argmin(as_tensor(x)._data, axis=axis)
+    return _place("argmin", np.argmin, x, axis)
+
+
+def _place(where: str, find: Any, x: object, axis: Any) -> Array:
+    x = as_tensor(x, where)
+    axis = None if axis is None else axis_of(where, axis, x.ndim)
+    try:
+        return find(x._data, axis=axis)
+    except ValueError:
+        _some(where, x, axes_of(where, axis, x))
+        raise
 
 
 # ----- norms -----
@@ -211,16 +228,19 @@ _norm = unary(
 
 def norm(x: object, ord: float = 2, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The vector norm over axes: ``sum(|x|^ord)^(1/ord)``; ``ord`` may be inf."""
-    x = as_tensor(x)
+    x = as_tensor(x, "norm")
+    axes = axes_of("norm", axis, x)
     if ord == 2:
-        return _norm(x, axis=axes_of("norm", axis, x), keepdims=keepdims, shape=x.shape)
+        return _norm(x, axis=axes, keepdims=keepdims, shape=x.shape)
     if ord == 1:
-        return sum(absolute(x), axis, keepdims)
+        return sum(absolute(x), axes, keepdims)
     if ord == math.inf:
-        return max(absolute(x), axis, keepdims)
-    if ord <= 0:
+        _some("norm", x, axes)
+        return max(absolute(x), axes, keepdims)
+    ord = number("norm", "ord", ord)
+    if not ord > 0:
         raise ValueError(f"norm: ord is {ord}, expected a positive number or inf.")
-    return _power_norm(x, float(ord), axes_of("norm", axis, x), keepdims)
+    return _power_norm(x, float(ord), axes, keepdims)
 
 
 def _power_norm(x: Tensor, ord: float, axes: tuple[int, ...], keepdims: bool) -> Tensor:

@@ -29,7 +29,7 @@ def _apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Ten
     arrays = _plain_arrays(op, inputs)
     if arrays is None:
         try:
-            arrays = of_one_type(op, [array_of(x) for x in inputs])
+            arrays = of_one_type(op, [array_of(x, op.name) for x in inputs])
         except (DTypeError, TraceError):
             # A symbol of a cell that is being traced is no array: it writes the operation down.
             symbol = next((x for x in inputs if getattr(x, "traced", False)), None)
@@ -139,7 +139,7 @@ def unary(
                 if view:
                     _share_version(result, x)
                 return result
-        return _apply(op, (as_tensor(x),), attrs)
+        return _apply(op, (as_tensor(x, name),), attrs)
 
     return register(op, call)
 

@@ -110,7 +110,7 @@ def outputs_of(name: str, whole: Node, outs: Sequence[Any]) -> tuple[Tensor, ...
 
 def run_fused(op: Fused, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
     """Run and record one call of a fused operation."""
-    arrays = [array_of(x) for x in inputs]
+    arrays = [None if x is None else array_of(x, op.name) for x in inputs]
     try:
         outs, residuals = op.forward(*arrays, **attrs)
     except Exception as error:

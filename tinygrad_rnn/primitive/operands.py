@@ -14,7 +14,7 @@ from tinygrad_rnn.errors import (
     TinygradError,
 )
 from tinygrad_rnn.primitive.table import Primitive
-from tinygrad_rnn.tensor import CONSTANT, Tensor, as_array
+from tinygrad_rnn.tensor import CONSTANT, Tensor, as_operand
 
 __all__ = ["array_of", "edge", "of_one_type", "raise_as_ours", "shown"]
 
@@ -28,14 +28,14 @@ def edge(x: Any) -> Any:
     return (x._node or x) if x._requires_grad else x.shared_version()
 
 
-def array_of(x: Any) -> Any:
+def array_of(x: Any, where: str) -> Any:
     """The array of a Tensor or of anything array-like; Python numbers as they are."""
     if isinstance(x, Tensor):
         return x._data
-    if isinstance(x, bool | int | float | complex) or x is None:
+    if isinstance(x, bool | int | float | complex):
         # NumPy's float64 is a Python float, and what np.sqrt(2) gives: it follows anything too.
         return x.item() if isinstance(x, np.generic) else x
-    return as_array(x)
+    return as_operand(x, where)
 
 
 def shown(

@@ -10,12 +10,13 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
+from tinygrad_rnn.arguments import TYPES, shortened
 from tinygrad_rnn.device import Array, to_device, to_host
 from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_rnn.tensor.protocols import Protocols
 from tinygrad_rnn.tensor.version import Version, tick
 
-__all__ = ["FLOATS", "HookHandle", "Tensor", "as_array", "as_tensor"]
+__all__ = ["FLOATS", "HookHandle", "Tensor", "as_array", "as_operand", "as_tensor"]
 
 FLOATS = frozenset({np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)})
 
@@ -256,12 +257,19 @@ def _restore(kind: type[Tensor], data: Array, requires_grad: bool) -> Tensor:
     return result
 
 
-def as_array(data: Any) -> Array:
+def as_array(data: Any, where: str = "tensor") -> Array:
     """The array behind anything array-like; Python floats become float32, nothing is copied."""
     if isinstance(data, Tensor):
         return data._data
     if isinstance(data, np.ndarray):
-        array = data if data.__class__ is np.ndarray else np.asarray(data)  # no matrix, no memmap
+        array = data
+        if data.__class__ is not np.ndarray:  # no matrix, no memmap
+            if np.any(getattr(data, "mask", False)):
+                raise DTypeError(
+                    f"{where}: got a masked array, expected one whose numbers all count: a Tensor "
+                    "has no mask. Give what is masked a value, with .filled()."
+                )
+            array = np.asarray(data)
     elif hasattr(data, "__cuda_array_interface__"):
         return data
     elif isinstance(data, np.generic):
@@ -271,23 +279,45 @@ def as_array(data: Any) -> Array:
             array = np.asarray(data)
         except ValueError as error:
             raise ShapeError(
-                f"tensor: got rows of different lengths, expected equal ones ({error}). Pad them "
+                f"{where}: got rows of different lengths, expected equal ones ({error}). Pad them "
                 "to one length first."
             ) from None
         if array.dtype == np.float64 and not hasattr(data, "__array__"):
             array = array.astype(np.float32)
-    if array.dtype.kind not in "fiubc":
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype not in TYPES:
+        kind = "" if array.dtype == np.object_ else f" of type {array.dtype}"
         raise DTypeError(
-            f"tensor: got elements of type {array.dtype}, expected numbers or booleans."
+            f"{where}: got {shortened(data)}{kind}, expected booleans or numbers of up to 64 bits."
         )
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    return array
 
 
-def as_tensor(data: Any) -> Tensor:
+def as_operand(data: Any, where: str = "tensor") -> Array:
+    """The array of what an operation is given: no list whose gradients would be lost."""
+    array = as_array(data, where)
+    if isinstance(data, list | tuple) and array.dtype.kind == "f" and _wants_gradient(data):
+        raise GradientError(
+            f"{where}: got a {type(data).__name__} that holds tensors which require a gradient, "
+            "expected one tensor: gradients do not pass through a list. Join them first, with "
+            "tg.ops.stack(), or detach() them."
+        )
+    return array
+
+
+def _wants_gradient(data: Any) -> bool:
+    if isinstance(data, list | tuple):
+        return any(map(_wants_gradient, data))
+    return isinstance(data, Tensor) and data._requires_grad
+
+
+def as_tensor(data: Any, where: str = "tensor") -> Tensor:
     """``data`` itself if it is a tensor, else a constant that shares its memory.
 
-    Symbols, which a cell's equations are traced with, pass as they are.
+    Symbols, which a cell's equations are traced with, pass as they are. ``where`` is the
+    call that an error names.
     """
     if isinstance(data, Tensor) or getattr(data, "traced", False):
         return data  # type: ignore[no-any-return]
-    return Tensor(data)
+    return Tensor(as_operand(data, where))

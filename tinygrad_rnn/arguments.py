@@ -1,0 +1,77 @@
+"""Arguments as callers give them: whole numbers, shapes, numbers, element types, functions.
+
+Each comes back as what the library works with, or the error names the call, the argument,
+what was given and what was expected.
+"""
+
+from collections.abc import Callable
+from operator import index
+from reprlib import repr as shortened
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.errors import DTypeError, ShapeError
+
+__all__ = ["TYPES", "dtype_of", "function_of", "number", "shape_of", "shortened", "whole"]
+
+# What a Tensor may hold: no long doubles, which no kernel and no other library reads.
+TYPES = frozenset(map(np.dtype, "?bhilqBHILQefdFD"))
+
+
+def whole(where: str, name: str, value: Any, least: int | None = None) -> int:
+    """A whole number: an int, one of NumPy's, or a Tensor of one; a bool is none."""
+    try:
+        found = None if isinstance(value, bool) else index(value)
+    except (TypeError, ValueError):
+        found = None
+    if found is None or (least is not None and found < least):
+        bound = "" if least is None else f" from {least} up"
+        raise ShapeError(f"{where}: {name} is {shortened(value)}, expected a whole number{bound}.")
+    return found
+
+
+def shape_of(
+    where: str, sizes: tuple[Any, ...], name: str = "a size", least: int | None = None
+) -> tuple[int, ...]:
+    """A shape, or axes, given as several whole numbers or as one sequence of them."""
+    one = len(sizes) == 1 and not isinstance(sizes[0], int | np.integer)
+    try:
+        shape = tuple(map(index, sizes[0] if one else sizes))
+    except (TypeError, ValueError):
+        given = sizes[0] if one and isinstance(sizes[0], list | tuple) else sizes
+        shape = tuple(whole(where, name, n) for n in given)
+    if least is not None and min(shape, default=least) < least:
+        whole(where, name, min(shape), least)
+    return shape
+
+
+def number(where: str, name: str, value: Any) -> float:
+    """A Python number; one of NumPy's becomes it, so that it follows any element type."""
+    if isinstance(value, np.integer | np.floating | np.bool_):
+        return value.item()
+    if not isinstance(value, int | float):
+        raise TypeError(f"{where}: {name} is {shortened(value)}, expected a number.")
+    return value
+
+
+def dtype_of(where: str, dtype: Any, kinds: str = "biufc") -> np.dtype[Any]:
+    """An element type that a Tensor may hold, in this machine's byte order."""
+    try:
+        found = None if dtype is None else np.dtype(dtype).newbyteorder("=")
+    except TypeError:
+        found = None
+    if found is None or found not in TYPES or found.kind not in kinds:
+        expected = "numbers or booleans" if "b" in kinds else "floating-point numbers"
+        raise DTypeError(
+            f"{where}: dtype is {shortened(dtype)}, expected a type of {expected}, such as "
+            "tg.float32."
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def function_of(where: str, name: str, value: Any) -> Callable[..., Any]:
+    """Something that can be called."""
+    if not callable(value):
+        raise TypeError(f"{where}: {name} is {shortened(value)}, expected a function.")
+    return value  # type: ignore[no-any-return]
