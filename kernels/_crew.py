@@ -1,4 +1,3 @@
-# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-untyped-decorators=False
 """The pool's threads at work: compiled, so that they need neither Python nor the GIL.
 
 All that they share is an array of words. A job is published in it, each worker claims its

@@ -1,4 +1,3 @@
-# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 """What stands between Python and the body of a kernel, emitted as LLVM code.
 
 Around every body: denormals are flushed to zero, and the caller's mode is given back also
@@ -8,7 +7,7 @@ slice of it, so that the threads of ``_crew`` can, without Python and without th
 
 from types import SimpleNamespace
 
-from tinygrad_rnn.kernels import _jit
+from tinygrad_rnn.kernels._numba import ARCHITECTURE, cgutils, extending, ir, types
 
 _FTZ_AND_DAZ = 0x8040  # of MXCSR, on x86
 _FZ = 1 << 24  # of FPCR, on ARM
@@ -25,24 +24,24 @@ def entry(body, sliced):
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
     emit, extra = (_emit_sliced, ("_pool", "_threads", "_chunk")) if sliced else (_emit_plain, ())
 
-    def typed(typingctx, *types):
-        arguments = types[len(extra) :]
+    def typed(typingctx, *given):
+        arguments = given[len(extra) :]
         body.compile(arguments)
         compiled = body.overloads[arguments]
-        if sliced and compiled.signature.return_type != _jit.types.none:
+        if sliced and compiled.signature.return_type != types.none:
             raise TypeError(f"{function.__qualname__}: a kernel of a slice returns nothing.")
 
         def codegen(context, builder, signature, values):
             context.add_linking_libs([compiled.library])
             return emit(context, builder, compiled, values)
 
-        return compiled.signature.return_type(*types), codegen
+        return compiled.signature.return_type(*given), codegen
 
     all_names = ", ".join(extra + names)
     # Numba reads names and number of arguments off a function, so they are written out.
     scope = {"typed": typed, "__name__": function.__module__}
     exec(f"def call(typingctx, {all_names}): return typed(typingctx, {all_names})", scope)
-    scope["_call"] = _jit.extending.intrinsic(scope["call"])
+    scope["_call"] = extending.intrinsic(scope["call"])
     source = f"def {function.__name__}({all_names}): return _call({all_names})"
     # Numba's cache wants to know of a file; that of the body is the true one.
     exec(compile(source, function.__code__.co_filename, "exec"), scope)
@@ -54,14 +53,13 @@ def entry(body, sliced):
 def _emit_plain(context, builder, compiled, values):
     """Call the body."""
     status, result = _flushed_call(context, builder, compiled, values)
-    with _jit.cgutils.if_unlikely(builder, status.is_error):
+    with cgutils.if_unlikely(builder, status.is_error):
         context.call_conv.return_status_propagate(builder, status)
     return result
 
 
 def _emit_sliced(context, builder, compiled, values):
     """Call the body here, or hand slices of it to the pool."""
-    ir, cgutils = _jit.ir, _jit.cgutils
     pool, threads, chunk, first, second, *rest = values
     word, code_type = ir.IntType(64), ir.IntType(32)
     block = cgutils.alloca_once(builder, ir.LiteralStructType([value.type for value in rest]))
@@ -87,7 +85,6 @@ def _emit_sliced(context, builder, compiled, values):
 
 def _call_run(builder, arguments):
     """Call the pool; return the error code of a slice that failed, or 0."""
-    ir = _jit.ir
     kind = ir.FunctionType(ir.IntType(64), [value.type for value in arguments])
     # By its address, which stands in the pool: linked into each kernel it would cost each
     # of them 60 ms to compile.
@@ -98,7 +95,6 @@ def _call_run(builder, arguments):
 
 def _slice_function(context, module, compiled, block_type):
     """Emit ``int32 slice(block, first, second, error)``, which runs the body on a slice."""
-    ir = _jit.ir
     word, code_type = ir.IntType(64), ir.IntType(32)
     error_type = _error_type(context)
     kind = ir.FunctionType(code_type, [block_type, word, word, error_type.as_pointer()])
@@ -107,7 +103,7 @@ def _slice_function(context, module, compiled, block_type):
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     block, first, second, error = function.args
     count = len(block_type.pointee.elements)
-    rest = [builder.load(_jit.cgutils.gep_inbounds(builder, block, 0, i)) for i in range(count)]
+    rest = [builder.load(cgutils.gep_inbounds(builder, block, 0, i)) for i in range(count)]
     status, _ = _flushed_call(context, builder, compiled, [first, second, *rest])
     builder.store(status.excinfoptr, error)
     builder.ret(builder.select(status.is_error, status.code, ir.Constant(code_type, 0)))
@@ -116,7 +112,7 @@ def _slice_function(context, module, compiled, block_type):
 
 def _error_type(context):
     """Return the LLVM type of a pointer to what Numba knows about an exception."""
-    kind = context.call_conv.get_function_type(_jit.types.none, ())
+    kind = context.call_conv.get_function_type(types.none, ())
     return kind.args[1].pointee
 
 
@@ -143,13 +139,12 @@ def _flushed_call(context, builder, compiled, values):
 
 def _flush_denormals(builder):
     """Emit the change of mode; return a function that emits the change back."""
-    ir, cgutils = _jit.ir, _jit.cgutils
     void, word, wide = ir.VoidType(), ir.IntType(32), ir.IntType(64)
 
     def external(name, kind):
         return cgutils.get_or_insert_function(builder.module, kind, name)
 
-    if _jit.ARCHITECTURE == "x86":
+    if ARCHITECTURE == "x86":
         byte = ir.IntType(8).as_pointer()
         store = external("llvm.x86.sse.stmxcsr", ir.FunctionType(void, [byte]))
         load = external("llvm.x86.sse.ldmxcsr", ir.FunctionType(void, [byte]))
@@ -159,7 +154,7 @@ def _flush_denormals(builder):
         builder.store(mode, flushed)
         builder.call(load, [builder.bitcast(flushed, byte)])
         return lambda: builder.call(load, [builder.bitcast(saved, byte)])
-    if _jit.ARCHITECTURE == "arm":
+    if ARCHITECTURE == "arm":
         get = external("llvm.aarch64.get.fpcr", ir.FunctionType(wide, []))
         put = external("llvm.aarch64.set.fpcr", ir.FunctionType(void, [wide]))
         before = builder.call(get, [])

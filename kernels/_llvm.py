@@ -1,19 +1,13 @@
-# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
-"""Questions to LLVM. ``_jit`` hands llvmlite in: nothing else imports it."""
+"""Questions to LLVM: for which CPU it compiles, and how wide its vectors are."""
 
-import re
 from functools import cache
 
-__all__ = ["double_arithmetic", "host_cpu", "vector_bits"]
+from tinygrad_rnn.kernels._numba import binding, config, ir
 
-# No fptrunc: alone, it takes an argument down to float32, once and for nothing.
-_DOUBLE = re.compile(
-    r"= (f(add|sub|mul|div|rem|neg|cmp|pext)|[su]itofp|fpto[su]i)\b.*\bdouble\b"
-    r"|call\b.*\bdouble\b.*@llvm"
-)
+__all__ = ["host_cpu", "host_vector_bits", "vector_bits"]
 
 
-def host_cpu(config, binding):
+def host_cpu():
     """Return the name and features of the CPU that Numba compiles for."""
     name, features = config.CPU_NAME, config.CPU_FEATURES
     if name is None:
@@ -23,8 +17,17 @@ def host_cpu(config, binding):
     return name, features
 
 
+def host_vector_bits():
+    """Return 512, 256 or 128: the widest vectors of the CPU that Numba compiles for.
+
+    Asked of LLVM itself, by lowering one wide addition and looking at its registers, so
+    that NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count as they do for kernels.
+    """
+    return vector_bits(*host_cpu())
+
+
 @cache
-def vector_bits(ir, binding, cpu, features):
+def vector_bits(cpu, features):
     """Return the width of a CPU's vectors: add two wide ones and look at the registers."""
     vector = ir.VectorType(ir.FloatType(), 16)
     module = ir.Module()
@@ -37,8 +40,3 @@ def vector_bits(ir, binding, cpu, features):
     machine = target.create_target_machine(cpu=cpu, features=features)
     text = machine.emit_assembly(binding.parse_assembly(str(module)))
     return 512 if "zmm" in text else 256 if "ymm" in text else 128
-
-
-def double_arithmetic(text):
-    """Return the lines of LLVM code that compute in float64."""
-    return [line.strip() for line in text.splitlines() if _DOUBLE.search(line)]

@@ -1,4 +1,3 @@
-# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-untyped-decorators=False
 """Vectors of numbers as values of kernels: what generated element-wise code is written in.
 
     v = load(like, place, count)         the next lanes(like) numbers, zeros past ``count``

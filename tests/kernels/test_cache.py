@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tinygrad_rnn import cache
-from tinygrad_rnn.kernels import _cache, _jit
+from tinygrad_rnn.kernels import _cache, _jit, _numba
 
 ROOT = Path(__file__).resolve().parents[2]
 compiled = pytest.mark.skipif(_jit.DISABLED, reason="nothing is compiled")
@@ -323,9 +323,9 @@ def test_numbas_own_cache_folder_is_left_as_it_is():
     def one(x):
         x[0] = 1
 
-    before = _jit.numba.config.CACHE_DIR
+    before = _numba.config.CACHE_DIR
     one(np.zeros(1))
-    assert before == _jit.numba.config.CACHE_DIR
+    assert before == _numba.config.CACHE_DIR
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.kernels.lowered import double_arithmetic
 from tinygrad_rnn.kernels import _jit
 
 ROOT = Path(__file__).resolve().parents[2] / "kernels"
@@ -21,7 +22,7 @@ def test_float32_kernels_compute_in_float32(family):
     kernels = [kernel for kernel in _jit.KERNELS if kernel.name.startswith(f"{package}.")]
     for kernel in kernels:
         if "float32" in kernel.dtypes:
-            assert _jit.double_arithmetic(kernel) == [], kernel
+            assert double_arithmetic(kernel) == [], kernel
 
 
 def test_the_kernel_that_the_readme_shows_works(tmp_path, monkeypatch):
