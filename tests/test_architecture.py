@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "nn": CORE | {"ops", "nn"},
     "testing": CORE | {"ops", "nn", "transforms", "testing", "creation"},
     "cache": {"kernels"},
-    "warmup": {"kernels"},
+    "warmup": {"kernels", "nn"},
 }
 
 SOURCES = sorted(

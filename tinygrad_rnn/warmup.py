@@ -1,42 +1,28 @@
 """Compile every kernel ahead: ``python -m tinygrad_rnn.warmup [--all]``.
 
 For a container image, or before measuring: what is compiled is kept, and later processes
-only load it.
+only load it. The kernels of a cell are written from its equations, so those of your own cells
+are compiled when they first run; those of ``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` as they come
+are made here.
 """
 
 import argparse
-import importlib
-import pkgutil
 import sys
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 
-from tinygrad_rnn import kernels
+from tinygrad_rnn import kernels, nn
 
 __all__ = ["main", "warm_up"]
 
 
 def warm_up(dtypes: tuple[str, ...] = ("float32",)) -> Iterator[tuple[str, str, bool, float]]:
-    """Make every kernel of every family ready; yield name, type, whether loaded, seconds.
+    """Make every kernel ready; yield the name, the type, whether it was loaded, and seconds."""
+    from tinygrad_rnn.kernels import _ahead  # loads Numba
 
-    A family whose kernels do not all exist once ``cpu`` is imported has a function
-    ``warm_up(dtype)`` in it that makes them.
-    """
-    from tinygrad_rnn.kernels import _crew, _jit
-
-    families = pkgutil.iter_modules(kernels.__path__, f"{kernels.__name__}.")
-    names = [f"{family.name}.cpu" for family in families if family.ispkg]
-    modules = [_crew] + [importlib.import_module(name) for name in names if find_spec(name)]
-    for dtype in dtypes:
-        for module in modules:
-            if hasattr(module, "warm_up"):
-                module.warm_up(dtype)
-        for kernel in tuple(_jit.KERNELS):
-            before = len(_jit.BUILDS)
-            if dtype in kernel.dtypes or kernel.dtypes == ("",):
-                kernel.compile(dtype)
-            yield from _jit.BUILDS[before:]
+    for layer in (nn.RNN, nn.LSTM, nn.GRU):
+        layer(1, 1).kernel_source()  # written, they count among all kernels; sizes do not matter
+    yield from _ahead.compile_all(dtypes)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     started, count = time.perf_counter(), 0
     for name, dtype, loaded, seconds in warm_up(dtypes):
         how = "was ready" if loaded else "compiled"
-        short = name.removeprefix(f"{kernels.__name__}.")
+        short = name.removeprefix(f"{kernels.__name__}.").removeprefix("tinygrad_rnn_generated.")
         sys.stdout.write(f"{seconds:7.2f} s  {how:9}  {short} {dtype}\n")
         sys.stdout.flush()
         count += 1

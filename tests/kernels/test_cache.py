@@ -66,7 +66,7 @@ class Package:
         self.demo.mkdir(parents=True)
         for path in [*(ROOT / "kernels").glob("_*.py")]:
             shutil.copy(path, kernels)
-        for name in ("errors", "cache", "warmup"):
+        for name in ("errors", "cache"):
             shutil.copy(ROOT / "tinygrad_rnn" / f"{name}.py", folder / "tinygrad_rnn")
         (folder / "tinygrad_rnn" / "__init__.py").touch()
         (self.demo / "__init__.py").touch()
@@ -292,16 +292,18 @@ print(*y, "loaded" if _jit.BUILDS[-1].loaded else "compiled")
     assert path.read_text() == text
 
 
+AHEAD = """
+from tinygrad_rnn.kernels import _ahead
+for build in _ahead.compile_all(("float32", "float64")):
+    print(build.name.removeprefix("tinygrad_rnn.kernels."), build.dtype, build.loaded)
+"""
+
+
 @compiled
-def test_warming_up_makes_every_kernel_of_every_family_ready(package):
-    said = package.run("-m", "tinygrad_rnn.warmup", "--all")
-    assert [line.split()[2:] for line in said.splitlines()[:-1]] == [
-        ["compiled", "_crew.serve"],
-        ["compiled", "demo.cpu.change_all", "float32"],
-        ["compiled", "demo.cpu.change_all", "float64"],
-    ]
-    assert said.splitlines()[-1].endswith("3 functions are ready.")
-    assert package.run("-m", "tinygrad_rnn.warmup", "--all").count("was ready") == 3
+def test_every_kernel_of_every_family_is_made_ready_ahead(package):
+    kernels = "_crew.serve  {0}\ndemo.cpu.change_all float32 {0}\ndemo.cpu.change_all float64 {0}\n"
+    assert package.call(AHEAD) == kernels.format(False)
+    assert package.call(AHEAD) == kernels.format(True)
 
 
 @compiled
@@ -312,6 +314,7 @@ def test_every_kernel_of_the_library_can_be_cached(tmp_path):
     subprocess.run(command, env=environment, check=True)
     again = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     assert "compiled" not in again.stdout
+    assert again.stdout.count("recurrence_") == 6  # three cells, forward and backward
 
 
 # --- within this process ------------------------------------------------------------------
