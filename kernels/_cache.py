@@ -101,8 +101,8 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
-def load_source(name: str, text: str, place: Path | None) -> types.ModuleType:
-    """Make a module of generated source, kept in ``place`` for people and debuggers to read.
+def load_source(name: str, text: str, directory: Path | None) -> types.ModuleType:
+    """Make a module of generated source, kept in ``directory`` for people and debuggers to read.
 
     The same text gives the same module.
     """
@@ -110,9 +110,9 @@ def load_source(name: str, text: str, place: Path | None) -> types.ModuleType:
     full_name = f"tinygrad_rnn_generated.{name}_{digest}"
     if full_name in sys.modules:
         return sys.modules[full_name]
-    path = (place or Path("generated")) / f"{name}_{digest}.py"
+    path = (directory or Path("generated")) / f"{name}_{digest}.py"
     try:
-        if place is not None and (not path.exists() or path.read_text("utf-8") != text):
+        if directory is not None and (not path.exists() or path.read_text("utf-8") != text):
             _write(path, text)
     except (OSError, UnicodeDecodeError):
         pass  # tracebacks and Numba read it from here
@@ -124,11 +124,13 @@ def load_source(name: str, text: str, place: Path | None) -> types.ModuleType:
     return sys.modules.setdefault(full_name, module)
 
 
-def announce(place: Path | None) -> None:
+def announce(directory: Path | None) -> None:
     """Tell the user why the first call takes long, unless TINYGRAD_QUIET is set."""
     if os.environ.get("TINYGRAD_QUIET", "0") not in ("", "0"):
         return
-    where = f"once; cached in {place}" if place else "in each process: there is no cache folder"
+    where = "in each process: there is no cache folder"
+    if directory:
+        where = f"once; cached in {directory}"
     sys.stderr.write(f"tinygrad_rnn: compiling kernels for this machine ({where})\n")
 
 

@@ -7,12 +7,7 @@ from typing import Any
 
 from tinygrad_rnn.errors import DeviceError
 
-__all__ = ["available", "load", "require"]
-
-
-def available() -> bool:
-    """Whether CuPy and a CUDA device are there."""
-    return _missing() == ""
+__all__ = ["load", "require"]
 
 
 def require(where: str = "gpu") -> Any:

@@ -88,8 +88,8 @@ def _call_run(builder, arguments):
     kind = ir.FunctionType(ir.IntType(64), [value.type for value in arguments])
     # By its address, which stands in the pool: linked into each kernel it would cost each
     # of them 60 ms to compile.
-    place = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-    run = builder.inttoptr(builder.load(place), kind.as_pointer())
+    pool = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+    run = builder.inttoptr(builder.load(pool), kind.as_pointer())
     return builder.trunc(builder.call(run, arguments), ir.IntType(32))
 
 

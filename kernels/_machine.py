@@ -50,14 +50,14 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
     except OSError:
         return
     for line in lines:
-        number, controllers, place = line.split(":", 2)
+        number, controllers, path = line.split(":", 2)
         if number == "0":  # version 2: one tree for all
             top = root / "sys/fs/cgroup"
         elif controller in controllers.split(","):
             top = root / "sys/fs/cgroup" / controller
         else:
             continue
-        group = top / place.lstrip("/")
+        group = top / path.lstrip("/")
         yield group
         while group != top:
             group = group.parent

@@ -109,11 +109,11 @@ class _Words:
     def __init__(self, address: int) -> None:
         self.address = address
 
-    def __getitem__(self, place: int) -> int:
-        return ctypes.c_int64.from_address(self.address + place).value
+    def __getitem__(self, offset: int) -> int:
+        return ctypes.c_int64.from_address(self.address + offset).value
 
-    def __setitem__(self, place: int, value: int) -> None:
-        ctypes.c_int64.from_address(self.address + place).value = value
+    def __setitem__(self, offset: int, value: int) -> None:
+        ctypes.c_int64.from_address(self.address + offset).value = value
 
 
 # Locks that compiled code can sleep on. Python's own, for they exist wherever it does.

@@ -1,7 +1,7 @@
 """Vectors of numbers as values of kernels: what generated element-wise code is written in.
 
-    v = load(like, place, count)         the next lanes(like) numbers, zeros past ``count``
-    store(like, place, count, v)         the first ``count`` of them
+    v = load(like, address, count)       the next lanes(like) numbers, zeros past ``count``
+    store(like, address, count, v)       the first ``count`` of them
     fill(like, 0.5)                      the same number in all lanes
     add(a, b), fma(a, b, c), tanh(a)...  lane by lane
 
@@ -50,16 +50,16 @@ class _Model(extending.models.PrimitiveModel):
 # ----- memory -----
 
 
-def _load_in_python(like, place, count):
+def _load_in_python(like, address, count):
     vector = np.zeros(lanes_of(like.dtype), like.dtype)
     count = max(0, min(count, len(vector)))
-    vector[:count] = at(like, place, (count,), (like.dtype.itemsize,))
+    vector[:count] = at(like, address, (count,), (like.dtype.itemsize,))
     return vector
 
 
 @partial(intrinsic, twin=_load_in_python)
-def load(typing, like, place, count):
-    """The numbers from the address ``place`` on, zeros past ``count``."""
+def load(typing, like, address, count):
+    """The numbers from ``address`` on, zeros past ``count``."""
     element = Element(like)
 
     def codegen(context, builder, signature, args):
@@ -69,14 +69,14 @@ def load(typing, like, place, count):
     return Vector(like.dtype, element.lanes)(like, types.intp, types.intp), codegen
 
 
-def _store_in_python(like, place, count, value):
+def _store_in_python(like, address, count, value):
     count = max(0, min(count, len(value)))
-    at(like, place, (count,), (like.dtype.itemsize,))[...] = value[:count]
+    at(like, address, (count,), (like.dtype.itemsize,))[...] = value[:count]
 
 
 @partial(intrinsic, twin=_store_in_python)
-def store(typing, like, place, count, value):
-    """Write the first ``count`` numbers to the address ``place``."""
+def store(typing, like, address, count, value):
+    """Write the first ``count`` numbers to ``address``."""
     element = Element(like)
 
     def codegen(context, builder, signature, args):
@@ -152,9 +152,9 @@ def _from_libm(name, in_python):
         function = cgutils.get_or_insert_function(F.builder.module, kind, symbol)
         result = ir.Constant(F.type, ir.Undefined)
         for lane in range(F.lanes):
-            place = ir.Constant(ir.IntType(32), lane)
-            y = F.builder.call(function, [F.builder.extract_element(x, place)])
-            result = F.builder.insert_element(result, y, place)
+            number = ir.Constant(ir.IntType(32), lane)
+            y = F.builder.call(function, [F.builder.extract_element(x, number)])
+            result = F.builder.insert_element(result, y, number)
         return result
 
     return _operation(name, 1, in_python, emit)

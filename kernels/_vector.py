@@ -73,27 +73,27 @@ class Element:
         zeros = ir.Constant(ir.VectorType(HALF, self.lanes), [0] * self.lanes)
         return builder.shuffle_vector(single, undefined, zeros)
 
-    def load(self, builder, place, mask=None):
-        """Load a vector from any place; masked lanes are not touched, and zero."""
-        place = builder.bitcast(place, self.vector.as_pointer())
+    def load(self, builder, pointer, mask=None):
+        """Load a vector from anywhere; masked lanes are not touched, and zero."""
+        pointer = builder.bitcast(pointer, self.vector.as_pointer())
         if mask is None:
-            loaded = builder.load(place)
+            loaded = builder.load(pointer)
             loaded.align = self.size
             return loaded
         arguments = [self.vector.as_pointer(), HALF, self.mask, self.vector]
         load = self.function(builder, f"masked.load.{self.name}.p0", self.vector, arguments)
         alignment, zeros = ir.Constant(HALF, self.size), ir.Constant(self.vector, None)
-        return builder.call(load, [place, alignment, mask, zeros])
+        return builder.call(load, [pointer, alignment, mask, zeros])
 
-    def store(self, builder, value, place, mask=None):
+    def store(self, builder, value, pointer, mask=None):
         """Store a vector anywhere; masked lanes are not touched."""
-        place = builder.bitcast(place, self.vector.as_pointer())
+        pointer = builder.bitcast(pointer, self.vector.as_pointer())
         if mask is None:
-            builder.store(value, place).align = self.size
+            builder.store(value, pointer).align = self.size
             return
         arguments = [self.vector, self.vector.as_pointer(), HALF, self.mask]
         store = self.function(builder, f"masked.store.{self.name}.p0", ir.VoidType(), arguments)
-        builder.call(store, [value, place, ir.Constant(HALF, self.size), mask])
+        builder.call(store, [value, pointer, ir.Constant(HALF, self.size), mask])
 
 
 def inner_function(builder, name, count, define):
