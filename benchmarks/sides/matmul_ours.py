@@ -8,7 +8,7 @@ from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import team
 from tinygrad_rnn.kernels._vector import address, element_size, lanes
 from tinygrad_rnn.kernels.matmul import matmul, pack
-from tinygrad_rnn.kernels.matmul.cpu import rows_times_panels
+from tinygrad_rnn.kernels.matmul.cpu_block import rows_times_panels
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 
 

@@ -28,12 +28,11 @@ from tinygrad_rnn.kernels.matmul.cpu_block import (
     ROWS,
     pack_panels,
     products,
-    rows_times_panels,
     scratch_size,
 )
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 
-__all__ = ["matmul", "pack", "rows_times_panels"]
+__all__ = ["matmul", "pack"]
 
 _FEW_ROWS = 96  # fewer than this many do not pay for packing B
 _SECONDS_WORTH_A_DISPATCH = 20e-6
