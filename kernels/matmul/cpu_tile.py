@@ -31,24 +31,14 @@ from tinygrad_rnn.kernels._vector import (
     HALF,
     WORD,
     Element,
-    address,
     at,
     element_size,
     inner_function,
     integer,
     lanes,
-    lanes_of,
 )
 
-__all__ = [
-    "TILE_ROWS",
-    "TILE_VECTORS",
-    "address",
-    "element_size",
-    "lanes",
-    "lanes_of",
-    "tile",
-]
+__all__ = ["TILE_ROWS", "TILE_VECTORS", "tile"]
 
 # Registers decide: rows times vectors of sums, the vectors of B and one number of A must fit
 # into 32 of them (AVX-512, NEON) or 16 (AVX2). Without fused multiply-add in hardware LLVM

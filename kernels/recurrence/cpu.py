@@ -14,15 +14,10 @@ import numpy as np
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel, load_source
 from tinygrad_rnn.kernels._memory import empty, zeros
 from tinygrad_rnn.kernels._pool import num_threads, parallel, team
+from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
 from tinygrad_rnn.kernels.matmul.cpu import matmul
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel
-from tinygrad_rnn.kernels.matmul.cpu_tile import (
-    TILE_VECTORS,
-    address,
-    element_size,
-    lanes,
-    lanes_of,
-)
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 from tinygrad_rnn.kernels.recurrence.cpu_weights import weight_gradients, window
 from tinygrad_rnn.kernels.recurrence.derivative import reverse
 from tinygrad_rnn.kernels.recurrence.lowering import lower

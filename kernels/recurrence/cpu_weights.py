@@ -11,8 +11,8 @@ from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import parallel
 from tinygrad_rnn.kernels._simd import add, fill, load, store
+from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
 from tinygrad_rnn.kernels.matmul.cpu import matmul
-from tinygrad_rnn.kernels.matmul.cpu_tile import address, element_size, lanes, lanes_of
 
 __all__ = ["weight_gradients", "window"]
 

@@ -6,8 +6,8 @@ from functools import partial
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, cgutils, helper, intrinsic, ir, kernel, types
 from tinygrad_rnn.kernels._simd import add as add_vectors
 from tinygrad_rnn.kernels._simd import fill, load, store
+from tinygrad_rnn.kernels._vector import element_size, lanes
 from tinygrad_rnn.kernels.matmul.cpu_block import rows_times_panels
-from tinygrad_rnn.kernels.matmul.cpu_tile import element_size, lanes
 from tinygrad_rnn.kernels.recurrence.reference import HOLD, RESET, STEP
 
 __all__ = [

@@ -25,7 +25,8 @@ from tinygrad_rnn.kernels._simd import (
     absolute, add, both, cos, div, eq, exp, expm1, fill, fma, ge, gt, le, load, log, log1p, lt,
     maximum, minimum, mul, neg, power, sigmoid, sign, sin, sqrt, store, sub, tanh, where,
 )
-from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, address, element_size, lanes
+from tinygrad_rnn.kernels._vector import address, element_size, lanes
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 from tinygrad_rnn.kernels.recurrence.runtime import (
     HOLD, add_columns, clear_columns, copy_columns, multiply, resets,
 )
