@@ -42,7 +42,7 @@ def normalize_device(device: str) -> str:
     if device == "cpu":
         return device
     kind, _, index = device.partition(":") if isinstance(device, str) else ("", "", "")
-    if kind == "gpu" and (index == "" or index.isdigit()):
+    if kind == "gpu" and (index == "" or index.isdecimal()):
         return f"gpu:{index or 0}"
     raise DeviceError(f'device is {device!r}, expected "cpu", "gpu" or "gpu:N" with a number N.')
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.device import Array, to_device
 
 __all__ = ["fork", "generator", "get_state", "seed", "set_state", "standard_normal", "uniform"]
@@ -25,7 +26,9 @@ _forked: ContextVar[np.random.Generator | None] = ContextVar("forked", default=N
 
 def seed(value: int) -> None:
     """Start the library's stream of random numbers anew; equal seeds give equal numbers."""
-    set_state(dict(np.random.Philox(np.random.SeedSequence(value)).state))
+    set_state(
+        dict(np.random.Philox(np.random.SeedSequence(whole("seed", "value", value, least=0))).state)
+    )
 
 
 def generator() -> np.random.Generator:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tinygrad_rnn import modes
+from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.engine.faults import check_gradient, described, seeds
 from tinygrad_rnn.engine.node import wrap
@@ -39,9 +40,9 @@ def backward(
         inputs: Leaves or results; nothing else receives a gradient.
     """
     where = "backward()"
-    outputs, gradients = _listed(outputs, gradients)
+    outputs, gradients = _listed(where, outputs, gradients)
     if inputs is not None:
-        inputs = _checked(where, [inputs] if isinstance(inputs, Tensor) else inputs)
+        inputs = _checked(where, inputs)
     walk = _walked(where, outputs, gradients, inputs, retain_graph, create_graph)
     ready = [
         (leaf, _finished(where, leaf, g, new, create_graph))
@@ -78,8 +79,8 @@ def grad(
     or None with ``allow_unused=True``.
     """
     where = "grad()"
-    outputs, grad_outputs = _listed(outputs, grad_outputs)
-    inputs = _checked(where, [inputs] if isinstance(inputs, Tensor) else inputs)
+    outputs, grad_outputs = _listed(where, outputs, grad_outputs)
+    inputs = _checked(where, inputs)
     walk = _walked(where, outputs, grad_outputs, inputs, retain_graph, create_graph)
     results: list[Tensor | None] = []
     given: set[Any] = set()
@@ -102,14 +103,24 @@ def grad(
     return tuple(results)
 
 
-def _listed(outputs: Any, gradients: Any) -> tuple[list[Tensor], list[Any] | None]:
+def _listed(where: str, outputs: Any, gradients: Any) -> tuple[list[Tensor], list[Any] | None]:
     if isinstance(outputs, Tensor):
         return [outputs], None if gradients is None else [gradients]
-    return list(outputs), gradients
+    outputs = _sequence(where, "outputs", outputs)
+    return outputs, None if gradients is None else _sequence(where, "gradients", gradients)
 
 
-def _checked(where: str, inputs: Sequence[Tensor]) -> list[Tensor]:
-    for number, tensor in enumerate(inputs):
+def _sequence(where: str, name: str, given: Any) -> list[Any]:
+    if not isinstance(given, Iterable) or isinstance(given, str | dict):
+        raise TypeError(
+            f"{where}: {name} is {shortened(given)}, expected a Tensor or a list of them."
+        )
+    return list(given)
+
+
+def _checked(where: str, inputs: Any) -> list[Tensor]:
+    listed = [inputs] if isinstance(inputs, Tensor) else _sequence(where, "inputs", inputs)
+    for number, tensor in enumerate(listed):
         if not isinstance(tensor, Tensor) or not tensor._requires_grad:
             given = described(tensor) if isinstance(tensor, Tensor) else type(tensor).__name__
             raise GradientError(
@@ -117,7 +128,7 @@ def _checked(where: str, inputs: Sequence[Tensor]) -> list[Tensor]:
                 "with requires_grad=True or the result of recorded operations. Set requires_grad "
                 "before it is used: what is computed earlier is not recorded."
             )
-    return list(inputs)
+    return listed
 
 
 def _walked(
@@ -180,4 +191,5 @@ def _tensor_backward(
     backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph, inputs=inputs)
 
 
+_tensor_backward.__qualname__ = "Tensor.backward"
 Tensor.backward = _tensor_backward  # type: ignore[assignment,method-assign]

@@ -18,7 +18,7 @@ from tinygrad_rnn.errors import (
     ShapeError,
     TinygradError,
 )
-from tinygrad_rnn.tensor import Tensor, Version, as_tensor
+from tinygrad_rnn.tensor import Tensor, Version, as_operand, as_tensor
 
 __all__ = [
     "already_freed", "check_gradient", "check_unchanged", "described", "forward_line",
@@ -151,8 +151,9 @@ def _seed(where: str, out: Any, g: Any) -> Tensor:
         one = array_module(out._data).array(1, out._data.dtype)
         return wrap(one.reshape(out._data.shape))
     if not isinstance(g, Tensor) and not hasattr(g, "dtype"):
+        as_operand(g, where)  # or the reason why it holds no numbers
         g = array_module(out._data).asarray(g, out.dtype)  # numbers and lists have no type
-    seed = as_tensor(g)
+    seed = as_tensor(g, where)
     if seed.shape != out.shape or seed.dtype != out.dtype or seed.device != out.device:
         kind: type[TinygradError] = DTypeError if seed.shape == out.shape else ShapeError
         raise (kind if seed.device == out.device else DeviceError)(

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinygrad_rnn import random
+from tinygrad_rnn.arguments import number, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.nn.orthogonal import orthonormal_rows
@@ -78,6 +79,7 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
 def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     """Evenly distributed from low to high."""
     _check("uniform_", tensor)
+    low, high = number("uniform_", "low", low), number("uniform_", "high", high)
     drawn = random.uniform(tensor.shape, tensor.dtype)
     return _write(tensor, low + (high - low) * drawn)
 
@@ -85,13 +87,14 @@ def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Normally distributed."""
     _check("normal_", tensor)
+    mean, std = number("normal_", "mean", mean), number("normal_", "std", std)
     return _write(tensor, mean + std * random.standard_normal(tensor.shape, tensor.dtype))
 
 
 def constant_(tensor: Tensor, value: float) -> Tensor:
     """The same number everywhere."""
     _check("constant_", tensor, floats=False)
-    return _write(tensor, np.full(tensor.shape, value))
+    return _write(tensor, np.full(tensor.shape, number("constant_", "value", value)))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -214,6 +217,7 @@ def sparse_(tensor: Tensor, sparsity: float, *, std: float = 0.01) -> Tensor:
     Each output keeps the same number of inputs: of M, ceil(sparsity M) are cut.
     """
     rows, columns = _only_matrix("sparse_", tensor)
+    sparsity, std = number("sparse_", "sparsity", sparsity), number("sparse_", "std", std)
     if not 0.0 <= sparsity <= 1.0:
         raise ValueError(f"sparse_: sparsity is {sparsity}, a share of the inputs: from 0 to 1.")
     cut = math.ceil(sparsity * rows)
@@ -240,11 +244,12 @@ def _write(tensor: Tensor, values: Array) -> Tensor:
 
 
 def _gain(gain: Gain) -> float:
-    return calculate_gain(gain) if isinstance(gain, str) else float(gain)
+    return calculate_gain(gain) if isinstance(gain, str) else number("calculate_gain", "gain", gain)
 
 
 def _gate(where: str, shape: tuple[int, ...], gates: int) -> tuple[int, ...]:
     """The shape of one gate's weight."""
+    gates = whole(where, "gates", gates)
     if gates == 1:
         return shape
     if gates < 1 or len(shape) != 2 or shape[1] % gates:
@@ -265,6 +270,7 @@ def _matrix(where: str, tensor: Tensor, gates: int) -> tuple[int, int]:
 
 
 def _only_matrix(where: str, tensor: Tensor, gates: int = 1) -> tuple[int, int]:
+    _check(where, tensor)
     if tensor.ndim != 2:
         raise ShapeError(f"{where}: shape {tensor.shape} has {tensor.ndim} axes, expected 2.")
     return _matrix(where, tensor, gates)
@@ -297,6 +303,8 @@ def _fans(
 ) -> tuple[int, int]:
     """The fans of one gate, as given or as ``fans`` finds them."""
     _check(where, tensor)
+    fan_in = None if fan_in is None else whole(where, "fan_in", fan_in, least=0)
+    fan_out = None if fan_out is None else whole(where, "fan_out", fan_out, least=0)
     if fan_in is not None and fan_out is not None:
         return fan_in, fan_out
     found = fans(_gate(where, tensor.shape, gates))

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from tinygrad_rnn.arguments import dtype_of, function_of
 from tinygrad_rnn.device import Array, normalize_device, to_device
 from tinygrad_rnn.errors import DTypeError, ModuleError
 from tinygrad_rnn.nn import state
@@ -79,6 +80,7 @@ class Module:
         What it returns, if not None, takes the place of the output. Copies of the module
         have no hooks.
         """
+        function_of("register_forward_hook", "hook", hook)
         handle = HookHandle(self)
         # A new mapping each time: a pass in another thread goes on with the one it has.
         self._forward_hooks = {**self._forward_hooks, handle.key: hook}
@@ -238,6 +240,7 @@ class Module:
 
     def apply(self, function: "Callable[[Module], Any]") -> Self:
         """Call ``function`` on this module and all below, each once."""
+        function_of("apply", "function", function)
         for module in tuple(self.modules()):
             function(module)
         return self
@@ -253,7 +256,7 @@ class Module:
 
     def astype(self, dtype: Any) -> Self:
         """Convert floating-point parameters and buffers to ``dtype``, in place, as ``to`` does."""
-        target = np.dtype(dtype)
+        target = dtype_of("astype", dtype)
         if target not in FLOATS:
             raise DTypeError(
                 f"astype: {type(self).__name__} was to be converted to {target}, expected float16, "

@@ -8,7 +8,10 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels.recurrence.symbols import Symbol
 from tinygrad_rnn.ops import activation, arithmetic, index, normalization, products, reduce, shape
 from tinygrad_rnn.ops.activation import *  # noqa: F403
@@ -34,12 +37,20 @@ __all__ = (
 
 def _compare(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Array]:
     def method(self: Tensor, other: Any) -> Array:
-        if other is None or isinstance(other, str):
+        try:
+            theirs = other if isinstance(other, int | float) else as_array(other)
+        except DTypeError:  # no numbers, and so unequal and without order
             return NotImplemented
-        mine, theirs = self._data, other if isinstance(other, int | float) else as_array(other)
+        mine = self._data
         if mine.dtype.kind == "c" or getattr(theirs, "dtype", mine.dtype).kind == "c":
             mine, theirs = mine.real, theirs.real  # complex steps decide by the real part
-        return compare(mine, theirs)
+        try:
+            return compare(mine, theirs)
+        except ValueError as error:
+            raise ShapeError(
+                f"{compare.__name__}: shapes {self.shape} and {np.shape(theirs)} do not broadcast: "
+                "counted from the last axis, sizes are equal or one of them is 1."
+            ) from error
 
     return method
 

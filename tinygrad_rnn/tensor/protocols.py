@@ -110,6 +110,10 @@ class Protocols(Operators):
             return host.astype(dtype)
         return host.copy() if copy else host
 
+    def __array_function__(self, function: Any, _types: Any, args: Any, kwargs: Any) -> Any:
+        # NumPy would call our methods with its own arguments: np.sum(x) x.sum(out=None).
+        return function(*_as_arrays(args), **_as_arrays(kwargs))
+
     def __dlpack__(self, **options: Any) -> Any:
         if not isinstance(self._data, np.ndarray):
             return self._data.__dlpack__(**options)
@@ -134,3 +138,12 @@ class Protocols(Operators):
         elif self._requires_grad:
             text += ", requires_grad=True"
         return f"{kind}({text})"
+
+
+def _as_arrays(x: Any) -> Any:
+    """Arguments of a NumPy function with arrays in the place of Tensors."""
+    if isinstance(x, Protocols):
+        return x.numpy()
+    if type(x) in (list, tuple):
+        return type(x)([_as_arrays(item) for item in x])
+    return {key: _as_arrays(item) for key, item in x.items()} if type(x) is dict else x

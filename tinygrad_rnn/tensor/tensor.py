@@ -10,7 +10,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from tinygrad_rnn.arguments import TYPES, shortened
+from tinygrad_rnn.arguments import TYPES, function_of, shortened
 from tinygrad_rnn.device import Array, to_device, to_host
 from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_rnn.tensor.protocols import Protocols
@@ -144,6 +144,7 @@ class Tensor(Protocols):
         the hook returns takes its place, unless it is None. Hooks run in the order of
         their registration.
         """
+        function_of("register_hook", "hook", hook)
         if not self._requires_grad:
             raise GradientError(
                 f"register_hook: the tensor ({self.dtype}{list(self.shape)}) does not require a "
@@ -189,7 +190,9 @@ class Tensor(Protocols):
             )
         new = value._data if isinstance(value, Tensor) else value
         if not hasattr(new, "dtype"):  # numbers and lists have no element type of their own
-            new = np.asarray(new, self._data.dtype)
+            given = as_array(new, "assign_")
+            cut = given.dtype.kind in "fc" and self._data.dtype.kind not in "fc"
+            new = given if cut else np.asarray(new, self._data.dtype)
         if new.shape != self._data.shape or new.dtype != self._data.dtype:
             kind = ShapeError if new.shape != self._data.shape else DTypeError
             raise kind(

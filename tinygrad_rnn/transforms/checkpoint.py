@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from tinygrad_rnn import random
+from tinygrad_rnn.arguments import function_of
 from tinygrad_rnn.engine import Node, Walk, record
 from tinygrad_rnn.errors import GradientError
 from tinygrad_rnn.modes import is_grad_enabled, recorded
@@ -27,6 +28,7 @@ def checkpoint(fn: Callable[..., Any], *args: Any, preserve_rng: bool = True, **
         preserve_rng: Draw the same random numbers again from the library's generator;
             a generator of one's own is not set back.
     """
+    function_of("checkpoint()", "fn", fn)
     if not is_grad_enabled():
         return fn(*args, **kwargs)
     state = random.get_state() if preserve_rng else None

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.arguments import function_of
 from tinygrad_rnn.device import array_module
 from tinygrad_rnn.engine import grad, wrap
 from tinygrad_rnn.errors import DTypeError, ShapeError
@@ -113,7 +114,7 @@ def jacobian(fn: Callable[..., Any], *primals: Any, create_graph: bool = False) 
             for i, source in enumerate(sources)
         ]
         result = rebuilt(inputs, iter(blocks))
-        return result if len(primals) > 1 else result[0]
+        return result[0] if len(primals) == 1 else result
 
     tensors(where, "the output", out)
     return mapped(of, out)
@@ -126,6 +127,7 @@ def _called(
     where: str, fn: Callable[..., Any], primals: tuple[Any, ...], create_graph: bool
 ) -> tuple[Any, tuple[Any, ...]]:
     """The output of the function, recorded, and the inputs it was given."""
+    function_of(where, "fn", fn)
     tensors(where, "primals", primals)
     with recorded():
         inputs = mapped(lambda x: _input(where, x, create_graph), primals)
