@@ -509,5 +509,5 @@ def test_wrong_steps_say_what_is_wrong(args, message):
 
 
 def test_element_types_are_not_mixed():
-    with pytest.raises(DTypeError, match="w_x holds float32, but the states float64"):
+    with pytest.raises(DTypeError, match="GRUCell: x holds float64, but the weights float32"):
         nn.GRUCell(I, H)(np.ones((2, I)))

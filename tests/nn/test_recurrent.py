@@ -424,7 +424,7 @@ def test_the_first_layer_is_the_given_cell():
     [
         (lambda: nn.Recurrent(nn.LSTM(2, 3)), TypeError, "cell is a LSTM, expected a Cell"),
         (lambda: nn.GRU(2, 3, 0), ShapeError, "num_layers is 0"),
-        (lambda: nn.GRU(2, [3, 4], 3), ShapeError, r"hidden_sizes is \[3, 4\]"),
+        (lambda: nn.GRU(2, [3, 4], 3), ShapeError, r"num_layers is 3, but \[3, 4\] are"),
         (lambda: nn.GRU(2, 3, merge="cat"), ValueError, "merge is 'cat', expected one of"),
         (lambda: nn.GRU(2, 3, dropout=1.0), ValueError, "dropout is 1.0, expected 0 <="),
         (lambda: nn.GRU(2, 3, bidirectional=True, reverse=True), ValueError, "expected one of"),
@@ -484,7 +484,11 @@ X = np.ones((T, B, I), np.float32)
             TypeError,
             "given lengths and a mask",
         ),
-        (lambda m: m(X.astype(np.float64)), DTypeError, "w_x holds float32, but the states"),
+        (
+            lambda m: m(X.astype(np.float64)),
+            DTypeError,
+            "LSTM: x holds float64, but the weights fl",
+        ),
     ],
 )
 def test_calls_that_cannot_be(call, error, message):

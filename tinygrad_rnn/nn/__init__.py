@@ -1,7 +1,7 @@
 """Neural network modules: parameters under names, layers, cells, initialisers."""
 
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.nn.cell import Cell, per_gate
+from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.cells import (
     AutonomousCell,
     GRUCell,
@@ -16,6 +16,7 @@ from tinygrad_rnn.nn.cells import (
 from tinygrad_rnn.nn.cells_found import MUT1Cell, MUT2Cell, MUT3Cell, NASCell
 from tinygrad_rnn.nn.cells_lstm import LSTMVariantCell, PeepholeLSTMCell
 from tinygrad_rnn.nn.embedding import Embedding
+from tinygrad_rnn.nn.init import per_gate
 from tinygrad_rnn.nn.linear import Linear
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter

@@ -3,7 +3,6 @@
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from types import FunctionType, MappingProxyType, SimpleNamespace
 from typing import Any, Literal, Self
 
@@ -19,12 +18,19 @@ from tinygrad_rnn.modes import no_grad, recording
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.composite import step_by_step
 from tinygrad_rnn.nn.module import Module
+from tinygrad_rnn.nn.options import FUSED, Fused
 from tinygrad_rnn.nn.parameter import Parameter
-from tinygrad_rnn.nn.sizes import check_letters, check_size
+from tinygrad_rnn.nn.sizes import (
+    check_choice,
+    check_dtype,
+    check_flag,
+    check_initializers,
+    check_letters,
+)
 from tinygrad_rnn.ops.recurrence import obstacle
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
-__all__ = ["Cell", "per_gate"]
+__all__ = ["Cell"]
 
 Initializer = Callable[[Tensor], Any]
 State = Tensor | tuple[Tensor, ...]
@@ -75,7 +81,7 @@ class Cell(Module):
     initializers: Mapping[str, Initializer] = MappingProxyType({})
 
     # True: fused where it can be. False: step by step. "require": raise where it cannot be.
-    fused: bool | Literal["require"] = True
+    fused: Fused = True
 
     # A plain object, so that modules among the arguments are not found a second time.
     _arguments: SimpleNamespace
@@ -105,23 +111,20 @@ class Cell(Module):
             if type(self).__init__ is Cell.__init__:
                 kwargs = {"hidden_size": hidden_size, "bias": bias, **letters}
                 self._arguments = SimpleNamespace(args=(), kwargs=kwargs)
-        self.hidden_size = check_size(where, "hidden_size", hidden_size)
-        sizes = {"H": self.hidden_size}
-        if self.input is not None:
-            sizes["I"] = check_size(where, "input_size", input_size)
-        sizes |= {letter: check_size(where, letter, n) for letter, n in letters.items()}
         self._declared = declaration(self)
         check_step(self, self._declared)
-        self.bias = bool(bias)
+        check_initializers(where, self.initializers, self.params)
+        check_choice(where, "fused", self.fused, FUSED)
+        self.bias = check_flag(where, "bias", bias)
         self.constants: dict[str, float] = {}
         if not bias:
             names = [n for n, shape in self.params.items() if _is_bias(n, shape)]
             self.constants = dict.fromkeys(names, 0.0)
             self.params = {n: s for n, s in self.params.items() if n not in self.constants}
             self._declared = declaration(self)
-        check_letters(where, self._declared, sizes)
-        self.sizes = sizes
-        self.input_size = sizes.get("I")
+        given = {"H": hidden_size} | ({} if self.input is None else {"I": input_size}) | letters
+        self.sizes = sizes = check_letters(where, self._declared, given)
+        self.hidden_size, self.input_size = sizes["H"], sizes.get("I")
         self.state_sizes = {name: width.of(sizes) for name, width in self._declared.states}
         for name, shape in self._declared.params:
             if hasattr(Cell, name) or name in self.__dict__:
@@ -179,9 +182,9 @@ class Cell(Module):
             self._options = options
             try:
                 program = trace(self, recording.get)
-            except CellError:
-                raise
             except TraceError as error:
+                if isinstance(error, CellError):
+                    raise
                 self._traced = error
                 return error
             if unused := program.unused_params():
@@ -199,7 +202,7 @@ class Cell(Module):
         found = self._trace()
         if isinstance(found, TraceError):
             return str(found)
-        weight = self._first_weight()
+        weight = self.any_weight()
         return obstacle(found, np.empty(0, np.float32) if weight is None else weight._data)
 
     @property
@@ -276,12 +279,12 @@ class Cell(Module):
 
     def zero_state(self, rows: int, dtype: Any = None) -> list[Tensor]:
         """States of zeros, where the weights are, and of their type unless another is given."""
-        weight = self._first_weight()
+        weight = self.any_weight()
         dtype = dtype or (np.float32 if weight is None else weight.dtype)
         xp = np if weight is None else array_module(weight._data)
         return [Tensor(xp.zeros((rows, n), dtype)) for n in self.state_sizes.values()]
 
-    def _first_weight(self) -> Tensor | None:
+    def any_weight(self) -> Tensor | None:
         """Any of the weights; they share device and type."""
         for name in self.params:
             return getattr(self, name)  # type: ignore[no-any-return]
@@ -295,6 +298,10 @@ class Cell(Module):
             raise ShapeError(
                 f"{type(self).__name__}: given {len(given)} states, expected {len(names)}: "
                 f"{', '.join(names)}."
+            )
+        if any(s is None for s in given):
+            raise ShapeError(
+                f"{type(self).__name__}: a state is None, expected rows as those of x."
             )
         return [as_tensor(s) for s in given]
 
@@ -324,9 +331,10 @@ class Cell(Module):
         return new[0] if len(new) == 1 else tuple(new)
 
     def _check_step(self, x: Tensor | None, states: list[Tensor] | None, batched: bool) -> None:
-        where = type(self).__name__
+        where, weight = type(self).__name__, self.any_weight()
         rows: tuple[int, ...] = ()
         if x is not None:
+            check_dtype(where, "x", x, weight)
             rows = x.shape[:-1]
             if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
                 raise ShapeError(
@@ -336,6 +344,7 @@ class Cell(Module):
         elif states:
             rows = states[0].shape[:-1][:1]
         for (name, size), s in zip(self.state_sizes.items(), states or (), strict=False):
+            check_dtype(where, name, s, weight)
             if s.shape != (*rows, size):
                 raise ShapeError(
                     f"{where}: {name} has shape {s.shape}, expected {(*rows, size)}: "
@@ -344,6 +353,11 @@ class Cell(Module):
                 )
 
     # ----- copies -----
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "fused":
+            check_choice(type(self).__name__, name, value, FUSED)
+        super().__setattr__(name, value)
 
     def clone(self, **sizes: int) -> Self:
         """A new cell with the same arguments, but other sizes, and weights drawn anew."""
@@ -368,7 +382,7 @@ class Cell(Module):
         arguments |= sizes
         copy = type(self)(**arguments)
         copy.fused = self.fused
-        weight = self._first_weight()
+        weight = self.any_weight()
         return copy if weight is None else copy.astype(weight.dtype).to(weight.device)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -384,12 +398,3 @@ class Cell(Module):
 
 def _is_bias(name: str, shape: str) -> bool:
     return (name == "b" or name.startswith("b_")) and len(shape.split()) == 1
-
-
-def per_gate(*values: float) -> Initializer:
-    """An initialiser that gives each gate of a bias a number of its own."""
-    return partial(_fill, values)  # not a closure, which could not be pickled
-
-
-def _fill(values: Sequence[float], tensor: Tensor) -> None:
-    tensor.assign_(np.repeat(np.asarray(values, tensor.dtype), tensor.size // len(values)))

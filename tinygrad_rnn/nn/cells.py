@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.nn.cell import Cell, per_gate
+from tinygrad_rnn.nn.cell import Cell
+from tinygrad_rnn.nn.init import per_gate
 from tinygrad_rnn.nn.parameter import Parameter
 
 __all__ = [

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tinygrad_rnn.nn.cell import Cell, per_gate
+from tinygrad_rnn.nn.cell import Cell
+from tinygrad_rnn.nn.init import per_gate
 
 __all__ = ["LSTMVariantCell", "PeepholeLSTMCell"]
 

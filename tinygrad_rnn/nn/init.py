@@ -10,7 +10,8 @@ weights side by side, as in the (H, 4H) of an LSTM: each is initialised as one o
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -309,3 +310,15 @@ def _fans(
         return fan_in, fan_out
     found = fans(_gate(where, tensor.shape, gates))
     return found[0] if fan_in is None else fan_in, found[1] if fan_out is None else fan_out
+
+
+# ----- for the biases of cells -----
+
+
+def per_gate(*values: float) -> Callable[[Tensor], Tensor]:
+    """An initialiser that gives each gate of a bias a number of its own."""
+    return partial(_fill, values)  # not a closure, which could not be pickled
+
+
+def _fill(values: Sequence[float], tensor: Tensor) -> Tensor:
+    return tensor.assign_(np.repeat(np.asarray(values, tensor.dtype), tensor.size // len(values)))

@@ -15,7 +15,7 @@ __all__ = ["mask_of_lengths", "step_codes", "valid_steps"]
 def mask_of_lengths(where: str, lengths: Any, T: int, B: int) -> Array:
     """(T, B), true in the first ``lengths[b]`` steps of row b."""
     lengths = np.asarray(as_array(lengths))
-    if lengths.dtype.kind not in "iu":
+    if lengths.size and lengths.dtype.kind not in "iu":
         raise DTypeError(f"{where}: lengths are {lengths.dtype}, expected whole numbers.")
     if lengths.shape != (B,):
         raise ShapeError(

@@ -39,9 +39,15 @@ class StateLayout:
         """One state of each cell."""
         count = len(self.sizes)
         shapes = [(*rows, s[name]) for s in self.sizes]
+        given: Any = list(state) if isinstance(state, tuple | list) else [state]
+        if any(s is None for s in given):
+            raise ShapeError(
+                f"{self.where}: {name} is None, expected {(count, *shapes[0])}; with no state at "
+                "all, each starts from the initial one."
+            )
         if isinstance(state, tuple | list):
             parts = [as_tensor(s) for s in state]
-            given: Any = [p.shape for p in parts]
+            given = [p.shape for p in parts]
             expected: Any = shapes
         else:
             state = as_tensor(state)

@@ -11,9 +11,10 @@ from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.connection import Highway, Residual
 from tinygrad_rnn.nn.masks import step_codes, valid_steps
 from tinygrad_rnn.nn.module import Module
+from tinygrad_rnn.nn.options import Fused, check_options
 from tinygrad_rnn.nn.packing import StateLayout
 from tinygrad_rnn.nn.parameter import Parameter
-from tinygrad_rnn.nn.sizes import check_size
+from tinygrad_rnn.nn.sizes import check_dtype, check_size, check_sizes
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
 __all__ = ["Recurrent"]
@@ -68,14 +69,14 @@ class Recurrent(Module):
         initial_state: Literal["zero", "learned"] = "zero",
         stateful: bool = False,
         output: Literal["all", "last"] = "all",
-        fused: bool | Literal["require"] | None = None,
+        fused: Fused | None = None,
     ) -> None:
         super().__init__()
-        self.bidirectional, self.reverse = bool(bidirectional), bool(reverse)
+        self.bidirectional, self.reverse, self.stateful = bidirectional, reverse, stateful
         self.merge, self.connect, self.output = merge, connect, output
-        self.batch_first, self.dropout = bool(batch_first), float(dropout)
-        self.stateful = bool(stateful)
-        self._check_options(initial_state)
+        self.batch_first, self.dropout = batch_first, dropout
+        given = {**vars(self), "initial_state": initial_state, "fused": fused}
+        check_options(type(self).__name__, given)
         sizes = self._layer_sizes(cell, num_layers, hidden_sizes)
         self.num_layers = len(sizes)
         self.directions = ["reverse" if reverse else "forward"]
@@ -91,42 +92,8 @@ class Recurrent(Module):
             self.initial = [{d: _vectors(c) for d, c in layer.items()} for layer in self.layers]
         self.reset_state()
         if fused is not None:
-            for each in cells:
-                each.fused = fused
+            self.fused = fused
             _ = self.plan
-
-    def _check_options(self, initial_state: str) -> None:
-        """Whether the options are known and go together."""
-        where = type(self).__name__
-        for name, given, expected in (
-            ("merge", self.merge, ("concat", "sum", "mean", "mul", "none")),
-            ("connect", self.connect, (None, "residual", "highway", "dense")),
-            ("initial_state", initial_state, ("zero", "learned")),
-            ("output", self.output, ("all", "last")),
-        ):
-            if given not in expected:
-                raise ValueError(f"{where}: {name} is {given!r}, expected one of {expected}.")
-        both = self.bidirectional
-        if both and self.reverse:
-            raise ValueError(f"{where}: given bidirectional and reverse, expected one of them.")
-        if self.stateful and (both or self.reverse):
-            raise ValueError(
-                f"{where}: stateful goes on from the steps before, but a backward direction starts "
-                "at the other end; expected one or the other."
-            )
-        if both and self.connect in ("residual", "highway"):
-            if self.merge == "none":
-                raise ValueError(
-                    f"{where}: connect={self.connect!r} adds to one output, but merge='none' "
-                    "gives two; choose another merge."
-                )
-            if self.output == "last":
-                raise ValueError(
-                    f"{where}: connect={self.connect!r} with output='last' in both directions, "
-                    "which end at different steps; take the steps from output='all'."
-                )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"{where}: dropout is {self.dropout}, expected 0 <= dropout < 1.")
 
     def _layer_sizes(
         self, cell: Any, num_layers: int, hidden_sizes: Sequence[int] | None
@@ -136,11 +103,19 @@ class Recurrent(Module):
         if not isinstance(cell, Cell):
             raise TypeError(f"{where}: cell is a {type(cell).__name__}, expected a Cell.")
         count = check_size(where, "num_layers", num_layers)
-        sizes = [cell.hidden_size] * count if hidden_sizes is None else list(hidden_sizes)
-        if not sizes or sizes[0] != cell.hidden_size or count not in (1, len(sizes)):
+        if hidden_sizes is None:
+            sizes = [cell.hidden_size] * count
+        else:
+            sizes = check_sizes(where, "hidden_sizes", hidden_sizes)
+        if sizes[0] != cell.hidden_size:
             raise ShapeError(
-                f"{where}: hidden_sizes is {hidden_sizes}, expected {cell.hidden_size}, the "
-                "width of the given cell, as the first, and num_layers of them if that is given."
+                f"{where}: hidden_sizes is {hidden_sizes}, expected {cell.hidden_size} as the "
+                "first, the width of the given cell."
+            )
+        if count not in (1, len(sizes)):
+            raise ShapeError(
+                f"{where}: num_layers is {count}, but {sizes} are the widths of {len(sizes)} "
+                "layers; expected one of the two, or as many of both."
             )
         if cell.input is None and len(sizes) > 1:
             raise ShapeError(
@@ -183,6 +158,16 @@ class Recurrent(Module):
         below = [self._output_width(k) for k in range(number)]
         return sum(below, self.layers[0][self.directions[0]].input_size or 0)
 
+    @property
+    def fused(self) -> Fused:
+        """Whether the cells are to run as kernels; setting it sets it for all of them."""
+        return self.cells()[0].fused
+
+    @fused.setter
+    def fused(self, value: Fused) -> None:
+        for cell in self.cells():
+            cell.fused = value
+
     def cells(self) -> list[Cell]:
         """All cells, layer by layer, direction by direction."""
         return [cell for layer in self.layers for cell in layer.values()]
@@ -222,6 +207,9 @@ class Recurrent(Module):
         """
         x = None if x is None else as_tensor(x)
         T, B = self._extent(x, state, steps, lengths, mask)
+        weight = self.layers[0][self.directions[0]].any_weight()
+        if x is not None:
+            check_dtype(type(self).__name__, "x", x, weight)
         if x is not None and B is None:
             x = x.reshape(T, 1, x.shape[-1])
         elif x is not None and self.batch_first:
@@ -248,7 +236,9 @@ class Recurrent(Module):
         where, size = type(self).__name__, self.cells()[0].input_size
         if size is None:
             if x is not None or steps is None:
-                raise ShapeError(f"{where}: the cell has no input, expected steps=T and no x.")
+                fault = "steps is missing" if x is None else "x is for cells with an input"
+                raise ShapeError(f"{where}: {fault}; its cell has none, expected steps=T and no x.")
+            steps = check_size(where, "steps", steps, least=0)
             if state is not None:
                 first = state
                 while isinstance(first, tuple | list):
@@ -257,7 +247,7 @@ class Recurrent(Module):
                 return steps, shape[-2] if len(shape) == (3 if first is state else 2) else None
             carried = self._carried
             if lengths is not None:
-                return steps, len(lengths)
+                return steps, as_array(lengths).size
             if mask is not None and np.ndim(as_array(mask)) == 2:
                 return steps, as_array(mask).shape[0 if self.batch_first else 1]
             return steps, carried[0][0].shape[0] if carried else None
@@ -278,7 +268,7 @@ class Recurrent(Module):
         """What each cell starts from."""
         rows = 1 if B is None else B
         if state is not None:
-            return self.layout.unpack(state, () if B is None else (B,))
+            return self._given(state, B)
         if self._carried is not None:
             before = self._carried[0][0].shape[0]
             if before != rows:
@@ -286,7 +276,7 @@ class Recurrent(Module):
                     f"{type(self).__name__}: x has {rows} rows, the state that is carried from "
                     f"the last call {before}; expected as many, or reset_state() before."
                 )
-            return self._carried
+            return self._follow_weights(self._carried)
         if not self.initial:
             return [cell.zero_state(rows, dtype) for cell in self.cells()]
         return [
@@ -294,6 +284,21 @@ class Recurrent(Module):
             for layer in self.initial
             for vectors in layer.values()
         ]
+
+    def _given(self, state: Any, B: int | None) -> list[list[Tensor]]:
+        """The state that a call is given, for each cell."""
+        states = self.layout.unpack(state, () if B is None else (B,))
+        for cell, rows in zip(self.cells(), states, strict=True):
+            for name, row in zip(cell.state_sizes, rows, strict=True):
+                check_dtype(type(self).__name__, name, row, cell.any_weight())
+        return states
+
+    def _follow_weights(self, states: list[list[Tensor]]) -> list[list[Tensor]]:
+        """Carried states, of the weights' type and device: ``astype`` and ``to`` change those."""
+        weight, first = self.cells()[0].any_weight(), states[0][0]
+        if weight is None or (first.dtype == weight.dtype and first.device == weight.device):
+            return states
+        return [[s.to(weight.device).astype(weight.dtype) for s in each] for each in states]
 
     def _run(
         self, x: Tensor | None, start: list[list[Tensor]], T: int, codes: Any

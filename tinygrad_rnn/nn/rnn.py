@@ -1,41 +1,39 @@
 """RNN, LSTM and GRU: recurrent layers with PyTorch's names, shapes and returns."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Unpack
 
 from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.cells import GRUCell, LSTMCell, RNNCell
+from tinygrad_rnn.nn.options import Options, check_options
 from tinygrad_rnn.nn.recurrent import Recurrent
+from tinygrad_rnn.nn.sizes import check_size, check_sizes
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
 Sizes = int | Sequence[int]
 
 
-class Options(TypedDict, total=False):
-    """What every recurrent layer takes; see ``Recurrent``."""
-
-    bidirectional: bool
-    reverse: bool
-    merge: Literal["concat", "sum", "mean", "mul", "none"]
-    batch_first: bool
-    dropout: float
-    connect: Literal["residual", "highway", "dense"] | None
-    initial_state: Literal["zero", "learned"]
-    stateful: bool
-    output: Literal["all", "last"]
-    fused: bool | Literal["require"] | None
-
-
 class _Layer(Recurrent):
     """A recurrent layer that makes its own cell; one width, or one for each layer."""
 
     def __init__(
-        self, make: Callable[[int], Cell], hidden_size: Sizes, num_layers: int, options: Options
+        self,
+        kind: type[Cell],
+        sizes: tuple[Any, Any, Any],
+        options: Options,
+        **of_cell: Any,
     ) -> None:
-        sizes = None if isinstance(hidden_size, int) else list(hidden_size)
-        first = hidden_size if isinstance(hidden_size, int) else (sizes or [0])[0]
-        super().__init__(make(first), num_layers, hidden_sizes=sizes, **options)
+        where = type(self).__name__
+        input_size, hidden_size, num_layers = sizes
+        check_options(where, options)
+        check_size(where, "input_size", input_size)
+        widths = None
+        if hasattr(hidden_size, "__len__") and not isinstance(hidden_size, str):
+            widths = check_sizes(where, "hidden_size", hidden_size)
+        first = check_size(where, "hidden_size", hidden_size) if widths is None else widths[0]
+        cell = kind(input_size, first, **of_cell)
+        super().__init__(cell, num_layers, hidden_sizes=widths, **options)
 
 
 class RNN(_Layer):
@@ -64,16 +62,15 @@ class RNN(_Layer):
         bias: bool = True,
         **options: Unpack[Options],
     ) -> None:
-        def make(size: int) -> Cell:
-            return RNNCell(
-                input_size,
-                size,
-                nonlinearity=nonlinearity,
-                nonlinearity_first=nonlinearity_first,
-                bias=bias,
-            )
-
-        super().__init__(make, hidden_size, num_layers, options)
+        sizes = input_size, hidden_size, num_layers
+        super().__init__(
+            RNNCell,
+            sizes,
+            options,
+            nonlinearity=nonlinearity,
+            nonlinearity_first=nonlinearity_first,
+            bias=bias,
+        )
 
 
 class LSTM(_Layer):
@@ -100,10 +97,8 @@ class LSTM(_Layer):
         bias: bool = True,
         **options: Unpack[Options],
     ) -> None:
-        def make(size: int) -> Cell:
-            return LSTMCell(input_size, size, bias=bias)
-
-        super().__init__(make, hidden_size, num_layers, options)
+        sizes = input_size, hidden_size, num_layers
+        super().__init__(LSTMCell, sizes, options, bias=bias)
 
 
 class GRU(_Layer):
@@ -132,7 +127,5 @@ class GRU(_Layer):
         bias: bool = True,
         **options: Unpack[Options],
     ) -> None:
-        def make(size: int) -> Cell:
-            return GRUCell(input_size, size, reset_after=reset_after, bias=bias)
-
-        super().__init__(make, hidden_size, num_layers, options)
+        sizes = input_size, hidden_size, num_layers
+        super().__init__(GRUCell, sizes, options, reset_after=reset_after, bias=bias)

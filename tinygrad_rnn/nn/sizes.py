@@ -1,38 +1,88 @@
-"""Checks of the numbers that layers are made with."""
+"""Checks of what layers are made with and called with: each names the layer and its argument."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_rnn.arguments import whole
-from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.errors import CellError, DTypeError, ShapeError
 from tinygrad_rnn.kernels.recurrence.tracing import Declaration
+from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["check_letters", "check_size"]
+__all__ = [
+    "check_choice", "check_dtype", "check_flag", "check_initializers", "check_letters",
+    "check_size", "check_sizes",
+]  # fmt: skip
 
 
-def check_size(where: str, name: str, size: Any) -> int:
-    """A whole number from 1 up, or the error that names the layer and its argument."""
-    return whole(where, name, size, least=1)
+def check_size(where: str, name: str, size: Any, least: int = 1) -> int:
+    """A whole number from ``least`` up."""
+    return whole(where, name, size, least=least)
 
 
-def check_letters(where: str, declared: Declaration, sizes: Mapping[str, int]) -> None:
-    """Whether exactly the letters of a cell's widths have sizes, and x the right one."""
+def check_sizes(where: str, name: str, sizes: Any) -> list[int]:
+    """The width of each layer: one or more whole numbers from 1 up."""
+    if not isinstance(sizes, Sequence | np.ndarray) or isinstance(sizes, str) or not len(sizes):
+        raise ShapeError(f"{where}: {name} is {sizes!r}, expected a width for each layer.")
+    return [check_size(where, f"{name}[{k}]", size) for k, size in enumerate(sizes)]
+
+
+def check_flag(where: str, name: str, flag: Any) -> bool:
+    """True or False."""
+    if not isinstance(flag, bool | np.bool_):
+        raise TypeError(f"{where}: {name} is {flag!r}, expected True or False.")
+    return bool(flag)
+
+
+def check_choice(where: str, name: str, given: Any, choices: Sequence[Any]) -> None:
+    """One of a few; 1 is not True."""
+    known = given in choices if isinstance(given, str) else any(given is c for c in choices)
+    if not known:
+        raise ValueError(f"{where}: {name} is {given!r}, expected one of {tuple(choices)}.")
+
+
+def check_dtype(where: str, name: str, given: Tensor, weight: Tensor | None) -> None:
+    """What is given has to hold the numbers that the weights hold."""
+    if weight is not None and given.dtype != weight.dtype:
+        raise DTypeError(
+            f"{where}: {name} holds {given.dtype}, but the weights {weight.dtype}; nothing is "
+            f"converted silently: give {name}.astype('{weight.dtype}'), or convert the module "
+            "with its .astype()."
+        )
+
+
+def check_initializers(where: str, initializers: Any, params: Mapping[str, str]) -> None:
+    """Functions for weights that there are."""
+    for name, function in dict(initializers).items():
+        if name not in params or not callable(function):
+            raise CellError(
+                f"{where}: initializers has {name!r}: {function!r}, expected functions of a "
+                f"tensor for the weights {', '.join(params)}."
+            )
+
+
+def check_letters(where: str, declared: Declaration, given: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes of the letters, if they are exactly those of a cell's widths, and x fits."""
     widths = [w for _, w in declared.states] + [w for _, s in declared.params for w in s]
     widths += [declared.input] if declared.input else []
     letters = {w.letter for w in widths if w.letter}
-    if missing := sorted(letters - set(sizes)):
-        raise ShapeError(
-            f"{where}: no size is given for {', '.join(missing)}, which its weights or states are "
-            f"as wide as; expected {missing[0]}=... among the constructor's arguments."
-        )
-    if unknown := sorted(set(sizes) - letters - {"I", "H"}):
+    names = {"I": "input_size", "H": "hidden_size"}
+    if unknown := sorted(set(given) - letters - set(names)):
         raise TypeError(
             f"{where}: given {', '.join(unknown)}, expected bias or one of the letters "
             f"{', '.join(sorted(letters))}."
         )
+    if missing := sorted(letters - set(given)):
+        raise ShapeError(
+            f"{where}: no size is given for {', '.join(missing)}, which its weights or states are "
+            f"as wide as; expected {missing[0]}=... among the constructor's arguments."
+        )
+    sizes = {name: check_size(where, names.get(name, name), n) for name, n in given.items()}
     if declared.input and declared.input.of(sizes) != sizes["I"]:
-        given = ", ".join(f"{letter} = {n}" for letter, n in sizes.items())
+        known = ", ".join(f"{letter} = {n}" for letter, n in sizes.items())
         raise ShapeError(
             f"{where}: input_size is {sizes['I']}, expected {declared.input.of(sizes)}, because x "
-            f"is {declared.input} wide ({given})."
+            f"is {declared.input} wide ({known})."
         )
+    return sizes

@@ -1,0 +1,77 @@
+"""The options of recurrent layers: which there are, their values, and what goes together."""
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any, Literal, TypedDict
+
+from tinygrad_rnn.nn.sizes import check_choice, check_flag
+
+__all__ = ["FUSED", "Options", "check_options"]
+
+Fused = bool | Literal["require"]
+
+FUSED = (True, False, "require")
+
+_CHOICES = {
+    "merge": ("concat", "sum", "mean", "mul", "none"),
+    "connect": (None, "residual", "highway", "dense"),
+    "initial_state": ("zero", "learned"),
+    "output": ("all", "last"),
+    "fused": (None, *FUSED),
+}
+
+
+class Options(TypedDict, total=False):
+    """What every recurrent layer takes; see ``Recurrent``."""
+
+    bidirectional: bool
+    reverse: bool
+    merge: Literal["concat", "sum", "mean", "mul", "none"]
+    batch_first: bool
+    dropout: float
+    connect: Literal["residual", "highway", "dense"] | None
+    initial_state: Literal["zero", "learned"]
+    stateful: bool
+    output: Literal["all", "last"]
+    fused: Fused | None
+
+
+def check_options(where: str, options: Mapping[str, Any]) -> None:
+    """Whether the options are known, have values that they can have, and go together."""
+    if unknown := [name for name in options if name not in Options.__annotations__]:
+        raise TypeError(
+            f"{where}: {unknown[0]!r} is not an option, expected one of "
+            f"{', '.join(Options.__annotations__)}."
+        )
+    for name, choices in _CHOICES.items():
+        if name in options:
+            check_choice(where, name, options[name], choices)
+    for name in ("bidirectional", "reverse", "batch_first", "stateful"):
+        check_flag(where, name, options.get(name, False))
+    dropout = options.get("dropout", 0.0)
+    number = isinstance(dropout, Real) and not isinstance(dropout, bool)
+    if not number or not 0 <= dropout < 1:
+        raise ValueError(f"{where}: dropout is {dropout!r}, expected 0 <= dropout < 1.")
+    _check_directions(where, options)
+
+
+def _check_directions(where: str, options: Mapping[str, Any]) -> None:
+    both, reverse, connect = map(options.get, ("bidirectional", "reverse", "connect"))
+    if both and reverse:
+        raise ValueError(f"{where}: given bidirectional and reverse, expected one of them.")
+    if options.get("stateful") and (both or reverse):
+        raise ValueError(
+            f"{where}: stateful goes on from the steps before, but a backward direction starts "
+            "at the other end; expected one or the other."
+        )
+    if both and connect in ("residual", "highway"):
+        if options.get("merge") == "none":
+            raise ValueError(
+                f"{where}: connect={connect!r} adds to one output, but merge='none' gives two; "
+                "choose another merge."
+            )
+        if options.get("output") == "last":
+            raise ValueError(
+                f"{where}: connect={connect!r} with output='last' in both directions, which end "
+                "at different steps; take the steps from output='all'."
+            )
