@@ -81,6 +81,7 @@ def test_derivatives_are_of_tensors_by_tensors(call, kind, message):
         (lambda: init.uniform_(X, "a"), TypeError, "uniform_: low is 'a', expected a number."),
         (lambda: init.normal_(X, 0, None), TypeError, "normal_: std is None, expected a number."),
         (lambda: init.constant_(X, None), TypeError, "constant_: value is None, expected a"),
+        (lambda: init.zeros_(3), TypeError, "zeros_: given a int, expected a Tensor to fill."),
         (lambda: init.identity_(3), TypeError, "identity_: given a int, expected a Tensor"),
         (lambda: init.sparse_(X, "a"), TypeError, "sparse_: sparsity is 'a', expected a number."),
         (lambda: init.orthogonal_(X, gates=1.5), ShapeError, "orthogonal_: gates is 1.5, expected"),

@@ -94,18 +94,17 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
 
 def constant_(tensor: Tensor, value: float) -> Tensor:
     """The same number everywhere."""
-    _check("constant_", tensor, floats=False)
-    return _write(tensor, np.full(tensor.shape, number("constant_", "value", value)))
+    return _filled("constant_", tensor, number("constant_", "value", value))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
     """All zeros."""
-    return constant_(tensor, 0.0)
+    return _filled("zeros_", tensor, 0.0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
     """All ones."""
-    return constant_(tensor, 1.0)
+    return _filled("ones_", tensor, 1.0)
 
 
 # ----- variances that keep a signal's size -----
@@ -238,6 +237,11 @@ def _check(where: str, tensor: Tensor, floats: bool = True) -> None:
         raise DTypeError(
             f"{where}: the tensor holds {tensor.dtype}, expected floating-point numbers."
         )
+
+
+def _filled(where: str, tensor: Tensor, value: float) -> Tensor:
+    _check(where, tensor, floats=False)
+    return _write(tensor, np.full(tensor.shape, value))
 
 
 def _write(tensor: Tensor, values: Array) -> Tensor:
