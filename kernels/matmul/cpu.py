@@ -120,8 +120,9 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
     packed = type(b) is PackedMatrix
     pack_a = a.strides[1] != dtype.itemsize and M > 8 and N > 64
     pieces, divided = 1, BATCH
-    if count * K * N * (2 * M / _FLOPS + dtype.itemsize / _BYTES) > _SECONDS_WORTH_A_DISPATCH:
-        pieces, divided = _divide(count, M, N, packed, pack_a, num_threads())
+    touched = (K + M) * N * dtype.itemsize  # of B and C; of a row or two they take longest
+    if count * (2 * M * K * N / _FLOPS + touched / _BYTES) > _SECONDS_WORTH_A_DISPATCH:
+        pieces, divided = _divide(count, M, K, N, packed, pack_a, num_threads())
     if packed:
         how, b = PACKED, b.panels[None]
     elif b.strides[1] == dtype.itemsize and (M // pieces if divided == ROWS else M) < _FEW_ROWS:
@@ -148,19 +149,19 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
         )  # fmt: skip
 
 
-def _divide(count, M, N, packed, pack_a, threads):
+def _divide(count, M, K, N, packed, pack_a, threads):
     """Return into how many pieces a stack is divided, and which way.
 
     A few pieces a thread, where they stay large: a thread that loses its core for a while
-    then leaves some to the others. Pieces of rows pack all of B each, and pieces of columns
-    all of A if it is packed, so columns it is, unless there are too few.
+    then leaves some to the others. Pieces of rows pack all of B each, pieces of columns all
+    of A if it is packed; where B is small, rows leave longer tiles and read A once.
     """
     if threads == 1:
         return 1, BATCH
     if count >= 2 * threads:
         return min(count, _PIECES * threads), BATCH
-    if M // threads > 64 if packed else min(M, 100 * threads) > N:
-        return min(M, threads * max(1, min(_PIECES, M // (256 * threads)))), ROWS
+    if M // threads > 64 if packed else min(M, 1024) >= N or 16 * K < M:
+        return min(M, threads * max(1, min(_PIECES, M // (1024 * threads)))), ROWS
     width = 512 if pack_a else 240
     return threads * max(1, min(_PIECES, N // (width * threads))), COLUMNS
 

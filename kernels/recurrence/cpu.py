@@ -30,6 +30,7 @@ __all__ = ["backward", "forward", "source_of"]
 
 _NO_MASK = np.zeros(0, np.uint8)
 _FLOPS_WORTH_A_TEAM = 1e6
+_CACHE = 2 << 20  # bytes of the second level
 
 
 @dataclass
@@ -130,20 +131,23 @@ def _pack(b, block):
 # ----- calls -----
 
 
-def _call(kernel_, arguments, values, by_columns, flops):
-    """Run a written kernel on a team."""
-    values["by_columns"] = int(by_columns)
+def _call(kernel_, arguments, values, run, weights):
+    """Run a written kernel, which multiplies with so many weights in a step, on a team."""
+    values["by_columns"] = int(_by_columns(run.B, weights * run.like.dtype.itemsize))
     args = [values[name] for name, _ in arguments[2:]]
-    team(kernel_, *args, limit=None if flops > _FLOPS_WORTH_A_TEAM else 1)
+    worth = 2.0 * run.T * run.B * weights > _FLOPS_WORTH_A_TEAM
+    team(kernel_, *args, limit=None if worth else 1)
 
 
-def _by_columns(run):
+def _by_columns(rows, weights):
     """Whether threads divide the columns rather than the rows.
 
     Rows need no barrier. Columns are better where a thread would have too few rows to keep
-    its multipliers busy, and each thread then reads only its part of the weights.
+    its multipliers busy, and where it would read, for few rows, more weights than its cache
+    holds: of columns it reads only its part.
     """
-    return 6 * num_threads() > run.B
+    each = rows / num_threads()
+    return each < 6 or (each <= 16 and weights > _CACHE)
 
 
 def forward(program, x, states, params, *, steps, mask=None, reverse=False, forms=None):
@@ -199,14 +203,14 @@ def forward(program, x, states, params, *, steps, mask=None, reverse=False, form
 def _run_forward(run, dtype):
     layout, sizes, params = run.ready.layout, run.sizes, run.params
     values = {**run.arrays, **run.common(_like(dtype))}
-    flops = 0.0
+    weights = 0
     for i, part in enumerate(layout.lowered.parts):
         size = sizes[layout.buffers[part.buffer].letter]
         weight = window(params[part.weight], part.column, part.blocks, size)
         values[f"w{i}"] = _packed(run, part, weight, size, "columns")
-        flops += 2.0 * run.B * weight.size
+        weights += weight.size
     module = run.ready.module
-    _call(module.forward, module.FORWARD, values, _by_columns(run), flops * run.T)
+    _call(module.forward, module.FORWARD, values, run, weights)
 
 
 def _like(dtype):
@@ -266,16 +270,16 @@ def backward(run, dy, d_finals, *, needs_x, needed):
 
 def _run_backward(run, values, dtype):
     layout, sizes = run.ready.layout, run.sizes
-    flops = 0.0
+    weights = 0
     for i, part in enumerate(layout.lowered.parts):
         size = sizes[layout.buffers[part.buffer].letter]
         weight = window(run.params[part.weight], part.column, part.blocks, size)
         kind, number = part.operand
         widths = layout.state_widths if kind == "state" else layout.operands
         values[f"w{i}"] = _packed(run, part, weight.T, sizes[widths[number].letter], "rows")
-        flops += 2.0 * run.B * weight.size
+        weights += weight.size
     module = run.ready.module
-    _call(module.backward, module.BACKWARD, values, _by_columns(run), flops * run.T)
+    _call(module.backward, module.BACKWARD, values, run, weights)
 
 
 def _input_gradient(run, values):
