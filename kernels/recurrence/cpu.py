@@ -5,8 +5,8 @@ written backward kernel and one product a weight over all steps.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,14 @@ from tinygrad_rnn.kernels.recurrence.lowering import lower
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.reference import HOLD
 from tinygrad_rnn.kernels.recurrence.runtime import product
+from tinygrad_rnn.kernels.recurrence.shapes import Shapes, fitted, shapes_of
 from tinygrad_rnn.kernels.recurrence.writer import Layout, module_source
 
 __all__ = ["backward", "forward", "source_of"]
 
 _NO_MASK = np.zeros(0, np.uint8)
+_NO_MEETING = np.zeros(0, np.int64)
+_LIKE = {char: np.zeros((1, 1), char) for char in "fd"}  # it tells the element type
 _FLOPS_WORTH_A_TEAM = 1e6
 _CACHE = 2 << 20  # bytes of the second level
 
@@ -57,33 +60,77 @@ def source_of(program: Program) -> str:
     return compiled(program).source
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a program needs for arrays of certain shapes: names, shapes, parts of weights."""
+
+    ready: Compiled
+    sizes: Mapping[str, int]
+    T: int
+    B: int
+    own_output: bool  # rather than part of a state
+    forward: list[tuple[str, tuple[int, ...]]]
+    hoisted: list[tuple[str, str, tuple[str, slice] | None]]  # array, weight, bias
+    biases: list[tuple[str, str, slice]]  # array, weight, columns
+    parts: list[tuple[str, Any, int, int]]  # array, part, its block forward and backward
+    backward: list[tuple[str, tuple[int, ...]]]
+    weights: int  # how many a step multiplies with
+
+
+@lru_cache(maxsize=4096)  # it would take a third of the time of a small step
+def _room(program: Program, shapes: Shapes, T: int, masked: bool) -> Room:
+    ready, sizes = compiled(program), fitted(program, shapes)
+    layout, B = ready.layout, shapes[1][0][0]
+    lowered = layout.lowered
+    own_output = masked or lowered.output_state is None
+    forward: list[tuple[str, tuple[int, ...]]] = []
+    backward: list[tuple[str, tuple[int, ...]]] = []
+    hoisted, biases = [], []
+    for i, buffer in enumerate(lowered.buffers):
+        size = sizes[buffer.letter]
+        shape, bias = (T * B, buffer.blocks * size), None
+        if buffer.bias:
+            name, block = buffer.bias
+            bias = name, slice(block * size, (block + buffer.blocks) * size)
+        if buffer.hoisted:
+            hoisted.append((f"z{i}", buffer.hoisted, bias))
+        else:
+            forward.append((f"z{i}", shape))
+            biases += [(f"b{i}", *bias)] if bias else []
+        backward.append((f"dz{i}", shape))
+    for i, width in enumerate(layout.operands):
+        forward.append((f"a{i}", (T * B, width.of(sizes))))
+        backward.append((f"da{i}", (B, width.of(sizes))))
+    for name, width in zip(layout.states, layout.state_widths, strict=True):
+        forward.append((name, ((T + 1) * B, width.of(sizes))))
+        backward.append((f"d{name}", (2 * B, width.of(sizes))))
+    forward.append(("y", (T * B if own_output else 0, layout.output.of(sizes))))
+    parts, weights = [], 0
+    for i, part in enumerate(lowered.parts):
+        size = sizes[layout.buffers[part.buffer].letter]
+        kind, number = part.operand
+        width = (layout.state_widths if kind == "state" else layout.operands)[number]
+        parts.append((f"w{i}", part, size, sizes[width.letter]))
+        weights += width.of(sizes) * part.blocks * size
+    return Room(ready, sizes, T, B, own_output, forward, hoisted, biases, parts, backward, weights)
+
+
 @dataclass
 class Run:
     """What backward needs of a forward pass."""
 
-    ready: Compiled
-    sizes: dict[str, int]
-    T: int
-    B: int
+    room: Room
     reverse: bool
     mask: Any
     x: Any
-    params: dict[str, Any]
+    params: Mapping[str, Any]
     forms: Mapping[str, dict[Any, Any]]
-    arrays: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, Any]
 
     @property
     def like(self) -> Any:
         """An array of the run's device and element type."""
-        return self.arrays[self.ready.layout.states[0]]
-
-    def common(self, like: Any) -> dict[str, Any]:
-        """The arguments that forward and backward share."""
-        return {
-            "reverse": int(self.reverse), "T": self.T, "B": self.B, "like_array": like,
-            "mask": self.mask, "meeting": zeros(16, np.int64),
-            "product": product.address(like.dtype), **self.sizes,
-        }  # fmt: skip
+        return self.arrays[self.room.ready.layout.states[0]]
 
 
 # ----- packing -----
@@ -105,16 +152,18 @@ def _pack_blocks(first, stop, b, block, panels):
         )  # fmt: skip
 
 
-def _packed(run, part, b, block, by):
-    """``b`` in panels that do not cross its blocks of ``block`` columns.
+def _packed(run, part, block, transposed):
+    """A part of a weight in panels that do not cross its blocks of ``block`` columns.
 
     Made once for the numbers that a weight holds, where the caller keeps its forms: packing
     costs more than a decoder's single step.
     """
     forms = run.forms.get(part.weight, {})
-    key = by, part.column, part.blocks, block
+    key = transposed, part.column, part.blocks, block
     if key not in forms:
-        forms[key] = _pack(b, block)
+        size = run.room.sizes[run.room.ready.layout.buffers[part.buffer].letter]
+        b = window(run.params[part.weight], part.column, part.blocks, size)
+        forms[key] = _pack(b.T if transposed else b, block)
     return forms[key]
 
 
@@ -131,12 +180,19 @@ def _pack(b, block):
 # ----- calls -----
 
 
-def _call(kernel_, arguments, values, run, weights):
-    """Run a written kernel, which multiplies with so many weights in a step, on a team."""
-    values["by_columns"] = int(_by_columns(run.B, weights * run.like.dtype.itemsize))
-    args = [values[name] for name, _ in arguments[2:]]
-    worth = 2.0 * run.T * run.B * weights > _FLOPS_WORTH_A_TEAM
-    team(kernel_, *args, limit=None if worth else 1)
+def _call(kernel_, arguments, run, values, *, backwards):
+    """Run a written kernel on a team."""
+    room, dtype = run.room, run.like.dtype
+    for name, part, block, back in room.parts:
+        values[name] = _packed(run, part, back if backwards else block, backwards)
+    by_columns = _by_columns(room.B, room.weights * dtype.itemsize)
+    values |= {
+        "reverse": int(run.reverse), "by_columns": int(by_columns), "T": room.T, "B": room.B,
+        "like_array": _LIKE[dtype.char], "mask": run.mask, "product": product.address(dtype),
+        "meeting": zeros(16, np.int64) if by_columns else _NO_MEETING, **room.sizes,
+    }  # fmt: skip
+    worth = 2.0 * room.T * room.B * room.weights > _FLOPS_WORTH_A_TEAM
+    team(kernel_, *[values[name] for name, _ in arguments[2:]], limit=None if worth else 1)
 
 
 def _by_columns(rows, weights):
@@ -151,105 +207,52 @@ def _by_columns(rows, weights):
 
 
 def forward(program, x, states, params, *, steps, mask=None, reverse=False, forms=None):
-    ready = compiled(program)
-    layout = ready.layout
-    B, T = states[0].shape[0], steps
+    weights = [params[name] for name, _ in program.params]
+    room = _room(program, shapes_of(x, states, weights), steps, mask is not None)
+    layout, T, B = room.ready.layout, room.T, room.B
     dtype = states[0].dtype
-    sizes = _sizes(program, x, states, params)
-    flat = _NO_MASK if mask is None else np.ascontiguousarray(mask, np.uint8).reshape(-1)
-    rows = None
+    rows, flat = None, _NO_MASK
+    if mask is not None:
+        flat = np.ascontiguousarray(mask, np.uint8).reshape(-1)
     if x is not None:
         if mask is not None:
             x = np.where((mask == HOLD)[..., None], x.dtype.type(0), x)  # padding may hold NaN
         rows = np.ascontiguousarray(x).reshape(T * B, x.shape[-1])
-    run = Run(ready, sizes, T, B, reverse, flat, rows, params, forms or {})
-    arrays = run.arrays
-    for i, buffer in enumerate(layout.lowered.buffers):
-        size = sizes[buffer.letter]
-        bias = None
-        if buffer.bias:
-            name, block = buffer.bias
-            bias = params[name][block * size : (block + buffer.blocks) * size]
-        if buffer.hoisted:
-            arrays[f"z{i}"] = matmul(rows, params[buffer.hoisted], bias=bias)
-        else:
-            arrays[f"z{i}"] = empty((T * B, buffer.blocks * size), dtype)
-            if bias is not None:
-                arrays[f"b{i}"] = np.ascontiguousarray(bias)
-    for i, width in enumerate(layout.operands):
-        arrays[f"a{i}"] = empty((T * B, width.of(sizes)), dtype)
-    start = T * B if reverse else 0
+    arrays = {name: empty(shape, dtype) for name, shape in room.forward}
+    for name, weight, bias in room.hoisted:
+        start = None if bias is None else params[bias[0]][bias[1]]
+        arrays[name] = matmul(rows, params[weight], bias=start)
+    for name, weight, columns in room.biases:
+        arrays[name] = np.ascontiguousarray(params[weight][columns])
+    first, last = (T * B, 0) if reverse else (0, T * B)
     for name, state in zip(layout.states, states, strict=True):
-        arrays[name] = empty(((T + 1) * B, state.shape[1]), dtype)
-        arrays[name][start : start + B] = state
-    width = layout.output.of(sizes)
-    from_state = layout.lowered.output_state
-    own = mask is not None or from_state is None
-    arrays["y"] = empty((T * B if own else 0, width), dtype)
+        arrays[name][first : first + B] = state
     for name in layout.rows:
         arrays[f"p_{name}"] = np.ascontiguousarray(params[name]).reshape(-1)
-    if x is not None:
+    if rows is not None:
         arrays["x"] = rows
-    _run_forward(run, dtype)
+    run = Run(room, reverse, flat, rows, params, forms or {}, arrays)
+    module = room.ready.module
+    _call(module.forward, module.FORWARD, run, {**arrays}, backwards=False)
     y = arrays["y"]
-    if not own:
-        y = arrays[layout.states[from_state]]
+    if not room.own_output:
+        y = arrays[layout.states[layout.lowered.output_state]]
         y = y[: T * B] if reverse else y[B:]
-    end = 0 if reverse else T * B
-    finals = [arrays[name][end : end + B] for name in layout.states]
-    return y.reshape(T, B, width), finals, run
-
-
-def _run_forward(run, dtype):
-    layout, sizes, params = run.ready.layout, run.sizes, run.params
-    values = {**run.arrays, **run.common(_like(dtype))}
-    weights = 0
-    for i, part in enumerate(layout.lowered.parts):
-        size = sizes[layout.buffers[part.buffer].letter]
-        weight = window(params[part.weight], part.column, part.blocks, size)
-        values[f"w{i}"] = _packed(run, part, weight, size, "columns")
-        weights += weight.size
-    module = run.ready.module
-    _call(module.forward, module.FORWARD, values, run, weights)
-
-
-def _like(dtype):
-    return np.zeros((1, 1), dtype)
-
-
-def _sizes(program: Program, x: Any, states: Any, params: Any) -> dict[str, int]:
-    """What the letters stand for."""
-    sizes: dict[str, int] = {}
-    for name, shape in program.params:
-        for width, n in zip(shape, params[name].shape, strict=True):
-            if width.letter:
-                sizes[width.letter] = n // width.count
-    for (_, width), state in zip(program.states, states, strict=True):
-        sizes[width.letter] = state.shape[1] // width.count
-    if program.input is not None:
-        sizes[program.input.letter] = x.shape[-1] // program.input.count
-    return sizes
-
-
-# ----- backward -----
+    finals = [arrays[name][last : last + B] for name in layout.states]
+    return y.reshape(T, B, y.shape[1]), finals, run
 
 
 def backward(run, dy, d_finals, *, needs_x, needed):
-    layout, T, B = run.ready.layout, run.T, run.B
-    dtype = run.like.dtype
-    values = {**run.arrays, **run.common(_like(dtype))}
-    for i, width in enumerate(layout.buffers):
-        values[f"dz{i}"] = empty((T * B, width.of(run.sizes)), dtype)
-    for i, width in enumerate(layout.operands):
-        values[f"da{i}"] = empty((B, width.of(run.sizes)), dtype)
+    room, dtype = run.room, run.like.dtype
+    layout, T, B = room.ready.layout, room.T, room.B
+    values = {**run.arrays, **{name: empty(shape, dtype) for name, shape in room.backward}}
+    masked = len(run.mask) > 0
     for name, given in zip(layout.states, d_finals, strict=True):
-        columns = run.arrays[name].shape[1]
-        values[f"d{name}"] = empty((2 * B, columns), dtype)
         values[f"d{name}"][:B] = 0 if given is None else given
-        values[f"d{name}_start"] = zeros((B if len(run.mask) else 0, columns), dtype)
+        values[f"d{name}_start"] = zeros((B if masked else 0, run.arrays[name].shape[1]), dtype)
     for name, width in layout.row_grads.items():
-        values[f"dp_{name}"] = zeros((B, width.of(run.sizes)), dtype)
-    width = layout.output.of(run.sizes)
+        values[f"dp_{name}"] = zeros((B, width.of(room.sizes)), dtype)
+    width = layout.output.of(room.sizes)
     if dy is None:
         values["dy"], values["dy_row"] = zeros((1, width), dtype), 0
     else:
@@ -257,34 +260,21 @@ def backward(run, dy, d_finals, *, needs_x, needed):
         values["dy_row"] = width * dtype.itemsize
     if layout.reads_input:
         values["dx"] = empty(run.x.shape, dtype)
-    _run_backward(run, values, dtype)
+    module = room.ready.module
+    _call(module.backward, module.BACKWARD, run, values, backwards=True)
     grads = weight_gradients(run, values, needed)
     dx = _input_gradient(run, values) if needs_x else None
     half = T % 2 * B
     d_states = []
     for name in layout.states:
         total = values[f"d{name}"][half : half + B]
-        d_states.append(total + values[f"d{name}_start"] if len(run.mask) else total.copy())
+        d_states.append(total + values[f"d{name}_start"] if masked else total.copy())
     return dx, d_states, grads
-
-
-def _run_backward(run, values, dtype):
-    layout, sizes = run.ready.layout, run.sizes
-    weights = 0
-    for i, part in enumerate(layout.lowered.parts):
-        size = sizes[layout.buffers[part.buffer].letter]
-        weight = window(run.params[part.weight], part.column, part.blocks, size)
-        kind, number = part.operand
-        widths = layout.state_widths if kind == "state" else layout.operands
-        values[f"w{i}"] = _packed(run, part, weight.T, sizes[widths[number].letter], "rows")
-        weights += weight.size
-    module = run.ready.module
-    _call(module.backward, module.BACKWARD, values, run, weights)
 
 
 def _input_gradient(run, values):
     """What all products with x, and segments that read it, say about x."""
-    layout = run.ready.layout
+    layout = run.room.ready.layout
     dx = values.get("dx")
     for i, buffer in enumerate(layout.lowered.buffers):
         if buffer.hoisted:
@@ -295,4 +285,4 @@ def _input_gradient(run, values):
                 matmul(values[f"dz{i}"], weight, out=dx, accumulate=True)
     if dx is None:
         dx = np.zeros(run.x.shape, run.x.dtype)
-    return dx.reshape(run.T, run.B, dx.shape[1])
+    return dx.reshape(run.room.T, run.room.B, dx.shape[1])

@@ -82,7 +82,7 @@ class _Sums:
 
 def weight_gradients(run, values, needed):
     """The gradients of the weights that ``needed`` names."""
-    layout, sizes = run.ready.layout, run.sizes
+    layout, sizes = run.room.ready.layout, run.room.sizes
     sums = _Sums(run.params, needed)
     for i, buffer in enumerate(layout.lowered.buffers):
         if buffer.hoisted:
@@ -122,5 +122,6 @@ def _operand_rows(run, part):
     kind, number = part.operand
     if kind == "operand":
         return run.arrays[f"a{number}"]
-    rows = run.arrays[run.ready.layout.states[number]]
-    return rows[run.B :] if run.reverse else rows[: run.T * run.B]
+    rows = run.arrays[run.room.ready.layout.states[number]]
+    B = run.room.B
+    return rows[B:] if run.reverse else rows[: run.room.T * B]

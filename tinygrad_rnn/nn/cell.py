@@ -21,12 +21,8 @@ from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.options import FUSED, Fused
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.nn.sizes import (
-    check_choice,
-    check_dtype,
-    check_flag,
-    check_initializers,
-    check_letters,
-)
+    check_choice, check_dtype, check_flag, check_initializers, check_letters,
+)  # fmt: skip
 from tinygrad_rnn.ops.recurrence import obstacle
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
@@ -87,7 +83,6 @@ class Cell(Module):
     _arguments: SimpleNamespace
     _declared: Declaration
     _traced: Program | TraceError | None = None
-    _options: tuple[tuple[str, Any], ...] = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Keep the arguments for ``clone``, whatever the constructor of a subclass takes."""
@@ -174,12 +169,21 @@ class Cell(Module):
             raise found.with_traceback(None)
         return found
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "fused":
+            check_choice(type(self).__name__, name, value, FUSED)
+        super().__setattr__(name, value)
+        # Traced of each cell anew, and again when an option is set: equations may depend on
+        # its sizes, on whether it is training, on any number, text or function in it.
+        if isinstance(value, _OPTION):
+            vars(self).pop("_traced", None)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        vars(self).pop("_traced", None)
+
     def _trace(self) -> Program | TraceError:
-        # Of each cell anew, and again when an option changes: equations may depend on its
-        # sizes, on whether it is training, and on any number, text or function in it.
-        options = tuple(item for item in vars(self).items() if isinstance(item[1], _OPTION))
-        if self._traced is None or options != self._options:
-            self._options = options
+        if self._traced is None:
             try:
                 program = trace(self, recording.get)
             except TraceError as error:
@@ -353,11 +357,6 @@ class Cell(Module):
                 )
 
     # ----- copies -----
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "fused":
-            check_choice(type(self).__name__, name, value, FUSED)
-        super().__setattr__(name, value)
 
     def clone(self, **sizes: int) -> Self:
         """A new cell with the same arguments, but other sizes, and weights drawn anew."""

@@ -18,6 +18,7 @@ from tinygrad_rnn.kernels import recurrence as kernel
 from tinygrad_rnn.kernels.recurrence.derivative import RULES
 from tinygrad_rnn.kernels.recurrence.program import ELEMENTWISE, Program
 from tinygrad_rnn.kernels.recurrence.reference import sequence
+from tinygrad_rnn.kernels.recurrence.shapes import fitted, shapes_of
 from tinygrad_rnn.ops.shape import stack
 from tinygrad_rnn.primitive import PRIMITIVES, fused
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -99,7 +100,8 @@ def recurrence(
     states = [as_tensor(s) for s in states]
     x = None if x is None else as_tensor(x)
     weights = [as_tensor(params[name]) for name, _ in program.params]
-    _check(program, x, states, dict(zip((n for n, _ in program.params), weights, strict=True)))
+    sizes = fitted(program, shapes_of(x, states, weights))
+    _check_types(program, x, states, weights)
     T = x.shape[0] if x is not None else steps
     if T is None or (steps is not None and steps != T):
         raise ShapeError(f"recurrence: steps is {steps}, x has {'none' if x is None else T}.")
@@ -109,7 +111,7 @@ def recurrence(
         if mask.shape != (T, B):
             raise ShapeError(f"recurrence: mask has shape {mask.shape}, expected {(T, B)}.")
     if T == 0:
-        width = program.operations[program.output].width.of(_sizes(program, x, states, params))
+        width = program.operations[program.output].width.of(sizes)
         nothing = states[0].sum() * 0.0  # still part of the graph, as y of any length is
         return nothing.broadcast_to(0, B, width), list(states)
     call = _replay if composite or obstacle(program, states[0]._data) else _fused
@@ -125,49 +127,16 @@ def recurrence(
     return y, finals
 
 
-def _sizes(program: Program, x: Any, states: Any, params: Any) -> dict[str, int]:
-    """What the letters stand for, by the first array that tells."""
-    sizes: dict[str, int] = {}
-    for (_, width), state in zip(program.states, states, strict=True):
-        sizes.setdefault(width.letter, state.shape[-1] // width.count)
-    if program.input is not None:
-        sizes.setdefault(program.input.letter, x.shape[-1] // program.input.count)
-    for name, shape in program.params:
-        for width, n in zip(shape, params[name].shape, strict=False):
-            if width.letter:
-                sizes.setdefault(width.letter, n // width.count)
-    return sizes
-
-
-def _check(program: Program, x: Any, states: list[Tensor], params: dict[str, Tensor]) -> None:
-    """Raise unless every array has the shape that the program's letters ask for."""
-    if len(states) != len(program.states):
-        names = ", ".join(name for name, _ in program.states)
-        raise ShapeError(f"recurrence: {len(states)} states given, expected {names}.")
-    if (x is None) != (program.input is None):
-        raise ShapeError(
-            "recurrence: x is missing." if x is None else "recurrence: the program takes no x."
-        )
-    given = {} if x is None else {"x": x}
-    given |= {name: s for (name, _), s in zip(program.states, states, strict=True)}
-    given |= params
-    sizes = _sizes(program, x, states, params)
-    B = states[0].shape[0] if states[0].ndim else 0
-    shapes: dict[str, tuple[int, ...]] = {
-        name: (B, width.of(sizes)) for name, width in program.states
-    }
-    if x is not None and program.input is not None:
-        shapes["x"] = (x.shape[0] if x.ndim else 0, B, program.input.of(sizes))
-    shapes |= {name: tuple(w.of(sizes) for w in shape) for name, shape in program.params}
-    letters = ", ".join(f"{letter} = {n}" for letter, n in sizes.items())
-    for name, tensor in given.items():
-        if tensor.shape != shapes[name]:
-            raise ShapeError(
-                f"recurrence: {name} has shape {tensor.shape}, expected {shapes[name]} "
-                f"({letters}, from the states first)."
-            )
-        if tensor.dtype != states[0].dtype:
+def _check_types(program: Program, x: Any, states: list[Tensor], weights: list[Tensor]) -> None:
+    """Raise unless all arrays are of one element type."""
+    dtype = states[0].dtype
+    given = states + weights if x is None else [*states, *weights, x]
+    if all(tensor.dtype == dtype for tensor in given):
+        return
+    names = [name for name, _ in program.states] + [name for name, _ in program.params]
+    for name, tensor in zip([*names, "x"], given, strict=False):
+        if tensor.dtype != dtype:
             raise DTypeError(
-                f"recurrence: {name} holds {tensor.dtype}, but the states {states[0].dtype}; "
+                f"recurrence: {name} holds {tensor.dtype}, but the states {dtype}; "
                 "convert one of them with .astype()."
             )
