@@ -152,19 +152,39 @@ def _pack_blocks(first, stop, b, block, panels):
         )  # fmt: skip
 
 
+def _weight(run, part):
+    """The part of a weight that a product multiplies with."""
+    room = run.room
+    size = room.sizes[room.ready.layout.buffers[part.buffer].letter]
+    return window(run.params[part.weight], part.column, part.blocks, size)
+
+
 def _packed(run, part, block, transposed):
     """A part of a weight in panels that do not cross its blocks of ``block`` columns.
 
-    Made once for the numbers that a weight holds, where the caller keeps its forms: packing
-    costs more than a decoder's single step.
+    Made once for the numbers that a weight holds, where the caller keeps its forms.
     """
     forms = run.forms.get(part.weight, {})
     key = transposed, part.column, part.blocks, block
-    if key not in forms:
-        size = run.room.sizes[run.room.ready.layout.buffers[part.buffer].letter]
-        b = window(run.params[part.weight], part.column, part.blocks, size)
-        forms[key] = _pack(b.T if transposed else b, block)
+    if forms.get(key) is None:
+        b = _weight(run, part)
+        forms[key] = _pack(b.T if transposed else b, block)[None]
     return forms[key]
+
+
+def _pays_to_pack(run, backwards):
+    """Whether weights are packed: for a single step only the second time that they are met.
+
+    Packing costs more than one step, and less than two.
+    """
+    if run.room.T > 1:
+        return True
+    pays = True
+    for _, part, _, _ in run.room.parts:
+        forms = run.forms.get(part.weight, {})
+        pays = forms.get(("met", backwards), False) and pays
+        forms["met", backwards] = True
+    return pays
 
 
 def _pack(b, block):
@@ -183,11 +203,16 @@ def _pack(b, block):
 def _call(kernel_, arguments, run, values, *, backwards):
     """Run a written kernel on a team."""
     room, dtype = run.room, run.like.dtype
+    packed = _pays_to_pack(run, backwards)
     for name, part, block, back in room.parts:
-        values[name] = _packed(run, part, back if backwards else block, backwards)
+        if packed or (backwards and part.operand[0] == "operand"):
+            values[name] = _packed(run, part, back if backwards else block, backwards)
+        else:
+            values[name] = _weight(run, part)
     by_columns = _by_columns(room.B, room.weights * dtype.itemsize)
     values |= {
-        "reverse": int(run.reverse), "by_columns": int(by_columns), "T": room.T, "B": room.B,
+        "reverse": int(run.reverse), "by_columns": int(by_columns), "packed": int(packed),
+        "T": room.T, "B": room.B,
         "like_array": _LIKE[dtype.char], "mask": run.mask, "product": product.address(dtype),
         "meeting": zeros(16, np.int64) if by_columns else _NO_MEETING, **room.sizes,
     }  # fmt: skip
@@ -262,6 +287,8 @@ def backward(run, dy, d_finals, *, needs_x, needed):
         values["dx"] = empty(run.x.shape, dtype)
     module = room.ready.module
     _call(module.backward, module.BACKWARD, run, values, backwards=True)
+    if not values["packed"]:
+        _multiply_states(run, values)
     grads = weight_gradients(run, values, needed)
     dx = _input_gradient(run, values) if needs_x else None
     half = T % 2 * B
@@ -270,6 +297,18 @@ def backward(run, dy, d_finals, *, needs_x, needed):
         total = values[f"d{name}"][half : half + B]
         d_states.append(total + values[f"d{name}_start"] if masked else total.copy())
     return dx, d_states, grads
+
+
+def _multiply_states(run, values):
+    """The products with states of a single step, whose weights were not packed."""
+    room = run.room
+    for _, part, _, _ in room.parts:
+        kind, number = part.operand
+        if kind == "state":
+            size = room.sizes[room.ready.layout.buffers[part.buffer].letter]
+            dz = window(values[f"dz{part.buffer}"], part.block, part.blocks, size)
+            d_state = values[f"d{room.ready.layout.states[number]}"][room.B :]
+            matmul(dz, _weight(run, part).T, out=d_state, accumulate=True)
 
 
 def _input_gradient(run, values):

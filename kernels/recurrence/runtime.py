@@ -27,13 +27,13 @@ def product(
 
 
 def _multiply_in_python(address, like, *numbers):
-    a, a_row, a_col, b, *rest = numbers
-    product.body(like, a, a_row, a_col, b, 0, 0, 0, *rest)
+    a, a_row, a_col, b, b_row, *rest = numbers
+    product.body(like, a, a_row, a_col, b, b_row, 0, 0, *rest)
 
 
 @partial(intrinsic, twin=_multiply_in_python)
 def multiply(
-    typing, address, like, a, a_row, a_col, b, c, c_row, start, start_row, rows, k, columns
+    typing, address, like, a, a_row, a_col, b, b_row, c, c_row, start, start_row, rows, k, columns
 ):
     """Call ``product`` at its address: the tiles are long, and not to be compiled again."""
 
@@ -41,8 +41,8 @@ def multiply(
         place, _, *numbers = args
         zero = ir.Constant(ir.IntType(64), 0)
         scalar = context.get_value_type(like.dtype)
-        a, a_row, a_col, b, *rest = numbers
-        values = [ir.Constant(scalar, 0.0), a, a_row, a_col, b, zero, zero, zero, *rest]
+        a, a_row, a_col, b, b_row, *rest = numbers
+        values = [ir.Constant(scalar, 0.0), a, a_row, a_col, b, b_row, zero, zero, *rest]
         pointer = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(
             ir.IntType(32), [pointer.as_pointer()] * 2 + [v.type for v in values]
@@ -52,7 +52,7 @@ def multiply(
         builder.call(builder.inttoptr(place, kind.as_pointer()), [*nothing, *values])
         return context.get_dummy_value()
 
-    return types.void(address, like, *[types.intp] * 11), codegen
+    return types.void(address, like, *[types.intp] * 12), codegen
 
 
 @helper(fastmath=NO_FASTMATH)

@@ -229,6 +229,22 @@ def test_bits_do_not_depend_on_the_number_of_threads(B):
             assert np.array_equal(a, b)
 
 
+@pytest.mark.parametrize("cell", [LSTM, ResetBefore])
+@pytest.mark.parametrize("B", [1, 30])
+def test_a_single_step_has_the_same_bits_with_weights_as_they_lie_and_packed(cell, B):
+    program, x, states, params = draw(cell, 1, B, {"I": 9, "H": 70}, np.float32)
+    forms = {name: {} for name in params}  # kept from step to step: the second one packs
+    seen = []
+    for _ in range(3):
+        y, finals, run = recurrence.forward(program, x, states, params, steps=1, forms=forms)
+        dx, d_states, _ = recurrence.backward(run, y, finals, needs_x=True, needed=set())
+        seen.append([y, *finals, dx, *d_states])
+    assert any(len(of_one) > 2 for of_one in forms.values())
+    for other in seen[1:]:
+        for a, b in zip(seen[0], other, strict=True):
+            assert np.array_equal(a, b)
+
+
 def test_padding_that_holds_nan_reaches_nothing():
     program, x, states, params = draw(LSTM, 5, 3, {"I": 4, "H": 6})
     mask = np.array([[1, 0, 1], [1, 1, 1], [1, 1, 0], [0, 1, 0], [0, 0, 0]], np.uint8)

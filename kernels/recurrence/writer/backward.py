@@ -7,7 +7,14 @@ from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.program import Width
 from tinygrad_rnn.kernels.recurrence.writer.expressions import Lines
 from tinygrad_rnn.kernels.recurrence.writer.layout import bytes_of
-from tinygrad_rnn.kernels.recurrence.writer.segments import COMMON, FLAT, MATRIX, Writer, indent
+from tinygrad_rnn.kernels.recurrence.writer.segments import (
+    COMMON,
+    FLAT,
+    MATRIX,
+    WEIGHT,
+    Writer,
+    indent,
+)
 
 __all__ = ["Backward"]
 
@@ -103,7 +110,7 @@ class Backward(Writer):
         for name in layout.rows:
             arguments.append((f"p_{name}", FLAT))
         arguments += [(f"dp_{name}", MATRIX) for name in layout.row_grads]
-        return arguments + [(f"w{i}", FLAT) for i in range(len(self.lowered.parts))]
+        return arguments + [(f"w{i}", WEIGHT) for i in range(len(self.lowered.parts))]
 
     def kernel(self) -> str:
         """The text of the kernel."""
@@ -180,8 +187,10 @@ class Backward(Writer):
         else:
             row, width = f"da{operand}", self.layout.operands[operand]
         c, depth = width.letter, f"{part.blocks} * {buffer.letter}"
+        # Of a single step the caller does the products with states, and packs nothing.
+        blocks = f"{width.count}" if kind == "operand" else f"{width.count} if packed else 0"
         return [
-            f"for k in range({width.count}):",
+            f"for k in range({blocks}):",
             f"    for u in range({c}_left, {c}_right, width):",
             f"        there = {row}_t + first * ({bytes_of(width)}) + (k * {c} + u) * size",
             f"        panel = address(w{number}) + (k * (({c} + step - 1) // step * step) + u) "
@@ -189,7 +198,7 @@ class Backward(Writer):
             "        multiply(",
             f"            product, like, dz{part.buffer}_t + first * ({bytes_of(buffer)}) "
             f"+ {part.block} * {buffer.letter} * size, {bytes_of(buffer)}, size,",
-            f"            panel, there, {bytes_of(width)}, "
+            f"            panel, 0, there, {bytes_of(width)}, "
             f"{'there' if adds else '0'}, {bytes_of(width) if adds else '0'},",
             f"            last - first, {depth}, min(width, {c}_right - u),",
             "        )",

@@ -5,7 +5,14 @@ from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.program import Width
 from tinygrad_rnn.kernels.recurrence.writer.expressions import Lines
 from tinygrad_rnn.kernels.recurrence.writer.layout import bytes_of
-from tinygrad_rnn.kernels.recurrence.writer.segments import COMMON, FLAT, MATRIX, Writer, indent
+from tinygrad_rnn.kernels.recurrence.writer.segments import (
+    COMMON,
+    FLAT,
+    MATRIX,
+    WEIGHT,
+    Writer,
+    indent,
+)
 
 __all__ = ["Forward"]
 
@@ -106,7 +113,7 @@ class Forward(Writer):
         for i, buffer in enumerate(self.lowered.buffers):
             if buffer.bias and not buffer.hoisted:
                 arguments.append((f"b{i}", FLAT))
-        return arguments + [(f"w{i}", FLAT) for i in range(len(self.lowered.parts))]
+        return arguments + [(f"w{i}", WEIGHT) for i in range(len(self.lowered.parts))]
 
     def kernel(self) -> str:
         """The text of the kernel."""
@@ -173,12 +180,15 @@ class Forward(Writer):
             f"for k in range({part.blocks}):",
             f"    there = z{part.buffer}_t + first * ({bytes_of(buffer)}) "
             f"+ (({part.block} + k) * {letter} + u) * size",
-            f"    panel = address(w{number}) + (k * (({letter} + step - 1) // step * step) + u) "
-            f"* {depth} * size",
+            f"    panel = address(w{number}) + (k * {letter} + u) * size",
+            "    if packed:",
+            f"        panel = address(w{number}) "
+            f"+ (k * (({letter} + step - 1) // step * step) + u) * {depth} * size",
             "    multiply(",
             f"        product, like, {row}_t + first * ({bytes_of(width)}),",
             f"        {bytes_of(width)}, size,",
-            f"        panel, there, {bytes_of(buffer)}, {start}, {start_row},",
+            f"        panel, 0 if packed else w{number}.strides[0], "
+            f"there, {bytes_of(buffer)}, {start}, {start_row},",
             f"        last - first, {depth}, wide,",
             "    )",
         ]

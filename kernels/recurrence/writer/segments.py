@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_rnn.kernels.recurrence.program import Width
 from tinygrad_rnn.kernels.recurrence.writer.layout import Layout, bytes_of
 
-__all__ = ["COMMON", "FLAT", "MATRIX", "Writer", "indent"]
+__all__ = ["COMMON", "FLAT", "MATRIX", "WEIGHT", "Writer", "indent"]
 
 
 class Writer:
@@ -131,7 +131,8 @@ def indent(lines: Iterable[str], depth: int) -> list[str]:
 COMMON = [
     ("worker", "intp"), ("workers", "intp"), ("by_columns", "intp"), ("reverse", "intp"),
     ("T", "intp"), ("B", "intp"), ("like_array", "T[:, ::1]"), ("mask", "const(uint8[::1])"),
-    ("meeting", "int64[::1]"), ("product", "intp"),
+    ("meeting", "int64[::1]"), ("product", "intp"), ("packed", "intp"),
 ]  # fmt: skip
 
 MATRIX, FLAT = "T[:, ::1]", "const(T[::1])"
+WEIGHT = "const(T[:, :])"  # as it is, or one row of all its panels
