@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_rnn.kernels import _cache, _entry, _llvm
 from tinygrad_rnn.kernels._numba import DISABLED, VERSIONS, config, event, njit, types
-from tinygrad_rnn.kernels._signature import argument_types, is_sliced
+from tinygrad_rnn.kernels._signature import LOOP, argument_types, is_sliced
 
 __all__ = ["BUILDS", "Build", "Definition", "Ready", "cache_folder", "entry_of", "renamed"]
 
@@ -101,6 +101,8 @@ def entry_of(definition, dtype):
     _, body, signature, fastmath, _ = definition
     digest = _cache.fingerprint(body, sorted(fastmath), signature, dtype)
     compiled = njit(renamed(body, f"{dtype}__{digest}"), fastmath)
+    if signature == LOOP:
+        return _entry.loop_entry(compiled, argument_types(signature, dtype)), ()
     sliced = is_sliced(signature)
     arguments = (types.intp,) * 3 * sliced + argument_types(signature, dtype)
     return _entry.entry(compiled, sliced), arguments

@@ -37,10 +37,49 @@ def entry(body, sliced):
 
         return compiled.signature.return_type(*given), codegen
 
-    all_names = ", ".join(extra + names)
+    return _named(body, typed, extra + names)
+
+
+def loop_entry(body, arguments):
+    """Return the function, still to be compiled, that says where NumPy finds a loop.
+
+    What NumPy calls takes three addresses (of the arrays' addresses, the sizes and the
+    steps) and a fourth number; the body takes these and a number of the element type.
+    """
+
+    def typed(typingctx):
+        body.compile(arguments)
+        compiled = body.overloads[arguments]
+
+        def codegen(context, builder, signature, values):
+            context.add_linking_libs([compiled.library])
+            return builder.ptrtoint(_loop_function(context, builder, compiled), ir.IntType(64))
+
+        return types.intp(), codegen
+
+    return _named(body, typed, ())
+
+
+def _loop_function(context, builder, compiled):
+    """Emit ``void loop(data, sizes, steps, number)``, which runs the body."""
+    *numbers, like = map(context.get_value_type, compiled.signature.args)
+    kind = ir.FunctionType(ir.VoidType(), numbers)
+    function = ir.Function(builder.module, kind, f"loop.{compiled.fndesc.mangled_name}")
+    function.linkage = "internal"
+    inner = ir.IRBuilder(function.append_basic_block("entry"))
+    _flushed_call(context, inner, compiled, [*function.args, ir.Constant(like, 0)])
+    inner.ret_void()
+    return function
+
+
+def _named(body, typed, names):
+    """Return a function of ``names`` that is what ``typed`` says, to Numba and its cache."""
+    function = body.py_func
+    all_names = ", ".join(names)
     # Numba reads names and number of arguments off a function, so they are written out.
     scope = {"typed": typed, "__name__": function.__module__}
-    exec(f"def call(typingctx, {all_names}): return typed(typingctx, {all_names})", scope)
+    after = f"typingctx, {all_names}"
+    exec(f"def call({after}): return typed({after})", scope)
     scope["_call"] = extending.intrinsic(scope["call"])
     source = f"def {function.__name__}({all_names}): return _call({all_names})"
     # Numba's cache wants to know of a file; that of the body is the true one.

@@ -2,7 +2,10 @@
 
 from tinygrad_rnn.kernels._numba import types
 
-__all__ = ["argument_types", "index_of_t", "is_sliced"]
+__all__ = ["LOOP", "argument_types", "index_of_t", "is_sliced"]
+
+# Of what NumPy calls: addresses, sizes and steps of the arrays, a number, and one of type T.
+LOOP = "CPointer(intp), CPointer(intp), CPointer(intp), intp, T"
 
 
 def argument_types(signature, dtype):

@@ -21,6 +21,9 @@ Array: TypeAlias = Any  # a NumPy or a CuPy array; CuPy has no types of its own 
 _COMPILED = frozenset("?bBhHiIlLqQfd")  # element types, by character, that cpu.py takes
 _reference_only: ContextVar[bool] = ContextVar("reference_only", default=False)
 
+# Every call of a kernel asks: looking these up in two steps would cost it a tenth.
+_ndarray, _only_reference = np.ndarray, _reference_only.get
+
 
 def twin(package: str, array: Array) -> ModuleType:
     """Return the module of a family that computes where ``array`` lives.
@@ -28,8 +31,8 @@ def twin(package: str, array: Array) -> ModuleType:
     NumPy goes to ``cpu``, CuPy to ``gpu``; complex and other element types that kernels
     are not compiled for go to ``reference``.
     """
-    if type(array) is np.ndarray:
-        if array.dtype.char in _COMPILED and not _reference_only.get():
+    if array.__class__ is _ndarray:
+        if array.dtype.char in _COMPILED and not _only_reference():
             return _cpu[package]
         return _reference[package]
     return _other(package, array)
