@@ -26,6 +26,7 @@ __all__ = [
     "lanes",
     "lanes_of",
     "move",
+    "room",
     "transpose_block",
 ]
 
@@ -268,3 +269,17 @@ def address(typing, array):
         return builder.ptrtoint(made.data, WORD)
 
     return types.intp(array), codegen
+
+
+ROOM = 4096  # elements
+
+
+@partial(intrinsic, twin=lambda like: np.empty(ROOM, like.dtype).ctypes.data)
+def room(typing, like):
+    """Return where there is scratch memory on the stack, for ``ROOM`` elements."""
+    element = Element(like)
+
+    def codegen(context, builder, signature, args):
+        return builder.ptrtoint(cgutils.alloca_once(builder, element.scalar, ROOM), WORD)
+
+    return types.intp(like), codegen

@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import num_threads, parallel
+from tinygrad_rnn.kernels._ufunc import AVAILABLE
 from tinygrad_rnn.kernels._vector import lanes_of
 from tinygrad_rnn.kernels.matmul import PackedMatrix
 from tinygrad_rnn.kernels.matmul.cpu_block import (
@@ -29,6 +30,7 @@ from tinygrad_rnn.kernels.matmul.cpu_block import (
     pack_panels,
     products,
     scratch_size,
+    small_products,
 )
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 
@@ -39,6 +41,12 @@ _SECONDS_WORTH_A_DISPATCH = 20e-6
 _PIECES = 4  # at most, a thread
 _FLOPS, _BYTES = 150e9, 30e9  # a second, of one thread: what is at least needed to decide
 
+_SMALL = 48 if AVAILABLE else 0  # longest side of products that NumPy runs through
+_SMALL_RESULT = 256  # elements
+_products = small_products.ufuncs("matmul", 2, "(m,k),(k,n)->(m,n)")
+_biased = small_products.ufuncs("matmul", 3, "(m,k),(k,n),(n)->(m,n)", 1)
+
+_ndarray = np.ndarray
 _ONE = np.zeros((1, 4), np.intp)  # the offsets of a product that is not in a stack
 _NO_SCRATCH = {char: np.zeros(0, char) for char in "fd"}
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -57,17 +65,21 @@ _local = _Local()
 
 def matmul(a, b, *, out=None, bias=None, accumulate=False):
     # What networks of small layers call most is looked at first, and quickly.
-    if a.ndim == 2 and out is None and type(b) is np.ndarray and b.ndim == 2:
-        M, K = a.shape
-        rows, N = b.shape
-        dtype = a.dtype
-        fits = rows == K and b.dtype is dtype and dtype in _DTYPES
-        if fits and M * N and not accumulate:
-            c = _result(M * N, (M, N), dtype)
+    if b.__class__ is _ndarray and a.ndim == 2 == b.ndim and out is None and not accumulate:
+        (M, K), (rows, N), dtype = a.shape, b.shape, a.dtype
+        size = M * N
+        if rows == K and b.dtype is dtype and dtype in _DTYPES and size:
+            small = size < _SMALL_RESULT and 0 < K <= _SMALL and N <= _SMALL
             if bias is None:
+                if small:
+                    return _products[dtype.char](a, b)
+                c = _result(size, (M, N), dtype)
                 _dispatch(a, b, c, c, _ONE, FROM_ZERO, 1, M, K, N)
                 return c
             if bias.shape == (N,) and bias.dtype is dtype and bias.flags.c_contiguous:
+                if small:
+                    return _biased[dtype.char](a, b, bias)
+                c = _result(size, (M, N), dtype)
                 _dispatch(a, b, bias[None], c, _ONE, FROM_BIAS, 1, M, K, N)
                 return c
     return _general(a, b, out, bias, accumulate)
@@ -75,7 +87,7 @@ def matmul(a, b, *, out=None, bias=None, accumulate=False):
 
 def _result(size, shape, dtype):
     """Return memory; for small results NumPy's own, which keeps it ready at a fifth of the cost."""
-    return np.empty(shape, dtype) if size < 256 else empty(shape, dtype)
+    return np.empty(shape, dtype) if size < _SMALL_RESULT else empty(shape, dtype)
 
 
 def _general(a, b, out, bias, accumulate):

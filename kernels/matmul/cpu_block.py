@@ -1,7 +1,8 @@
 """The loops of a product: cache blocks of B, packed on the way, and tiles over them."""
 
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
-from tinygrad_rnn.kernels._vector import address, element_size, lanes
+from tinygrad_rnn.kernels._ufunc import loop
+from tinygrad_rnn.kernels._vector import address, element_size, lanes, room
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel, pack_rows, tile_height
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, tile
 
@@ -19,6 +20,7 @@ __all__ = [
     "products",
     "rows_times_panels",
     "scratch_size",
+    "small_products",
 ]
 
 # A block of B, DEPTH rows of WIDTH columns, takes half of a second-level cache of 2 MiB. From
@@ -164,6 +166,24 @@ def products(first, stop, pieces, divided, a, b, start, c, offsets, scratch, beg
                 address(c) + offsets[item, 2] + top * c_row + left * size, c_row,
                 here, start_row, bottom - top, k, right - left, how, pack_a, own,
             )  # fmt: skip
+
+
+@loop
+def small_products(data, sizes, steps, biased, like):
+    """Multiply where NumPy says, from a bias where there is one, B of ``SMALL`` elements."""
+    size, k, columns = element_size(like), sizes[2], sizes[3]
+    place = 2 + biased  # of C among the arrays
+    cores = place + 1
+    a_row, a_col, b_row, b_col = steps[cores], steps[cores + 1], steps[cores + 2], steps[cores + 3]
+    c_row = steps[cores + 4 + biased]
+    how = DIRECT if b_col == size and b_row != 0 else PACK
+    scratch = room(like) - HEIGHT * ((min(k, DEPTH) + 15) // 16 * 16) * size  # without A
+    for i in range(sizes[0]):
+        _multiply(
+            like, data[0] + i * steps[0], a_row, a_col, data[1] + i * steps[1], b_row, b_col,
+            data[place] + i * steps[place], c_row, data[2] + i * steps[2] if biased else 0, 0,
+            sizes[1], k, columns, how, False, scratch,
+        )  # fmt: skip
 
 
 @kernel("intp, intp, const(T[:, :]), T[::1]", fastmath=NO_FASTMATH)

@@ -9,7 +9,7 @@ from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels import matmul as kernel
-from tinygrad_rnn.primitive import nary
+from tinygrad_rnn.primitive import binary, nary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = ["einsum", "linear", "matmul", "outer"]
@@ -20,12 +20,12 @@ def _flipped(x: Array) -> Array:
     return x.swapaxes(-1, -2)
 
 
-_matmul = nary(
+_matmul = binary(
     "matmul",
     kernel.matmul,
     lambda F, g, _out, _a, b: F.matmul(g, _flipped(b)),
     lambda F, g, _out, a, _b: F.matmul(_flipped(a), g),
-    broadcasts=True,
+    paired=False,
 )
 
 _linear = nary(
@@ -39,7 +39,8 @@ _linear = nary(
 
 def matmul(a: object, b: object) -> Tensor:
     """The matrix product: a (..., M, K), b (..., K, N) -> (..., M, N); vectors as in NumPy."""
-    a, b = as_tensor(a, "matmul"), as_tensor(b, "matmul")
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor):
+        a, b = as_tensor(a, "matmul"), as_tensor(b, "matmul")
     try:
         left, right = a._data.shape, b._data.shape
     except AttributeError:  # symbols of a cell that is being traced

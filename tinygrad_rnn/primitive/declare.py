@@ -145,10 +145,19 @@ def unary(
 
 
 def binary(
-    name: str, forward: Callable[..., Any], rule_a: Rule, rule_b: Rule, *, floats: bool = False
+    name: str,
+    forward: Callable[..., Any],
+    rule_a: Rule,
+    rule_b: Rule,
+    *,
+    paired: bool = True,
+    floats: bool = False,
 ) -> Callable[..., Tensor]:
-    """Declare an element-wise operation of two operands that broadcast against each other."""
-    op = Primitive(name, forward, (rule_a, rule_b), paired=True, floats=floats)
+    """Declare an operation of two operands that broadcast against each other.
+
+    It is element-wise unless ``paired=False``, as a product of stacks of matrices.
+    """
+    op = Primitive(name, forward, (rule_a, rule_b), broadcasts=True, paired=paired, floats=floats)
     first, second, both = op.kept[True, False], op.kept[False, True], op.kept[True, True]
 
     def call(x: Any, y: Any) -> Tensor:
