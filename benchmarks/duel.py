@@ -11,10 +11,18 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+WARM_UP = 1.5  # seconds: PyTorch's first second with an LSTM is two to three times as slow
+
+
+def short(number: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{number:.3g}" if number < 1000 else f"{number:.0f}"
 
 
 @dataclass(frozen=True)
@@ -28,12 +36,14 @@ class Result:
     peer_best: float
     ratio: float  # time of the peer over ours, median over rounds: above 1 we are faster
 
+    def times(self, unit: float = 1e3) -> str:
+        """Both sides' cells of a table; ``unit`` turns seconds into what the header says."""
+        left = f"{short(self.ours * unit)} ({short(self.ours_best * unit)})"
+        return f"{left} | {short(self.peer * unit)} ({short(self.peer_best * unit)})"
+
     def row(self, unit: float = 1e3) -> str:
-        """A row of a Markdown table; ``unit`` turns seconds into what the header says."""
-        return (
-            f"| {self.case} | {self.ours * unit:.3g} ({self.ours_best * unit:.3g}) "
-            f"| {self.peer * unit:.3g} ({self.peer_best * unit:.3g}) | **{self.ratio:.2f}** |"
-        )
+        """A row of a Markdown table."""
+        return f"| {self.case} | {self.times(unit)} | **{self.ratio:.2f}** |"
 
 
 class Side:
@@ -81,7 +91,7 @@ def peer_python() -> str:
 
 
 def duel(
-    cases: list[str],
+    cases: Sequence[str | tuple[str, str]],
     ours: Path,
     peer: Path,
     *,
@@ -93,8 +103,9 @@ def duel(
 ) -> list[Result]:
     """Run every case in turns; a turn takes about ``seconds`` a side.
 
-    ``rest`` is the pause before each turn: a peer whose threads spin after their work
-    would slow the other side.
+    A case is a name that both sides know, or a pair where they do different things. ``rest``
+    is the pause before each turn: a peer whose threads spin after their work would slow the
+    other side.
     """
     sides = [
         Side(ours, sys.executable, environment, rest),
@@ -103,17 +114,16 @@ def duel(
     results = []
     try:
         for case in cases:
-            times = []
-            for side in sides:
-                side.run(case, 2)  # compile, allocate, warm up
-                times.append(max(1, min(10_000, round(seconds / max(side.run(case, 1), 1e-9)))))
-            pairs = [
-                [s.run(case, n) for s, n in zip(sides, times, strict=True)] for _ in range(rounds)
+            names = (case, case) if isinstance(case, str) else case
+            turns = [
+                _turn(side, name, seconds, warm_up=0 if results else WARM_UP)
+                for side, name in zip(sides, names, strict=True)
             ]
+            pairs = [[turn() for turn in turns] for _ in range(rounds)]
             left, right = zip(*pairs, strict=True)
             results.append(
                 Result(
-                    case,
+                    names[0],
                     statistics.median(left),
                     statistics.median(right),
                     min(left),
@@ -126,6 +136,14 @@ def duel(
         for side in sides:
             side.close()
     return results
+
+
+def _turn(side: Side, name: str, seconds: float, warm_up: float) -> Callable[[], float]:
+    """A side's turn of about ``seconds`` with a case that has been run before."""
+    side.run(name, 2)  # compile, allocate
+    side.run(name, 1 + round(warm_up / side.run(name, 1)))
+    times = max(1, min(10_000, round(seconds / side.run(name, 1))))
+    return partial(side.run, name, times)
 
 
 def _serve(file: str) -> None:
