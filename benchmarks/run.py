@@ -21,9 +21,10 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 ALL = ["engine", "matmul", "recurrent"]
 HEAD = """# Measured
 
-Every figure is a duel: two processes in turns on the same machine, the median of the ratios of
-neighbours in time; above 1 we are faster. Times are medians, the best in brackets. `make bench`
-writes this file; `benchmarks/duel.py` says how a duel runs.
+Where two sides are compared, they are processes that take turns on the same machine, and the
+ratio is the median over neighbours in time; "times as fast" above 1 means that we are faster.
+Times are medians, the best in brackets. A bar is what a table's bold figures have to reach.
+`make bench` writes this file; `benchmarks/duel.py` says how a duel runs.
 """
 
 
@@ -47,15 +48,15 @@ def machine() -> str:
 
 
 def main(names: list[str]) -> None:
-    """Run, and replace the tables of what was run."""
-    text = RESULTS.read_text() if RESULTS.exists() else HEAD
-    parts = re.split(r"(?m)^(?=## )", text)
+    """Run, and replace the tables of what was run; all of them start the file anew."""
+    text = RESULTS.read_text() if RESULTS.exists() and names != ALL else HEAD
+    parts = [part.strip() for part in re.split(r"(?m)^(?=## )", text)]
     kept = {part.splitlines()[0][3:]: part for part in parts[1:]}
     setting = f"{datetime.date.today()} · {machine()}"
     for name in names:
-        for title, rows in importlib.import_module(name).sections().items():
-            kept[title] = f"## {title}\n\n{setting}\n\n" + "\n".join(rows) + "\n\n"
-            RESULTS.write_text(HEAD + "\n" + "".join(kept.values()).rstrip() + "\n")
+        for title, lines in importlib.import_module(name).sections().items():
+            kept[title] = "\n".join([f"## {title}", "", setting, "", *lines])
+            RESULTS.write_text("\n\n".join([HEAD.strip(), *kept.values()]) + "\n")
 
 
 if __name__ == "__main__":
