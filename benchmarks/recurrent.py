@@ -1,27 +1,33 @@
-"""Recurrent layers against PyTorch's: training and inference, by size.
+"""Recurrent layers against PyTorch's: training and inference, by size and by layers.
 
-python benchmarks/recurrent.py        (TINYGRAD_PEER_PYTHON=/path/to/python with PyTorch)
+python benchmarks/recurrent.py [LSTM ...]    (TINYGRAD_PEER_PYTHON=/path/to/python with PyTorch)
 """
 
 import math
 import sys
 
 from duel import HERE, Result, duel
+from table import table
 
 SIZES = ["35 20 200", "35 20 650", "50 32 128", "50 64 512", "100 1 512"]
 EXTRA = ["1000 32 64", "1 1 512", "1 64 512"]
 KINDS = ["LSTM", "GRU", "RNN"]
+BARS = {
+    "train": "Bar: 1.05 in the LSTM's mean and 2 in the others', no LSTM of the five below 0.9.",
+    "infer": "Bar: 1 in the LSTM's mean and 2 in the others', no LSTM of the five below 0.85.",
+}
+STACKS = ["num_layers=2", "bidirectional=True"]
+OURS, PYTORCH = HERE / "sides" / "recurrent_ours.py", HERE / "sides" / "recurrent_torch.py"
 
 
-def run(what: str, kind: str, sizes: list[str], rounds: int = 9) -> list[Result]:
-    """One kind at some sizes."""
-    return duel(
-        [f"{what} {kind} {size}" for size in sizes],
-        HERE / "sides" / "recurrent_ours.py",
-        HERE / "sides" / "recurrent_torch.py",
-        rounds=rounds,
-        seconds=0.15,
-    )
+def against_pytorch(cases: list[str], rounds: int = 9) -> list[Result]:
+    """Cases in turns with PyTorch."""
+    return duel(cases, OURS, PYTORCH, rounds=rounds, seconds=0.15)
+
+
+def columns(what: str) -> list[str]:
+    """The head of a table of ``against_pytorch``."""
+    return [what, "ours, ms (best)", "PyTorch, ms (best)", "times as fast"]
 
 
 def geometric_mean(results: list[Result]) -> float:
@@ -29,25 +35,38 @@ def geometric_mean(results: list[Result]) -> float:
     return math.exp(sum(math.log(r.ratio) for r in results) / len(results))
 
 
-def table(what: str, kinds: list[str]) -> list[str]:
+def by_size(what: str, kinds: list[str]) -> list[str]:
     """Rows for every kind and size, and the mean over the first five sizes."""
-    rows = [
-        f"| {what} | ours, ms (best) | PyTorch, ms (best) | times as fast |",
-        "|---|---|---|---|",
-    ]
+    rows = []
     for kind in kinds:
-        results = run(what, kind, SIZES + EXTRA)
+        results = against_pytorch([f"{what} {kind} {size}" for size in SIZES + EXTRA])
         rows += [result.row() for result in results]
         mean = geometric_mean(results[: len(SIZES)])
         rows.append(f"| {kind}, geometric mean of the first five | | | **{mean:.2f}** |")
-    return rows
+    return table(BARS[what], columns(what), rows)
+
+
+def stacked(kinds: list[str]) -> list[str]:
+    """Rows for two layers, and for both directions."""
+    results = against_pytorch(
+        [
+            f"{what} {kind} {SIZES[0]} {stack}"
+            for what in ("train", "infer")
+            for kind in kinds
+            for stack in STACKS
+        ],
+        rounds=7,
+    )
+    bar = "Bars: those of one layer."
+    return table(bar, columns("layers and directions"), [result.row() for result in results])
 
 
 def sections(kinds: list[str] = KINDS) -> dict[str, list[str]]:
     """What ``run.py`` writes into RESULTS.md."""
     return {
-        "Recurrent layers, training": table("train", kinds),
-        "Recurrent layers, inference": table("infer", kinds),
+        "Recurrent layers, training": by_size("train", kinds),
+        "Recurrent layers, inference": by_size("infer", kinds),
+        "Two layers, and both directions": stacked(kinds),
     }
 
 

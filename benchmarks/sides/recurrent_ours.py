@@ -1,25 +1,49 @@
-"""Recurrent layers: ``train LSTM T B H``, ``infer GRU T B H``, and variations of them."""
+"""Recurrence: ``train LSTM T B H``, ``infer GRU T B H``, ``backward RNN T B H``, options behind.
+
+A name that ends in Cell, or ``Notebook``, is a cell that ``Recurrent`` runs. ``step LSTMCell B H``
+is a decoder's: the cell by itself, its own state carried on.
+"""
 
 import numpy as np
+from sides.arguments import arguments
+from sides.users_cell import Notebook
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 
 
+def make(kind, H, options):
+    options = dict(options)
+    if kind != "Notebook" and not kind.endswith("Cell"):
+        return getattr(nn, kind)(H, H, **options)
+    fused = options.pop("fused", "require")
+    cell = Notebook if kind == "Notebook" else getattr(nn, kind)
+    return nn.Recurrent(cell(H, H, **options), fused=fused)
+
+
+def step(kind, B, H):
+    cell = getattr(nn, kind)(H, H)
+    x = tg.Tensor(np.random.default_rng(0).standard_normal((B, H)).astype(np.float32))
+    with tg.no_grad():
+        state = cell(x)
+
+    def work():
+        nonlocal state
+        with tg.no_grad():
+            state = cell(x, state)
+
+    return work
+
+
 def case(name):
-    what, kind, *sizes = name.split()
-    T, B, H = map(int, sizes[:3])
-    options = dict(option.split("=") for option in sizes[3:])
-    last_only = options.pop("loss", "") == "last"
-    options = {key: eval(value) for key, value in options.items()}
+    what, kind, sizes, last_only, options = arguments(name)
     tg.seed(0)
-    layer = getattr(nn, kind)(H, H, **options)
+    if what == "step":
+        return step(kind, *sizes)
+    T, B, H = sizes
+    layer = make(kind, H, options)
     rng = np.random.default_rng(0)
     x = tg.Tensor(rng.standard_normal((T, B, H)).astype(np.float32))
-    width = H * (2 if options.get("bidirectional") else 1)
-    dy = rng.standard_normal((T, B, width)).astype(np.float32)
-    if last_only:
-        dy[:-1] = 0
     if what == "infer":
 
         def work():
@@ -29,7 +53,19 @@ def case(name):
         return work
     x.requires_grad = True
     parameters = list(layer.parameters())
+    y, _ = layer(x)
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+    if last_only:
+        dy[:-1] = 0
     changed = [p.shared_version().bump for p in parameters]  # as an optimiser does
+
+    def backward():
+        for tensor in (x, *parameters):
+            tensor.grad = None
+        y.backward(dy, retain_graph=True)
+
+    if what == "backward":
+        return backward
 
     def work():
         x.grad = None

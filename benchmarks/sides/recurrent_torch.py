@@ -1,25 +1,34 @@
-"""Recurrent layers: ``train LSTM T B H``, ``infer GRU T B H``, and variations of them."""
+"""The same recurrence by PyTorch."""
 
 import numpy as np
 import torch
+from sides.arguments import arguments
 from torch import nn
 
 
+def step(kind, B, H):
+    cell = getattr(nn, kind)(H, H)
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((B, H)).astype(np.float32))
+    with torch.no_grad():
+        state = cell(x)
+
+    def work():
+        nonlocal state
+        with torch.no_grad():
+            state = cell(x, state)
+
+    return work
+
+
 def case(name):
-    what, kind, *sizes = name.split()
-    T, B, H = map(int, sizes[:3])
-    options = dict(option.split("=") for option in sizes[3:])
-    last_only = options.pop("loss", "") == "last"
-    options = {key: eval(value) for key, value in options.items()}
+    what, kind, sizes, last_only, options = arguments(name)
     torch.manual_seed(0)
+    if what == "step":
+        return step(kind, *sizes)
+    T, B, H = sizes
     layer = getattr(nn, kind)(H, H, **options)
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.standard_normal((T, B, H)).astype(np.float32))
-    width = H * (2 if options.get("bidirectional") else 1)
-    dy = rng.standard_normal((T, B, width)).astype(np.float32)
-    if last_only:
-        dy[:-1] = 0
-    dy = torch.from_numpy(dy)
     if what == "infer":
 
         def work():
@@ -29,6 +38,18 @@ def case(name):
         return work
     x.requires_grad_()
     parameters = list(layer.parameters())
+    y, _ = layer(x)
+    dy = torch.from_numpy(rng.standard_normal(y.shape).astype(np.float32))
+    if last_only:
+        dy[:-1] = 0
+
+    def backward():
+        for tensor in (x, *parameters):
+            tensor.grad = None
+        y.backward(dy, retain_graph=True)
+
+    if what == "backward":
+        return backward
 
     def work():
         x.grad = None
