@@ -15,7 +15,7 @@ from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel, load_source
 from tinygrad_rnn.kernels._memory import empty, zeros
 from tinygrad_rnn.kernels._pool import num_threads, parallel, team
 from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
-from tinygrad_rnn.kernels.matmul.cpu import matmul
+from tinygrad_rnn.kernels.matmul.cpu import matmul, pack
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 from tinygrad_rnn.kernels.recurrence.cpu_weights import weight_gradients, window
@@ -187,6 +187,17 @@ def _pays_to_pack(run, backwards):
     return pays
 
 
+def _met_again(params, forms, name):
+    """The weight of an input: packed, too, from the second single step on."""
+    kept = forms.get(name, {})
+    if "input" not in kept:
+        kept["input"] = None
+        return params[name]
+    if kept["input"] is None:
+        kept["input"] = pack(params[name])
+    return kept["input"]
+
+
 def _pack(b, block):
     step = lanes_of(b.dtype)
     width = TILE_VECTORS * step
@@ -246,7 +257,8 @@ def forward(program, x, states, params, *, steps, mask=None, reverse=False, form
     arrays = {name: empty(shape, dtype) for name, shape in room.forward}
     for name, weight, bias in room.hoisted:
         start = None if bias is None else params[bias[0]][bias[1]]
-        arrays[name] = matmul(rows, params[weight], bias=start)
+        factor = params[weight] if T > 1 else _met_again(params, forms or {}, weight)
+        arrays[name] = matmul(rows, factor, bias=start)
     for name, weight, columns in room.biases:
         arrays[name] = np.ascontiguousarray(params[weight][columns])
     first, last = (T * B, 0) if reverse else (0, T * B)
