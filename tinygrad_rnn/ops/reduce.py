@@ -6,6 +6,7 @@ plain integer arrays.
 """
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+@lru_cache(maxsize=4096)  # a backward pass asks again and again
 def _kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
     """The shape after reducing with the axes kept at size 1."""
     return tuple([1 if i in axis else n for i, n in enumerate(shape)])
@@ -36,8 +38,10 @@ _add: Any = np.add.reduce  # np.sum without its detours
 
 def _spread(F: Any, g: Any, axis: Any, shape: Any) -> Any:
     """The gradient of a sum: the same for every element that went in."""
-    kept = _kept(shape, axis)
-    return F.broadcast_to(F.reshape(g, shape=kept, before=g.shape), shape=shape, before=kept)
+    kept, before = _kept(shape, axis), g.shape
+    if before != kept:
+        g = F.reshape(g, shape=kept, before=before)
+    return F.broadcast_to(g, shape=shape, before=kept)
 
 
 _sum = unary(
@@ -64,8 +68,9 @@ _mean = unary(
 
 def sum(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The sum over axes."""
-    x = as_tensor(x, "sum")
-    return _sum(x, axis=axes_of("sum", axis, x), keepdims=keepdims, shape=x.shape)
+    if not isinstance(x, Tensor):
+        x = as_tensor(x, "sum")
+    return _sum(x, axis=axes_of("sum", axis, x), keepdims=keepdims, shape=x._data.shape)
 
 
 def mean(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:

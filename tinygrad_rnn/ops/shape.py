@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from operator import index
 from typing import Any
@@ -48,18 +49,30 @@ _permute = unary(
 )
 
 
+@lru_cache(maxsize=4096)
+def _spread_strides(
+    before: tuple[int, ...], shape: tuple[int, ...], step: int
+) -> tuple[int, ...] | None:
+    """The strides of contiguous elements that repeat; None if they do not fit."""
+    extra = len(shape) - len(before)
+    pairs = zip(before, shape[max(extra, 0) :], strict=False)
+    if extra < 0 or any(old not in (1, new) for old, new in pairs):
+        return None
+    strides = [0] * len(shape)
+    for i in reversed(range(len(before))):
+        if before[i] != 1:
+            strides[extra + i] = step
+        step *= before[i]
+    return tuple(strides)
+
+
 def _broadcast(x: Array, shape: tuple[int, ...], before: tuple[int, ...]) -> Array:
     """A view with strides of 0 where elements repeat: numpy.broadcast_to takes 2 µs for it."""
-    extra = len(shape) - x.ndim
-    if x.__class__ is not np.ndarray or extra < 0 or not x.flags.c_contiguous:
+    if x.__class__ is not np.ndarray or not x.flags.c_contiguous:
         return array_module(x).broadcast_to(x, shape)
-    strides = [0] * len(shape)
-    if x.size != 1:
-        for i, old in enumerate(x.shape):
-            if old == shape[extra + i]:
-                strides[extra + i] = x.strides[i]
-            elif old != 1:
-                return np.broadcast_to(x, shape)  # which says what is wrong
+    strides = _spread_strides(x.shape, shape, x.itemsize)
+    if strides is None:
+        return np.broadcast_to(x, shape)  # which says what is wrong
     view: Array = np.ndarray(shape, x.dtype, x, 0, strides)
     view.flags.writeable = False
     return view
