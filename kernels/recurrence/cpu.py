@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel, load_source
+from tinygrad_rnn.kernels._jit import load_source
 from tinygrad_rnn.kernels._memory import empty, zeros
-from tinygrad_rnn.kernels._pool import num_threads, parallel, team
-from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
-from tinygrad_rnn.kernels.matmul.cpu import matmul, pack
-from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel
-from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
+from tinygrad_rnn.kernels._pool import num_threads, team
+from tinygrad_rnn.kernels.matmul.cpu import matmul
+from tinygrad_rnn.kernels.recurrence.cpu_packing import (
+    input_weight,
+    packed,
+    pays_to_pack,
+    weight_of,
+)
 from tinygrad_rnn.kernels.recurrence.cpu_weights import weight_gradients, window
 from tinygrad_rnn.kernels.recurrence.derivative import reverse
 from tinygrad_rnn.kernels.recurrence.lowering import lower
@@ -133,96 +136,21 @@ class Run:
         return self.arrays[self.room.ready.layout.states[0]]
 
 
-# ----- packing -----
-
-
-@kernel("intp, intp, const(T[:, :]), intp, T[::1]", fastmath=NO_FASTMATH)
-def _pack_blocks(first, stop, b, block, panels):
-    """Pack the panels from ``first`` to ``stop``; panels do not cross blocks of columns."""
-    size, step = element_size(b), lanes(b)
-    width = TILE_VECTORS * step
-    of_block = (block + width - 1) // width
-    padded = (block + step - 1) // step * step
-    for panel in range(first, stop):
-        k, j = panel // of_block, panel % of_block * width
-        target = address(panels) + (k * padded + j) * b.shape[0] * size
-        pack_panel(
-            b, address(b) + (k * block + j) * b.strides[1], b.strides[0], b.strides[1],
-            target, b.shape[0], min(width, block - j),
-        )  # fmt: skip
-
-
-def _weight(run, part):
-    """The part of a weight that a product multiplies with."""
-    room = run.room
-    size = room.sizes[room.ready.layout.buffers[part.buffer].letter]
-    return window(run.params[part.weight], part.column, part.blocks, size)
-
-
-def _packed(run, part, block, transposed):
-    """A part of a weight in panels that do not cross its blocks of ``block`` columns.
-
-    Made once for the numbers that a weight holds, where the caller keeps its forms.
-    """
-    forms = run.forms.get(part.weight, {})
-    key = transposed, part.column, part.blocks, block
-    if forms.get(key) is None:
-        b = _weight(run, part)
-        forms[key] = _pack(b.T if transposed else b, block)[None]
-    return forms[key]
-
-
-def _pays_to_pack(run, backwards):
-    """Whether weights are packed: for a single step only the second time that they are met.
-
-    Packing costs more than one step, and less than two.
-    """
-    if run.room.T > 1:
-        return True
-    pays = True
-    for _, part, _, _ in run.room.parts:
-        forms = run.forms.get(part.weight, {})
-        pays = forms.get(("met", backwards), False) and pays
-        forms["met", backwards] = True
-    return pays
-
-
-def _met_again(params, forms, name):
-    """The weight of an input: packed, too, from the second single step on."""
-    kept = forms.get(name, {})
-    if "input" not in kept:
-        kept["input"] = None
-        return params[name]
-    if kept["input"] is None:
-        kept["input"] = pack(params[name])
-    return kept["input"]
-
-
-def _pack(b, block):
-    step = lanes_of(b.dtype)
-    width = TILE_VECTORS * step
-    blocks = b.shape[1] // block if block else 0
-    panels = empty(blocks * -(-block // step) * step * b.shape[0], b.dtype)
-    count = blocks * -(-block // width)
-    parallel(_pack_blocks, count, b, block, panels, grain=1 + 50_000 // (b.shape[0] * width + 1))
-    return panels
-
-
 # ----- calls -----
 
 
 def _call(kernel_, arguments, run, values, *, backwards):
     """Run a written kernel on a team."""
     room, dtype = run.room, run.like.dtype
-    packed = _pays_to_pack(run, backwards)
+    pack = pays_to_pack(run, backwards)
     for name, part, block, back in room.parts:
-        if packed or (backwards and part.operand[0] == "operand"):
-            values[name] = _packed(run, part, back if backwards else block, backwards)
+        if pack or (backwards and part.operand[0] == "operand"):
+            values[name] = packed(run, part, back if backwards else block, backwards)
         else:
-            values[name] = _weight(run, part)
+            values[name] = weight_of(run, part)
     by_columns = _by_columns(room.B, room.weights * dtype.itemsize)
     values |= {
-        "reverse": int(run.reverse), "by_columns": int(by_columns), "packed": int(packed),
+        "reverse": int(run.reverse), "by_columns": int(by_columns), "packed": int(pack),
         "T": room.T, "B": room.B,
         "like_array": _LIKE[dtype.char], "mask": run.mask, "product": product.address(dtype),
         "meeting": zeros(16, np.int64) if by_columns else _NO_MEETING, **room.sizes,
@@ -243,6 +171,7 @@ def _by_columns(rows, weights):
 
 
 def forward(program, x, states, params, *, steps, mask=None, reverse=False, forms=None):
+    forms = forms or {}
     weights = [params[name] for name, _ in program.params]
     room = _room(program, shapes_of(x, states, weights), steps, mask is not None)
     layout, T, B = room.ready.layout, room.T, room.B
@@ -257,8 +186,7 @@ def forward(program, x, states, params, *, steps, mask=None, reverse=False, form
     arrays = {name: empty(shape, dtype) for name, shape in room.forward}
     for name, weight, bias in room.hoisted:
         start = None if bias is None else params[bias[0]][bias[1]]
-        factor = params[weight] if T > 1 else _met_again(params, forms or {}, weight)
-        arrays[name] = matmul(rows, factor, bias=start)
+        arrays[name] = matmul(rows, input_weight(params, forms, weight, T), bias=start)
     for name, weight, columns in room.biases:
         arrays[name] = np.ascontiguousarray(params[weight][columns])
     first, last = (T * B, 0) if reverse else (0, T * B)
@@ -268,7 +196,7 @@ def forward(program, x, states, params, *, steps, mask=None, reverse=False, form
         arrays[f"p_{name}"] = np.ascontiguousarray(params[name]).reshape(-1)
     if rows is not None:
         arrays["x"] = rows
-    run = Run(room, reverse, flat, rows, params, forms or {}, arrays)
+    run = Run(room, reverse, flat, rows, params, forms, arrays)
     module = room.ready.module
     _call(module.forward, module.FORWARD, run, {**arrays}, backwards=False)
     y = arrays["y"]
@@ -320,7 +248,7 @@ def _multiply_states(run, values):
             size = room.sizes[room.ready.layout.buffers[part.buffer].letter]
             dz = window(values[f"dz{part.buffer}"], part.block, part.blocks, size)
             d_state = values[f"d{room.ready.layout.states[number]}"][room.B :]
-            matmul(dz, _weight(run, part).T, out=d_state, accumulate=True)
+            matmul(dz, weight_of(run, part).T, out=d_state, accumulate=True)
 
 
 def _input_gradient(run, values):

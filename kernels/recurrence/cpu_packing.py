@@ -1,0 +1,86 @@
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-untyped-decorators=False
+"""Weights as products read them: packed in panels, or as they lie."""
+
+from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel
+from tinygrad_rnn.kernels._memory import empty
+from tinygrad_rnn.kernels._pool import parallel
+from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
+from tinygrad_rnn.kernels.matmul.cpu import pack
+from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
+from tinygrad_rnn.kernels.recurrence.cpu_weights import window
+
+__all__ = ["input_weight", "packed", "pays_to_pack", "weight_of"]
+
+
+@kernel("intp, intp, const(T[:, :]), intp, T[::1]", fastmath=NO_FASTMATH)
+def _pack_blocks(first, stop, b, block, panels):
+    """Pack the panels from ``first`` to ``stop``; panels do not cross blocks of columns."""
+    size, step = element_size(b), lanes(b)
+    width = TILE_VECTORS * step
+    of_block = (block + width - 1) // width
+    padded = (block + step - 1) // step * step
+    for panel in range(first, stop):
+        k, j = panel // of_block, panel % of_block * width
+        target = address(panels) + (k * padded + j) * b.shape[0] * size
+        pack_panel(
+            b, address(b) + (k * block + j) * b.strides[1], b.strides[0], b.strides[1],
+            target, b.shape[0], min(width, block - j),
+        )  # fmt: skip
+
+
+def weight_of(run, part):
+    """The part of a weight that a product multiplies with."""
+    room = run.room
+    size = room.sizes[room.ready.layout.buffers[part.buffer].letter]
+    return window(run.params[part.weight], part.column, part.blocks, size)
+
+
+def packed(run, part, block, transposed):
+    """A part of a weight in panels that do not cross its blocks of ``block`` columns.
+
+    Made once for the numbers that a weight holds, where the caller keeps its forms.
+    """
+    forms = run.forms.get(part.weight, {})
+    key = transposed, part.column, part.blocks, block
+    if forms.get(key) is None:
+        b = weight_of(run, part)
+        forms[key] = _pack(b.T if transposed else b, block)[None]
+    return forms[key]
+
+
+def pays_to_pack(run, backwards):
+    """Whether weights are packed: for a single step only the second time that they are met.
+
+    Packing costs more than one step, and less than two.
+    """
+    if run.room.T > 1:
+        return True
+    kept = [run.forms.get(part.weight, {}) for _, part, _, _ in run.room.parts]
+    met = [_met(forms, ("met", backwards)) for forms in kept]
+    return all(met)
+
+
+def input_weight(params, forms, name, T):
+    """The weight of an input; packed, too, from the second single step on."""
+    kept = forms.get(name, {})
+    if T == 1 and "packed" not in kept and _met(kept, "met"):
+        kept["packed"] = pack(params[name])
+    return kept.get("packed", params[name]) if T == 1 else params[name]
+
+
+def _met(forms, key):
+    """Whether this has been asked before of the numbers that a weight holds."""
+    before = key in forms
+    forms[key] = True
+    return before
+
+
+def _pack(b, block):
+    step = lanes_of(b.dtype)
+    width = TILE_VECTORS * step
+    blocks = b.shape[1] // block if block else 0
+    panels = empty(blocks * -(-block // step) * step * b.shape[0], b.dtype)
+    count = blocks * -(-block // width)
+    parallel(_pack_blocks, count, b, block, panels, grain=1 + 50_000 // (b.shape[0] * width + 1))
+    return panels
