@@ -52,9 +52,11 @@ def packed(run, part, block, transposed):
 def pays_to_pack(run, backwards):
     """Whether weights are packed: for a single step only the second time that they are met.
 
-    Packing costs more than one step, and less than two.
+    Packing costs more than one step, and less than two. Rows that are spread out in memory
+    cannot be read as they lie.
     """
-    if run.room.T > 1:
+    weights = [run.params[part.weight] for _, part, _, _ in run.room.parts]
+    if run.room.T > 1 or any(w.strides[1] != w.itemsize for w in weights):
         return True
     kept = [run.forms.get(part.weight, {}) for _, part, _, _ in run.room.parts]
     met = [_met(forms, ("met", backwards)) for forms in kept]

@@ -21,7 +21,11 @@ from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.options import FUSED, Fused
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.nn.sizes import (
-    check_choice, check_dtype, check_flag, check_initializers, check_letters,
+    check_choice,
+    check_dtype,
+    check_flag,
+    check_initializers,
+    check_letters,
 )  # fmt: skip
 from tinygrad_rnn.ops.recurrence import obstacle
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -309,8 +313,6 @@ class Cell(Module):
             )
         return [as_tensor(s) for s in given]
 
-    # ----- one step -----
-
     def forward(self, x: Any = None, state: Any = None) -> State:
         """One step: x (B, I) or (I) and the state -> the new state, a tuple if there are several.
 
@@ -355,8 +357,6 @@ class Cell(Module):
                     f"{'rows as in x' if x is not None else 'the same rows everywhere'}, "
                     f"{size} wide."
                 )
-
-    # ----- copies -----
 
     def clone(self, **sizes: int) -> Self:
         """A new cell with the same arguments, but other sizes, and weights drawn anew."""
