@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["CONSTANTS", "FUNCTIONS", "exp", "sigmoid", "tanh"]
+__all__ = ["CONSTANTS", "FUNCTIONS", "SLOPES", "exp", "sigmoid", "tanh"]
 
 
 class Constants(NamedTuple):
@@ -101,6 +101,19 @@ def tanh(F: Any, x: Any) -> Any:
 
 # What is compiled: over arrays by ``pointwise.cpu``, for vectors by ``_simd``.
 FUNCTIONS = (exp, tanh, sigmoid)
+
+
+def tanh_slope(F: Any, g: Any, y: Any) -> Any:
+    """Return g (1 - y^2)."""
+    return F.multiply(g, F.add(F.number(1.0), F.negative(F.multiply(y, y))))
+
+
+def sigmoid_slope(F: Any, g: Any, y: Any) -> Any:
+    """Return g y (1 - y)."""
+    return F.multiply(F.multiply(g, y), F.add(F.number(1.0), F.negative(y)))
+
+
+SLOPES = (tanh_slope, sigmoid_slope)  # of a gradient and a result, over arrays
 
 
 def _clamped(F: Any, x: Any, low: float, high: float) -> Any:

@@ -104,7 +104,7 @@ class InPython:
         return np.ldexp(x, n.astype(np.int32))
 
 
-def in_python(function, x):
+def in_python(function, x, *more):
     """Run a function in NumPy, and flush what lies below the normal range as kernels do."""
-    result = function(InPython(x.dtype), x)
+    result = function(InPython(x.dtype), x, *more)
     return np.where(np.abs(result) < np.finfo(x.dtype).tiny, np.copysign(0, result), result)

@@ -19,3 +19,11 @@ def sigmoid(x, out=None):
     e = xp.exp(-xp.ascontiguousarray(x))
     e += 1
     return xp.divide(1, e, out=out)
+
+
+def tanh_slope(g, y):
+    return g * (1 - y * y)
+
+
+def sigmoid_slope(g, y):
+    return g * y * (1 - y)

@@ -20,3 +20,11 @@ def sigmoid(x, out=None):
         positive = np.real(x) >= 0
         e = np.exp(np.where(positive, -x, x))
         return np.divide(np.where(positive, 1, e).astype(x.dtype), 1 + e, out=out)
+
+
+def tanh_slope(g, y):
+    return g * (1 - y * y)
+
+
+def sigmoid_slope(g, y):
+    return g * y * (1 - y)

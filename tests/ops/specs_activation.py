@@ -17,6 +17,7 @@ from tests.ops.spec import (
     one,
     one_with,
     shapes,
+    two,
     unit,
 )
 from tinygrad_rnn import ops
@@ -157,10 +158,20 @@ def _keeps_or_drops(x, rate, seed):
     close(np.where(y == 0, 0, x / (1 - rate)), y)
 
 
+def _slope_size(g, y):
+    """What the differences in slopes of gates are made of."""
+    size = 1 + largest(y)
+    return max(1.0, largest(g)) * size * size
+
+
 SPECS = [
     OpSpec("sigmoid", ops.sigmoid, sigmoid, one(), slope_scale=unit, laws=(_complement,)),
     # 1 - tanh**2 of a saturated unit has lost digits before any rule sees it.
     OpSpec("tanh", ops.tanh, np.tanh, one(low=-4, high=4), slope_scale=unit, laws=(_odd,)),
+    OpSpec("sigmoid_slope", PRIMITIVES["sigmoid_slope"].call, lambda g, y: g * y * (1 - y), two(),
+           scale=_slope_size, slope_scale=_slope_size, linear=(0,)),
+    OpSpec("tanh_slope", PRIMITIVES["tanh_slope"].call, lambda g, y: g * (1 - y * y), two(),
+           scale=_slope_size, slope_scale=_slope_size, linear=(0,)),
     OpSpec("relu", ops.relu, lambda x: np.maximum(x, 0), one(), exact=True, dodge=off(0.0),
            laws=(_halves_of(ops.relu),)),
     OpSpec("leaky_relu", ops.leaky_relu, lambda x, slope: np.where(x > 0, x, slope * x),

@@ -12,7 +12,7 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.kernels import pointwise
 from tinygrad_rnn.ops.arithmetic import expm1, operand, where
 from tinygrad_rnn.ops.axes import axis_of
-from tinygrad_rnn.primitive import unary
+from tinygrad_rnn.primitive import binary, unary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = [
@@ -22,8 +22,22 @@ __all__ = [
 
 # ----- gates -----
 
-sigmoid = unary("sigmoid", pointwise.sigmoid, lambda _F, g, out, _x: g * out * (1.0 - out))
-tanh = unary("tanh", pointwise.tanh, lambda _F, g, out, _x: g * (1.0 - out * out))
+sigmoid = unary("sigmoid", pointwise.sigmoid, lambda F, g, out, _x: F.sigmoid_slope(g, out))
+tanh = unary("tanh", pointwise.tanh, lambda F, g, out, _x: F.tanh_slope(g, out))
+
+# Their derivatives as one pass over the arrays instead of three.
+_sigmoid_slope = binary(
+    "sigmoid_slope",
+    pointwise.sigmoid_slope,
+    lambda F, g, _out, _slope, y: F.sigmoid_slope(g, y),
+    lambda _F, g, _out, slope, y: g * slope * (1.0 - 2.0 * y),
+)
+_tanh_slope = binary(
+    "tanh_slope",
+    pointwise.tanh_slope,
+    lambda F, g, _out, _slope, y: F.tanh_slope(g, y),
+    lambda _F, g, _out, slope, y: g * slope * y * -2.0,
+)
 
 # ----- rectifiers -----
 
