@@ -340,6 +340,24 @@ def test_hooks_see_the_output_and_may_replace_it():
     handle.remove()
 
 
+def test_hooks_of_modules_are_taken_back_like_those_of_tensors():
+    m, calls = nn.Linear(2, 2), []
+    handle = m.register_forward_hook(lambda *call: late())
+    late = handle.remove  # a pass goes on while a hook goes away, here in the hook itself
+    m.register_forward_hook(lambda *call: calls.append("second"))
+    m(tg.ones(1, 2))
+    m(tg.ones(1, 2))
+    assert calls == ["second", "second"]
+    assert type(handle) is type(tg.ones(1, requires_grad=True).register_hook(abs))
+    assert len(m._forward_hooks) == 1
+
+
+def test_a_module_that_is_a_hook_is_not_owned():
+    m = nn.Linear(2, 2)
+    m.register_forward_hook(nn.Linear(2, 2))
+    assert [name for name, _ in m.named_parameters()] == ["weight", "bias"]
+
+
 def test_several_threads_compute_what_one_does():
     m = Cell().eval()
     inputs = [tg.randn(8, 2) for _ in range(8)]

@@ -20,9 +20,9 @@ from tinygrad_rnn.nn.assigning import (
 )
 from tinygrad_rnn.nn.members import CONTAINERS, dotted, first_of_each, held_by, joined
 from tinygrad_rnn.nn.parameter import Parameter, own, replace
-from tinygrad_rnn.tensor import FLOATS, Tensor, as_array
+from tinygrad_rnn.tensor import FLOATS, HookHandle, Tensor, as_array
 
-__all__ = ["HookHandle", "Module"]
+__all__ = ["Module"]
 
 ForwardHook = Callable[["Module", tuple[Any, ...], Any], Any]
 
@@ -54,7 +54,7 @@ class Module:
     # Defaults of the class: nothing has to be set up before the first assignment.
     training: bool = True
     _buffers: Mapping[str, bool] = MappingProxyType({})  # name -> whether the state dict has it
-    _forward_hooks: Mapping[object, ForwardHook] = MappingProxyType({})
+    _forward_hooks: Mapping[int, ForwardHook] = MappingProxyType({})
 
     # ----- what it computes -----
 
@@ -68,23 +68,21 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output: what ``forward`` returns, after the hooks."""
         result = self.forward(*args, **kwargs)
-        for hook in self._forward_hooks.values():
+        # A copy: hooks may come and go meanwhile, in a hook or in another thread.
+        for hook in tuple(self._forward_hooks.values()):
             answer = hook(self, args, result)
             if answer is not None:
                 result = answer
         return result
 
-    def register_forward_hook(self, hook: ForwardHook) -> "HookHandle":
+    def register_forward_hook(self, hook: ForwardHook) -> HookHandle:
         """Call ``hook(module, args, output)`` after every forward pass of this module.
 
         What it returns, if not None, takes the place of the output. Copies of the module
         have no hooks.
         """
         function_of("register_forward_hook", "hook", hook)
-        handle = HookHandle(self)
-        # A new mapping each time: a pass in another thread goes on with the one it has.
-        self._forward_hooks = {**self._forward_hooks, handle.key: hook}
-        return handle
+        return HookHandle(vars(self).setdefault("_forward_hooks", {}), hook)
 
     # ----- assigning -----
 
@@ -141,7 +139,7 @@ class Module:
         for name, value in tuple(self.__dict__.items()):
             if isinstance(value, MEMBERS):
                 yield name, value
-            elif isinstance(value, CONTAINERS):
+            elif isinstance(value, CONTAINERS) and name != "_forward_hooks":
                 for path, member in held_by(value, MEMBERS, (name,)):
                     yield joined(path), member
 
@@ -336,22 +334,3 @@ class Module:
 
 
 MEMBERS: tuple[type[Any], ...] = (Parameter, Module)
-
-
-class HookHandle:
-    """Takes a forward hook away again: with ``remove()``, or at the end of a with block."""
-
-    def __init__(self, module: Module) -> None:
-        self.key = object()
-        self._module = module
-
-    def remove(self) -> None:
-        """Stop calling the hook; nothing happens the second time."""
-        hooks = self._module._forward_hooks
-        self._module._forward_hooks = {k: hook for k, hook in hooks.items() if k is not self.key}
-
-    def __enter__(self) -> "HookHandle":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()

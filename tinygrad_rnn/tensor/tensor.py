@@ -26,7 +26,7 @@ class HookHandle:
 
     __slots__ = ("_hooks", "_key")
 
-    def __init__(self, hooks: "dict[int, Hook]", hook: "Hook") -> None:
+    def __init__(self, hooks: dict[int, Any], hook: Callable[..., Any]) -> None:
         self._hooks = hooks
         self._key = tick()  # dictionaries keep the order in which things were put in
         hooks[self._key] = hook
