@@ -373,7 +373,9 @@ def test_a_freed_graph_is_named():
     assert str(caught.value) == (
         "backward: 'sum' has no saved arrays any more, expected those of the forward pass: an "
         "earlier backward() or grad() used and freed this graph. Pass retain_graph=True to the "
-        "earlier call, or run the forward pass again."
+        "earlier call, or run the forward pass again. In a recurrent network the likely cause is a "
+        "state carried over from the chunk before: detach() it, or let the layer carry it, with "
+        "stateful=True."
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_rnn.kernels._twin import use_reference
 
 T, B, I, H = 5, 4, 3, 4
@@ -117,3 +117,14 @@ def test_a_carried_state_follows_the_weights():
     y, _ = layer(X.astype(np.float64))
     start = tg.ops.stack([s for (s,) in before])
     np.testing.assert_allclose(y, other(X.astype(np.float64), start)[0], rtol=1e-6)
+
+
+def test_a_state_carried_over_without_detaching_is_named_as_the_cause():
+    layer, x = nn.GRU(I, H), tg.randn(T, B, I)
+    outputs, state = layer(x)
+    outputs.sum().backward()
+    outputs, _ = layer(x, state)
+    with pytest.raises(GradientError, match="a state carried over from the chunk before: detach"):
+        outputs.sum().backward()
+    outputs, _ = layer(x, state.detach())
+    outputs.sum().backward()

@@ -48,7 +48,9 @@ def already_freed(node: Node) -> GradientError:
     return GradientError(
         f"backward: {node.op.name!r} has no saved arrays any more, expected those of the forward "
         "pass: an earlier backward() or grad() used and freed this graph. Pass retain_graph=True "
-        f"to the earlier call, or run the forward pass again.{_noted_line(node)}"
+        "to the earlier call, or run the forward pass again. In a recurrent network the likely "
+        "cause is a state carried over from the chunk before: detach() it, or let the layer carry "
+        f"it, with stateful=True.{_noted_line(node)}"
     )
 
 
