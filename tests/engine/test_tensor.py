@@ -3,6 +3,7 @@
 import ast
 import copy
 import inspect
+import operator
 import pickle
 import re
 from pathlib import Path
@@ -309,6 +310,44 @@ def test_assign_writes_all_numbers_in_place():
     assert array.tolist() == [5, 6]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_number_without_axes_is_assigned_as_any_other(dtype):
+    """Arithmetic on arrays without axes gives NumPy's scalars, not arrays."""
+    x = tg.tensor(dtype(2), requires_grad=True)
+    (x * x).backward()
+    step = x.data - dtype(0.25) * x.grad.data
+    assert isinstance(step, np.generic)
+    assert x.assign_(step).item() == 1
+    x.data = dtype(5)
+    assert (x.item(), x.shape, x.dtype) == (5, (), dtype)
+    assert x.assign_(np.sqrt(4.0)).item() == 2  # a Python float, whatever NumPy calls it
+    with pytest.raises(DTypeError, match="assign_: got float16"):
+        x.assign_(np.float16(1))
+    with pytest.raises(ShapeError, match=r"assign_: got float\d\d\[\], expected float\d\d\[1\]"):
+        tg.zeros(1, dtype=dtype).assign_(dtype(1))
+
+
+def test_an_assignment_that_is_refused_leaves_the_version_alone():
+    x = tg.tensor(2.0, requires_grad=True)
+    y = x * x
+    for value in (1j, np.int64(1), "a", [1.0]):
+        with pytest.raises((DTypeError, ShapeError)):
+            x.assign_(value)
+    y.backward()
+    assert x.grad.item() == 4
+
+
+@pytest.mark.parametrize("value", [2j, np.complex64(2j), np.complex128(2j), np.array(2j)])
+def test_complex_numbers_are_not_cut(value):
+    for x in (tg.tensor(1.0), tg.tensor(1)):
+        with pytest.raises(DTypeError, match=r"assign_: got complex\d+\[\], expected"):
+            x.assign_(value)
+    with pytest.raises(DTypeError, match=r"assign_: got complex128\[2\], expected float32\[2\]"):
+        leaf().assign_([1.0, 2j])
+    x = tg.tensor(0j)
+    assert x.assign_(2j).item() == 2j
+
+
 def test_assign_takes_overlapping_memory():
     x = leaf((1.0, 2.0, 3.0))
     x.assign_(x.data[::-1])
@@ -366,6 +405,57 @@ def test_a_gradient_that_is_set_has_to_fit():
     )
     with pytest.raises(DTypeError):
         x.grad = tg.ones(2, dtype=np.float64)
+
+
+# ----- names that are bound anew -----
+
+IN_PLACE = {
+    "+": operator.iadd, "-": operator.isub, "*": operator.imul, "/": operator.itruediv,
+    "**": operator.ipow, "@": operator.imatmul,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("symbol", IN_PLACE)
+def test_an_operator_does_not_seem_to_train_a_leaf(symbol):
+    x = leaf()
+    (x * x).sum().backward()
+    step = tg.ones(2)
+    for context in (tg.no_grad(), tg.enable_grad()):
+        with context, pytest.raises(TypeError) as caught:
+            IN_PLACE[symbol](x, step)
+    assert str(caught.value) == (
+        f"p {symbol}= y: p is a Tensor (float32[2]) that is trained, expected a call that writes "
+        "its numbers: operators give new tensors, so the name would stand for another one and the "
+        f"Tensor stay as it is. Write `with tg.no_grad(): p.assign_(p {symbol} y)`, such as "
+        f"p.assign_(p - lr * p.grad); or, for a new tensor, `q = p {symbol} y`."
+    )
+    with tg.no_grad():
+        x.assign_(x - 0.25 * x.grad)
+    assert x.tolist() == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("symbol", IN_PLACE)
+def test_a_result_or_a_constant_gives_its_name_to_a_new_tensor(symbol):
+    """As every object does that cannot be changed: ``loss += x``."""
+    y = leaf()
+    by_hand = {"+": y + y, "-": y - y, "*": y * y, "/": y / y, "**": y**y, "@": y @ y}[symbol]
+    for start in (leaf(), leaf() * 1, tg.tensor([1.0, 2.0])):
+        x = IN_PLACE[symbol](start, y)
+        assert x is not start
+        assert start.tolist() == [1, 2]
+        assert x.tolist() == by_hand.tolist()
+        x.sum().backward()
+        assert y.grad is not None
+        y.grad = None
+
+
+def test_a_sum_may_grow_from_a_number_or_an_array():
+    x = leaf()
+    for total in (0, 0.0, tg.tensor(0.0)):
+        for _ in range(3):
+            total += x.sum()
+        (g,) = tg.grad(total, x)
+        assert g.tolist() == [3, 3]
 
 
 # ----- copies -----

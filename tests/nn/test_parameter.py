@@ -129,3 +129,26 @@ def test_what_kernels_keep_of_a_parameter_goes_when_it_changes():
     fresh = nn.GRUCell(3, 4)
     fresh.load_state_dict(cell.state_dict())
     assert fresh(x, h).numpy().tobytes() == changed.tobytes()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_an_operator_does_not_seem_to_train_a_parameter(frozen):
+    """Not even before it has a gradient: ``for p in module.parameters(): p -= step``."""
+    layer = nn.Linear(2, 3).requires_grad_(not frozen)
+    before = layer.weight.tolist()
+    for p in layer.parameters():
+        with pytest.raises(TypeError, match=r"p \*= y: p is a Parameter \(float32.* p\.assign_\(p"):
+            p *= 0.5
+    with pytest.raises(TypeError, match="p -= y: p is a Parameter"):
+        layer.weight -= tg.ones(2, 3)
+    assert layer.weight.tolist() == before
+
+
+def test_a_parameter_without_axes_is_trained():
+    p = nn.Parameter(3.0)
+    (p * p).backward()
+    p.assign_(p.data - np.float32(0.25) * p.grad.data)
+    assert p.item() == 1.5
+    with tg.no_grad():
+        p.assign_(p - 0.25 * p.grad)
+    assert p.item() == 0

@@ -21,6 +21,8 @@ class Parameter(Tensor):
 
     __slots__ = ("_forms",)
 
+    _trained = True
+
     _forms: tuple[Version, int, dict[Any, Array]]
 
     def __init__(self, data: Any, *, requires_grad: bool = True) -> None:

@@ -59,14 +59,27 @@ def _flip(function: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Tensor
     return lambda self, other: function(other, self)
 
 
+def _in_place(function: Callable[[Any, Any], Tensor], symbol: str) -> Callable[[Tensor, Any], Any]:
+    """``x += y``: as Python does it anyway, but not where ``x`` was meant to change."""
+
+    def method(self: Tensor, other: Any) -> Tensor:
+        if self._node is None:
+            self.refuse_update(symbol)
+        return function(self, other)
+
+    return method
+
+
 def _bind() -> None:
     binary = {
-        "add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul,
-        "truediv": arithmetic.div, "pow": arithmetic.pow, "matmul": products.matmul,
+        "add": (arithmetic.add, "+"), "sub": (arithmetic.sub, "-"), "mul": (arithmetic.mul, "*"),
+        "truediv": (arithmetic.div, "/"), "pow": (arithmetic.pow, "**"),
+        "matmul": (products.matmul, "@"),
     }  # fmt: skip
-    for name, function in binary.items():
+    for name, (function, symbol) in binary.items():
         setattr(Tensor, f"__{name}__", function)
         setattr(Tensor, f"__r{name}__", _flip(function))
+        setattr(Tensor, f"__i{name}__", _in_place(function, symbol))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
         setattr(Tensor, f"__{name}__", _compare(getattr(operator, name)))
     methods: dict[str, object] = {

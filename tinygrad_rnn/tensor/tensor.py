@@ -20,6 +20,9 @@ __all__ = ["FLOATS", "HookHandle", "Tensor", "as_array", "as_operand", "as_tenso
 
 FLOATS = frozenset({np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)})
 
+# Which numbers hold which others without loss of a fraction, a sign or an imaginary part.
+_KINDS = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
+
 
 class HookHandle:
     """Takes a hook back: with ``remove()``, or at the end of a with block."""
@@ -61,6 +64,8 @@ class Tensor(Protocols):
     __array_ufunc__ = None  # ndarray <op> Tensor is left to Tensor's reflected operator
     __array_priority__ = 100.0
     __hash__ = object.__hash__  # == compares elements; dictionaries go by identity
+
+    _trained = False  # whether a module trains it: then a name must never be bound anew
 
     def __init__(self, data: Any, *, requires_grad: bool = False) -> None:
         self._data = as_array(data)
@@ -188,11 +193,7 @@ class Tensor(Protocols):
                 "derivatives may need the numbers of a result as they are. Assign to a leaf, or to "
                 "a copy, detach().clone()."
             )
-        new = value._data if isinstance(value, Tensor) else value
-        if not hasattr(new, "dtype"):  # numbers and lists have no element type of their own
-            given = as_array(new, "assign_")
-            cut = given.dtype.kind in "fc" and self._data.dtype.kind not in "fc"
-            new = given if cut else np.asarray(new, self._data.dtype)
+        new = self._to_be_written(value)
         if new.shape != self._data.shape or new.dtype != self._data.dtype:
             kind = ShapeError if new.shape != self._data.shape else DTypeError
             raise kind(
@@ -208,6 +209,33 @@ class Tensor(Protocols):
         self.shared_version().bump()
         self._data[...] = to_device(new, self.device)
         return self
+
+    def _to_be_written(self, value: Any) -> Array:
+        """The array of a new value; plain numbers and lists have no type and take this one's."""
+        if isinstance(value, np.float64 | np.complex128):
+            value = value.item()  # they are Python's numbers, too
+        array = as_array(value, "assign_")
+        if hasattr(value, "dtype") or _KINDS[array.dtype.kind] > _KINDS[self._data.dtype.kind]:
+            return array
+        return np.asarray(value, self._data.dtype)
+
+    def refuse_update(self, symbol: str) -> None:
+        """Raise where ``x -= step`` is meant to change ``x``: it only gives the name a new tensor.
+
+        That is what a function may want, and what ``loss += x`` does. But a Parameter, or a
+        leaf that holds a gradient, is about to be trained, and would silently stay as it is.
+        """
+        if self._node is None and (
+            self._trained or (self._requires_grad and self._grad is not None)
+        ):
+            kind = type(self).__name__
+            raise TypeError(
+                f"p {symbol}= y: p is a {kind} ({self.dtype}{list(self.shape)}) that is trained, "
+                "expected a call that writes its numbers: operators give new tensors, so the name "
+                f"would stand for another one and the {kind} stay as it is. Write "
+                f"`with tg.no_grad(): p.assign_(p {symbol} y)`, such as p.assign_(p - lr * "
+                f"p.grad); or, for a new tensor, `q = p {symbol} y`."
+            )
 
     def shared_version(self) -> Version:
         """The version cell of the array, to be given to whatever views the same memory."""
