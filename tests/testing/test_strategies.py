@@ -1,5 +1,8 @@
 """The strategies reach what they name, stay dense at any size, and shrink to readable cases."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import Phase, find, given, settings
@@ -112,3 +115,14 @@ def test_tensors_are_leaves_of_the_type_asked_for(x):
     assert isinstance(x, tg.Tensor)
     assert x.requires_grad
     assert x.dtype == np.float32
+
+
+def test_without_hypothesis_the_error_says_what_to_install():
+    code = (
+        "import sys; sys.modules['hypothesis'] = None\n"
+        "from tinygrad_rnn import testing\n"
+        "try: testing.strategies\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "needs Hypothesis. Install it with: pip install 'tinygrad-rnn[test]'" in said.stdout

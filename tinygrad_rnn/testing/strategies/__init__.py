@@ -1,0 +1,25 @@
+"""Hypothesis strategies for whatever gradients are checked with.
+
+    from tinygrad_rnn.testing import strategies as gs
+
+    @given(gs.broadcastable(2).flatmap(lambda s: st.tuples(gs.arrays(s[0]), gs.arrays(s[1]))))
+
+Everything shrinks: styles to zeros, shapes to few axes of size 1, axes to the first.
+"""
+
+try:
+    import hypothesis as _needed  # noqa: F401  named here, before a file below asks for it
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "tinygrad_rnn.testing.strategies needs Hypothesis. "
+        "Install it with: pip install 'tinygrad-rnn[test]'"
+    ) from error
+
+from tinygrad_rnn.testing.strategies.extents import broadcastable, matmul_operands, shapes
+from tinygrad_rnn.testing.strategies.places import axes, axis, indices, permutations
+from tinygrad_rnn.testing.strategies.values import arrays, layouts, seeds, tensors
+
+__all__ = [
+    "arrays", "axes", "axis", "broadcastable", "indices", "layouts", "matmul_operands",
+    "permutations", "seeds", "shapes", "tensors",
+]  # fmt: skip

@@ -1,0 +1,69 @@
+"""Numbers: element types, arrays in every style and layout, and Tensors of them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.testing.arrays import LAYOUTS, STYLES, filled, folded, relayout
+
+__all__ = ["arrays", "layouts", "seeds", "tensors"]
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int, ...]
+
+_CONSTANT = ("zeros", "ones", "one_hot")  # good to shrink to, but half as likely as the others
+EXPLICIT = 64  # drawing more elements than this one by one is slow, and shrinks badly
+
+
+def seeds() -> st.SearchStrategy[int]:
+    """Seeds of generators."""
+    return st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def arrays(
+    draw: st.DrawFn,
+    shape: Shape | st.SearchStrategy[Shape],
+    dtype: Any = np.float64,
+    *,
+    styles: Sequence[str] = STYLES,
+    low: float = -math.inf,
+    high: float = math.inf,
+    kinks: Sequence[float] = (0.0,),
+    layout: str | st.SearchStrategy[str] = "C",
+) -> Array:
+    """Dense floating-point arrays of any size, which still shrink to readable ones.
+
+    Args:
+        styles: Which of ``STYLES`` to draw from; shrinks to the left.
+        low, high: Where the elements have to lie; wilder ones are reflected into it.
+        kinks: Where the style "near_kink" puts its elements.
+        layout: One of ``LAYOUTS``, or a strategy for it such as ``layouts()``.
+    """
+    shape = shape if isinstance(shape, tuple) else draw(shape)
+    style = draw(st.sampled_from([*styles, *(s for s in styles if s not in _CONSTANT)]))
+    size = math.prod(shape)
+    if style == "explicit" and size <= EXPLICIT:
+        numbers = st.floats(max(low, -8.0), min(high, 8.0), allow_subnormal=False)
+        array = np.array(draw(st.lists(numbers, min_size=size, max_size=size))).reshape(shape)
+    else:
+        dense = "gaussian" if style == "explicit" else style
+        array = folded(filled(shape, dense, draw(seeds()), kinks=kinks), low, high)
+    where = layout if isinstance(layout, str) else draw(layout)
+    return relayout(array.astype(dtype), where)
+
+
+def tensors(
+    shape: Shape | st.SearchStrategy[Shape], *, requires_grad: bool = True, **options: Any
+) -> st.SearchStrategy[Tensor]:
+    """Leaf Tensors; options are those of ``arrays``."""
+    return arrays(shape, **options).map(lambda a: Tensor(a, requires_grad=requires_grad))
+
+
+def layouts() -> st.SearchStrategy[str]:
+    """Every way in which an array can lie in memory."""
+    return st.sampled_from(LAYOUTS)
