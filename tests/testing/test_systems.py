@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.testing.system import draw_cotangents, draw_inputs, draw_sizes, floating_inputs
+from tests.testing.system_mutants import MUTANTS, Edit, mutated
 from tests.testing.systems import SYSTEMS
 
 TINY = 1e-30
@@ -72,3 +73,44 @@ def test_padding_is_neither_seen_nor_put_out(name):
         other = inputs | {"x": inputs["x"] + padding[..., None] * rng.standard_normal()}
         for y, expected in zip(system.forward(**other), outputs, strict=True):
             np.testing.assert_array_equal(y, expected)
+
+
+MUTANT_IDS = [f"{edit.system}: {edit.name}" for edit in MUTANTS]
+
+# The mistakes that a check of an LSTM by hand is asked to find, by these names.
+LSTM_MISTAKES = {
+    "i and g gates swapped", "cell carry dropped", "df uses c_t instead of c_{t-1}",
+    "dWh uses h_t", "db from last row only", "db from t=0 only", "Wh not transposed",
+    "Wh gate blocks swapped", "tanh' replaced by sigmoid'", "mask ignored", "cell carry not masked",
+}  # fmt: skip
+
+
+def test_mutants_are_many_and_named_apart():
+    assert len(set(MUTANT_IDS)) == len(MUTANTS) >= 60
+    assert {edit.name for edit in MUTANTS if edit.system == "lstm"} >= LSTM_MISTAKES
+    for name in SYSTEMS:
+        assert sum(edit.system == name for edit in MUTANTS) >= 3, name
+
+
+@pytest.mark.parametrize("edit", MUTANTS, ids=MUTANT_IDS)
+def test_a_mutant_runs_everywhere_and_is_wrong(edit):
+    """It is wrong by more than rounding in at least one of the cases."""
+    system, wrong = SYSTEMS[edit.system], mutated(edit)
+    differences = []
+    for inputs, cotangents, _ in cases(system):
+        right, mutant = (f(cotangents, **inputs) for f in (system.backward, wrong))
+        assert list(mutant) == list(right)
+        for name, gradient in right.items():
+            assert mutant[name].shape == gradient.shape, name
+            differences.append(np.abs(mutant[name] - gradient).max())
+    assert max(differences) > 1e-6
+
+
+@pytest.mark.parametrize(("old", "times"), [("dh_new", 3), ("of nobody", 0)])
+def test_an_edit_must_name_one_place(old, times):
+    with pytest.raises(ValueError) as caught:
+        mutated(Edit("lstm", "a slip", old, ""))
+    assert str(caught.value) == (
+        f"lstm, 'a slip': {old!r} stands {times} times in lstm_backward, expected exactly once, "
+        "so that it says which place is meant."
+    )
