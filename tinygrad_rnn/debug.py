@@ -21,7 +21,7 @@ from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_rnn.modes import Mode, Session
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["debug"]
+__all__ = ["calling_line", "debug"]
 
 _LIBRARY = str(Path(__file__).parent)
 _BACKWARD: CodeType = Walk._visit.__code__
@@ -108,7 +108,7 @@ class _Session:
         node: Node | None,
     ) -> None:
         """Check what an operation has made, and begin to watch its node."""
-        visited, called_at = _caller()
+        visited, called_at = calling_line()
         called_at = called_at if self.trace else ""
         if self.nan:
             name = op.name if visited is None else f"{op.name}, in the derivative of {visited!r}"
@@ -237,7 +237,7 @@ def _first_bad(array: Any) -> tuple[str, float]:
 # ----- callers -----
 
 
-def _caller() -> tuple[str | None, str]:
+def calling_line() -> tuple[str | None, str]:
     """The line that called the library: "file:line, in function", and its text.
 
     An operation that backward calls has the line of the forward call that it belongs to,

@@ -14,12 +14,21 @@ both, so higher derivatives cannot drift from the first.
 A rule returns ``g``, a view of it, or a new array; never an array that was saved.
 """
 
+from typing import Any
+
 from tinygrad_rnn.engine import ARRAYS, TENSORS
-from tinygrad_rnn.primitive.declare import binary, nary, unary, variadic
+from tinygrad_rnn.primitive.declare import apply, binary, nary, unary, variadic
 from tinygrad_rnn.primitive.fused import Fused, fused, run_fused
 from tinygrad_rnn.primitive.table import PRIMITIVES, Primitive
 
 __all__ = [
-    "ARRAYS", "PRIMITIVES", "TENSORS", "Fused", "Primitive", "binary", "fused", "nary",
-    "run_fused", "unary", "variadic",
+    "ARRAYS", "PRIMITIVES", "TENSORS", "Fused", "Primitive", "apply_again", "binary", "fused",
+    "nary", "run_fused", "unary", "variadic",
 ]  # fmt: skip
+
+
+def apply_again(op: Any, inputs: list[Any], attrs: dict[str, Any]) -> Any:
+    """Call an operation, of either kind, as a recorded call of it was made."""
+    if isinstance(op, Fused):
+        return run_fused(op, inputs, attrs)
+    return apply(op, tuple(inputs), attrs)

@@ -14,13 +14,13 @@ from tinygrad_rnn.primitive.operands import array_of, of_one_type, raise_as_ours
 from tinygrad_rnn.primitive.table import Primitive, Rule, register
 from tinygrad_rnn.tensor import CONSTANT, Tensor, Version, as_tensor
 
-__all__ = ["binary", "nary", "numbers_behind", "unary", "variadic"]
+__all__ = ["apply", "binary", "nary", "numbers_behind", "unary", "variadic"]
 
 ndarray = np.ndarray
 mode = modes.recording.get
 
 
-def _apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
+def apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
     """Run and record one call: the general way, for any operands.
 
     ``unary`` and ``binary`` have short ways of their own for the common cases: on small
@@ -139,7 +139,7 @@ def unary(
                 if view:
                     _share_version(result, x)
                 return result
-        return _apply(op, (as_tensor(x, name),), attrs)
+        return apply(op, (as_tensor(x, name),), attrs)
 
     return register(op, call)
 
@@ -169,9 +169,9 @@ def binary(
         try:
             a, b = x._data, y._data
         except AttributeError:  # arrays, lists
-            return _apply(op, (x, y), {})
+            return apply(op, (x, y), {})
         if a.dtype is not b.dtype or recording.__class__ is not bool:
-            return _apply(op, (x, y), {})
+            return apply(op, (x, y), {})
         if recording and x._requires_grad:
             p = x._node or x
             if y._requires_grad:
@@ -181,7 +181,7 @@ def binary(
         elif recording and y._requires_grad:
             p, q, kept = x._version or x.shared_version(), y._node or y, second
         elif floats and a.dtype.kind != "f":
-            return _apply(op, (x, y), {})
+            return apply(op, (x, y), {})
         else:
             kept = None
         try:
@@ -255,7 +255,7 @@ def nary(
     def call(*inputs: Any, **attrs: Any) -> Tensor:
         if len(inputs) != count:
             raise TypeError(f"{name}: got {len(inputs)} operands, expected {count}.")
-        return _apply(op, inputs, attrs)
+        return apply(op, inputs, attrs)
 
     return register(op, call)
 
@@ -274,7 +274,7 @@ def variadic(name: str, forward: Callable[..., Any], rule: Rule) -> Callable[...
         return forward(arrays, **attrs)
 
     def call(inputs: Sequence[Any], **attrs: Any) -> Tensor:
-        return _apply(of(len(inputs)), tuple(inputs), attrs)
+        return apply(of(len(inputs)), tuple(inputs), attrs)
 
     register(of(2), call)
     setattr(ARRAYS, name, forward)

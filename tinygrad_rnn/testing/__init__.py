@@ -1,32 +1,65 @@
 """Testing derivatives: numeric ones, checks, and Hypothesis strategies for their inputs.
 
-    from tinygrad_rnn.testing import assert_gradients, strategies as gs
+    from tinygrad_rnn.testing import check_gradients, strategies as gs
 
-    @given(gs.arrays((3, 4)))
-    def test_my_function(x):
-        assert_gradients(my_function, x, order=2)
+    @check_gradients(x=gs.arrays((3, 4)), w=gs.arrays((4, 2)))
+    def test_my_layer(x, w):
+        return my_layer(x, w)
 
-The checks need nothing but NumPy. ``strategies`` needs Hypothesis, which comes with
-``pip install 'tinygrad-rnn[test]'``.
+``assert_gradients`` and its likes need nothing but NumPy; ``strategies``, ``check_gradients``
+and the laws need Hypothesis, which comes with ``pip install 'tinygrad-rnn[test]'``.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_rnn.testing.checks import TOLERANCES, assert_gradients
-from tinygrad_rnn.testing.numeric import Numeric, directional_derivative, numeric_gradient
+from tinygrad_rnn.testing.agreement import (
+    assert_devices_agree,
+    assert_dtype_laws,
+    assert_equivalent,
+)
+from tinygrad_rnn.testing.checks import (
+    assert_double_backward,
+    assert_gradients,
+    assert_module_gradients,
+    explain,
+)
+from tinygrad_rnn.testing.comparison import TOLERANCES
+from tinygrad_rnn.testing.faults import GradientCheckError, Untestable
+from tinygrad_rnn.testing.numeric import (
+    Numeric,
+    directional_derivative,
+    numeric_gradient,
+    numeric_jacobian,
+)
 from tinygrad_rnn.testing.report import GradientMismatch, GradientReport
+from tinygrad_rnn.testing.subject import Subject
 
 if TYPE_CHECKING:
-    from tinygrad_rnn.testing import strategies
+    from tinygrad_rnn.testing import laws, strategies
+    from tinygrad_rnn.testing.decorator import check_gradients
 
 __all__ = [
-    "TOLERANCES", "GradientMismatch", "GradientReport", "Numeric", "assert_gradients",
-    "directional_derivative", "numeric_gradient", "strategies",
+    "TOLERANCES", "GradientCheckError", "GradientMismatch", "GradientReport", "Numeric", "Subject",
+    "Untestable", "assert_devices_agree", "assert_double_backward", "assert_dtype_laws",
+    "assert_equivalent", "assert_gradients", "assert_module_gradients", "check_gradients",
+    "directional_derivative", "explain", "laws", "numeric_gradient", "numeric_jacobian",
+    "strategies",
 ]  # fmt: skip
+
+# On first use: Hypothesis is an extra.
+_LAZY = {
+    "strategies": ("tinygrad_rnn.testing.strategies", None),
+    "laws": ("tinygrad_rnn.testing.laws", None),
+    "check_gradients": ("tinygrad_rnn.testing.decorator", "check_gradients"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "strategies":  # on first use: Hypothesis is an extra
-        return importlib.import_module("tinygrad_rnn.testing.strategies")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    path, member = _LAZY[name]
+    module = importlib.import_module(path)
+    found = module if member is None else getattr(module, member)
+    globals()[name] = found
+    return found

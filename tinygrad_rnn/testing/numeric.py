@@ -4,6 +4,9 @@
                rounding; the function has to be analytic (Squire and Trapp 1998).
     central4   (8 (f(x + h u) - f(x - h u)) - (f(x + 2h u) - f(x - 2h u))) / 12h, at h and
                h/2: what the two agree on is the value, by how much they differ its error.
+    central2   (f(x + h u) - f(x - h u)) / 2h, at h and h/2: what textbooks have, for comparison.
+    ridders    central2 at h, h/1.4, h/1.4**2, ... with the powers of h cancelled one after
+               the other (Ridders 1982): twenty evaluations, for functions of any scale.
 
 A complex step decides at kinks (relu, maximum, where) by the real part, as every operation
 of this library does for complex128. Functions of plain NumPy arrays and of Tensors do alike.
@@ -19,13 +22,14 @@ from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["Method", "Numeric", "directional_derivative", "numeric_gradient"]
+__all__ = ["Method", "Numeric", "directional_derivative", "numeric_gradient", "numeric_jacobian"]
 
 Array = np.ndarray[Any, Any]
-Method = Literal["complex", "central4"]
+Method = Literal["complex", "central4", "central2", "ridders"]
 
 COMPLEX_STEP = 1e-30  # its square vanishes beside anything, and it is far from underflow
 CENTRAL_STEP = 1e-3  # errors of h**4 and of rounding / h, about 1e-13 both
+STEPS = {"complex": COMPLEX_STEP, "central4": CENTRAL_STEP, "central2": 1e-5, "ridders": 0.1}
 ROUNDING = float(np.finfo(np.float64).eps)
 
 
@@ -58,18 +62,55 @@ def directional_derivative(
     array([1., 1.])
 
     Args:
-        eps: The length of the step: 1e-30 (complex) or 1e-3 (central4) unless given.
+        eps: The length of the step, the first one for "ridders"; a good one unless given.
     """
     if len(primals) != len(tangents):
         raise ShapeError(
             f"directional_derivative: {len(tangents)} tangents for {len(primals)} primals."
         )
     moves = [_direction(i, p, t) for i, (p, t) in enumerate(zip(primals, tangents, strict=True))]
+    if method not in STEPS:
+        raise ValueError(
+            f"directional_derivative: method is {method!r}, expected one of {', '.join(STEPS)}."
+        )
+    step = eps or STEPS[method]
     if method == "complex":
-        return _complex_step(fn, primals, moves, eps or COMPLEX_STEP)
-    if method == "central4":
-        return _four_points(fn, primals, moves, eps or CENTRAL_STEP)
-    raise ValueError(f"directional_derivative: method is {method!r}, expected complex or central4.")
+        return _complex_step(fn, primals, moves, step)
+    line = Line(fn, primals, moves, step)
+    return {"central4": _four_points, "central2": _two_points, "ridders": _ridders}[method](line)
+
+
+def numeric_jacobian(
+    fn: Callable[..., Any],
+    *inputs: Any,
+    argument: int = 0,
+    method: Method = "complex",
+    eps: float | None = None,
+) -> Any:
+    """All derivatives by one of the inputs: shape (*output, *input); a tuple for several outputs.
+
+    >>> numeric_jacobian(lambda x: x * x, np.array([1.0, 3.0]))
+    array([[2., 0.],
+           [0., 6.]])
+    """
+    shape = np.shape(_array(inputs[argument]))
+    columns: list[list[Array]] = []
+    for place in np.ndindex(shape):
+        tangents: list[Any] = [None] * len(inputs)
+        tangents[argument] = np.zeros(shape)
+        tangents[argument][place] = 1.0
+        moved = directional_derivative(fn, inputs, tangents, method=method, eps=eps)
+        columns.append(as_list(moved.value))
+    if not columns:
+        raise ShapeError(
+            f"numeric_jacobian: input {argument} has shape {shape}, expected at least one element "
+            "to move."
+        )
+    blocks = [
+        np.stack(parts, axis=-1).reshape(np.shape(parts[0]) + shape)
+        for parts in zip(*columns, strict=True)
+    ]
+    return blocks[0] if len(blocks) == 1 else tuple(blocks)
 
 
 def numeric_gradient(
@@ -172,34 +213,90 @@ def _complex_step(
     return _numeric(list(zip(slopes, rounding, rounding, strict=True)))
 
 
-def _four_points(
-    fn: Callable[..., Any], primals: Sequence[Any], moves: Sequence[Array | None], step: float
-) -> Numeric:
-    # A step of this length in all, however many elements move.
-    length = np.sqrt(sum(float(np.sum(u * u)) for u in moves if u is not None))
-    h = step / max(length, 1e-300)
-    at = {k: _values(fn, primals, moves, float(k * h)) for k in (-2, -1, -0.5, 0.5, 1, 2)}
+class Line:
+    """The values of a function on a line through a point, each computed once.
 
-    def stencil(number: int, k: float) -> Array:
-        near = at[k][number] - at[-k][number]
-        far = at[2 * k][number] - at[-2 * k][number]
-        return np.asarray((8 * near - far) / (12 * k * h), np.float64)
+    h        the step, of length ``step`` in all, however many elements move
+    astray   how far rounding may put a point from where it should be, in units of rounding
+    """
 
-    # Results round, and so do the points: x + h u is not quite where it should be.
-    astray = max(
-        (
-            float(np.max(np.abs(_array(x)) / np.maximum(np.abs(u), 1e-300), initial=0))
-            for x, u in zip(primals, moves, strict=True)
-            if u is not None and np.any(u)
-        ),
-        default=0.0,
-    )
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        primals: Sequence[Any],
+        moves: Sequence[Array | None],
+        step: float,
+    ) -> None:
+        self._fn, self._primals, self._moves = fn, primals, moves
+        self._known: dict[float, list[Array]] = {}
+        length = np.sqrt(sum(float(np.sum(u * u)) for u in moves if u is not None))
+        self.h = step / max(length, 1e-300)
+        self.astray = max(
+            (
+                float(np.max(np.abs(_array(x)) / np.maximum(np.abs(u), 1e-300), initial=0))
+                for x, u in zip(primals, moves, strict=True)
+                if u is not None and np.any(u)
+            ),
+            default=0.0,
+        )
+
+    def at(self, k: float) -> list[Array]:
+        """The results k steps from the point."""
+        if k not in self._known:
+            self._known[k] = _values(self._fn, self._primals, self._moves, float(k * self.h))
+        return self._known[k]
+
+    def slope(self, number: int, k: float) -> Array:
+        """The slope of one result between k steps before the point and k steps behind it."""
+        rise = self.at(k)[number] - self.at(-k)[number]
+        return np.asarray(rise / (2 * k * self.h), np.float64)
+
+    def rounding(self, number: int, k: float, slope: Array) -> Array:
+        """By how much rounding of results and points may change a slope over k steps."""
+        size = np.maximum(np.abs(self.at(k)[number]), np.abs(self.at(-k)[number]))
+        return np.asarray((4 * size + 2 * self.astray * np.abs(slope)) * ROUNDING / (k * self.h))
+
+
+def _four_points(line: Line) -> Numeric:
     parts = []
-    for number in range(len(at[1])):
-        coarse, fine = stencil(number, 1), stencil(number, 0.5)
-        size = np.maximum(np.abs(at[1][number]), np.abs(at[-1][number]))
-        rounding = (4 * size + 2 * astray * np.abs(fine)) * ROUNDING / h
+    for number in range(len(line.at(1))):
+        near, middle, far = (line.slope(number, k) for k in (0.5, 1, 2))
+        coarse, fine = (4 * middle - far) / 3, (4 * near - middle) / 3
+        rounding = line.rounding(number, 1, fine)
         parts.append((fine + (fine - coarse) / 15, np.abs(fine - coarse) + rounding, rounding))
+    return _numeric(parts)
+
+
+def _two_points(line: Line) -> Numeric:
+    parts = []
+    for number in range(len(line.at(1))):
+        coarse, fine = line.slope(number, 1), line.slope(number, 0.5)
+        rounding = line.rounding(number, 0.5, fine)
+        parts.append((fine, np.abs(fine - coarse) + rounding, rounding))
+    return _numeric(parts)
+
+
+RIDDERS_LEVELS, RIDDERS_SHRINK = 10, 1.4
+
+
+def _ridders(line: Line) -> Numeric:
+    """For every element the entry of the tableau that agrees best with its neighbours."""
+    parts = []
+    for number in range(len(line.at(1))):
+        row = [line.slope(number, 1)]
+        best, error = row[0], np.full(np.shape(row[0]), np.inf)
+        for level in range(1, RIDDERS_LEVELS):
+            k = RIDDERS_SHRINK**-level
+            previous, row = row, [line.slope(number, k)]
+            rounding = line.rounding(number, k, row[0])
+            for power in range(1, level + 1):
+                factor = RIDDERS_SHRINK ** (2 * power)
+                row.append((factor * row[-1] - previous[power - 1]) / (factor - 1))
+                gap = np.maximum(np.abs(row[-1] - row[-2]), np.abs(row[-1] - previous[power - 1]))
+                better = gap + rounding < error
+                best = np.where(better, row[-1], best)
+                error = np.where(better, gap + rounding, error)
+        parts.append((best, error, np.minimum(error, line.rounding(number, 1, best))))
     return _numeric(parts)
 
 

@@ -1,0 +1,295 @@
+"""Comparing the derivatives of a subject: those by backward with those from values alone."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from tinygrad_rnn.engine import grad
+from tinygrad_rnn.modes import enable_grad
+from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.testing.faults import Untestable
+from tinygrad_rnn.testing.kinks import AROUND_IT, AT_THE_POINT, Kinks, one_sided
+from tinygrad_rnn.testing.numeric import (
+    ROUNDING,
+    Array,
+    Method,
+    as_list,
+    differentiable,
+    directional_derivative,
+    inner,
+)
+from tinygrad_rnn.testing.subject import Subject
+
+__all__ = [
+    "TOLERANCES", "Comparison", "Mismatch", "Result", "generic_like", "gradients_of", "pullback",
+]  # fmt: skip
+
+# How far <g, u> may be from the numeric derivative, by order, in units of S = sum |g_i u_i|.
+TOLERANCES: dict[int, dict[str, float]] = {
+    1: {"complex": 1e-12, "central4": 1e-8, "central2": 1e-5, "ridders": 1e-7},
+    2: {"complex": 1e-12, "central4": 1e-6, "central2": 1e-4, "ridders": 1e-6},
+}
+
+# The slopes of a saturated function are small differences of numbers of the size of its values,
+# as 1 - tanh(x)**2 is: to rounding of these they are right, not to rounding of their own.
+OF_VALUES = 16 * ROUNDING
+
+
+class Result(NamedTuple):
+    """One direction compared: the two derivatives along it and by how much they may differ.
+
+    error   of the numeric derivative, by its own account
+    scale   S, the sum of |g_i u_i|
+    """
+
+    method: Method
+    analytic: float
+    numeric: float
+    error: float
+    scale: float
+    tolerance: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two are the same; never so for NaN."""
+        return abs(self.analytic - self.numeric) <= self.tolerance
+
+
+class Mismatch(Exception):
+    """Two derivatives that differ, and all that is needed to find out why."""
+
+    def __init__(
+        self,
+        comparison: "Comparison",
+        result: Result,
+        gradients: list[Array],
+        cotangents: list[Array],
+    ) -> None:
+        super().__init__(comparison, result)
+        self.comparison = comparison
+        self.result = result
+        self.gradients = gradients
+        self.cotangents = cotangents
+
+
+class Comparison:
+    """One subject whose derivative is compared: ``subject`` by backward, ``numeric`` by steps.
+
+    order   of the derivative, for tolerances and messages
+    floor   what rounding of the values may be in their derivatives
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        *,
+        method: Method | Literal["auto"] = "auto",
+        eps: float | None = None,
+        kinks: Kinks = "detect",
+        order: int = 1,
+        numeric: Callable[..., Any] | None = None,
+        floor: float = 0.0,
+    ) -> None:
+        self.subject = subject
+        self.method = method
+        self.eps = eps
+        self.kinks = kinks
+        self.order = order
+        self.numeric = numeric or subject.fn
+        self.floor = floor
+
+    def run(
+        self, rng: np.random.Generator, directions: int
+    ) -> tuple[list[Array], list[Array], list[Result]]:
+        """Compare along random directions: the gradients, their cotangents, and every result."""
+        leaves = self.subject.leaves()
+        outputs = self._outputs(leaves)
+        cotangents = [generic_like(rng, out) for out in outputs]
+        gradients = gradients_of(outputs, leaves, cotangents)
+        self._check_unchanged(leaves, "backward")
+        self.floor = max(self.floor, self._floor_of(outputs, cotangents))
+        results = []
+        for _ in range(directions):
+            tangents = [generic_like(rng, x) for x in self.subject.primals]
+            results.append(self.compare(gradients, tangents, cotangents))
+        return gradients, cotangents, results
+
+    def compare(
+        self, gradients: list[Array], tangents: list[Array], cotangents: list[Array]
+    ) -> Result:
+        """Compare the two derivatives along one direction, or raise Mismatch."""
+        analytic = inner(gradients, tangents)
+        scale = inner([np.abs(g) for g in gradients], [np.abs(u) for u in tangents])
+        found: list[Result] = []
+        for method in self.methods():
+            try:
+                moved = directional_derivative(
+                    self.numeric, self.subject.constants(), tangents, method=method, eps=self.eps
+                )
+            except Untestable:
+                raise
+            except Exception:
+                # Not every function takes complex numbers; what "auto" is for.
+                if self.method == "auto" and method == "complex":
+                    continue
+                raise
+            sizes = [np.abs(w) for w in cotangents]
+            # Only where S is next to nothing, as for x**3 at 0, is rounding the larger one.
+            allowed = max(
+                TOLERANCES[self.order][method] * scale,
+                inner(sizes, as_list(moved.rounding)),
+                self.floor,
+            )
+            numeric = inner(cotangents, as_list(moved.value))
+            error = inner(sizes, as_list(moved.error))
+            found.append(Result(method, analytic, numeric, error, scale, allowed))
+            if found[-1].agrees:
+                return found[-1]
+        last = _most_exact(found)
+        if self.kinks != "ignore" and np.isfinite(analytic):
+            reach = AT_THE_POINT if last.method == "complex" else AROUND_IT
+            sides = one_sided(self.numeric, self.subject.constants(), tangents, cotangents, reach)
+            if sides.differ and self._allowed_at_kink(sides, analytic, scale):
+                return last
+        raise Mismatch(self, last, gradients, cotangents)
+
+    def methods(self) -> tuple[Method, ...]:
+        """What to try, in turn."""
+        return ("complex", "central4") if self.method == "auto" else (self.method,)
+
+    def _allowed_at_kink(self, sides: Any, analytic: float, scale: float) -> bool:
+        """Whether a slope at a kink is as good as any; where that is not asked for, raise."""
+        if self.kinks == "detect":
+            raise Untestable(
+                self.subject.title,
+                "is not differentiable here",
+                f"along a random direction its slope is {sides.before:.6g} on one side and "
+                f"{sides.after:.6g} on the other; move the inputs away from the kink, or use "
+                'kinks="subgradient" to accept anything between the two',
+            )
+        low, high = sorted((sides.before, sides.after))
+        room = 1e-4 * (abs(low) + abs(high) + scale)
+        return bool(low - room <= analytic <= high + room)
+
+    # ----- is it a function at all? -----
+
+    def _outputs(self, leaves: list[Tensor]) -> list[Any]:
+        """The differentiable results, after making sure that they are worth differentiating."""
+        title = self.subject.title
+        with enable_grad():
+            returned = self.subject(*leaves)
+        outputs = differentiable(returned)
+        if not any(isinstance(out, Tensor) for out in outputs):
+            given = "None" if returned is None else f"a {type(returned).__name__}"
+            raise Untestable(
+                title,
+                "returns nothing to differentiate",
+                f"it returned {given}, expected a Tensor of floating-point numbers or several, "
+                "so that backward has something to start from",
+            )
+        self._check_unchanged(leaves, "the call")
+        for out in outputs:
+            if np.isnan(np.asarray(out)).any():
+                raise Untestable(
+                    title,
+                    "returns NaN",
+                    f"{int(np.isnan(np.asarray(out)).sum())} of {np.size(out)} elements; the "
+                    "inputs lie outside its domain, or it divides 0 by 0",
+                )
+        with enable_grad():
+            again = differentiable(self.subject(*self.subject.leaves()))
+        if len(again) != len(outputs) or not all(
+            np.array_equal(np.asarray(a), np.asarray(b))
+            for a, b in zip(again, outputs, strict=True)
+        ):
+            raise Untestable(
+                title,
+                "is not deterministic",
+                "two calls with the same inputs gave different results; fix the random seed "
+                "inside the function, or turn the noise off",
+            )
+        return outputs
+
+    def _check_unchanged(self, leaves: list[Tensor], what: str) -> None:
+        for name, leaf, before in zip(
+            self.subject.names, leaves, self.subject.primals, strict=True
+        ):
+            if not np.array_equal(leaf.numpy(), before, equal_nan=True):
+                raise Untestable(
+                    self.subject.title,
+                    "changes its inputs",
+                    f"{name} holds other numbers after {what}; work on a copy",
+                )
+
+    def _floor_of(self, outputs: list[Any], cotangents: list[Array]) -> float:
+        sizes = inner([np.abs(w) for w in cotangents], [np.abs(_finite(o)) for o in outputs])
+        primals = self.subject.primals
+        steepest = max((float(np.abs(x).max(initial=1)) for x in primals), default=1.0)
+        return OF_VALUES * sizes * steepest
+
+
+def _most_exact(found: list[Result]) -> Result:
+    """The result to report: by complex steps, unless four points say that they went astray."""
+    first, last = found[0], found[-1]
+    sure = abs(first.numeric - last.numeric) <= first.tolerance + last.tolerance + last.error
+    return first if sure else last
+
+
+def generic_like(rng: np.random.Generator, array: Any) -> Array:
+    """Random numbers of both signs between 0.5 and 1 in size, in the shape of ``array``."""
+    shape = np.shape(array)
+    return np.asarray(rng.uniform(0.5, 1.0, shape) * rng.choice([-1.0, 1.0], shape))
+
+
+def _finite(out: Any) -> Array:
+    numbers: Array = np.nan_to_num(np.asarray(out), posinf=0.0, neginf=0.0)
+    return numbers
+
+
+def gradients_of(
+    outputs: Sequence[Any], leaves: Sequence[Tensor], cotangents: Sequence[Any]
+) -> list[Array]:
+    """The gradients by backward as arrays, zeros where nothing depends on a leaf."""
+    pairs = [
+        (out, w)
+        for out, w in zip(outputs, cotangents, strict=True)
+        if isinstance(out, Tensor) and out.requires_grad
+    ]
+    if not pairs:
+        return [np.zeros(leaf.shape) for leaf in leaves]
+    found = grad([out for out, _ in pairs], leaves, [w for _, w in pairs], allow_unused=True)
+    return [
+        np.zeros(leaf.shape) if g is None else np.array(g.numpy())
+        for leaf, g in zip(leaves, found, strict=True)
+    ]
+
+
+def pullback(
+    fn: Callable[..., Any], count: int, *, graph: bool
+) -> Callable[..., tuple[Tensor, ...]]:
+    """The function from inputs and cotangents to gradients, recorded itself or not."""
+
+    def pull(*arguments: Tensor) -> tuple[Tensor, ...]:
+        if not graph:
+            arguments = tuple(t.detach() for t in arguments)
+            for leaf in arguments[:count]:
+                leaf._requires_grad = True  # the setter refuses complex numbers, rules do not
+        leaves, cotangents = arguments[:count], arguments[count:]
+        with enable_grad():
+            outputs = differentiable(fn(*leaves))
+            pairs = [
+                (out, w) for out, w in zip(outputs, cotangents, strict=True) if out.requires_grad
+            ]
+            if not pairs:
+                return tuple(Tensor(np.zeros(leaf.shape)) for leaf in leaves)
+            found = grad(
+                [out for out, _ in pairs], leaves, [w for _, w in pairs],
+                create_graph=graph, allow_unused=True,
+            )  # fmt: skip
+        return tuple(
+            Tensor(np.zeros(leaf.shape)) if g is None else g
+            for leaf, g in zip(leaves, found, strict=True)
+        )
+
+    return pull

@@ -1,0 +1,126 @@
+"""``@check_gradients``: a property test of gradients from a function and strategies."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+try:
+    from hypothesis import HealthCheck, given, settings
+    from hypothesis.strategies import DataObject, SearchStrategy, data
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "tinygrad_rnn.testing.check_gradients needs Hypothesis. "
+        "Install it with: pip install 'tinygrad-rnn[test]'"
+    ) from error
+
+from tinygrad_rnn.testing.agreement import assert_dtype_laws
+from tinygrad_rnn.testing.checks import check_subject
+from tinygrad_rnn.testing.kinks import Kinks
+from tinygrad_rnn.testing.numeric import Method
+from tinygrad_rnn.testing.subject import Subject, of_function
+
+__all__ = ["check_gradients"]
+
+Law = Callable[[Subject, Callable[[SearchStrategy[Any]], Any]], None]
+
+
+def check_gradients(
+    *,
+    wrt: Iterable[int | str] | None = None,
+    order: int = 1,
+    method: Method | Literal["auto"] = "auto",
+    directions: int = 2,
+    kinks: Kinks = "detect",
+    vjp: Callable[..., Any] | None = None,
+    gradient: Callable[..., Any] | None = None,
+    laws: Sequence[Law] = (),
+    dtypes: Sequence[Any] = ("float64",),
+    settings: settings | None = None,
+    strategies: dict[str, SearchStrategy[Any]] | None = None,
+    **more: SearchStrategy[Any],
+) -> Callable[[Callable[..., Any]], Callable[..., None]]:
+    """Make a test that draws the arguments and checks the gradients of what the body returns.
+
+        @check_gradients(x=gs.arrays((3, 4)), w=gs.arrays((4, 2)))
+        def test_dense(x, w):
+            return ops.tanh(x @ w)
+
+    A strategy may also stand in an annotation: ``x: Annotated[Tensor, gs.arrays((3, 4))]``.
+    Arguments without one are left to pytest. With ``vjp`` or ``gradient`` the body is a
+    function of NumPy arrays, and these compute its gradient.
+
+    Args:
+        wrt, order, method, directions, kinks, vjp, gradient: As in ``assert_gradients``.
+        laws: Of ``testing.laws``, to hold as well.
+        dtypes: "float32" among them compares values and gradients in float32, too.
+        settings: Of Hypothesis; those of the profile, without a deadline, unless given.
+        strategies: For arguments whose names are also options of this decorator.
+    """
+
+    def decorate(test: Callable[..., Any]) -> Callable[..., None]:
+        drawn = {**_annotated(test), **(strategies or {}), **more}
+        taken = inspect.signature(test).parameters
+        unknown = [name for name in drawn if name not in taken]
+        if unknown or not drawn:
+            given_names = f"a strategy for {unknown[0]!r}" if unknown else "no strategies"
+            raise TypeError(
+                f"check_gradients: given {given_names}, expected one for arguments of "
+                f"{test.__name__}: {', '.join(taken) or 'it has none'}."
+            )
+
+        def run(data: DataObject, **arguments: Any) -> None:
+            inputs = [arguments.pop(name) for name in drawn]
+
+            def fn(*values: Any) -> Any:
+                return test(**arguments, **dict(zip(drawn, values, strict=True)))
+
+            fn.__name__ = test.__name__
+            subject = of_function(
+                fn, inputs, wrt=wrt, names=list(drawn), title=test.__name__, vjp=vjp,
+                gradient=gradient,
+            )  # fmt: skip
+            check_subject(subject, order=order, method=method, directions=directions, kinks=kinks)
+            for law in laws:
+                law(subject, data.draw)
+            if any(str(dtype) == "float32" for dtype in map(_name, dtypes)):
+                assert_dtype_laws(fn, *inputs)
+
+        return _property(test, run, drawn, settings)
+
+    return decorate
+
+
+def _property(
+    test: Callable[..., Any],
+    run: Callable[..., None],
+    drawn: dict[str, SearchStrategy[Any]],
+    chosen: settings | None,
+) -> Callable[..., None]:
+    """The Hypothesis test around ``run``, with the signature that pytest has to see."""
+    functools.update_wrapper(run, test)
+    own = inspect.signature(test)
+    first = inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY)
+    keywords = [p.replace(kind=p.KEYWORD_ONLY) for p in own.parameters.values()]
+    run.__signature__ = own.replace(parameters=[*keywords, first])  # type: ignore[attr-defined]
+    run.__annotations__ = {}
+    found: Callable[..., None] = given(data=data(), **drawn)(run)
+    how = chosen or settings(
+        deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    )
+    return how(found)
+
+
+def _annotated(test: Callable[..., Any]) -> dict[str, SearchStrategy[Any]]:
+    """The strategies in the annotations of a test's arguments."""
+    found = {}
+    for name, hint in get_type_hints(test, include_extras=True).items():
+        if get_origin(hint) is Annotated:
+            for extra in get_args(hint)[1:]:
+                if isinstance(extra, SearchStrategy):
+                    found[name] = extra
+    return found
+
+
+def _name(dtype: Any) -> str:
+    return dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))

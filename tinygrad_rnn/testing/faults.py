@@ -1,0 +1,46 @@
+"""What makes a function untestable, told apart from a wrong gradient."""
+
+import sys
+from typing import Any
+
+__all__ = ["GradientCheckError", "Untestable", "reject", "searching"]
+
+
+class GradientCheckError(AssertionError):
+    """A check that did not pass: a wrong gradient, or a function that cannot be checked."""
+
+
+class Untestable(GradientCheckError):
+    """A function that cannot be checked here, whatever its gradient is; ``problem`` says why.
+
+    It changes its inputs, returns something else each time, returns NaN or nothing, has a
+    gradient of the wrong shape, or is not differentiable at this point.
+    """
+
+    def __init__(self, title: str, problem: str, detail: str) -> None:
+        super().__init__(f"{title} {problem}: {detail}.")
+        self.title = title
+        self.problem = problem
+        self.detail = detail
+
+
+def searching() -> bool:
+    """Whether Hypothesis is looking for a failure or making one smaller: no time for reports."""
+    context = _hypothesis_context()
+    return context is not None and not getattr(context, "is_final", True)
+
+
+def reject(reason: str) -> None:
+    """Under Hypothesis give this example up, and count why; elsewhere do nothing."""
+    if _hypothesis_context() is not None:
+        import hypothesis
+
+        hypothesis.event(reason)
+        hypothesis.reject()
+
+
+def _hypothesis_context() -> Any:
+    control = sys.modules.get("hypothesis.control")
+    if control is None or not control.currently_in_test_context():
+        return None
+    return control.current_build_context()
