@@ -18,7 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "operators": {"device", "tensor"},
     "random": {"device", "arguments"},
     "arguments": set(),
-    "tensor": {"device", "operators", "engine", "arguments"},
+    "tensor": {"device", "modes", "operators", "engine", "arguments"},
     "engine": BASE | {"tensor", "engine"},
     "primitive": CORE,
     "creation": BASE | {"tensor"},

@@ -10,7 +10,7 @@ from tinygrad_rnn.arguments import dtype_of, number, shape_of, shortened, whole
 from tinygrad_rnn.device import array_module, to_device
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels import _cuda
-from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
+from tinygrad_rnn.tensor import Tensor, as_operand, as_tensor
 
 __all__ = [
     "arange", "eye", "from_dlpack", "from_numpy", "full", "linspace", "ones", "ones_like", "rand",
@@ -25,7 +25,7 @@ def tensor(
 
     Python floats become float32; NumPy arrays keep their type.
     """
-    array = as_array(data)
+    array = as_operand(data)
     array = array.copy() if dtype is None else array.astype(dtype_of("tensor", dtype))
     if device is not None:
         array = to_device(array, device)

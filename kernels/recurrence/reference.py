@@ -80,7 +80,9 @@ def run(program: Program, F, x, states, params):
             width = args[0].shape[-1] // pieces
             value = args[0][..., op["index"] * width : (op["index"] + 1) * width]
         elif op.name in COMPARISONS:
-            value = getattr(operator, op.name)(np.real(args[0]), np.real(args[1]))
+            # What has no such attribute compares real parts by itself.
+            a, b = [getattr(arg, "real", arg) for arg in args]
+            value = getattr(operator, op.name)(a, b)
         else:
             value = getattr(F, op.name)(*args, **dict(op.attrs))
         values.append(value)

@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad_rnn.device import Array, to_host
 from tinygrad_rnn.errors import GradientError
 from tinygrad_rnn.kernels import _memory
-from tinygrad_rnn.tensor import Tensor, Version, as_array
+from tinygrad_rnn.tensor import Tensor, Version, as_operand
 
 __all__ = ["Parameter", "own", "replace"]
 
@@ -26,7 +26,7 @@ class Parameter(Tensor):
     _forms: tuple[Version, int, dict[Any, Array]]
 
     def __init__(self, data: Any, *, requires_grad: bool = True) -> None:
-        super().__init__(own(as_array(data)), requires_grad=requires_grad)
+        super().__init__(own(as_operand(data)), requires_grad=requires_grad)
         # Made now: threads that use the parameter at once must not each make their own.
         self._version = Version()
 

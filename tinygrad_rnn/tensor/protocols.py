@@ -7,6 +7,7 @@ import numpy as np
 from tinygrad_rnn.device import Array, device_of, to_host
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.operators import Operators
+from tinygrad_rnn.tensor.numpy_calls import Override, call_function
 
 if TYPE_CHECKING:
     from tinygrad_rnn.engine import Node
@@ -18,6 +19,9 @@ class Protocols(Operators):
     """What Python and NumPy ask of an object that holds an array."""
 
     __slots__ = ()
+
+    __array_ufunc__ = Override()
+    __array_priority__ = 100.0
 
     _data: Array
     _node: "Node | None"  # of a recorded result; None of a leaf
@@ -111,8 +115,7 @@ class Protocols(Operators):
         return host.copy() if copy else host
 
     def __array_function__(self, function: Any, _types: Any, args: Any, kwargs: Any) -> Any:
-        # NumPy would call our methods with its own arguments: np.sum(x) x.sum(out=None).
-        return function(*_as_arrays(args), **_as_arrays(kwargs))
+        return call_function(function, args, kwargs)
 
     def __dlpack__(self, **options: Any) -> Any:
         if not isinstance(self._data, np.ndarray):
@@ -138,12 +141,3 @@ class Protocols(Operators):
         elif self._requires_grad:
             text += ", requires_grad=True"
         return f"{kind}({text})"
-
-
-def _as_arrays(x: Any) -> Any:
-    """Arguments of a NumPy function with arrays in the place of Tensors."""
-    if isinstance(x, Protocols):
-        return x.numpy()
-    if type(x) in (list, tuple):
-        return type(x)([_as_arrays(item) for item in x])
-    return {key: _as_arrays(item) for key, item in x.items()} if type(x) is dict else x

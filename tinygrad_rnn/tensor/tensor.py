@@ -10,6 +10,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
+from tinygrad_rnn import modes
 from tinygrad_rnn.arguments import TYPES, function_of, shortened
 from tinygrad_rnn.device import Array, to_device, to_host
 from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
@@ -61,14 +62,12 @@ class Tensor(Protocols):
     _hooks: "dict[int, Hook] | None"  # of a leaf; those of a result are on its node
     _grad: "Tensor | None"
 
-    __array_ufunc__ = None  # ndarray <op> Tensor is left to Tensor's reflected operator
-    __array_priority__ = 100.0
     __hash__ = object.__hash__  # == compares elements; dictionaries go by identity
 
     _trained = False  # whether a module trains it: then a name must never be bound anew
 
     def __init__(self, data: Any, *, requires_grad: bool = False) -> None:
-        self._data = as_array(data)
+        self._data = as_operand(data)
         self._node = None
         self._requires_grad = False
         # Two tensors on one array share its version, or a change through one would go unseen.
@@ -328,7 +327,8 @@ def as_array(data: Any, where: str = "tensor") -> Array:
 def as_operand(data: Any, where: str = "tensor") -> Array:
     """The array of what an operation is given: no list whose gradients would be lost."""
     array = as_array(data, where)
-    if isinstance(data, list | tuple) and array.dtype.kind == "f" and _wants_gradient(data):
+    lost = isinstance(data, list | tuple) and array.dtype.kind == "f" and _wants_gradient(data)
+    if lost and modes.recording.get():
         raise GradientError(
             f"{where}: got a {type(data).__name__} that holds tensors which require a gradient, "
             "expected one tensor: gradients do not pass through a list. Join them first, with "
