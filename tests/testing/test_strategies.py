@@ -5,10 +5,11 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import Phase, find, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tests.testing.search import minimal, reaches
 from tinygrad_rnn.testing import strategies as gs
 from tinygrad_rnn.testing.arrays import LAYOUTS, STYLES, filled, folded, relayout
 
@@ -73,11 +74,6 @@ def test_layouts_are_what_they_are_called():
         relayout(x, "G")
 
 
-def minimal(strategy, condition):
-    quick = settings(max_examples=2000, phases=[Phase.generate, Phase.shrink], database=None)
-    return find(strategy, condition, settings=quick)
-
-
 def test_arrays_shrink_to_zeros_and_to_the_first_style_that_will_do():
     shape = gs.shapes(2, 2, 1, 8)
     assert minimal(gs.arrays(shape), lambda x: True).tolist() == [[0.0]]
@@ -126,3 +122,20 @@ def test_without_hypothesis_the_error_says_what_to_install():
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "needs Hypothesis. Install it with: pip install 'tinygrad-rnn[test]'" in said.stdout
+
+
+def test_tensors_have_any_shape_unless_one_is_given():
+    tensors = gs.tensors(requires_grad=False)
+    assert minimal(tensors, lambda x: not x.requires_grad).shape == ()
+    assert reaches(tensors, lambda x: x.ndim == 4)
+    assert reaches(tensors, lambda x: x.size == 0)
+    assert reaches(tensors, lambda x: x.ndim == 2 and x.shape[0] != x.shape[1] and x.numpy().all())
+
+
+def test_types_are_those_that_have_derivatives_and_shrink_to_the_most_exact():
+    assert minimal(gs.dtypes()) == np.float64
+    assert minimal(gs.dtypes((32, 64))) == np.float32
+    for wanted in (np.float16, np.float32, np.float64):
+        assert reaches(gs.dtypes(), lambda d, wanted=wanted: d == wanted)
+    assert not reaches(gs.dtypes((32, 64)), lambda d: d == np.float16)
+    assert minimal(gs.dtypes().flatmap(lambda d: gs.tensors((2,), d))).requires_grad

@@ -19,7 +19,7 @@ from tinygrad_rnn.tensor.version import Version, tick
 
 __all__ = ["FLOATS", "HookHandle", "Tensor", "as_array", "as_operand", "as_tensor"]
 
-FLOATS = frozenset({np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)})
+FLOATS: frozenset[np.dtype[Any]] = frozenset(map(np.dtype, ("float16", "float32", "float64")))
 
 # Which numbers hold which others without loss of a fraction, a sign or an imaginary part.
 _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}

@@ -15,11 +15,21 @@ except ModuleNotFoundError as error:
         "Install it with: pip install 'tinygrad-rnn[test]'"
     ) from error
 
+from tinygrad_rnn.testing.strategies.backward import cotangents, needs_grad
 from tinygrad_rnn.testing.strategies.extents import broadcastable, matmul_operands, shapes
 from tinygrad_rnn.testing.strategies.places import axes, axis, indices, permutations
-from tinygrad_rnn.testing.strategies.values import arrays, layouts, seeds, tensors
+from tinygrad_rnn.testing.strategies.sequences import (
+    SequenceBatch,
+    lengths,
+    partitions,
+    sequence_batches,
+)
+from tinygrad_rnn.testing.strategies.tokens import TokenBatch, label_batches, token_batches
+from tinygrad_rnn.testing.strategies.values import arrays, dtypes, layouts, seeds, tensors
 
 __all__ = [
-    "arrays", "axes", "axis", "broadcastable", "indices", "layouts", "matmul_operands",
-    "permutations", "seeds", "shapes", "tensors",
+    "SequenceBatch", "TokenBatch", "arrays", "axes", "axis", "broadcastable", "cotangents",
+    "dtypes", "indices", "label_batches", "layouts", "lengths", "matmul_operands", "needs_grad",
+    "partitions", "permutations", "seeds", "sequence_batches", "shapes", "tensors",
+    "token_batches",
 ]  # fmt: skip

@@ -2,14 +2,11 @@
 
 from hypothesis import strategies as st
 
+from tinygrad_rnn.testing.strategies.given import between
+
 __all__ = ["broadcastable", "matmul_operands", "shapes"]
 
 Shape = tuple[int, ...]
-
-
-def _sides(low: int, high: int) -> st.SearchStrategy[int]:
-    """Sizes of axes; twice as often one that can hold different numbers."""
-    return st.sampled_from([*range(low, high + 1), *range(max(low, 2), high + 1)])
 
 
 @st.composite
@@ -23,7 +20,7 @@ def shapes(
     taking one axis for another raises nothing.
     """
     dims = [*range(min_dims, max_dims + 1), *[*range(max(min_dims, 2), max_dims + 1)] * 2]
-    sides = _sides(min_side, max_side)
+    sides = between(min_side, max_side)
     ndim: int = draw(st.sampled_from(dims))
     if draw(st.sampled_from([False, False, True])):
         side: int = draw(sides)
@@ -58,9 +55,9 @@ def matmul_operands(
 
     One in three is square throughout: shapes give every other transposition away.
     """
-    m = k = n = draw(_sides(min_side, max_side))
+    m = k = n = draw(between(min_side, max_side))
     if draw(st.integers(0, 2)):
-        k, n = draw(_sides(min_side, max_side)), draw(_sides(min_side, max_side))
+        k, n = draw(between(min_side, max_side)), draw(between(min_side, max_side))
     most = 2 if batch else 0
     a, b = draw(broadcastable(2, max_dims=most, min_side=min_side, max_side=max_side))
     kind = draw(st.sampled_from(["both", "both", "both", "left", "right", "none"]))

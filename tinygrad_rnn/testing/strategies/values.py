@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.device import normalize_device, to_device
+from tinygrad_rnn.tensor import FLOATS, Tensor
 from tinygrad_rnn.testing.arrays import LAYOUTS, STYLES, filled, folded, relayout
+from tinygrad_rnn.testing.strategies.extents import shapes
 
-__all__ = ["arrays", "layouts", "seeds", "tensors"]
+__all__ = ["arrays", "dtypes", "layouts", "seeds", "tensors"]
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -58,10 +61,42 @@ def arrays(
 
 
 def tensors(
-    shape: Shape | st.SearchStrategy[Shape], *, requires_grad: bool = True, **options: Any
+    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    dtype: Any = np.float64,
+    *,
+    device: str = "cpu",
+    requires_grad: bool = True,
+    **options: Any,
 ) -> st.SearchStrategy[Tensor]:
-    """Leaf Tensors; options are those of ``arrays``."""
-    return arrays(shape, **options).map(lambda a: Tensor(a, requires_grad=requires_grad))
+    """Leaf Tensors.
+
+    Args:
+        shape: A shape or a strategy for it; any of ``shapes()`` unless given.
+        device: Where the numbers are put.
+        options: Those of ``arrays``.
+    """
+    place = normalize_device(device)
+
+    def leaf(array: Array) -> Tensor:
+        return Tensor(to_device(array, place), requires_grad=requires_grad)
+
+    return arrays(shapes() if shape is None else shape, dtype, **options).map(leaf)
+
+
+def dtypes(sizes: Sequence[int] = (64, 32, 16)) -> st.SearchStrategy[np.dtype[Any]]:
+    """The floating-point types that a Tensor has derivatives in.
+
+    Args:
+        sizes: How many bits they may have; shrinks to the first.
+    """
+    known = {8 * dtype.itemsize: dtype for dtype in FLOATS}
+    unknown = [size for size in sizes if size not in known]
+    if unknown or not len(sizes):
+        raise ValueError(
+            f"dtypes: sizes is {shortened(sizes)}, expected some of "
+            f"{', '.join(map(str, sorted(known)))}."
+        )
+    return st.sampled_from([known[size] for size in sizes])
 
 
 def layouts() -> st.SearchStrategy[str]:
