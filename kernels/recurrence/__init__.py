@@ -3,12 +3,13 @@
     for t in 0, 1, ... (or backwards):
         state, y[t] = program(x[t], state, params)
 
-``tracing.py`` makes a program of a cell's ``step``; ``reference.py`` runs it line by line and
-defines the values; ``lowering.py`` cuts it into products and element-wise segments over
-blocks of columns (``blocks.py``), with a place for every product (``placement.py``);
-``derivative.py`` reverses those, ``writer/`` writes both as a Numba module, and ``cpu.py``
-surrounds that with the products over all steps. Sizes, masks and threads are arguments: one
-compile per program and element type.
+``tracing.py`` makes a program of a cell's ``step``, which consists of products and of the
+operations in ``elementwise.py``; ``reference.py`` runs it line by line and defines the values.
+``lowering.py`` cuts it into products and element-wise segments over blocks of columns
+(``blocks.py``), with a place for every product (``placement.py``); ``derivative.py`` derives
+what backward does; ``writer/`` writes both as a Numba module, and ``cpu.py`` surrounds that
+with the products over all steps. Sizes, masks and threads are arguments: one compile per
+program and element type.
 
 A row of a batch depends on nothing but itself: its outputs and input gradients have the same
 bits alone and in any batch, on any number of threads.

@@ -3,7 +3,7 @@
 The derivative rules are those of the primitives (``rule(F, g, out, *inputs, **attrs)``),
 run here over expressions: one formula serves the engine and the kernel.
 
-What the forward segments *save* costs no memory: a value whose formula is expensive, such as
+What the forward segments *save* costs no memory: a value whose formula is costly, such as
 a gate, takes the place of the slot that it was computed from, once nothing else wants that.
 Everything else that the rules ask for is computed again from what is there.
 """
@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinygrad_rnn.kernels.recurrence.blocks import Expressions
+from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.lowering import Lowered, Segment
 
 __all__ = ["RULES", "Effect", "Reversed", "reverse"]
 
-EXPENSIVE = frozenset(
-    "sigmoid tanh exp log log1p expm1 sin cos sqrt reciprocal div power_of".split()
-)
+COSTLY = frozenset(name for name, op in ELEMENTWISE.items() if op.costly)
 
 # The derivative rules of the primitives, by name: ``ops`` puts them here as it declares them.
 RULES: dict[str, Sequence[Callable[..., Any] | None]] = {}
@@ -87,7 +86,7 @@ class _Symbolic:
 
     def is_condition(self) -> bool:
         """Whether it is a comparison, or made of comparisons."""
-        return self.table[self.node].name in ("gt", "ge", "lt", "le", "eq", "and")
+        return self.table[self.node].name in (*COMPARISONS, "and")
 
     def __mul__(self, given: Any) -> "_Symbolic":
         other = self.lift(given)
@@ -215,7 +214,7 @@ class _Reversal:
     def spread(self, adjoints: dict[int, _Symbolic], number: int) -> None:
         """Send the gradient of a node on to its arguments, by the rules of its operation."""
         node = self.table[number]
-        if node.name in ("gt", "ge", "lt", "le", "eq"):
+        if node.name in COMPARISONS:
             return
         args = [_Symbolic(self.table, a) for a in node.args]
         out = _Symbolic(self.table, number)
@@ -292,10 +291,10 @@ class _Reversal:
 def _saved(
     lowered: Lowered, effects: list[list[Effect]], forward_nodes: int
 ) -> dict[int, tuple[int, int]]:
-    """Values to leave in slots: expensive ones that backward asks for."""
+    """Values to leave in slots: costly ones that backward asks for."""
     table = lowered.expressions
     roots = [e.node for segment in effects for e in segment if e.node is not None]
-    wanted = [n for n in table.cone(roots) if n < forward_nodes and table[n].name in EXPENSIVE]
+    wanted = [n for n in table.cone(roots) if n < forward_nodes and table[n].name in COSTLY]
     saved: dict[int, int] = {}  # a value -> the slot leaf whose place it takes
     for node in wanted:
         for leaf in (n for n in table.cone([node]) if table[n].name == "slot"):

@@ -12,16 +12,7 @@ from typing import Any
 
 from tinygrad_rnn.errors import TraceError
 
-__all__ = [
-    "COMPARISONS", "ELEMENTWISE", "ONE", "Operation", "Program", "TraceError", "Width",
-    "parse_width",
-]  # fmt: skip
-
-ELEMENTWISE = frozenset(
-    "add sub mul div neg square sqrt reciprocal power_of exp log log1p expm1 sin cos sign abs "
-    "sigmoid tanh relu maximum minimum clip where gt ge lt le eq".split()
-)
-COMPARISONS = frozenset({"gt", "ge", "lt", "le", "eq"})
+__all__ = ["ONE", "Operation", "Program", "TraceError", "Width", "parse_width"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,59 +6,21 @@ where decide by the real part); with those of Tensors it is the composite path a
 replay for higher derivatives.
 """
 
-import math
-import operator
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.kernels.recurrence.program import COMPARISONS, Program
+from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
+from tinygrad_rnn.kernels.recurrence.program import Program
 
 __all__ = ["HOLD", "NUMPY", "RESET", "STEP", "over_time", "run", "sequence"]
 
 # What a row does at a step, one byte each in a mask.
 HOLD, STEP, RESET = 0, 1, 2
 
-
-def _by_real_part(choose):
-    """maximum or minimum that compares real parts only."""
-    return lambda a, b: np.where(choose(np.real(a), np.real(b)), a, b)
-
-
-def _clip(x, low=None, high=None):
-    low = -math.inf if low is None else low
-    high = math.inf if high is None else high
-    return np.where(np.real(x) < low, low, np.where(np.real(x) > high, high, x))
-
-
 NUMPY = SimpleNamespace(
-    add=np.add,
-    sub=np.subtract,
-    mul=np.multiply,
-    div=np.true_divide,
-    neg=np.negative,
-    square=np.square,
-    sqrt=np.sqrt,
-    reciprocal=np.reciprocal,
-    power_of=lambda x, exponent: x**exponent,
-    exp=np.exp,
-    log=np.log,
-    log1p=np.log1p,
-    expm1=np.expm1,
-    sin=np.sin,
-    cos=np.cos,
-    sign=lambda x: np.sign(np.real(x)).astype(x.dtype),
-    abs=lambda x: x * np.sign(np.real(x)),
-    sigmoid=lambda x: 0.5 * (1 + np.tanh(0.5 * x)),
-    tanh=np.tanh,
-    relu=lambda x: np.where(np.real(x) > 0, x, 0),
-    maximum=_by_real_part(np.greater_equal),
-    minimum=_by_real_part(np.less_equal),
-    clip=_clip,
-    where=np.where,
-    matmul=np.matmul,
-    stack=np.stack,
+    **{name: op.numpy for name, op in ELEMENTWISE.items()}, matmul=np.matmul, stack=np.stack
 )
 
 
@@ -80,9 +42,7 @@ def run(program: Program, F, x, states, params):
             width = args[0].shape[-1] // pieces
             value = args[0][..., op["index"] * width : (op["index"] + 1) * width]
         elif op.name in COMPARISONS:
-            # What has no such attribute compares real parts by itself.
-            a, b = [getattr(arg, "real", arg) for arg in args]
-            value = getattr(operator, op.name)(a, b)
+            value = ELEMENTWISE[op.name].numpy(*args)
         else:
             value = getattr(F, op.name)(*args, **dict(op.attrs))
         values.append(value)

@@ -9,14 +9,8 @@ from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any, NoReturn
 
-from tinygrad_rnn.kernels.recurrence.program import (
-    COMPARISONS,
-    ELEMENTWISE,
-    ONE,
-    Operation,
-    TraceError,
-    Width,
-)
+from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
+from tinygrad_rnn.kernels.recurrence.program import ONE, Operation, TraceError, Width
 
 __all__ = ["Symbol", "Tracer", "Weights"]
 
@@ -298,9 +292,9 @@ def _bind() -> None:
     for name in COMPARISONS:
         setattr(Symbol, f"__{name}__", method(name))
         setattr(_Numbers, f"__{name}__", compared(name))
-    for name in ELEMENTWISE - COMPARISONS - {"clip", "power_of", "where"}:
-        two = name in ("add", "sub", "mul", "div", "maximum", "minimum")
-        setattr(Symbol, name, method(name) if two else alone(name))
+    for name, op in ELEMENTWISE.items():
+        if op.operands <= 2 and not op.attrs and not op.comparison:
+            setattr(Symbol, name, alone(name) if op.operands == 1 else method(name))
     for name in (
         "add radd sub rsub mul rmul truediv rtruediv pow rpow matmul neg pos abs "
         "gt ge lt le eq ne bool iter getitem array"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn  # noqa: F401 - declares the derivative rules
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
+from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.program import TraceError
 from tinygrad_rnn.kernels.recurrence.reference import HOLD, NUMPY, RESET, STEP, sequence
 from tinygrad_rnn.kernels.recurrence.tracing import trace
@@ -103,6 +104,26 @@ class Odds:
         return h * 2.0 - 1.0
 
 
+class EveryOperation:
+    """Each row of the table of element-wise operations, also one that is new there."""
+
+    state = ("h",)
+    input = "H"
+    params = {"w": "H H"}
+
+    def step(self, x, h, p):
+        numbers = {"exponent": 2.5, "low": -0.3, "high": 0.2}
+        for name, op in ELEMENTWISE.items():
+            lowest = 0.2 if name in ("sqrt", "log", "power_of") else -0.5
+            a, b = (h @ p.w).sigmoid() + lowest, x.sigmoid() + lowest
+            operands = [a.apply("gt", a, b), a, b] if name == "where" else [a, b][: op.operands]
+            value = a.apply(name, *operands, **{attr: numbers[attr] for attr in op.attrs})
+            if name in COMPARISONS:
+                value = a.apply("where", value, a, 0.5)
+            h = h + 0.1 * value
+        return h.tanh()
+
+
 CELLS = [LSTM, ResetAfter, ResetBefore, Peephole, Projection, Autonomous, Odds]
 
 
@@ -164,6 +185,11 @@ SIZES = {"I": 3, "H": 7, "P": 5}
 def test_values_and_gradients_equal_the_definition(cell):
     check(cell, 5, 4, SIZES)
     check(cell, 5, 4, SIZES, reverse=True)
+
+
+def test_every_element_wise_operation_equals_its_definition():
+    assert {op.name for op in trace(EveryOperation()).operations} >= set(ELEMENTWISE)
+    check(EveryOperation, 3, 4, SIZES)
 
 
 @pytest.mark.parametrize("cell", CELLS)

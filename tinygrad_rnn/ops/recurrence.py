@@ -16,7 +16,8 @@ from tinygrad_rnn.engine import TENSORS
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import recurrence as kernel
 from tinygrad_rnn.kernels.recurrence.derivative import RULES
-from tinygrad_rnn.kernels.recurrence.program import ELEMENTWISE, Program
+from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
+from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.reference import sequence
 from tinygrad_rnn.kernels.recurrence.shapes import fitted, shapes_of
 from tinygrad_rnn.ops.shape import stack
@@ -26,10 +27,10 @@ from tinygrad_rnn.tensor import Tensor, as_tensor
 __all__ = ["obstacle", "recurrence"]
 
 # The kernel's backward is derived by the same rules as everybody's.
-RULES.update({name: op.rules for name, op in PRIMITIVES.items() if name in ELEMENTWISE})
+RULES.update({name: PRIMITIVES[name].rules for name in ELEMENTWISE.keys() - COMPARISONS})
 
 _OVER_TENSORS = SimpleNamespace(
-    **{name: getattr(TENSORS, name) for name in ELEMENTWISE & set(PRIMITIVES)},
+    **{name: getattr(TENSORS, name) for name in ELEMENTWISE.keys() - COMPARISONS},
     matmul=TENSORS.matmul,
     stack=stack,
 )

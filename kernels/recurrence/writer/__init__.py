@@ -6,6 +6,9 @@ before and after the step, ``d`` before a name a gradient. Columns are done ``wi
 time: the products into them, and then the segment, while they are in the first cache.
 """
 
+import textwrap
+
+from tinygrad_rnn.kernels import _simd
 from tinygrad_rnn.kernels.recurrence.writer.backward import Backward
 from tinygrad_rnn.kernels.recurrence.writer.forward import Forward
 from tinygrad_rnn.kernels.recurrence.writer.layout import Layout
@@ -22,8 +25,7 @@ from math import inf, nan
 from tinygrad_rnn.kernels._crew import barrier
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels._simd import (
-    absolute, add, both, cos, div, eq, exp, expm1, fill, fma, ge, gt, le, load, log, log1p, lt,
-    maximum, minimum, mul, neg, power, sigmoid, sign, sin, sqrt, store, sub, tanh, where,
+{vectors}
 )
 from tinygrad_rnn.kernels._vector import address, element_size, lanes
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
@@ -36,7 +38,9 @@ from tinygrad_rnn.kernels.recurrence.runtime import (
 def module_source(layout: Layout) -> str:
     """The text of the module with the kernels ``forward`` and ``backward``."""
     program = "\n".join("    " + line for line in str(layout.lowered.program).splitlines())
-    parts = [_HEAD.format(program=program)]
+    names = ", ".join(_simd.__all__) + ","
+    vectors = textwrap.fill(names, 100, initial_indent="    ", subsequent_indent="    ")
+    parts = [_HEAD.format(program=program, vectors=vectors)]
     forward, backward = Forward(layout), Backward(layout)
     parts += forward.segments() + [forward.kernel()]
     parts += backward.segments() + [backward.kernel()]

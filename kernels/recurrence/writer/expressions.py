@@ -5,16 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tinygrad_rnn.kernels.recurrence.blocks import Expressions
+from tinygrad_rnn.kernels.recurrence.elementwise import ELEMENTWISE
 
 __all__ = ["Lines"]
-
-_FUNCTIONS = {
-    "add": "add", "sub": "sub", "mul": "mul", "div": "div", "neg": "neg", "sqrt": "sqrt",
-    "exp": "exp", "log": "log", "log1p": "log1p", "expm1": "expm1", "sin": "sin", "cos": "cos",
-    "sign": "sign", "abs": "absolute", "sigmoid": "sigmoid", "tanh": "tanh", "maximum": "maximum",
-    "minimum": "minimum", "where": "where", "gt": "gt", "ge": "ge", "lt": "lt", "le": "le",
-    "eq": "eq", "and": "both",
-}  # fmt: skip
 
 
 class Lines:
@@ -62,21 +55,9 @@ class Lines:
         if number in self.absorbed:
             return self.fused(number)
         args = [self.names[a] for a in node.args]
-        attrs = dict(node.attrs)
-        if node.name == "square":
-            return f"mul({args[0]}, {args[0]})"
-        if node.name == "reciprocal":
-            return f"div(fill(like, 1.0), {args[0]})"
-        if node.name == "relu":
-            return f"maximum({args[0]}, fill(like, 0.0))"
-        if node.name == "power_of":
-            return f"power({args[0]}, fill(like, {attrs['exponent']!r}))"
-        if node.name == "clip":
-            text = args[0]
-            for name, bound in (("maximum", attrs["low"]), ("minimum", attrs["high"])):
-                text = text if bound is None else f"{name}({text}, fill(like, {float(bound)!r}))"
-            return text
-        return f"{_FUNCTIONS[node.name]}({', '.join(args)})"
+        if node.name == "and":  # of comparisons; only derivative rules make it
+            return f"both({', '.join(args)})"
+        return ELEMENTWISE[node.name].written(*args, **dict(node.attrs))
 
     def fused(self, number: int) -> str:
         """A sum with a product in it, rounded once."""
