@@ -25,7 +25,7 @@ from tinygrad_rnn.testing.checks import (
     explain,
 )
 from tinygrad_rnn.testing.comparison import TOLERANCES
-from tinygrad_rnn.testing.faults import GradientCheckError, Untestable
+from tinygrad_rnn.testing.faults import GradientCheckError, LawViolation, Untestable
 from tinygrad_rnn.testing.numeric import (
     Numeric,
     directional_derivative,
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from tinygrad_rnn.testing.decorator import check_gradients
 
 __all__ = [
-    "TOLERANCES", "GradientCheckError", "GradientMismatch", "GradientReport", "Numeric", "Subject",
-    "Untestable", "assert_devices_agree", "assert_double_backward", "assert_dtype_laws",
-    "assert_equivalent", "assert_gradients", "assert_module_gradients", "check_gradients",
-    "directional_derivative", "explain", "laws", "numeric_gradient", "numeric_jacobian",
-    "strategies",
+    "TOLERANCES", "GradientCheckError", "GradientMismatch", "GradientReport", "LawViolation",
+    "Numeric", "Subject", "Untestable", "assert_devices_agree", "assert_double_backward",
+    "assert_dtype_laws", "assert_equivalent", "assert_gradients", "assert_module_gradients",
+    "check_gradients", "directional_derivative", "explain", "laws", "numeric_gradient",
+    "numeric_jacobian", "strategies",
 ]  # fmt: skip
 
 # On first use: Hypothesis is an extra.

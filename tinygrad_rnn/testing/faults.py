@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-__all__ = ["GradientCheckError", "Untestable", "reject", "searching"]
+__all__ = ["GradientCheckError", "LawViolation", "Untestable", "reject", "searching"]
 
 
 class GradientCheckError(AssertionError):
@@ -22,6 +22,17 @@ class Untestable(GradientCheckError):
         self.title = title
         self.problem = problem
         self.detail = detail
+
+
+class LawViolation(GradientCheckError):
+    """A law of ``testing.laws`` that a function does not keep."""
+
+    def __init__(self, law: str, title: str, found: str, expected: str) -> None:
+        super().__init__(f"{title} breaks the law {law}: {found}, expected {expected}.")
+        self.law = law
+        self.title = title
+        self.found = found
+        self.expected = expected
 
 
 def searching() -> bool:
