@@ -85,11 +85,11 @@ def backward(
 @cache
 def unfusable(program: Program) -> str:
     """Why no kernel can be written for a program, or nothing."""
-    from tinygrad_rnn.kernels.recurrence.derivative import reverse
+    from tinygrad_rnn.kernels.recurrence.derivative import differentiate
     from tinygrad_rnn.kernels.recurrence.lowering import lower
 
     try:
-        reverse(lower(program))
+        differentiate(lower(program))
     except TraceError as error:
         return str(error)
     return ""

@@ -10,16 +10,16 @@ from typing import Any
 
 from tinygrad_rnn.kernels.recurrence.program import ONE, Program, Width
 
-__all__ = ["Blocks", "Expressions", "Node", "Product", "Target"]
+__all__ = ["Blocks", "Expression", "Expressions", "Product", "Target"]
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class Expression:
     """An expression over blocks.
 
     Leaves: slot (buffer, block) of a product's result, state (number, block), input (block),
     param (name, block), scalar (name), const (value); in backward also d_state, d_operand,
-    d_output. Everything else is an element-wise operation on other nodes.
+    d_output. Everything else is an element-wise operation on other expressions.
     """
 
     name: str
@@ -29,34 +29,34 @@ class Node:
 
 
 class Expressions:
-    """A table of nodes: the number of a node is its place, arguments come before users."""
+    """A table of expressions. A node is the place of one; arguments come before users."""
 
     def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self._numbers: dict[Node, int] = {}
+        self.entries: list[Expression] = []
+        self._nodes: dict[Expression, int] = {}
 
     def put(self, name: str, args: Iterable[int] = (), attrs: Any = (), letter: str = "") -> int:
-        """The number of a node, made if there is none like it."""
+        """The node of an expression, which is made if there is none like it."""
         args = tuple(args)
         letter = letter or next((self[a].letter for a in args if self[a].letter), "")
-        node = Node(name, args, tuple(attrs), letter)
-        if node not in self._numbers:
-            self._numbers[node] = len(self.nodes)
-            self.nodes.append(node)
-        return self._numbers[node]
+        expression = Expression(name, args, tuple(attrs), letter)
+        if expression not in self._nodes:
+            self._nodes[expression] = len(self.entries)
+            self.entries.append(expression)
+        return self._nodes[expression]
 
-    def __getitem__(self, number: int) -> Node:
-        return self.nodes[number]
+    def __getitem__(self, node: int) -> Expression:
+        return self.entries[node]
 
     def cone(self, roots: Iterable[int], stop: Iterable[int] = ()) -> list[int]:
         """Everything that the roots are made of, in order; what is in ``stop`` is not opened."""
         stop, seen, stack = set(stop), set(), list(roots)
         while stack:
-            number = stack.pop()
-            if number not in seen:
-                seen.add(number)
-                if number not in stop:
-                    stack.extend(self[number].args)
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                if node not in stop:
+                    stack.extend(self[node].args)
         return sorted(seen)
 
 
@@ -72,7 +72,7 @@ class Target:
 
 @dataclass
 class Product:
-    """A product before it is known where its columns go."""
+    """A line ``operand @ weight`` of the program, before it is known where its columns go."""
 
     number: int
     operand: int  # the program's line
@@ -140,12 +140,12 @@ class Blocks:
     def level(self, node: int) -> int:
         """0 for what needs no product within the step."""
         if node not in self.levels:
-            entry = self.table[node]
-            if entry.name == "product":
-                product = self.products[entry.attrs[0]]
+            expression = self.table[node]
+            if expression.name == "product":
+                product = self.products[expression.attrs[0]]
                 self.levels[node] = 0 if product.hoisted else 1 + self.level_of(product)
             else:
-                self.levels[node] = max((self.level(a) for a in entry.args), default=0)
+                self.levels[node] = max((self.level(a) for a in expression.args), default=0)
         return self.levels[node]
 
     def level_of(self, product: Product) -> int:

@@ -22,11 +22,11 @@ from tinygrad_rnn.kernels.recurrence.cpu_packing import (
     weight_of,
 )
 from tinygrad_rnn.kernels.recurrence.cpu_weights import weight_gradients, window
-from tinygrad_rnn.kernels.recurrence.derivative import reverse
+from tinygrad_rnn.kernels.recurrence.derivative import differentiate
 from tinygrad_rnn.kernels.recurrence.lowering import lower
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.reference import HOLD
-from tinygrad_rnn.kernels.recurrence.runtime import product
+from tinygrad_rnn.kernels.recurrence.runtime import rows_times_weight
 from tinygrad_rnn.kernels.recurrence.shapes import Shapes, fitted, shapes_of
 from tinygrad_rnn.kernels.recurrence.writer import Layout, module_source
 
@@ -40,7 +40,7 @@ _CACHE = 2 << 20  # bytes of the second level
 
 
 @dataclass
-class Compiled:
+class Kernels:
     """A program made ready: what its kernels take, and the kernels."""
 
     program: Program
@@ -50,24 +50,24 @@ class Compiled:
 
 
 @cache
-def compiled(program: Program) -> Compiled:
+def kernels_of(program: Program) -> Kernels:
     """The kernels of a program, written and loaded once."""
     lowered = lower(program)
-    layout = Layout(lowered, reverse(lowered))
+    layout = Layout(lowered, differentiate(lowered))
     text = module_source(layout)
-    return Compiled(program, layout, text, load_source("recurrence", text))
+    return Kernels(program, layout, text, load_source("recurrence", text))
 
 
 def source_of(program: Program) -> str:
     """The text of the kernels."""
-    return compiled(program).source
+    return kernels_of(program).source
 
 
 @dataclass(frozen=True)
 class Room:
     """What a program needs for arrays of certain shapes: names, shapes, parts of weights."""
 
-    ready: Compiled
+    kernels: Kernels
     sizes: Mapping[str, int]
     T: int
     B: int
@@ -82,8 +82,8 @@ class Room:
 
 @lru_cache(maxsize=4096)  # it would take a third of the time of a small step
 def _room(program: Program, shapes: Shapes, T: int, masked: bool) -> Room:
-    ready, sizes = compiled(program), fitted(program, shapes)
-    layout, B = ready.layout, shapes[1][0][0]
+    kernels, sizes = kernels_of(program), fitted(program, shapes)
+    layout, B = kernels.layout, shapes[1][0][0]
     lowered = layout.lowered
     own_output = masked or lowered.output_state is None
     forward: list[tuple[str, tuple[int, ...]]] = []
@@ -115,7 +115,9 @@ def _room(program: Program, shapes: Shapes, T: int, masked: bool) -> Room:
         width = (layout.state_widths if kind == "state" else layout.operands)[number]
         parts.append((f"w{i}", part, size, sizes[width.letter]))
         weights += width.of(sizes) * part.blocks * size
-    return Room(ready, sizes, T, B, own_output, forward, hoisted, biases, parts, backward, weights)
+    return Room(
+        kernels, sizes, T, B, own_output, forward, hoisted, biases, parts, backward, weights
+    )
 
 
 @dataclass
@@ -133,7 +135,7 @@ class Run:
     @property
     def like(self) -> Any:
         """An array of the run's device and element type."""
-        return self.arrays[self.room.ready.layout.states[0]]
+        return self.arrays[self.room.kernels.layout.states[0]]
 
 
 # ----- calls -----
@@ -152,7 +154,8 @@ def _call(kernel_, arguments, run, values, *, backwards):
     values |= {
         "reverse": int(run.reverse), "by_columns": int(by_columns), "packed": int(pack),
         "T": room.T, "B": room.B,
-        "like_array": _LIKE[dtype.char], "mask": run.mask, "product": product.address(dtype),
+        "like_array": _LIKE[dtype.char], "mask": run.mask,
+        "rows_times_weight": rows_times_weight.address(dtype),
         "meeting": zeros(16, np.int64) if by_columns else _NO_MEETING, **room.sizes,
     }  # fmt: skip
     worth = 2.0 * room.T * room.B * room.weights > _FLOPS_WORTH_A_TEAM
@@ -174,7 +177,7 @@ def forward(program, x, states, params, *, steps, mask=None, reverse=False, form
     forms = forms or {}
     weights = [params[name] for name, _ in program.params]
     room = _room(program, shapes_of(x, states, weights), steps, mask is not None)
-    layout, T, B = room.ready.layout, room.T, room.B
+    layout, T, B = room.kernels.layout, room.T, room.B
     dtype = states[0].dtype
     rows, flat = None, _NO_MASK
     if mask is not None:
@@ -197,7 +200,7 @@ def forward(program, x, states, params, *, steps, mask=None, reverse=False, form
     if rows is not None:
         arrays["x"] = rows
     run = Run(room, reverse, flat, rows, params, forms, arrays)
-    module = room.ready.module
+    module = room.kernels.module
     _call(module.forward, module.FORWARD, run, {**arrays}, backwards=False)
     y = arrays["y"]
     if not room.own_output:
@@ -209,7 +212,7 @@ def forward(program, x, states, params, *, steps, mask=None, reverse=False, form
 
 def backward(run, dy, d_finals, *, needs_x, needed):
     room, dtype = run.room, run.like.dtype
-    layout, T, B = room.ready.layout, room.T, room.B
+    layout, T, B = room.kernels.layout, room.T, room.B
     values = {**run.arrays, **{name: empty(shape, dtype) for name, shape in room.backward}}
     masked = len(run.mask) > 0
     for name, given in zip(layout.states, d_finals, strict=True):
@@ -225,7 +228,7 @@ def backward(run, dy, d_finals, *, needs_x, needed):
         values["dy_row"] = width * dtype.itemsize
     if layout.reads_input:
         values["dx"] = empty(run.x.shape, dtype)
-    module = room.ready.module
+    module = room.kernels.module
     _call(module.backward, module.BACKWARD, run, values, backwards=True)
     if not values["packed"]:
         _multiply_states(run, values)
@@ -245,15 +248,15 @@ def _multiply_states(run, values):
     for _, part, _, _ in room.parts:
         kind, number = part.operand
         if kind == "state":
-            size = room.sizes[room.ready.layout.buffers[part.buffer].letter]
+            size = room.sizes[room.kernels.layout.buffers[part.buffer].letter]
             dz = window(values[f"dz{part.buffer}"], part.block, part.blocks, size)
-            d_state = values[f"d{room.ready.layout.states[number]}"][room.B :]
+            d_state = values[f"d{room.kernels.layout.states[number]}"][room.B :]
             matmul(dz, weight_of(run, part).T, out=d_state, accumulate=True)
 
 
 def _input_gradient(run, values):
     """What all products with x, and segments that read it, say about x."""
-    layout = run.room.ready.layout
+    layout = run.room.kernels.layout
     dx = values.get("dx")
     for i, buffer in enumerate(layout.lowered.buffers):
         if buffer.hoisted:

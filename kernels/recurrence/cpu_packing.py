@@ -32,7 +32,7 @@ def _pack_blocks(first, stop, b, block, panels):
 def weight_of(run, part):
     """The part of a weight that a product multiplies with."""
     room = run.room
-    size = room.sizes[room.ready.layout.buffers[part.buffer].letter]
+    size = room.sizes[room.kernels.layout.buffers[part.buffer].letter]
     return window(run.params[part.weight], part.column, part.blocks, size)
 
 

@@ -57,7 +57,7 @@ class _Sums:
         self.grads = {}
         self.written = {}
 
-    def product(self, name, left, right, column):
+    def add_product(self, name, left, right, column):
         """Add left^T right to the columns from ``column`` on."""
         if name not in self.needed:
             return
@@ -73,7 +73,7 @@ class _Sums:
         matmul(left.T, right, out=self.grads[name][:, column:stop])
         done.append((column, stop))
 
-    def row(self, name, value):
+    def add_row(self, name, value):
         """Add a gradient of a weight that is a row or a number."""
         if name in self.needed:
             value = value.reshape(self.params[name].shape)
@@ -82,15 +82,15 @@ class _Sums:
 
 def weight_gradients(run, values, needed):
     """The gradients of the weights that ``needed`` names."""
-    layout, sizes = run.room.ready.layout, run.room.sizes
+    layout, sizes = run.room.kernels.layout, run.room.sizes
     sums = _Sums(run.params, needed)
     for i, buffer in enumerate(layout.lowered.buffers):
         if buffer.hoisted:
-            sums.product(buffer.hoisted, run.x, values[f"dz{i}"], 0)
+            sums.add_product(buffer.hoisted, run.x, values[f"dz{i}"], 0)
     for part in layout.lowered.parts:
         size = sizes[layout.buffers[part.buffer].letter]
         right = window(values[f"dz{part.buffer}"], part.block, part.blocks, size)
-        sums.product(part.weight, _operand_rows(run, part), right, part.column * size)
+        sums.add_product(part.weight, _operand_rows(run, part), right, part.column * size)
     columns = {}
 
     def column_sum(index):
@@ -98,7 +98,7 @@ def weight_gradients(run, values, needed):
             columns[index] = _summed(values[f"dz{index}"])
         return columns[index]
 
-    biases = {b.bias[0] for b in layout.lowered.buffers if b.bias} | set(layout.reversed.columns)
+    biases = {b.bias[0] for b in layout.lowered.buffers if b.bias} | set(layout.derivative.columns)
     for name in biases & needed:
         total = np.zeros(run.params[name].shape, values["like_array"].dtype)
         for i, buffer in enumerate(layout.lowered.buffers):
@@ -106,14 +106,14 @@ def weight_gradients(run, values, needed):
                 size = sizes[buffer.letter]
                 first = buffer.bias[1] * size
                 total[first : first + buffer.blocks * size] += column_sum(i)
-        for k, (i, block) in enumerate(layout.reversed.columns.get(name, ())):
+        for k, (i, block) in enumerate(layout.derivative.columns.get(name, ())):
             size = sizes[layout.buffers[i].letter]
             total[k * size : (k + 1) * size] += column_sum(i)[block * size : (block + 1) * size]
-        sums.row(name, total)
+        sums.add_row(name, total)
     for name in layout.row_grads:
         if name in needed:
             total = _summed(values[f"dp_{name}"])
-            sums.row(name, total if run.params[name].ndim else total.sum())
+            sums.add_row(name, total if run.params[name].ndim else total.sum())
     return sums.grads
 
 
@@ -122,6 +122,6 @@ def _operand_rows(run, part):
     kind, number = part.operand
     if kind == "operand":
         return run.arrays[f"a{number}"]
-    rows = run.arrays[run.room.ready.layout.states[number]]
+    rows = run.arrays[run.room.kernels.layout.states[number]]
     B = run.room.B
     return rows[B:] if run.reverse else rows[: run.room.T * B]

@@ -1,4 +1,4 @@
-"""A lowered program in reverse: which values are kept, and a backward segment per segment.
+"""The derivative of a lowered program: which values are kept, a backward segment per segment.
 
 The derivative rules are those of the primitives (``rule(F, g, out, *inputs, **attrs)``),
 run here over expressions: one formula serves the engine and the kernel.
@@ -16,7 +16,7 @@ from tinygrad_rnn.kernels.recurrence.blocks import Expressions
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.lowering import Lowered, Segment
 
-__all__ = ["RULES", "Effect", "Reversed", "reverse"]
+__all__ = ["RULES", "Derivative", "Effect", "differentiate"]
 
 COSTLY = frozenset(name for name, op in ELEMENTWISE.items() if op.costly)
 
@@ -41,7 +41,7 @@ class Effect:
 
 
 @dataclass
-class Reversed:
+class Derivative:
     """What backward does, segment by segment in the order of the forward ones.
 
     saved       node -> the slot that holds it after its segment has run
@@ -56,8 +56,8 @@ class Reversed:
 # ----- expressions with operators, for the rules -----
 
 
-class _Symbolic:
-    """A node with Python's operators; simplifies what rules often make."""
+class _Formula:
+    """An expression with Python's operators; simplifies what rules often make."""
 
     __slots__ = ("node", "table")
 
@@ -68,83 +68,83 @@ class _Symbolic:
         self.node = node
 
     @property
-    def number(self) -> float | None:
+    def constant(self) -> float | None:
         """The value, if it is a constant."""
-        entry = self.table[self.node]
-        return entry.attrs[0] if entry.name == "const" else None
+        expression = self.table[self.node]
+        return expression.attrs[0] if expression.name == "const" else None
 
-    def lift(self, value: Any) -> "_Symbolic":
+    def lift(self, value: Any) -> "_Formula":
         """The value as a node of the same table."""
-        if isinstance(value, _Symbolic):
+        if isinstance(value, _Formula):
             return value
-        return _Symbolic(self.table, self.table.put("const", (), (float(value),)))
+        return _Formula(self.table, self.table.put("const", (), (float(value),)))
 
-    def make(self, name: str, *others: Any, **attrs: Any) -> "_Symbolic":
+    def make(self, name: str, *others: Any, **attrs: Any) -> "_Formula":
         """The node ``name self others``."""
         args = [self.node, *(self.lift(o).node for o in others)]
-        return _Symbolic(self.table, self.table.put(name, args, sorted(attrs.items())))
+        return _Formula(self.table, self.table.put(name, args, sorted(attrs.items())))
 
     def is_condition(self) -> bool:
         """Whether it is a comparison, or made of comparisons."""
         return self.table[self.node].name in (*COMPARISONS, "and")
 
-    def __mul__(self, given: Any) -> "_Symbolic":
+    def __mul__(self, given: Any) -> "_Formula":
         other = self.lift(given)
         if other.is_condition():
             return other.make("where", self, 0.0)
         for one, rest in ((self, other), (other, self)):
-            if one.number == 0:
+            if one.constant == 0:
                 return one
-            if one.number == 1:
+            if one.constant == 1:
                 return rest
-            if one.number == -1:
+            if one.constant == -1:
                 return -rest
         return self.make("mul", other)
 
-    def __add__(self, given: Any) -> "_Symbolic":
+    def __add__(self, given: Any) -> "_Formula":
         other = self.lift(given)
-        if self.number == 0:
+        if self.constant == 0:
             return other
-        return self if other.number == 0 else self.make("add", other)
+        return self if other.constant == 0 else self.make("add", other)
 
-    def __sub__(self, given: Any) -> "_Symbolic":
+    def __sub__(self, given: Any) -> "_Formula":
         other = self.lift(given)
-        return self if other.number == 0 else self.make("sub", other)
+        return self if other.constant == 0 else self.make("sub", other)
 
-    def __rsub__(self, other: Any) -> "_Symbolic":
+    def __rsub__(self, other: Any) -> "_Formula":
         return self.lift(other) - self
 
-    def __truediv__(self, other: Any) -> "_Symbolic":
+    def __truediv__(self, other: Any) -> "_Formula":
         return self.make("div", other)
 
-    def __rtruediv__(self, other: Any) -> "_Symbolic":
+    def __rtruediv__(self, other: Any) -> "_Formula":
         return self.lift(other).make("div", self)
 
-    def __neg__(self) -> "_Symbolic":
-        entry = self.table[self.node]
-        if entry.name == "neg":
-            return _Symbolic(self.table, entry.args[0])
-        return self.make("neg") if self.number is None else self.lift(-self.number)
+    def __neg__(self) -> "_Formula":
+        expression = self.table[self.node]
+        if expression.name == "neg":
+            return _Formula(self.table, expression.args[0])
+        return self.make("neg") if self.constant is None else self.lift(-self.constant)
 
     __rmul__ = __mul__
     __radd__ = __add__
 
-    def __gt__(self, other: Any) -> "_Symbolic":
+    def __gt__(self, other: Any) -> "_Formula":
         return self.make("gt", other)
 
-    def __ge__(self, other: Any) -> "_Symbolic":
+    def __ge__(self, other: Any) -> "_Formula":
         return self.make("ge", other)
 
-    def __lt__(self, other: Any) -> "_Symbolic":
+    def __lt__(self, other: Any) -> "_Formula":
         return self.make("lt", other)
 
-    def __le__(self, other: Any) -> "_Symbolic":
+    def __le__(self, other: Any) -> "_Formula":
         return self.make("le", other)
 
-    def __eq__(self, other: object) -> "_Symbolic":  # type: ignore[override]
+    def __eq__(self, other: object) -> "_Formula":  # type: ignore[override]
         return self.make("eq", other)
 
-    def __and__(self, other: Any) -> "_Symbolic":
+    def __and__(self, other: Any) -> "_Formula":
         return self.make("and", other)
 
 
@@ -169,71 +169,70 @@ class _Functions:
         return lambda x, *others, **attrs: x.make(name, *others, **attrs)
 
 
-# ----- reversing -----
+# ----- differentiating -----
 
 
-def reverse(lowered: Lowered) -> Reversed:
+def differentiate(lowered: Lowered) -> Derivative:
     """Differentiate every segment and decide what is saved."""
-    work = _Reversal(lowered)
+    work = _Differentiation(lowered)
     effects = [work.segment(s) for s in reversed(lowered.segments)][::-1]
     work.zeros(effects)
     saved = _saved(lowered, effects, work.forward_nodes)
-    return Reversed(effects, saved, work.columns(effects))
+    return Derivative(effects, saved, work.columns(effects))
 
 
-class _Reversal:
+class _Differentiation:
     def __init__(self, lowered: Lowered) -> None:
         self.lowered = lowered
         self.table = lowered.expressions
-        self.forward_nodes = len(self.table.nodes)
+        self.forward_nodes = len(self.table.entries)
         self.written: set[tuple[str, tuple[Any, ...]]] = set()
 
     def segment(self, segment: Segment) -> list[Effect]:
         """What the gradients of a segment's targets do to its leaves."""
         table = self.table
-        adjoints: dict[int, _Symbolic] = {}
+        adjoints: dict[int, _Formula] = {}
         for target in segment.targets:
             letter = table[target.node].letter
             g = self.seed(target.kind, target.number, target.block, letter)
             self.gather(adjoints, target.node, g)
             if target.kind == "state" and target.number == self.lowered.output_state:
                 self.gather(adjoints, target.node, self.seed("output", 0, target.block, letter))
-        for number in sorted(table.cone(t.node for t in segment.targets), reverse=True):
-            node = table[number]
-            if number in adjoints and node.args:
-                self.spread(adjoints, number)
+        for node in sorted(table.cone(t.node for t in segment.targets), reverse=True):
+            if node in adjoints and table[node].args:
+                self.spread(adjoints, node)
         return self.effects(adjoints)
 
-    def seed(self, kind: str, number: int, block: int, letter: str) -> _Symbolic:
+    def seed(self, kind: str, number: int, block: int, letter: str) -> _Formula:
         place = (block,) if kind == "output" else (number, block)
-        return _Symbolic(self.table, self.table.put(f"d_{kind}", (), place, letter))
+        return _Formula(self.table, self.table.put(f"d_{kind}", (), place, letter))
 
-    def gather(self, adjoints: dict[int, _Symbolic], node: int, g: _Symbolic) -> None:
+    def gather(self, adjoints: dict[int, _Formula], node: int, g: _Formula) -> None:
         adjoints[node] = adjoints[node] + g if node in adjoints else g
 
-    def spread(self, adjoints: dict[int, _Symbolic], number: int) -> None:
+    def spread(self, adjoints: dict[int, _Formula], node: int) -> None:
         """Send the gradient of a node on to its arguments, by the rules of its operation."""
-        node = self.table[number]
-        if node.name in COMPARISONS:
+        expression = self.table[node]
+        if expression.name in COMPARISONS:
             return
-        args = [_Symbolic(self.table, a) for a in node.args]
-        out = _Symbolic(self.table, number)
-        for arg, rule in zip(args, RULES[node.name], strict=True):
-            if rule is not None and arg.number is None:
-                g = rule(_Functions(), adjoints[number], out, *args, **dict(node.attrs))
-                if g.number != 0:
+        args = [_Formula(self.table, a) for a in expression.args]
+        out = _Formula(self.table, node)
+        for arg, rule in zip(args, RULES[expression.name], strict=True):
+            if rule is not None and arg.constant is None:
+                g = rule(_Functions(), adjoints[node], out, *args, **dict(expression.attrs))
+                if g.constant != 0:
                     self.gather(adjoints, arg.node, g)
 
-    def effects(self, adjoints: dict[int, _Symbolic]) -> list[Effect]:
+    def effects(self, adjoints: dict[int, _Formula]) -> list[Effect]:
         """What is written for each leaf that has a gradient."""
         kinds = ("slot", "state", "input", "param", "scalar")
         effects = []
-        for number, g in sorted(adjoints.items()):
-            node = self.table[number]
-            if node.name in kinds:
-                place = "d_" + node.name, node.attrs
+        for node, g in sorted(adjoints.items()):
+            expression = self.table[node]
+            if expression.name in kinds:
+                place = "d_" + expression.name, expression.attrs
                 # Rows of weights' gradients are started with zeros, and go on over time.
-                adds = place in self.written or node.name in ("param", "scalar")
+                adds = place in self.written or expression.name in ("param", "scalar")
                 self.written.add(place)
                 effects.append(Effect(*place, g.node, adds))
         return effects

@@ -84,29 +84,29 @@ class _Rebuilt:
         self.table = Expressions()
         self.memo: dict[int, int | None] = {}
 
-    def __call__(self, number: int) -> int:
-        result = self._of(number)
+    def __call__(self, node: int) -> int:
+        result = self._of(node)
         if result is None:
             raise AssertionError("a sum lost all of its terms")
         return result
 
-    def _of(self, number: int) -> int | None:
-        if number not in self.memo:
-            for n in self.old.cone([number]):
-                if n not in self.memo:
-                    self.memo[n] = self._make(n)
-        return self.memo[number]
+    def _of(self, node: int) -> int | None:
+        if node not in self.memo:
+            for part in self.old.cone([node]):
+                if part not in self.memo:
+                    self.memo[part] = self._make(part)
+        return self.memo[node]
 
-    def _make(self, number: int) -> int | None:
-        node = self.old[number]
-        if number in self.placement.dropped:
+    def _make(self, node: int) -> int | None:
+        expression = self.old[node]
+        if node in self.placement.dropped:
             return None
-        if node.name == "product":
-            return self.table.put("slot", (), self.placement.slots[number], node.letter)
-        args = [self.memo[a] for a in node.args]
-        if node.name == "add" and None in args:
+        if expression.name == "product":
+            return self.table.put("slot", (), self.placement.slots[node], expression.letter)
+        args = [self.memo[a] for a in expression.args]
+        if expression.name == "add" and None in args:
             return args[1] if args[0] is None else args[0]
         assert None not in args
         return self.table.put(
-            node.name, [a for a in args if a is not None], node.attrs, node.letter
+            expression.name, [a for a in args if a is not None], expression.attrs, expression.letter
         )

@@ -73,9 +73,9 @@ class Placement:
     def _users(self, targets: list[Target]) -> dict[int, list[int]]:
         """Who uses each node; being a target is a use by something that is no sum."""
         users: dict[int, list[int]] = {}
-        for number in self.table.cone(t.node for t in targets):
-            for arg in self.table[number].args:
-                users.setdefault(arg, []).append(number)
+        for node in self.table.cone(t.node for t in targets):
+            for arg in self.table[node].args:
+                users.setdefault(arg, []).append(node)
         outside = self.table.put("outside")
         for target in targets:
             users.setdefault(target.node, []).append(outside)
@@ -121,7 +121,7 @@ class Placement:
             self.add_part(product, column, *goals[column])
 
     def add_part(self, product: Product, column: int, slot: Slot, adds: bool) -> None:
-        """Let one block of a product go to a slot: as part of the last run, or a new one."""
+        """Let one block of a product go to a slot: with the last part, or as a new one."""
         operand = self.work.operand_of(product)
         part = Part(product.level, operand, product.weight, column, 1, *slot, adds)
         last = self.parts[-1] if self.parts else None
@@ -135,11 +135,11 @@ class Placement:
     def biases(self) -> None:
         """Let the sums of a buffer start from a weight that is added to all of its blocks."""
         found: dict[Slot, dict[str, tuple[int, int]]] = {}
-        for number, node in enumerate(self.table.nodes):
-            root = self.sum_of(number) if node.name == "param" else None
+        for node, expression in enumerate(self.table.entries):
+            root = self.sum_of(node) if expression.name == "param" else None
             if root in self.sums:
-                name, block = node.attrs
-                found.setdefault(self.sums[root], {}).setdefault(name, (block, number))
+                name, block = expression.attrs
+                found.setdefault(self.sums[root], {}).setdefault(name, (block, node))
         for index, buffer in enumerate(self.buffers):
             starts = [found.get((index, k), {}) for k in range(buffer.blocks)]
             for name in starts[0]:

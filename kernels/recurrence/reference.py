@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.program import Program
 
-__all__ = ["HOLD", "NUMPY", "RESET", "STEP", "over_time", "run", "sequence"]
+__all__ = ["HOLD", "NUMPY", "RESET", "STEP", "one_step", "over_time", "sequence"]
 
 # What a row does at a step, one byte each in a mask.
 HOLD, STEP, RESET = 0, 1, 2
@@ -24,7 +24,7 @@ NUMPY = SimpleNamespace(
 )
 
 
-def run(program: Program, F, x, states, params):
+def one_step(program: Program, F, x, states, params):
     """One step: the output and the new states, rows in the first axis."""
     values: list[Any] = []
     for op in program.operations:
@@ -58,7 +58,7 @@ def sequence(program: Program, F, x, states, params, *, steps, mask=None, revers
     """
 
     def step(x, states):
-        return run(program, F, x, states, params)
+        return one_step(program, F, x, states, params)
 
     return over_time(step, F, x, states, steps=steps, mask=mask, reverse=reverse)
 

@@ -12,12 +12,12 @@ from tinygrad_rnn.kernels.recurrence.reference import HOLD, RESET, STEP
 
 __all__ = [
     "HOLD", "RESET", "STEP", "add_columns", "clear_columns", "copy_columns", "multiply",
-    "product", "resets",
+    "resets", "rows_times_weight",
 ]  # fmt: skip
 
 
 @kernel(f"T, {', '.join(['intp'] * 14)}", fastmath=NO_FASTMATH)
-def product(
+def rows_times_weight(
     like, a, a_row, a_col, b, b_row, b_step, skip, c, c_row, start, start_row, rows, k, columns
 ):
     """``rows_times_panels``, compiled once for the kernels of all programs."""
@@ -28,14 +28,14 @@ def product(
 
 def _multiply_in_python(address, like, *numbers):
     a, a_row, a_col, b, b_row, *rest = numbers
-    product.body(like, a, a_row, a_col, b, b_row, 0, 0, *rest)
+    rows_times_weight.body(like, a, a_row, a_col, b, b_row, 0, 0, *rest)
 
 
 @partial(intrinsic, twin=_multiply_in_python)
 def multiply(
     typing, address, like, a, a_row, a_col, b, b_row, c, c_row, start, start_row, rows, k, columns
 ):
-    """Call ``product`` at its address: the tiles are long, and not to be compiled again."""
+    """Call ``rows_times_weight`` at its address: its tiles are too long to be compiled again."""
 
     def codegen(context, builder, signature, args):
         place, _, *numbers = args

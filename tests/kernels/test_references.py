@@ -27,7 +27,7 @@ def in_a_loop(start, stop, x):
 
 
 def test_neither_kernels_nor_helpers_count():
-    module = recurrence.compiled(nn.GRU(2, 3).cells()[0].program).module
+    module = recurrence.kernels_of(nn.GRU(2, 3).cells()[0].program).module
     for made in (in_a_loop, module.forward, module.backward):
         assert "NRT_" not in lowered(made), made.name
 

@@ -38,14 +38,14 @@ class Backward(Writer):
         rows |= {f"dp_{name}": width for name, width in layout.row_grads.items()}
         return rows
 
-    def place(self, kind: str, attrs: Any) -> str:
+    def address(self, kind: str, attrs: Any) -> str:
         """How the address of a leaf's current columns is written."""
         if kind == "d_state":  # read: the gradient of the state after the step
             name = self.layout.states[attrs[0]]
             return self.column(f"d{name}_new", attrs[1], self.layout.state_widths[attrs[0]])
         if kind == "d_output":
             return self.column("(dy_t + b * dy_row)", attrs[0], self.layout.output)
-        return super().place(kind, attrs)
+        return super().address(kind, attrs)
 
     def goal(self, effect: Effect) -> tuple[str, Width, int]:
         """The row, its width, and the block that an effect writes."""
@@ -63,7 +63,7 @@ class Backward(Writer):
     def segments(self) -> list[str]:
         """The functions of all segments."""
         texts = []
-        for index, effects in enumerate(self.layout.reversed.effects):
+        for index, effects in enumerate(self.layout.derivative.effects):
             for letter in dict.fromkeys(self.goal(e)[1].letter for e in effects):
                 mine = [e for e in effects if self.goal(e)[1].letter == letter]
                 texts.append(self.segment(index, letter, mine))
@@ -71,9 +71,9 @@ class Backward(Writer):
 
     def segment(self, index: int, letter: str, effects: list[Effect]) -> str:
         """The function of one segment, for the effects of one letter."""
-        lines = Lines(self.table, self.place)
+        lines = Lines(self.table, self.address)
         roots = [e.node for e in effects if e.node is not None]
-        lines.compute(roots, self.layout.reversed.saved)
+        lines.compute(roots, self.layout.derivative.saved)
         body, hold = lines.lines, []
         for effect in effects:
             row, width, block = self.goal(effect)
@@ -139,7 +139,7 @@ class Backward(Writer):
         step += [f"dp_{name}_t = address(dp_{name})" for name in layout.row_grads]
         step += self.turns()
         for index in reversed(range(len(self.lowered.segments))):
-            step += self.level(index)
+            step += self.segment_with_products(index)
         return self.kernel_text("backward", self.arguments(), body + indent(step, 1))
 
     def turns(self) -> list[str]:
@@ -157,7 +157,7 @@ class Backward(Writer):
                 ]
         return lines
 
-    def level(self, index: int) -> list[str]:
+    def segment_with_products(self, index: int) -> list[str]:
         """A segment in reverse, and then the products that stood before it."""
         lines = [
             self.call(index, letter, f"{letter}_left", f"{letter}_right")
@@ -196,8 +196,9 @@ class Backward(Writer):
             f"        panel = address(w{number}) + (k * (({c} + step - 1) // step * step) + u) "
             f"* {depth} * size",
             "        multiply(",
-            f"            product, like, dz{part.buffer}_t + first * ({bytes_of(buffer)}) "
-            f"+ {part.block} * {buffer.letter} * size, {bytes_of(buffer)}, size,",
+            f"            rows_times_weight, like, "
+            f"dz{part.buffer}_t + first * ({bytes_of(buffer)}) + "
+            f"{part.block} * {buffer.letter} * size, {bytes_of(buffer)}, size,",
             f"            panel, 0, there, {bytes_of(width)}, "
             f"{'there' if adds else '0'}, {bytes_of(width) if adds else '0'},",
             f"            last - first, {depth}, min(width, {c}_right - u),",

@@ -36,7 +36,7 @@ class Forward(Writer):
         """The functions of all segments."""
         texts = []
         done: set[int] = set()
-        saved = self.layout.reversed.saved
+        saved = self.layout.derivative.saved
         for index, segment in enumerate(self.lowered.segments):
             kept = {n: slot for n, slot in saved.items() if n in done}
             cone = self.table.cone([t.node for t in segment.targets], stop=kept)
@@ -66,14 +66,14 @@ class Forward(Writer):
         kept: dict[int, tuple[int, int]],
     ) -> str:  # fmt: skip
         """The function of one segment, for the targets of one letter."""
-        lines = Lines(self.table, self.place)
+        lines = Lines(self.table, self.address)
         lines.compute([t.node for t in targets] + saves, kept)
         body = lines.lines
         hold: list[str] = []
         after: list[str] = []
-        saved = self.layout.reversed.saved
+        saved = self.layout.derivative.saved
         for node in saves:
-            body.append(f"store(like, {self.place('slot', saved[node])}, n, {lines.names[node]})")
+            body.append(f"store(like, {self.address('slot', saved[node])}, n, {lines.names[node]})")
         for target in targets:
             row, width = self.target_row(target)
             value = lines.names[target.node]
@@ -137,10 +137,10 @@ class Forward(Writer):
                 step.append(f"{name}_{when}_t = address({name}) + {when} * B * ({bytes_of(width)})")
         step.append(f"y_t = address(y) + t * B * ({bytes_of(layout.output)}) if len(y) > 0 else 0")
         for index in range(len(self.lowered.segments)):
-            step += self.level(index)
+            step += self.segment_with_products(index)
         return self.kernel_text("forward", self.arguments(), body + indent(step, 1))
 
-    def level(self, index: int) -> list[str]:
+    def segment_with_products(self, index: int) -> list[str]:
         """The products before a segment, and the segment, a panel of columns at a time."""
         parts = [p for p in self.lowered.parts if p.level == index - 1]
         lines: list[str] = []
@@ -185,7 +185,7 @@ class Forward(Writer):
             f"        panel = address(w{number}) "
             f"+ (k * (({letter} + step - 1) // step * step) + u) * {depth} * size",
             "    multiply(",
-            f"        product, like, {row}_t + first * ({bytes_of(width)}),",
+            f"        rows_times_weight, like, {row}_t + first * ({bytes_of(width)}),",
             f"        {bytes_of(width)}, size,",
             f"        panel, 0 if packed else w{number}.strides[0], "
             f"there, {bytes_of(buffer)}, {start}, {start_row},",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tinygrad_rnn.kernels.recurrence.derivative import Reversed
+from tinygrad_rnn.kernels.recurrence.derivative import Derivative
 from tinygrad_rnn.kernels.recurrence.lowering import Lowered
 from tinygrad_rnn.kernels.recurrence.program import Width
 
@@ -14,7 +14,7 @@ class Layout:
     """The names and widths of everything that the kernels are given."""
 
     lowered: Lowered
-    reversed: Reversed
+    derivative: Derivative
 
     def __post_init__(self) -> None:
         program = self.lowered.program
@@ -24,22 +24,22 @@ class Layout:
         self.buffers = [buffer.width for buffer in self.lowered.buffers]
         self.operands = self.lowered.operands
         shapes = dict(program.params)
-        leaves = {node.attrs[0] for node in self.lowered.expressions.nodes
-                  if node.name in ("param", "scalar")}  # fmt: skip
+        leaves = {expression.attrs[0] for expression in self.lowered.expressions.entries
+                  if expression.name in ("param", "scalar")}  # fmt: skip
         self.rows = {name: shape for name, shape in shapes.items() if name in leaves}
         row_grads = {
-            e.place[0]: e for s in self.reversed.effects for e in s
+            e.place[0]: e for s in self.derivative.effects for e in s
             if e.kind in ("d_param", "d_scalar")
         }  # fmt: skip
-        nodes = self.lowered.expressions
+        table = self.lowered.expressions
         self.row_grads = {
-            name: shapes[name][0] if shapes[name] else Width(1, nodes[effect.node].letter)
+            name: shapes[name][0] if shapes[name] else Width(1, table[effect.node].letter)
             for name, effect in row_grads.items()
             if effect.node is not None
         }
         self.output = program.operations[program.output].width
         self.input = program.input
-        self.reads_input = any(node.name == "input" for node in nodes.nodes)
+        self.reads_input = any(expression.name == "input" for expression in table.entries)
 
 
 def bytes_of(width: Width) -> str:

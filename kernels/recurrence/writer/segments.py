@@ -21,7 +21,7 @@ class Writer:
         self.table = layout.lowered.expressions
         self.written: dict[tuple[int, str], list[str]] = {}  # segment -> the arguments it takes
 
-    def place(self, kind: str, attrs: Any) -> str:
+    def address(self, kind: str, attrs: Any) -> str:
         """How the address of a leaf's current columns is written."""
         layout = self.layout
         if kind == "scalar":
@@ -106,15 +106,15 @@ class Writer:
             "like = like_array",
             "size, step = element_size(like), lanes(like)",
             "width = TILE_VECTORS * step",
-            "first, last, part, parts = B * worker // workers, B * (worker + 1) // workers, 0, 1",
+            "first, last, share, shares = B * worker // workers, B * (worker + 1) // workers, 0, 1",
             "if by_columns:",
-            "    first, last, part, parts = 0, B, worker, workers",
+            "    first, last, share, shares = 0, B, worker, workers",
         ]
         for c in self.layout.letters:
             lines += [
                 f"{c}_panels = ({c} + width - 1) // width",
-                f"{c}_left = min({c}, {c}_panels * part // parts * width)",
-                f"{c}_right = min({c}, {c}_panels * (part + 1) // parts * width)",
+                f"{c}_left = min({c}, {c}_panels * share // shares * width)",
+                f"{c}_right = min({c}, {c}_panels * (share + 1) // shares * width)",
             ]
         return lines
 
@@ -131,7 +131,7 @@ def indent(lines: Iterable[str], depth: int) -> list[str]:
 COMMON = [
     ("worker", "intp"), ("workers", "intp"), ("by_columns", "intp"), ("reverse", "intp"),
     ("T", "intp"), ("B", "intp"), ("like_array", "T[:, ::1]"), ("mask", "const(uint8[::1])"),
-    ("meeting", "int64[::1]"), ("product", "intp"), ("packed", "intp"),
+    ("meeting", "int64[::1]"), ("rows_times_weight", "intp"), ("packed", "intp"),
 ]  # fmt: skip
 
 MATRIX, FLAT = "T[:, ::1]", "const(T[::1])"
