@@ -44,6 +44,8 @@ def one_step(program: Program, F, x, states, params):
         elif op.name in COMPARISONS:
             value = ELEMENTWISE[op.name].numpy(*args)
         else:
+            if op.name == "where" and all(isinstance(a, float) for a in args[1:]):
+                args[1] = states[0].dtype.type(args[1])  # numbers alone would be of no type
             value = getattr(F, op.name)(*args, **dict(op.attrs))
         values.append(value)
     return values[program.output], [values[i] for i in program.results]

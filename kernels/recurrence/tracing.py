@@ -193,9 +193,17 @@ def _check_widths(
                 f"{where}.step returned a row of width {given} for the state {name!r}, "
                 f"which is {width} wide"
             )
-    widths = [*declared.states, *((n, w) for n, shape in declared.params for w in shape)]
-    for name, width in (*widths, ("the output", tracer.operations[output].width)):
-        if not width.letter and width != declared.input:
+    of_x = declared.input
+    widths: list[tuple[str, Width, Width | None]] = [(n, w, None) for n, w in declared.states]
+    for name, shape in declared.params:
+        # A product with x may have any number of terms: that is an argument of its kernel.
+        exempt = [of_x] * (len(shape) - 1) + [None]
+        widths += [(name, w, e) for w, e in zip(shape, exempt, strict=False)]
+    widths += [("the output", tracer.operations[output].width, None)]
+    if of_x and any(0 in op.args and op.name != "matmul" for op in tracer.operations):
+        widths += [("x", of_x, None)]
+    for name, width, allowed in widths:
+        if not width.letter and width != allowed:
             raise TraceError(
                 f"{where}: {name} is {width} wide, but kernels take widths by letters, such as "
                 f"K, with K={width.count} where the cell is made"

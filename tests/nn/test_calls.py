@@ -66,6 +66,40 @@ def test_calls_of_a_cell(call, error, message):
         call(nn.LSTMCell(I, H))
 
 
+def test_states_that_are_given_one_by_one():
+    message = (
+        r"given 3 positional arguments, expected \(x, \(h, c\)\): states are given as one tuple"
+    )
+    with pytest.raises(TypeError, match=f"LSTMCell: {message}"):
+        nn.LSTMCell(I, H)(X[0], S[0], S[0])
+    with pytest.raises(TypeError, match=f"LSTM: {message}"):
+        nn.LSTM(I, H)(X, S, S)
+    with pytest.raises(TypeError, match=r"GRU: given 4 .* expected \(x, h\): there is one state"):
+        nn.GRU(I, H)(X, S, None, None)
+
+
+def test_unknown_arguments_of_calls_are_answered_with_the_known():
+    message = "LSTM: 'length' is not an argument of a call, expected one of x, state, steps, leng"
+    with pytest.raises(TypeError, match=message):
+        nn.LSTM(I, H)(X, length=[1])
+    message = "LSTMCell: 'h' is not an argument of a call, expected one of x, state"
+    with pytest.raises(TypeError, match=message):
+        nn.LSTMCell(I, H)(X[0], h=S[0])
+
+
+def test_what_fits_the_other_axis_of_x_gets_a_hint():
+    turned = X.swapaxes(0, 1)  # (B, T, I), where (T, B, I) is expected
+    message = r"fit the other axis of x, which is read as \(T, B, I\): .* batch_first=True"
+    for how in ({"lengths": [1] * B}, {"state": (S, S)}, {"lengths": [1] * B, "state": (S, S)}):
+        with pytest.raises(ShapeError, match=message):
+            nn.LSTM(I, H)(turned, **how)
+    with pytest.raises(ShapeError, match=r"as \(B, T, I\): .* batch_first=False"):
+        nn.LSTM(I, H, batch_first=True)(X, lengths=[1] * B)
+    with pytest.raises(ShapeError) as caught:
+        nn.LSTM(I, H)(X, lengths=[1])
+    assert "batch_first" not in str(caught.value)
+
+
 def test_states_may_be_lists():
     layer, cell = nn.LSTM(I, H), nn.LSTMCell(I, H)
     np.testing.assert_array_equal(layer(X, [S, S])[0], layer(X, (S, S))[0])

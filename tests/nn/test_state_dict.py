@@ -194,3 +194,10 @@ def test_what_one_module_saves_another_of_its_kind_loads(sizes, dtype):
         np.array_equal(p, q) and p.dtype == q.dtype
         for p, q in zip(one.parameters(), other.parameters(), strict=True)
     )
+
+
+def test_the_names_of_pytorch_are_recognised():
+    given = {"weight_ih_l0": np.ones((12, 2)), "bias_hh_l0_reverse": np.ones(12)}
+    for module in (nn.LSTM(2, 3), nn.LSTMCell(2, 3)):
+        with pytest.raises(StateDictError, match=r"are PyTorch's\. Its weights are \(out, in\)"):
+            module.load_state_dict(given)

@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.errors import CellError, ShapeError
+from tinygrad_rnn.errors import CellError, ModuleError, ShapeError, TraceError
 
 
 def declared(**members):
@@ -69,7 +69,47 @@ def test_a_wrong_declaration_is_refused_when_the_cell_is_made(members, message):
     assert str(caught.value).startswith("Wrong")
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda cell: cell(tg.ones(1, 2)),
+        lambda cell: cell.plan,
+        lambda cell: cell.hidden_size,
+        lambda cell: nn.Recurrent(cell),
+    ],
+)
+def test_a_constructor_that_forgets_the_one_above_it(use):
+    class Forgets(nn.Cell):
+        state = ("h",)
+        params = {"w": "I H"}
+
+        def __init__(self, input_size, hidden_size):
+            self.rate = 0.1
+
+        def step(self, x, h, p):
+            return (x @ p.w + h).tanh()
+
+    message = r"expected the constructor of Forgets to call super\(\).__init__\(input_size, hidd"
+    with pytest.raises(ModuleError, match=message):
+        use(Forgets(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.GRUCell(2, 3, f=1), "GRUCell: 'f' is not an argument .* reset_after, bias"),
+        (lambda: nn.LSTMCell(2, 3, f=1), "LSTMCell: given f, expected bias or one of input_size, "),
+        (lambda: nn.Recurrent(nn.GRUCell(2, 3), f=1), "Recurrent: 'f' is not an arg.* hidden_siz"),
+        (lambda: nn.GRU(2, 3, dtype="f"), "GRU: 'dtype' is not an option, .* reset_after, bias"),
+    ],
+)
+def test_unknown_arguments_of_constructors_are_answered_with_the_known(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
 def test_what_may_be_written_in_two_ways():
+    assert declared(state="hid").state_sizes == {"hid": 3}
     assert declared(state="h").state_sizes == {"h": 3}
     assert declared(state=["h"]).state_sizes == {"h": 3}
 
@@ -185,3 +225,55 @@ def test_options_are_those_of_recurrent():
 
     named = list(inspect.signature(nn.Recurrent.__init__).parameters)[4:]
     assert named == list(Options.__annotations__)
+
+
+def cell_with(**members):
+    return type("Wrong", (nn.Cell,), {"state": ("h",), "params": {"w": "I H"}, **members})
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: nn.LSTMCell(0, 3), ShapeError, "LSTMCell: input_size is 0, expected a whole"),
+        (lambda: nn.LSTMCell(3), ShapeError, "LSTMCell: hidden_size is None"),
+        (lambda: cell_with(state=())(2, 3), TraceError, "Wrong has no state: nothing recurs"),
+        (lambda: cell_with(params={"w": "I P"})(2, 3), ShapeError, "no size is given for P"),
+        (lambda: cell_with()(2, 3, P=4), TypeError, "Wrong: given P, expected bias or"),
+        (lambda: cell_with(params={"w": "I x"})(2, 3), TraceError, "'x' is not a width"),
+        (lambda: cell_with(params={"state": "I H"})(2, 3), ModuleError, "cannot be named 'state'"),
+        (lambda: cell_with(params={"sizes": "I H"})(2, 3), ModuleError, "cannot be named 'sizes'"),
+        (lambda: cell_with(input="H")(2, 3), ShapeError, "input_size is 2, expected 3, because x"),
+        (lambda: cell_with()(2, 3).program, NotImplementedError, "Wrong has no method step"),
+        (
+            lambda: cell_with(step=lambda self, x, h, p: h)(2, 3).program,
+            ModuleError,
+            "step never uses 'w', expected every weight",
+        ),
+        (
+            lambda: cell_with(step=lambda self, x, h, p: (x @ p.w, h))(2, 3).program,
+            TraceError,
+            "returned 2 rows, expected the new h",
+        ),
+        (
+            lambda: cell_with(step=lambda self, x, h, p: x + 0 * p.w)(2, 3).program,
+            TraceError,
+            "the weight 'w' has two axes",
+        ),
+        (
+            lambda: cell_with(step=lambda self, x, h, p: h @ p.w)(2, 3).program,
+            TraceError,
+            "a row of width H with 'w', which is 'I H'",
+        ),
+        (
+            lambda: cell_with(step=lambda self, x, h, p: h + p.v)(2, 3).program,
+            TraceError,
+            r"step reads p\.v, but the weights that params declares: w",
+        ),
+        (lambda: nn.RNNCell(2, 3, nonlinearity="tan"), ValueError, "nonlinearity is 'tan'"),
+        (lambda: nn.LSTMVariantCell(2, 3, variant="X"), ValueError, "variant is 'X', expected"),
+        (lambda: nn.GRUCell(2, 3).clone(depth=3), TypeError, "another depth"),
+    ],
+)
+def test_wrong_cells_say_what_is_wrong(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

@@ -1,7 +1,5 @@
 """Cell: the equations of one step, as a module that can be called, trained and read."""
 
-import inspect
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, MappingProxyType, SimpleNamespace
 from typing import Any, Literal, Self
@@ -10,38 +8,37 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.device import array_module
-from tinygrad_rnn.errors import CellError, ModuleError, ShapeError, TraceError
+from tinygrad_rnn.errors import CellError, ModuleError, TraceError
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.tracing import Declaration, check_step, declaration, trace
 from tinygrad_rnn.modes import no_grad, recording
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.composite import step_by_step
+from tinygrad_rnn.nn.constructing import arguments_for, check_keywords, made_later
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.options import FUSED, Fused
 from tinygrad_rnn.nn.parameter import Parameter
+from tinygrad_rnn.nn.single_step import State, one_step
 from tinygrad_rnn.nn.sizes import (
+    check_call,
     check_choice,
-    check_dtype,
     check_flag,
     check_initializers,
     check_letters,
-)  # fmt: skip
+)
+from tinygrad_rnn.nn.warning import warn_step_by_step
 from tinygrad_rnn.ops.recurrence import obstacle
-from tinygrad_rnn.tensor import Tensor, as_tensor
+from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["Cell"]
 
 Initializer = Callable[[Tensor], Any]
-State = Tensor | tuple[Tensor, ...]
 
 # Equal programs are one object: kernels are found by it.
 _programs: dict[Program, Program] = {}
 
 _OPTION = (bool, int, float, str, FunctionType, type(None))  # what equations may ask for
-
-# Classes that have been warned about: their layers have many cells.
-_warned: set[str] = set()
 
 
 class Cell(Module):
@@ -53,7 +50,8 @@ class Cell(Module):
 
             def step(self, x, h, p):
                 new = (x @ p.w_x + h @ p.w_h + p.b).tanh()
-                return p.a * h + (1 - p.a) * new
+                a = p.a.sigmoid()
+                return a * h + (1 - a) * new
 
     ``state`` names the rows that are carried, each H wide unless written as
     ``{"h": "P", "c": "H"}``; ``step`` takes and returns them in that order. ``params`` gives
@@ -85,11 +83,19 @@ class Cell(Module):
 
     # A plain object, so that modules among the arguments are not found a second time.
     _arguments: SimpleNamespace
-    _declared: Declaration
+
+    # What the constructor makes.
+    _declared: Declaration = made_later("_declared")
+    constants: dict[str, float] = made_later("constants")
+    sizes: dict[str, int] = made_later("sizes")
+    state_sizes: dict[str, int] = made_later("state_sizes")
+    hidden_size: int = made_later("hidden_size")
+    input_size: int | None = made_later("input_size")
     _traced: Program | TraceError | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Keep the arguments for ``clone``, whatever the constructor of a subclass takes."""
+        check_keywords(cls, kwargs)
         cell = super().__new__(cls)
         cell._arguments = SimpleNamespace(args=args, kwargs=kwargs)
         return cell
@@ -115,7 +121,7 @@ class Cell(Module):
         check_initializers(where, self.initializers, self.params)
         check_choice(where, "fused", self.fused, FUSED)
         self.bias = check_flag(where, "bias", bias)
-        self.constants: dict[str, float] = {}
+        self.constants = {}
         if not bias:
             names = [n for n, shape in self.params.items() if _is_bias(n, shape)]
             self.constants = dict.fromkeys(names, 0.0)
@@ -257,21 +263,9 @@ class Cell(Module):
             except Exception as error:
                 error.add_note(f"{type(self).__name__} runs on Tensors, not fused: {found}.")
                 raise
-        if self.fused and (isinstance(found, TraceError) or recurrence.unfusable(found)):
-            self._warn()
+        if self.fused and (reason := _why_slow(found, states[0])):
+            warn_step_by_step(type(self), reason)
         return y, finals
-
-    def _warn(self) -> None:
-        """Say once for each class that its equations run slowly."""
-        name = f"{type(self).__module__}.{type(self).__qualname__}"
-        if name not in _warned:
-            _warned.add(name)
-            warnings.warn(
-                f"{type(self).__name__} runs step by step, many times slower than a kernel: "
-                f"{self._obstacle()}. Set fused = False to do so without a warning.",
-                RuntimeWarning,
-                stacklevel=5,
-            )
 
     # ----- sizes and states -----
 
@@ -294,91 +288,24 @@ class Cell(Module):
 
     def any_weight(self) -> Tensor | None:
         """Any of the weights; they share device and type."""
-        for name in self.params:
+        for name, _ in self._declared.params:
             return getattr(self, name)  # type: ignore[no-any-return]
         return next(self.parameters(), None)
 
-    def as_states(self, state: Any) -> list[Tensor]:
-        """A state as it is given, bare or several in a tuple, as a list of Tensors."""
-        names = list(self.state_sizes)
-        given = list(state) if isinstance(state, tuple | list) else [state]
-        if len(given) != len(names):
-            raise ShapeError(
-                f"{type(self).__name__}: given {len(given)} states, expected {len(names)}: "
-                f"{', '.join(names)}."
-            )
-        if any(s is None for s in given):
-            raise ShapeError(
-                f"{type(self).__name__}: a state is None, expected rows as those of x."
-            )
-        return [as_tensor(s) for s in given]
-
-    def forward(self, x: Any = None, state: Any = None) -> State:
+    def forward(self, x: Any = None, state: Any = None, *more: Any, **unknown: Any) -> State:
         """One step: x (B, I) or (I) and the state -> the new state, a tuple if there are several.
 
         No state means zeros. A cell without input takes the state alone.
         """
-        if self.input is None:
-            x, state = None, x if state is None else state
-        x = None if x is None else as_tensor(x)
-        if x is None and self.input is not None:
-            raise ShapeError(f"{type(self).__name__}: x is missing.")
-        states = None if state is None else self.as_states(state)
-        batched = (x.ndim if x is not None else states[0].ndim if states else 1) != 1
-        self._check_step(x, states, batched)
-        if not batched:
-            x = x if x is None else x.reshape(1, -1)
-            states = states and [s.reshape(1, -1) for s in states]
-        if states is None:
-            states = self.zero_state(1 if x is None else x.shape[0], None if x is None else x.dtype)
-        _, new = self.sequence(x if x is None else x.reshape(1, *x.shape), states, steps=1)
-        if not batched:
-            new = [s.reshape(-1) for s in new]
-        return new[0] if len(new) == 1 else tuple(new)
-
-    def _check_step(self, x: Tensor | None, states: list[Tensor] | None, batched: bool) -> None:
-        where, weight = type(self).__name__, self.any_weight()
-        rows: tuple[int, ...] = ()
-        if x is not None:
-            check_dtype(where, "x", x, weight)
-            rows = x.shape[:-1]
-            if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
-                raise ShapeError(
-                    f"{where}: x has shape {x.shape}, expected (B, {self.input_size}) or "
-                    f"({self.input_size},): one step; for sequences there is nn.Recurrent."
-                )
-        elif states:
-            rows = states[0].shape[:-1][:1]
-        for (name, size), s in zip(self.state_sizes.items(), states or (), strict=False):
-            check_dtype(where, name, s, weight)
-            if s.shape != (*rows, size):
-                raise ShapeError(
-                    f"{where}: {name} has shape {s.shape}, expected {(*rows, size)}: "
-                    f"{'rows as in x' if x is not None else 'the same rows everywhere'}, "
-                    f"{size} wide."
-                )
+        if more or unknown:
+            known = [*([] if self.input is None else ["x"]), "state"]
+            check_call(type(self).__name__, [*self.state_sizes], known, more, unknown)
+        return one_step(self, x, state)
 
     def clone(self, **sizes: int) -> Self:
         """A new cell with the same arguments, but other sizes, and weights drawn anew."""
-        signature = inspect.signature(type(self).__init__)
-        bound = signature.bind(self, *self._arguments.args, **self._arguments.kwargs).arguments
-        arguments: dict[str, Any] = {}
-        known = set(list(signature.parameters)[1:])
-        for name, parameter in list(signature.parameters.items())[1:]:
-            if parameter.kind is parameter.VAR_POSITIONAL:  # passed on to Cell, it seems
-                places = ["hidden_size"] if self.input is None else ["input_size", "hidden_size"]
-                arguments |= dict(zip(places, bound.get(name, ()), strict=False))
-            elif parameter.kind is parameter.VAR_KEYWORD:
-                arguments |= bound.get(name, {})
-                known |= set(sizes)
-            elif name in bound:
-                arguments[name] = bound[name]
-        if unknown := [name for name in sizes if name not in known]:
-            raise TypeError(
-                f"{type(self).__name__} cannot be cloned with another {unknown[0]}: expected its "
-                f"constructor to have an argument of that name; it takes {signature}."
-            )
-        arguments |= sizes
+        made_with = self._arguments
+        arguments = arguments_for(self, made_with.args, made_with.kwargs, sizes)
         copy = type(self)(**arguments)
         copy.fused = self.fused
         weight = self.any_weight()
@@ -393,6 +320,15 @@ class Cell(Module):
         kept = self._arguments
         given = [repr(a) for a in kept.args]
         return ", ".join(given + [f"{name}={value!r}" for name, value in kept.kwargs.items()])
+
+
+def _why_slow(found: Program | TraceError, state: Tensor) -> str:
+    """What about a cell keeps it from a kernel; that nobody can have one here is no fault of it."""
+    if isinstance(found, TraceError):
+        return str(found)
+    if state._data.dtype.char not in "fd":
+        return obstacle(found, state._data)
+    return recurrence.unfusable(found)
 
 
 def _is_bias(name: str, shape: str) -> bool:

@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn import ops
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.kernels.recurrence.reference import HOLD, STEP
-from tinygrad_rnn.tensor import as_array
+from tinygrad_rnn.tensor import Tensor, as_array
 
-__all__ = ["mask_of_lengths", "step_codes", "valid_steps"]
+__all__ = ["last_steps", "mask_of_lengths", "step_codes", "valid_steps"]
 
 
 def mask_of_lengths(where: str, lengths: Any, T: int, B: int) -> Array:
@@ -54,3 +55,14 @@ def step_codes(valid: Array | None) -> Array | None:
     if valid is None or valid.all():
         return None
     return np.where(valid, STEP, HOLD).astype(np.uint8)
+
+
+def last_steps(x: Tensor, codes: Any, reverse: bool) -> Tensor:
+    """What each row reads in the last of its steps (T, B, I) -> (B, I); zeros if it has none."""
+    T, B = x.shape[:2]
+    valid = np.ones((T, B), np.bool_) if codes is None else np.asarray(codes != 0)
+    if T == 0:
+        return Tensor(np.zeros(x.shape[1:], x.dtype))
+    place = np.argmax(valid, axis=0) if reverse else T - 1 - np.argmax(valid[::-1], axis=0)
+    picked = x[place, np.arange(B)]
+    return ops.where(valid.any(axis=0, keepdims=True).T, picked, 0.0)

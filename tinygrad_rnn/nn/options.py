@@ -1,6 +1,6 @@
 """The options of recurrent layers: which there are, their values, and what goes together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any, Literal, TypedDict
 
@@ -36,12 +36,15 @@ class Options(TypedDict, total=False):
     fused: Fused | None
 
 
-def check_options(where: str, options: Mapping[str, Any]) -> None:
-    """Whether the options are known, have values that they can have, and go together."""
+def check_options(where: str, options: Mapping[str, Any], besides: Iterable[str] = ()) -> None:
+    """Whether the options are known, have values that they can have, and go together.
+
+    ``besides`` names what the layer takes by keyword besides these.
+    """
     if unknown := [name for name in options if name not in Options.__annotations__]:
         raise TypeError(
             f"{where}: {unknown[0]!r} is not an option, expected one of "
-            f"{', '.join(Options.__annotations__)}."
+            f"{', '.join([*Options.__annotations__, *besides])}."
         )
     for name, choices in _CHOICES.items():
         if name in options:

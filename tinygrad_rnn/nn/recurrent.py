@@ -1,20 +1,23 @@
 """Recurrent layers: a cell run over sequences, in any number of layers and both directions."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.nn.axes import batch_hint
 from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.connection import Highway, Residual
-from tinygrad_rnn.nn.masks import step_codes, valid_steps
+from tinygrad_rnn.nn.constructing import check_keywords
+from tinygrad_rnn.nn.masks import last_steps, step_codes, valid_steps
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.options import Fused, check_options
 from tinygrad_rnn.nn.packing import StateLayout
 from tinygrad_rnn.nn.parameter import Parameter
-from tinygrad_rnn.nn.sizes import check_dtype, check_size, check_sizes
+from tinygrad_rnn.nn.sizes import check_call, check_dtype, check_size, check_sizes
+from tinygrad_rnn.nn.warning import warn
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
 __all__ = ["Recurrent"]
@@ -33,8 +36,11 @@ class Recurrent(Module):
     have different widths, each of them is a tuple of L D tensors instead of one.
 
     The first layer is the given cell; others are cells of the same arguments, with the sizes
-    of their own layer and weights of their own. A row that is shorter than the others is held
-    in its last state, with outputs of 0; both directions begin at its own ends.
+    of their own layer and weights of their own: ``layer.layers[1]["reverse"].w_x`` (I, G H) is
+    a Parameter, ``layers.1.reverse.w_x`` its name in ``named_parameters()`` and the state dict,
+    where I is the width of what the layer reads and G the number of blocks. A row that is
+    shorter than the others is held in its last state, with outputs of 0; both directions begin
+    at its own ends.
 
     Args:
         num_layers: L. Each layer reads the outputs of the one below.
@@ -53,6 +59,11 @@ class Recurrent(Module):
         fused: False runs step by step, "require" raises where a cell cannot be fused; None
             leaves it to the cell.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse keywords that the constructor does not know, with those that it does."""
+        check_keywords(cls, kwargs)
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -79,6 +90,12 @@ class Recurrent(Module):
         check_options(type(self).__name__, given)
         sizes = self._layer_sizes(cell, num_layers, hidden_sizes)
         self.num_layers = len(sizes)
+        if dropout and self.num_layers == 1:
+            warn(
+                f"{type(self).__name__}: dropout is {dropout}, but nothing is dropped: it stands "
+                "between layers, and there is one.",
+                UserWarning,
+            )
         self.directions = ["reverse" if reverse else "forward"]
         self.directions += ["reverse"] if bidirectional else []
         self.layers: list[dict[str, Cell]] = []
@@ -192,10 +209,11 @@ class Recurrent(Module):
         self,
         x: Any = None,
         state: Any = None,
-        *,
+        *more: Any,
         steps: int | None = None,
         lengths: Any = None,
         mask: Any = None,
+        **unknown: Any,
     ) -> tuple[Output, Any]:
         """Run over x (T, B, I): the outputs y (T, B, D H) and the final state.
 
@@ -205,6 +223,9 @@ class Recurrent(Module):
             lengths: How many steps each row has, in any order; the rest is padding.
             mask: (T, B) booleans, true where a row steps; for gaps and padding on any side.
         """
+        if more or unknown:
+            known = ("x", "state", "steps", "lengths", "mask")
+            check_call(type(self).__name__, self.layout.names, known, more, unknown)
         x = None if x is None else as_tensor(x)
         T, B = self._extent(x, state, steps, lengths, mask)
         weight = self.layers[0][self.directions[0]].any_weight()
@@ -218,8 +239,13 @@ class Recurrent(Module):
             mask = np.asarray(as_array(mask))
             mask = mask.reshape(-1, 1) if B is None else mask.T if self.batch_first else mask
         where, rows = type(self).__name__, 1 if B is None else B
-        codes = step_codes(valid_steps(where, T, rows, lengths, mask))
-        start = self._start(state, B, None if x is None else x.dtype)
+        try:
+            codes = step_codes(valid_steps(where, T, rows, lengths, mask))
+            start = self._start(state, B, None if x is None else x.dtype)
+        except ShapeError as error:
+            if hint := batch_hint(self.batch_first, T, B, state, lengths):
+                raise ShapeError(f"{error}{hint}") from None
+            raise
         y, finals = self._run(x, start, T, codes)
         if self.stateful:
             self._carried = [[s.detach() for s in states] for states in finals]
@@ -320,7 +346,7 @@ class Recurrent(Module):
             y = self._merged(outputs, top)
             if number in self.connections:
                 assert x is not None
-                around = _last_steps(x, codes, self.reverse) if last else x
+                around = last_steps(x, codes, self.reverse) if last else x
                 y = self.connections[number](around, y)
             if not top:
                 assert isinstance(y, Tensor)
@@ -364,14 +390,3 @@ class Recurrent(Module):
 def _vectors(cell: Cell) -> dict[str, Parameter]:
     """An initial state to be learned, of zeros at first."""
     return {name: Parameter(np.zeros(n, np.float32)) for name, n in cell.state_sizes.items()}
-
-
-def _last_steps(x: Tensor, codes: Any, reverse: bool) -> Tensor:
-    """What each row reads in the last of its steps (T, B, I) -> (B, I); zeros if it has none."""
-    T, B = x.shape[:2]
-    valid = np.ones((T, B), np.bool_) if codes is None else np.asarray(codes != 0)
-    if T == 0:
-        return Tensor(np.zeros(x.shape[1:], x.dtype))
-    place = np.argmax(valid, axis=0) if reverse else T - 1 - np.argmax(valid[::-1], axis=0)
-    picked = x[place, np.arange(B)]
-    return ops.where(valid.any(axis=0, keepdims=True).T, picked, 0.0)

@@ -26,7 +26,7 @@ class _Layer(Recurrent):
     ) -> None:
         where = type(self).__name__
         input_size, hidden_size, num_layers = sizes
-        check_options(where, options)
+        check_options(where, options, besides=of_cell)
         check_size(where, "input_size", input_size)
         widths = None
         if hasattr(hidden_size, "__len__") and not isinstance(hidden_size, str):
@@ -82,6 +82,8 @@ class LSTM(_Layer):
 
     x (T, B, I), h_0, c_0 (L D, B, H)  ->  y (T, B, D H), h, c (L D, B, H)
 
+    Gates: i f g o, side by side in each cell's w_x, w_h and b; the bias of f starts at 1.
+
     Args:
         hidden_size: H, or a list with the width of each layer.
         num_layers: L.
@@ -109,6 +111,8 @@ class GRU(_Layer):
         h = (1 - z) * n + z * h
 
     x (T, B, I), h_0 (L D, B, H)  ->  y (T, B, D H), h (L D, B, H)
+
+    Gates: r z n, side by side in each cell's w_x, w_h and b; biases start at 0.
 
     Args:
         hidden_size: H, or a list with the width of each layer.

@@ -11,8 +11,8 @@ from tinygrad_rnn.kernels.recurrence.tracing import Declaration
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = [
-    "check_choice", "check_dtype", "check_flag", "check_initializers", "check_letters",
-    "check_size", "check_sizes",
+    "check_call", "check_choice", "check_dtype", "check_flag", "check_initializers",
+    "check_letters", "check_size", "check_sizes",
 ]  # fmt: skip
 
 
@@ -42,6 +42,27 @@ def check_choice(where: str, name: str, given: Any, choices: Sequence[Any]) -> N
         raise ValueError(f"{where}: {name} is {given!r}, expected one of {tuple(choices)}.")
 
 
+def check_call(
+    where: str,
+    states: Sequence[str],
+    known: Sequence[str],
+    more: Sequence[Any],
+    unknown: Mapping[str, Any],
+) -> None:
+    """No argument beyond ``known``; who gives the states one by one is told how they are given."""
+    if unknown:
+        raise TypeError(
+            f"{where}: {next(iter(unknown))!r} is not an argument of a call, expected one of "
+            f"{', '.join(known)}."
+        )
+    if more:
+        state = f"({', '.join(states)})" if len(states) > 1 else states[0]
+        rule = "states are given as one tuple" if len(states) > 1 else "there is one state"
+        raise TypeError(
+            f"{where}: given {2 + len(more)} positional arguments, expected (x, {state}): {rule}."
+        )
+
+
 def check_dtype(where: str, name: str, given: Tensor, weight: Tensor | None) -> None:
     """What is given has to hold the numbers that the weights hold."""
     if weight is not None and given.dtype != weight.dtype:
@@ -69,9 +90,10 @@ def check_letters(where: str, declared: Declaration, given: Mapping[str, Any]) -
     letters = {w.letter for w in widths if w.letter}
     names = {"I": "input_size", "H": "hidden_size"}
     if unknown := sorted(set(given) - letters - set(names)):
+        expected = [names["I"]] if declared.input else []
+        expected += [names["H"], *sorted(letters - set(names))]
         raise TypeError(
-            f"{where}: given {', '.join(unknown)}, expected bias or one of the letters "
-            f"{', '.join(sorted(letters))}."
+            f"{where}: given {', '.join(unknown)}, expected bias or one of {', '.join(expected)}."
         )
     if missing := sorted(letters - set(given)):
         raise ShapeError(

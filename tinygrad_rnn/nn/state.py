@@ -1,5 +1,6 @@
 """State dicts: a snapshot of a module's numbers, and putting one back all or nothing."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from tinygrad_rnn.errors import StateDictError, TinygradError
 from tinygrad_rnn.tensor import Tensor, as_array
 
 __all__ = ["IncompatibleKeys", "load", "snapshot"]
+
+_OF_PYTORCH = re.compile(r"(weight|bias)_(ih|hh)(_l\d+(_reverse)?)?$")
 
 
 class IncompatibleKeys(NamedTuple):
@@ -128,6 +131,11 @@ def _report(
         lines.append(f"Every unexpected name is a missing one behind {extra!r}: remove it.")
     elif extra := _prefix(unexpected, missing):
         lines.append(f"Every missing name is an unexpected one behind {extra!r}: add it.")
+    elif any(_OF_PYTORCH.search(name) for name in problems["unexpected"]):
+        lines.append(
+            "Names such as weight_ih_l0 are PyTorch's. Its weights are (out, in) with two biases, "
+            "here they are (in, out) with one; docs/recurrences.md says which becomes which."
+        )
     elif problems["missing"] or problems["unexpected"]:
         lines.append("strict=False passes over names that are missing or unexpected.")
     if problems["wrong dtype"]:

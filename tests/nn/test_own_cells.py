@@ -1,0 +1,185 @@
+"""Cells as users write them: how their weights start, what they may hold, copies and clones."""
+
+import copy
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tests.nn.cell_list import H, I, draw
+from tinygrad_rnn import nn, ops
+from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.kernels.recurrence.reference import NUMPY, sequence
+from tinygrad_rnn.nn.composite import step_by_step
+
+
+def test_weights_start_well():
+    cell = nn.LSTMCell(20, 30)
+    for gate in np.split(cell.w_h.numpy(), 4, axis=1):
+        np.testing.assert_allclose(gate.T @ gate, np.eye(30), atol=1e-5)
+    assert np.abs(cell.w_x.numpy()).max() <= np.sqrt(6 / 50)
+    np.testing.assert_array_equal(cell.b.numpy(), np.repeat([0.0, 1.0, 0.0, 0.0], 30))
+    np.testing.assert_array_equal(
+        nn.LSTMVariantCell(2, 3, variant="NOG").b, np.repeat([0, 1, 0], 3)
+    )
+    np.testing.assert_array_equal(nn.RHNCell(2, 3, depth=4).b_3, np.repeat([0, -2], 3))
+    u = nn.IndRNNCell(2, 500).u.numpy()
+    assert 0 <= u.min() < 0.1
+    assert 0.9 < u.max() <= 1
+    assert np.abs(nn.PeepholeLSTMCell(2, 100).p_i.numpy()).max() <= 0.1
+
+
+class Leaky(nn.Cell):
+    state = ("h",)
+    params = {"w_x": "I H", "w_h": "H H", "b": "H", "a": ""}
+    initializers = {"w_h": nn.init.identity_}
+
+    def step(self, x, h, p):
+        new = (x @ p.w_x + h @ p.w_h + p.b).tanh()
+        return p.a * h + (1 - p.a) * new
+
+
+def test_an_own_cell_is_as_good_as_any():
+    cell = Leaky(I, H)
+    np.testing.assert_array_equal(cell.w_h, np.eye(H))
+    assert cell.a.numpy() == 1.0
+    assert cell.plan == "fused"
+    assert list(cell.state_dict()) == ["w_x", "w_h", "b", "a"]
+    assert list(Leaky(I, H, bias=False).state_dict()) == ["w_x", "w_h", "a"]
+    matrix = type("Matrix", (nn.Cell,), {"state": ("h",), "params": {"b_x": "I H", "b": "H"}})
+    assert list(matrix(I, H, bias=False).state_dict()) == ["b_x"]
+    with use_reference():
+        np.testing.assert_allclose(cell(tg.ones(2, I), tg.ones(2, H)), np.ones((2, H)))
+
+
+def test_states_of_different_widths_and_an_output_of_its_own():
+    class Projected(nn.Cell):
+        state = {"h": "P", "c": "2H"}
+        params = {"w_x": "I 2H", "w_h": "P 2H", "w_p": "2H P"}
+
+        def step(self, x, h, c, p):
+            c = (x @ p.w_x + h @ p.w_h + c).tanh()
+            return c @ p.w_p, c
+
+        def output(self, h, c):
+            return c.sigmoid()
+
+    cell = Projected(I, H, P=5)
+    assert cell.state_sizes == {"h": 5, "c": 2 * H}
+    assert cell.output_size == 2 * H
+    with use_reference():
+        h, c = cell(tg.ones(2, I))
+    assert h.shape == (2, 5)
+    assert c.shape == (2, 2 * H)
+    assert cell.clone(hidden_size=7).sizes == {"H": 7, "I": I, "P": 5}
+
+
+def test_functions_of_ops_stand_in_equations():
+    class Functions(nn.Cell):
+        state = ("h",)
+        params = {"w_x": "I H", "w_h": "H H", "b": "H"}
+
+        def step(self, x, h, p):
+            z = x @ p.w_x + ops.softplus(h) @ p.w_h + ops.tanh(p.b)
+            kept = ops.where(z > 0, ops.silu(z), ops.leaky_relu(h, 0.2))
+            return ops.maximum(ops.clip(kept, -2.0, 2.0), -1.0) + 0.1 * ops.gelu(ops.elu(z))
+
+    cell = Functions(I, H).astype(np.float64)
+    assert cell.plan == "fused"
+    x, (h,) = draw(cell, 2, 3)
+    y, _ = step_by_step(cell, tg.tensor(x), [tg.tensor(h)], steps=2, mask=None, reverse=False)
+    params = {n: w.numpy() for n, w in cell.weights().items()}
+    want, _ = sequence(cell.program, NUMPY, x, [h], params, steps=2)
+    np.testing.assert_allclose(y, want, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_that_a_condition_chooses_are_of_the_type_of_the_states(dtype):
+    class Fires(nn.Cell):
+        state = ("h",)
+        params = {"w_x": "I H", "w_h": "H H"}
+
+        def step(self, x, h, p):
+            z = x @ p.w_x + h @ p.w_h
+            return ops.where(z > 0, 1.0, 0.0) - 0.5 * z.tanh()
+
+    cell = Fires(I, H).astype(dtype)
+    assert cell.plan == "fused"
+    x, h = tg.randn(3, 2, I, dtype=dtype), tg.randn(2, H, dtype=dtype)
+    fused, _ = cell.sequence(x, [h])
+    params = {n: w.numpy() for n, w in cell.weights().items()}
+    y, _ = sequence(cell.program, NUMPY, x.numpy(), [h.numpy()], params, steps=3)
+    assert y.dtype == dtype
+    np.testing.assert_allclose(y, fused, atol=1e-5)
+    x.requires_grad = True
+    (g,) = tg.grad(ops.square(cell.sequence(x, [h])[0]).sum(), [x], create_graph=True)  # a replay
+    cell.fused = False
+    slow, _ = cell.sequence(x, [h])
+    assert g.dtype == slow.dtype == dtype
+    np.testing.assert_allclose(slow.detach(), fused, atol=1e-5)
+
+
+def test_equal_programs_are_one():
+    assert nn.LSTMCell(2, 3).program is nn.LSTMCell(5, 8).program
+    assert nn.LSTMCell(2, 3).program is not nn.LSTMCell(2, 3, bias=False).program
+
+    class Bare(nn.Cell):
+        state = ("h",)
+        params = {"w_x": "I H", "w_h": "H H", "a": ""}
+
+        def step(self, x, h, p):
+            new = (x @ p.w_x + h @ p.w_h).tanh()
+            return p.a * h + (1 - p.a) * new
+
+    assert Bare(2, 3).program is Leaky(2, 3, bias=False).program
+
+
+def test_the_program_in_the_documentation_is_the_cells():
+    page = Path(__file__).parents[2] / "docs" / "recurrences.md"
+    assert str(nn.MGUCell(8, 16).program) in page.read_text()
+
+
+def test_copies_clones_and_pickles():
+    cell = nn.GRUCell(I, hidden_size=H, reset_after=False)
+    for copied in (copy.deepcopy(cell), pickle.loads(pickle.dumps(cell))):
+        np.testing.assert_array_equal(copied.w_x, cell.w_x)
+        assert copied.program is cell.program
+    other = cell.astype(np.float64).clone(input_size=9)
+    assert other.sizes == {"I": 9, "H": H}
+    assert not other.reset_after
+    assert other.w_x.dtype == np.float64
+    assert repr(other) == "GRUCell(input_size=9, hidden_size=4, reset_after=False)"
+
+
+def test_constructors_may_pass_their_arguments_on():
+    class Slow(Leaky):
+        def __init__(self, *args, rate=0.5, **kwargs):
+            self.rate = rate
+            super().__init__(*args, **kwargs)
+
+    for cell in (Slow(I, H, rate=0.1), Slow(input_size=I, hidden_size=H, rate=0.1)):
+        other = cell.clone(input_size=9)
+        assert other.rate == 0.1
+        assert other.sizes == {"I": 9, "H": H}
+    assert nn.Recurrent(Slow(I, H), num_layers=2, bidirectional=True).cells()[3].rate == 0.5
+
+
+def test_modules_inside_a_cell_are_trained_step_by_step():
+    class Inner(nn.Cell):
+        state = ("h",)
+        fused = False
+
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.inner = nn.Linear(input_size + hidden_size, hidden_size)
+
+        def step(self, x, h, p):
+            return self.inner(ops.concat([x, h], axis=-1)).tanh()
+
+    layer = nn.Recurrent(Inner(I, H), num_layers=2)
+    assert "layers.1.forward.inner.weight" in layer.state_dict()
+    y, _ = layer(tg.randn(4, 2, I), lengths=[4, 1])
+    y.sum().backward()
+    assert all(w.grad.numpy().any() for w in layer.parameters())

@@ -1,0 +1,80 @@
+"""A cell called for one step: states, rows without a batch, and what does not fit."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tests.nn.cell_list import H, I, blocks, draw, make
+from tinygrad_rnn import nn
+from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.kernels._twin import use_reference
+
+
+def test_states_default_to_zeros_and_rows_may_be_missing():
+    with use_reference():
+        cell = nn.LSTMCell(I, H)
+        x = tg.randn(5, I)
+        h, c = cell(x)
+        h_0, c_0 = cell(x, (tg.zeros(5, H), tg.zeros(5, H)))
+        np.testing.assert_array_equal(h, h_0)
+        np.testing.assert_array_equal(c, c_0)
+        alone, _ = cell(x[2])
+        assert alone.shape == (H,)
+        np.testing.assert_allclose(alone, h[2], atol=1e-6)
+        gru = nn.GRUCell(I, H)
+        assert gru(x).shape == gru(x, tg.zeros(5, H)).shape == (5, H)
+        clock = nn.AutonomousCell(H)
+        assert clock().shape == clock(tg.ones(H)).shape == (H,)
+        assert clock(tg.ones(2, H)).shape == (2, H)
+        assert cell(tg.zeros(0, I))[0].shape == (0, H)
+
+
+def test_another_batch_compiles_nothing():
+    from tinygrad_rnn.kernels._jit import BUILDS
+
+    cell = make("lstm")
+    counts = []
+    for B in (3, 1, 70):
+        h, c = cell(np.ones((B, I)))
+        (h + c).sum().backward()
+        counts.append(len(BUILDS))
+    assert counts[0] == counts[1] == counts[2]
+
+
+def test_gates_of_the_other_sign_are_turned():
+    """h = (1 - u) h + u n, with u = sigmoid(a), is the cell with z = sigmoid(-a)."""
+    for name in ("gru", "gru_before"):
+        cell = make(name)
+        other = copy.deepcopy(cell)
+        other.flip_update_gate_()
+        x, (h,) = draw(cell, 1, 5)
+        with use_reference():
+            kept, turned = cell(x[0], h).numpy(), other(x[0], h).numpy()
+        p = blocks(cell)
+        u = 1 / (1 + np.exp(-(x[0] @ p("w_x", 1) + h @ p("w_h", 1) + p("b", 1))))
+        n = (kept - u * h) / (1 - u)
+        np.testing.assert_allclose(turned, (1 - u) * h + u * n, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "x is missing"),
+        ((np.ones((2, 5), np.float32),), r"x has shape \(2, 5\), expected \(B, 3\) or \(3,\)"),
+        ((np.ones((4, 2, 3), np.float32),), "one step; for sequences there is nn.Recurrent"),
+        ((np.ones((2, 3), np.float32), tg.ones(2, 4)), "given 1 states, expected 2: h, c"),
+        ((np.ones((2, 3), np.float32), (tg.ones(2, 5), tg.ones(2, 4))), r"h has shape \(2, 5\)"),
+        ((np.ones((2, 3), np.float32), (tg.ones(2, 4), tg.ones(3, 4))), r"c has shape \(3, 4\)"),
+        ((np.ones(3, np.float32), (tg.ones(2, 4), tg.ones(2, 4))), r"expected \(4,\)"),
+    ],
+)
+def test_wrong_steps_say_what_is_wrong(args, message):
+    with pytest.raises(ShapeError, match=message):
+        nn.LSTMCell(I, H)(*args)
+
+
+def test_element_types_are_not_mixed():
+    with pytest.raises(DTypeError, match="GRUCell: x holds float64, but the weights float32"):
+        nn.GRUCell(I, H)(np.ones((2, I)))

@@ -1,0 +1,123 @@
+"""Layers on layers and both directions: what leads from one to the next."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import tinygrad_rnn as tg
+from tests.nn.cell_list import H, I
+from tests.nn.layers import B, T, double, lengths, randn
+from tinygrad_rnn import nn, ops
+from tinygrad_rnn.kernels._twin import use_reference
+
+
+@given(n=lengths())
+def test_both_directions_are_two_layers_of_one(n):
+    with use_reference():
+        both = double(nn.GRU(I, H, bidirectional=True))
+        one, other = double(nn.GRU(I, H)), double(nn.GRU(I, H, reverse=True))
+        one.load_state_dict({k: v for k, v in both.state_dict().items() if ".forward." in k})
+        other.load_state_dict({k: v for k, v in both.state_dict().items() if ".reverse." in k})
+        x = randn(T, B, I)
+        y, h = both(x, lengths=n)
+        (a, h_a), (b, h_b) = one(x, lengths=n), other(x, lengths=n)
+        np.testing.assert_array_equal(y, ops.concat([a, b], axis=-1))
+        np.testing.assert_array_equal(h, ops.concat([h_a, h_b]))
+        # Backwards is forwards over each row turned around, within its length.
+        turned = x.numpy().copy()
+        for row, steps in enumerate(n):
+            turned[:steps, row] = turned[:steps, row][::-1]
+        one.load_state_dict(
+            {k.replace("reverse", "forward"): v for k, v in other.state_dict().items()}
+        )
+        again, h_again = one(turned, lengths=n)
+        np.testing.assert_allclose(h_again, h_b, atol=1e-12)
+        for row, steps in enumerate(n):
+            np.testing.assert_allclose(again[:steps, row].numpy()[::-1], b[:steps, row], atol=1e-12)
+
+
+def test_layers_compose(reference):
+    deep = double(nn.LSTM(I, [H, 6, 2]))
+    x = tg.tensor(randn(T, B, I))
+    y, (h, c) = deep(x)
+    assert [s.shape for s in h] == [(B, H), (B, 6), (B, 2)]
+    below = x
+    for k, layer in enumerate(deep.layers):
+        single = nn.Recurrent(layer["forward"])
+        below, (h_k, c_k) = single(below)
+        np.testing.assert_array_equal(h_k[0], h[k])
+        np.testing.assert_array_equal(c_k[0], c[k])
+    np.testing.assert_array_equal(y, below)
+    y_2, _ = deep(x, (h, c))
+    assert not np.array_equal(y_2, y)
+
+
+@pytest.mark.parametrize(
+    ("merge", "expected"),
+    [
+        ("concat", lambda a, b: np.concatenate([a, b], -1)),
+        ("sum", np.add),
+        ("mean", lambda a, b: (a + b) / 2),
+        ("mul", np.multiply),
+    ],
+)
+def test_two_directions_are_merged(reference, merge, expected):
+    layer = double(nn.GRU(I, H, 2, bidirectional=True, merge=merge))
+    assert layer.layers[1]["forward"].input_size == (2 * H if merge == "concat" else H)
+    x = randn(T, B, I)
+    pair = double(nn.GRU(I, H, bidirectional=True, merge="none"))
+    pair.load_state_dict({k: v for k, v in layer.state_dict().items() if k.startswith("layers.0")})
+    (a, b), _ = pair(x)
+    single = double(nn.GRU(I, H, bidirectional=True, merge=merge))
+    single.load_state_dict(pair.state_dict())
+    np.testing.assert_allclose(single(x)[0], expected(a.numpy(), b.numpy()), atol=1e-15)
+    single.output = "last"
+    last = expected(a.numpy()[-1], b.numpy()[0])
+    np.testing.assert_allclose(single(x)[0], last, atol=1e-15)
+
+
+def test_a_pair_is_not_merged_on_top_only(reference):
+    layer = nn.GRU(I, H, 2, bidirectional=True, merge="none", batch_first=True)
+    (a, b), h = layer(tg.randn(B, T, I))
+    assert a.shape == b.shape == (B, T, H)
+    assert h.shape == (4, B, H)
+    assert layer.layers[1]["forward"].input_size == 2 * H
+
+
+def test_connections_lead_around_layers(reference):
+    x = randn(T, B, I)
+    for connect in ("residual", "highway", "dense"):
+        layer = double(nn.GRU(I, H, 2, connect=connect))
+        below, _ = nn.Recurrent(layer.layers[0]["forward"])(x)
+        reads = ops.concat([x, below], axis=-1) if connect == "dense" else below
+        above, _ = nn.Recurrent(layer.layers[1]["forward"])(reads)
+        if connect == "residual":
+            expected = above + below
+        elif connect == "highway":
+            around = layer.connections[1]
+            g = ops.sigmoid(below @ around.w + around.b)
+            expected = g * above + (1.0 - g) * below
+        else:
+            expected = above
+        y, _ = layer(x)
+        np.testing.assert_allclose(y, expected, atol=1e-14)
+        layer.output = "last"
+        n = [5, 2, 0, 1]
+        y, _ = layer(x, lengths=n)
+        np.testing.assert_allclose(y[0], expected[4, 0], atol=1e-14)
+        np.testing.assert_allclose(y[1], expected[1, 1], atol=1e-14)
+        assert not y.numpy()[2].any()
+    assert "connections.1.w" in double(nn.GRU(I, H, 2, connect="highway")).state_dict()
+
+
+def test_dropout_stands_between_layers_in_training_only(reference):
+    layer = nn.GRU(I, H, 2, dropout=0.9)
+    x = tg.ones(T, B, I)
+    first, second = layer(x)[0].numpy(), layer(x)[0].numpy()
+    assert not np.array_equal(first, second)
+    layer.eval()
+    np.testing.assert_array_equal(layer(x)[0], layer(x)[0])
+    with pytest.warns(UserWarning, match="GRU: dropout is 0.9, but nothing is dropped") as caught:
+        single = nn.GRU(I, H, dropout=0.9)
+    assert caught[0].filename == __file__
+    np.testing.assert_array_equal(single(x)[0], single(x)[0])
