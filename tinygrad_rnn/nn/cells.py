@@ -156,9 +156,11 @@ class NaiveMemoryCell(Cell):
 class LSTMWithoutForgetCell(Cell):
     """Long short-term memory as it was first (Hochreiter & Schmidhuber 1997).
 
-    i, o = sigmoid(...), g = tanh(x w_x + h w_h + b)
-    c = c + i * g
-    h = o * tanh(c)
+        i, o = sigmoid(...), g = tanh(x w_x + h w_h + b)
+        c = c + i * g
+        h = o * tanh(c)
+
+    Gates: i g o, side by side in w_x, w_h and b; biases start at 0.
     """
 
     state = ("h", "c")
@@ -172,13 +174,14 @@ class LSTMWithoutForgetCell(Cell):
 
 
 class LSTMCell(Cell):
-    """Long short-term memory (Gers et al. 2000), in PyTorch's order of gates.
+    """Long short-term memory (Gers et al. 2000).
 
         i, f, o = sigmoid(...), g = tanh(x w_x + h w_h + b)
         c = f * c + i * g
         h = o * tanh(c)
 
-    The forget gate's bias starts at 1. PyTorch's two biases are one here, their sum.
+    Gates: i f g o, side by side in w_x, w_h and b, as in PyTorch. The forget gate's bias starts
+    at 1, the others at 0. PyTorch's two biases are one here, their sum.
     """
 
     state = ("h", "c")
@@ -205,6 +208,9 @@ class GRUCell(Cell):
     or, with the reset gate in front of the product, as the paper has it (v_h is (H, H)):
 
         n = tanh(x w_x + b + (r * h) v_h)
+
+    Gates: r z n, side by side in w_x, w_h and b, as in PyTorch; in the second form w_h holds r z.
+    Biases start at 0.
 
     z says how much is kept. Where a paper writes ``h = (1 - u) * h + u * n``, u is 1 - z, and
     sigmoid(-a) = 1 - sigmoid(a): ``flip_update_gate_`` turns one kind of weights into the other.
@@ -252,9 +258,11 @@ class GRUCell(Cell):
 class MGUCell(Cell):
     """The minimal gated unit (Zhou et al. 2016): one gate resets and updates.
 
-    f = sigmoid(x w_x + h w_h + b)
-    n = tanh(x w_x + (f * h) v_h + b)
-    h = (1 - f) * h + f * n
+        f = sigmoid(x w_x + h w_h + b)
+        n = tanh(x w_x + (f * h) v_h + b)
+        h = (1 - f) * h + f * n
+
+    Gates: f n, side by side in w_x and b; biases start at 0.
     """
 
     state = ("h",)
@@ -274,7 +282,8 @@ class RHNCell(Cell):
         n, t = tanh(...), sigmoid(h w_l + b_l), for l = 0 with x w_x added
         h = t * n + (1 - t) * h
 
-    The biases of t start at -2: at first, states are carried.
+    Gates: n t, side by side in w_x, w_l and b_l. The biases of t start at -2, those of n at 0:
+    at first, states are carried.
 
     Args:
         depth: L.

@@ -36,7 +36,8 @@ class MUT1Cell(_Mutant):
         r = sigmoid(x w_x + h w_h + b)
         h = tanh((r * h) v_h + tanh(x) + b_h) * z + h * (1 - z)
 
-    x is projected by w_p (I, H) where it is not as wide as h.
+    Gates: z r, side by side in w_x and b; biases start at 0. x is projected by w_p (I, H) where
+    it is not as wide as h.
     """
 
     wide = {"w_x": "I 2H", "w_h": "H H", "v_h": "H H", "b": "2H", "b_h": "H"}
@@ -56,8 +57,8 @@ class MUT2Cell(_Mutant):
         r = sigmoid(x + h w_h + b)
         h = tanh((r * h) v_h + x w_x + b_h) * z + h * (1 - z)
 
-    The gates stand in the order z, r in w_h and b, and z, n in w_x; in r, x is projected by
-    w_p (I, H) where it is not as wide as h.
+    Gates: z r, side by side in w_h and b, and z n in w_x; biases start at 0. In r, x is projected
+    by w_p (I, H) where it is not as wide as h.
     """
 
     wide = {"w_x": "I 2H", "w_h": "H 2H", "v_h": "H H", "b": "2H", "b_h": "H"}
@@ -74,9 +75,11 @@ class MUT2Cell(_Mutant):
 class MUT3Cell(_Mutant):
     """The third (Jozefowicz et al. 2015).
 
-    z = sigmoid(x w_x + tanh(h) w_z + b)
-    r = sigmoid(x w_x + h w_h + b)
-    h = tanh((r * h) v_h + x w_x + b) * z + h * (1 - z)
+        z = sigmoid(x w_x + tanh(h) w_z + b)
+        r = sigmoid(x w_x + h w_h + b)
+        h = tanh((r * h) v_h + x w_x + b) * z + h * (1 - z)
+
+    Gates: z r n, side by side in w_x and b; biases start at 0.
     """
 
     wide = {"w_x": "I 3H", "w_z": "H H", "w_h": "H H", "v_h": "H H", "b": "3H"}
@@ -102,6 +105,8 @@ class NASCell(Cell):
 
         c = tanh(b_0 + c) * b_1
         h = tanh(c * tanh(b_2 + b_3))
+
+    Gates: the blocks 0 to 7, side by side in w_x, w_h and b; biases start at 0.
     """
 
     state = ("h", "c")

@@ -11,9 +11,12 @@ __all__ = ["LSTMVariantCell", "PeepholeLSTMCell"]
 class PeepholeLSTMCell(Cell):
     """Long short-term memory whose gates see the memory (Gers & Schmidhuber 2000).
 
-    i, f = sigmoid(... + p_i * c), sigmoid(... + p_f * c)
-    c = f * c + i * tanh(...)
-    h = sigmoid(... + p_o * c) * tanh(c)
+        i, f = sigmoid(... + p_i * c), sigmoid(... + p_f * c)
+        c = f * c + i * tanh(...)
+        h = sigmoid(... + p_o * c) * tanh(c)
+
+    Gates: i f g o, side by side in w_x, w_h and b. The forget gate's bias starts at 1, the
+    others at 0.
     """
 
     state = ("h", "c")
@@ -52,6 +55,9 @@ class LSTMVariantCell(Cell):
 
     In full gate recurrence, the three gates are states as well, and ``i r_i + f r_f + o r_o``
     of the step before is added to them.
+
+    Gates: i f g o, side by side in w_x, w_h and b, without the one that a variant lacks. The
+    forget gate's bias starts at 1, the others at 0.
 
     Args:
         variant: "V" (nothing changed), "NIG", "NFG", "NOG" (without input, forget or output
