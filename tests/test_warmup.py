@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+from tinygrad_rnn import warmup
+
 # A process of its own: in that of the tests, kernels of other tests would be compiled, too.
 PROGRAM = """
 import numpy as np
@@ -24,3 +28,11 @@ assert len(BUILDS) == len(names), BUILDS[len(names):]
 
 def test_recurrent_layers_of_any_size_find_their_kernels_ready():
     subprocess.run([sys.executable, "-W", "error", "-c", PROGRAM], check=True)
+
+
+def test_the_help_says_what_it_does_and_what_its_argument_means(capsys):
+    with pytest.raises(SystemExit):
+        warmup.main(["--help"])
+    said = capsys.readouterr().out
+    for part in ("kept in the cache folder", "your own cells", "--all", "float64 as well", "cache"):
+        assert part in said
