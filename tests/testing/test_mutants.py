@@ -1,64 +1,64 @@
-"""The generic checks of operations find wrong derivatives, and find them soon.
+"""Wrong derivatives are found, and soon: rules of operations, and systems written by hand.
 
 pytest tests/testing/test_mutants.py -s    prints how many examples each one took
+python -m tests.testing.mutant_table       makes the table of docs/testing.md
 """
 
 import sys
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
 
 import tinygrad_rnn.engine.walk
-from tests.ops.checks import check_derivatives, check_needs, check_subgradients
+from tests.ops.checks import check_needs
 from tests.ops.spec import Case
 from tests.ops.specs import SPECS
+from tests.testing.hunt import cases_of, checking, checking_op, hunt, op_cases
+from tests.testing.mutant_table import hunting_ground, middle_of
 from tests.testing.mutants import MUTANTS, Mutant, installed
+from tests.testing.system_mutants import MUTANTS as EDITS
+from tests.testing.systems import SYSTEMS
 from tinygrad_rnn.testing import GradientMismatch
 
 EXAMPLES = 20
 
 
-def examples_until_found(spec, examples=EXAMPLES, start=0):
-    """How many examples the generic checks need to fail, and how they do; None if they pass."""
-    count = 0
-
-    @seed(start)
-    @settings(max_examples=examples, deadline=None, database=None,
-              phases=[Phase.generate], suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(spec.sample(1))
-    def check(case):
-        nonlocal count
-        if failure:
-            raise AssertionError  # found already: be quick
-        count += 1
-        try:
-            check_derivatives(spec, case)
-            if spec.dodge and spec.bounded:
-                check_subgradients(spec, case)
-        except Exception as error:
-            failure.append(error)
-            raise
-
-    failure = []
-    try:
-        check()
-    except Exception:
-        return count, failure[0]
-    return None, None
+def found(count, mutant):
+    """Whether the middle one of three hunts, each of 20 examples, caught the mutant."""
+    assert count is not None, f"{mutant} is not found within {EXAMPLES} examples"
+    sys.stdout.write(f"\n{count:3} {mutant}")
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
-def test_a_wrong_rule_is_found(mutant, record_property):
-    """In the middle one of three runs: what Hypothesis draws depends on the modules loaded."""
+def test_a_wrong_rule_is_found(mutant):
     with installed(mutant):
-        runs = [examples_until_found(SPECS[mutant.primitive], start=start) for start in range(3)]
-    count, failure = sorted(runs, key=lambda run: run[0] or sys.maxsize)[1]
-    assert count is not None, f"{mutant} is not found within {EXAMPLES} examples"
-    record_property("examples", count)
-    sys.stdout.write(f"\n{count:3} {mutant!s:50} {type(failure).__name__}")
-    if not isinstance(failure, AssertionError):
-        raise AssertionError("found by accident") from failure
+        found(middle_of(checking_op(mutant.primitive), op_cases(mutant.primitive)), mutant)
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: f"{edit.system}-{edit.name}")
+def test_a_mistake_in_a_system_written_by_hand_is_found(edit):
+    found(middle_of(*hunting_ground(edit)), edit.name)
+
+
+@pytest.mark.parametrize("system", SYSTEMS.values(), ids=lambda system: system.name)
+def test_systems_written_by_hand_pass_where_they_are_right(system):
+    catch = hunt(checking(system, system.backward), cases_of(system), examples=50)
+    assert catch.failure is None
+
+
+@pytest.mark.parametrize(
+    ("system", "name", "sizes"),
+    [
+        ("lstm", "db from last row only", {"B": 2, "H": 1, "I": 1, "T": 1}),
+        ("lstm", "db from t=0 only", {"B": 1, "H": 1, "I": 1, "T": 2}),
+        ("lstm", "Wh not transposed", {"B": 1, "H": 2, "I": 1, "T": 1}),
+        ("embedding", "repeated ids overwrite", {"E": 1, "N": 2, "V": 1}),
+    ],
+)
+def test_the_smallest_case_names_the_bug(system, name, sizes):
+    (edit,) = [edit for edit in EDITS if (edit.system, edit.name) == (system, name)]
+    catch = hunt(*hunting_ground(edit), start=3, examples=100, shrink=True)
+    assert catch.case[0] == sizes
 
 
 @pytest.mark.parametrize("name", ["add", "mul", "linear", "where", "index_add"])
@@ -69,11 +69,11 @@ def test_a_forgotten_sum_over_broadcast_axes_is_found(name, monkeypatch):
         return g[tuple(slice(n) for n in shape)]
 
     monkeypatch.setattr(tinygrad_rnn.engine.walk, "unbroadcast", first_only)
-    count, failure = examples_until_found(SPECS[name])
+    catch = hunt(checking_op(name), op_cases(name), examples=EXAMPLES)
     if name == "linear":  # its bias is summed by its own rule
-        assert count is None
+        assert catch.failure is None
     else:
-        assert isinstance(failure, GradientMismatch)
+        assert isinstance(catch.failure, GradientMismatch)
 
 
 def test_a_rule_that_writes_into_its_cotangent_is_found():
@@ -88,5 +88,4 @@ def test_a_rule_that_writes_into_its_cotangent_is_found():
 
 def test_the_rules_are_right_again():
     for name in {mutant.primitive for mutant in MUTANTS}:
-        count, failure = examples_until_found(SPECS[name], 5)
-        assert count is None, failure
+        assert hunt(checking_op(name), op_cases(name), examples=5).failure is None
