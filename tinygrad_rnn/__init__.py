@@ -1,4 +1,4 @@
-"""Recurrent networks on a small autograd engine: a cell is its equations, every cell is fused."""
+"""Recurrent networks on a small autograd engine: a cell is its equations."""
 
 from numpy import bool_, float32, float64, int32, int64
 

@@ -246,8 +246,8 @@ class Module:
     def to(self, device: str) -> Self:
         """Move parameters and buffers to "cpu", "gpu" or "gpu:N", in place.
 
-        Optimisers keep hold of the same parameters. What was recorded before has lost its
-        inputs: run the forward pass again.
+        The parameters stay the same objects. What was recorded before has lost its inputs: run
+        the forward pass again.
         """
         name = normalize_device(device)
         return self._convert(lambda array: to_device(array, name))

@@ -15,7 +15,7 @@ __all__ = ["per_sample_grads"]
 def per_sample_grads(losses_of_rows: Tensor, parameters: Iterable[Tensor]) -> list[Tensor]:
     """For every parameter the gradient of each row's loss: shape (B, *parameter).
 
-    losses_of_rows (B,)  one number a row, as losses give it with ``reduction="none"``
+    losses_of_rows (B,)  one number a row
 
     Their sum over rows is the gradient of the summed loss. A parameter that a loss does not
     depend on gets zeros. The graph is kept, ``grad`` is left alone. Each row costs a walk
