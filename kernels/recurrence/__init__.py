@@ -20,6 +20,8 @@ from functools import cache
 from typing import Any
 
 from tinygrad_rnn.kernels._twin import Array, twin
+from tinygrad_rnn.kernels.recurrence.derivative import Rules, differentiate
+from tinygrad_rnn.kernels.recurrence.lowering import lower
 from tinygrad_rnn.kernels.recurrence.program import Program, TraceError
 
 __all__ = ["backward", "forward", "is_fused", "source_of", "unfusable"]
@@ -36,6 +38,7 @@ def forward(
     states: Sequence[Array],
     params: Mapping[str, Array],
     *,
+    rules: Rules,
     steps: int,
     mask: Array | None = None,
     reverse: bool = False,
@@ -46,6 +49,7 @@ def forward(
     x (T, B, I)   or None where the program has no input
     states        (B, width) each: what the first step starts from
     params        each weight by its name
+    rules         the derivative rules that ``backward`` is made of
     mask (T, B)   what a row does at a step, one byte: HOLD (nothing: its state is carried, its
                   output is 0), STEP, or RESET (steps from the initial state); None: all STEP
     forms         for weights that are used again: where packed copies are kept, which the
@@ -55,8 +59,9 @@ def forward(
     states may share memory with the latter: they must not be written.
     """
     run: tuple[Array, list[Array], Any] = twin(__name__, states[0]).forward(
-        program, x, states, params, steps=steps, mask=mask, reverse=reverse, forms=forms
-    )
+        program, x, states, params,
+        rules=rules, steps=steps, mask=mask, reverse=reverse, forms=forms,
+    )  # fmt: skip
     return run
 
 
@@ -83,20 +88,17 @@ def backward(
 
 
 @cache
-def unfusable(program: Program) -> str:
+def unfusable(program: Program, rules: Rules) -> str:
     """Why no kernel can be written for a program, or nothing."""
-    from tinygrad_rnn.kernels.recurrence.derivative import differentiate
-    from tinygrad_rnn.kernels.recurrence.lowering import lower
-
     try:
-        differentiate(lower(program))
+        differentiate(lower(program), rules)
     except TraceError as error:
         return str(error)
     return ""
 
 
-def source_of(program: Program) -> str:
+def source_of(program: Program, rules: Rules) -> str:
     """The text of the kernels that are written for a program."""
     from tinygrad_rnn.kernels.recurrence import cpu
 
-    return cpu.source_of(program)
+    return cpu.source_of(program, rules)

@@ -22,7 +22,7 @@ from tinygrad_rnn.kernels.recurrence.cpu_packing import (
     weight_of,
 )
 from tinygrad_rnn.kernels.recurrence.cpu_weights import weight_gradients, window
-from tinygrad_rnn.kernels.recurrence.derivative import differentiate
+from tinygrad_rnn.kernels.recurrence.derivative import Rules, differentiate
 from tinygrad_rnn.kernels.recurrence.lowering import lower
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.reference import HOLD
@@ -50,17 +50,17 @@ class Kernels:
 
 
 @cache
-def kernels_of(program: Program) -> Kernels:
+def kernels_of(program: Program, rules: Rules) -> Kernels:
     """The kernels of a program, written and loaded once."""
     lowered = lower(program)
-    layout = Layout(lowered, differentiate(lowered))
+    layout = Layout(lowered, differentiate(lowered, rules))
     text = module_source(layout)
     return Kernels(program, layout, text, load_source("recurrence", text))
 
 
-def source_of(program: Program) -> str:
+def source_of(program: Program, rules: Rules) -> str:
     """The text of the kernels."""
-    return kernels_of(program).source
+    return kernels_of(program, rules).source
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Room:
 
 
 @lru_cache(maxsize=4096)  # it would take a third of the time of a small step
-def _room(program: Program, shapes: Shapes, T: int, masked: bool) -> Room:
-    kernels, sizes = kernels_of(program), fitted(program, shapes)
+def _room(program: Program, rules: Rules, shapes: Shapes, T: int, masked: bool) -> Room:
+    kernels, sizes = kernels_of(program, rules), fitted(program, shapes)
     layout, B = kernels.layout, shapes[1][0][0]
     lowered = layout.lowered
     own_output = masked or lowered.output_state is None
@@ -173,10 +173,10 @@ def _by_columns(rows, weights):
     return each < 6 or (each <= 16 and weights > _CACHE)
 
 
-def forward(program, x, states, params, *, steps, mask=None, reverse=False, forms=None):
+def forward(program, x, states, params, *, rules, steps, mask=None, reverse=False, forms=None):
     forms = forms or {}
     weights = [params[name] for name, _ in program.params]
-    room = _room(program, shapes_of(x, states, weights), steps, mask is not None)
+    room = _room(program, rules, shapes_of(x, states, weights), steps, mask is not None)
     layout, T, B = room.kernels.layout, room.T, room.B
     dtype = states[0].dtype
     rows, flat = None, _NO_MASK

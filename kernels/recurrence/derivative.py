@@ -8,7 +8,7 @@ a gate, takes the place of the slot that it was computed from, once nothing else
 Everything else that the rules ask for is computed again from what is there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +16,20 @@ from tinygrad_rnn.kernels.recurrence.blocks import Expressions
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.lowering import Lowered, Segment
 
-__all__ = ["RULES", "Derivative", "Effect", "differentiate"]
+__all__ = ["Derivative", "Effect", "Rules", "differentiate"]
 
 COSTLY = frozenset(name for name, op in ELEMENTWISE.items() if op.costly)
 
-# The derivative rules of the primitives, by name: ``ops`` puts them here as it declares them.
-RULES: dict[str, Sequence[Callable[..., Any] | None]] = {}
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """The derivative rules of the element-wise operations, by name: one for each operand.
+
+    They come from the caller, who has them beside his own operations. Kernels are kept for
+    each of these objects: make one, and give always the same.
+    """
+
+    by_name: Mapping[str, Sequence[Callable[..., Any] | None]]
 
 
 @dataclass(frozen=True)
@@ -172,9 +180,9 @@ class _Functions:
 # ----- differentiating -----
 
 
-def differentiate(lowered: Lowered) -> Derivative:
+def differentiate(lowered: Lowered, rules: Rules) -> Derivative:
     """Differentiate every segment and decide what is saved."""
-    work = _Differentiation(lowered)
+    work = _Differentiation(lowered, rules)
     effects = [work.segment(s) for s in reversed(lowered.segments)][::-1]
     work.zeros(effects)
     saved = _saved(lowered, effects, work.forward_nodes)
@@ -182,8 +190,9 @@ def differentiate(lowered: Lowered) -> Derivative:
 
 
 class _Differentiation:
-    def __init__(self, lowered: Lowered) -> None:
+    def __init__(self, lowered: Lowered, rules: Rules) -> None:
         self.lowered = lowered
+        self.rules = rules.by_name
         self.table = lowered.expressions
         self.forward_nodes = len(self.table.entries)
         self.written: set[tuple[str, tuple[Any, ...]]] = set()
@@ -217,7 +226,7 @@ class _Differentiation:
             return
         args = [_Formula(self.table, a) for a in expression.args]
         out = _Formula(self.table, node)
-        for arg, rule in zip(args, RULES[expression.name], strict=True):
+        for arg, rule in zip(args, self.rules[expression.name], strict=True):
             if rule is not None and arg.constant is None:
                 g = rule(_Functions(), adjoints[node], out, *args, **dict(expression.attrs))
                 if g.constant != 0:

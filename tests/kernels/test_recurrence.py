@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tinygrad_rnn  # noqa: F401 - declares the derivative rules
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.program import TraceError
 from tinygrad_rnn.kernels.recurrence.reference import HOLD, NUMPY, RESET, STEP, sequence
 from tinygrad_rnn.kernels.recurrence.tracing import trace
+from tinygrad_rnn.ops.recurrence import RULES
 
 
 class LSTM:
@@ -149,7 +149,7 @@ def check(cell, T, B, sizes, mask=None, reverse=False, seed=0):
     """Values against the interpreter; gradients along random directions against complex steps."""
     program, x, states, params = draw(cell, T, B, sizes, seed=seed)
     how = {"steps": T, "mask": mask, "reverse": reverse}
-    y, finals, run = recurrence.forward(program, x, states, params, **how)
+    y, finals, run = recurrence.forward(program, x, states, params, rules=RULES, **how)
     expected, expected_finals = sequence(program, NUMPY, x, states, params, **how)
     for got, want in zip([y, *finals], [expected, *expected_finals], strict=True):
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-10)
@@ -222,12 +222,14 @@ def test_any_size_and_mask(cell, T, B, I, H, P, data):
 @pytest.mark.parametrize("cell", [LSTM, ResetBefore])
 def test_a_row_alone_has_the_bits_that_it_has_in_a_batch(cell):
     program, x, states, params = draw(cell, 6, 25, {"I": 20, "H": 33}, np.float32)
-    y, finals, run = recurrence.forward(program, x, states, params, steps=6)
+    y, finals, run = recurrence.forward(program, x, states, params, rules=RULES, steps=6)
     dx, d_states, _ = recurrence.backward(run, y, [None] * len(states), needs_x=True, needed=set())
     for b in (0, 11, 24):
         rows = slice(b, b + 1)
         alone = [s[rows] for s in states]
-        y1, finals1, run1 = recurrence.forward(program, x[:, rows], alone, params, steps=6)
+        y1, finals1, run1 = recurrence.forward(
+            program, x[:, rows], alone, params, rules=RULES, steps=6
+        )
         dx1, d1, _ = recurrence.backward(run1, y1, [None] * len(states), needs_x=True, needed=set())
         assert np.array_equal(y1, y[:, rows])
         assert np.array_equal(dx1, dx[:, rows])
@@ -243,7 +245,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(B):
     try:
         for threads in (1, 2, 4):
             set_num_threads(threads)
-            y, finals, run = recurrence.forward(program, x, states, params, steps=8)
+            y, finals, run = recurrence.forward(program, x, states, params, rules=RULES, steps=8)
             dx, d_states, grads = recurrence.backward(
                 run, y, [None, None], needs_x=True, needed=set(params)
             )
@@ -262,7 +264,9 @@ def test_a_single_step_has_the_same_bits_with_weights_as_they_lie_and_packed(cel
     forms = {name: {} for name in params}  # kept from step to step: the second one packs
     seen = []
     for _ in range(3):
-        y, finals, run = recurrence.forward(program, x, states, params, steps=1, forms=forms)
+        y, finals, run = recurrence.forward(
+            program, x, states, params, rules=RULES, steps=1, forms=forms
+        )
         dx, d_states, _ = recurrence.backward(run, y, finals, needs_x=True, needed=set())
         seen.append([y, *finals, dx, *d_states])
     assert any(len(of_one) > 2 for of_one in forms.values())
@@ -274,10 +278,10 @@ def test_a_single_step_has_the_same_bits_with_weights_as_they_lie_and_packed(cel
 def test_padding_that_holds_nan_reaches_nothing():
     program, x, states, params = draw(LSTM, 5, 3, {"I": 4, "H": 6})
     mask = np.array([[1, 0, 1], [1, 1, 1], [1, 1, 0], [0, 1, 0], [0, 0, 0]], np.uint8)
-    clean = recurrence.forward(program, x, states, params, steps=5, mask=mask)
+    clean = recurrence.forward(program, x, states, params, rules=RULES, steps=5, mask=mask)
     poisoned = x.copy()
     poisoned[mask == HOLD] = np.nan
-    dirty = recurrence.forward(program, poisoned, states, params, steps=5, mask=mask)
+    dirty = recurrence.forward(program, poisoned, states, params, rules=RULES, steps=5, mask=mask)
     d_clean, d_dirty = (
         recurrence.backward(run, y, finals, needs_x=True, needed=set(params))
         for y, finals, run in (clean, dirty)
@@ -303,7 +307,7 @@ def test_one_compile_serves_all_sizes():
     for number in range(20):
         T, B, I, H = (int(n) for n in rng.integers(1, 70, 4))
         _, x, states, params = draw(LSTM, T, B, {"I": I, "H": H})
-        y, _, run = recurrence.forward(program, x, states, params, steps=T)
+        y, _, run = recurrence.forward(program, x, states, params, rules=RULES, steps=T)
         recurrence.backward(run, y, [None, None], needs_x=True, needed=set(params))
         if number == 0:
             before = written()

@@ -14,6 +14,7 @@ from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.kernels.recurrence.reference import NUMPY, sequence
 from tinygrad_rnn.nn.composite import step_by_step
+from tinygrad_rnn.ops.recurrence import RULES
 from tinygrad_rnn.testing import assert_gradients
 
 every_cell = pytest.mark.parametrize("name", CELLS)
@@ -88,7 +89,7 @@ def check_kernel(name, T, B, i, h, masked, reverse, seed):
     mask = rng.integers(0, 3, (T, B)).astype(np.uint8) if masked else None
     params = {n: w.numpy() for n, w in cell.weights().items()}
     how = {"steps": T, "mask": mask, "reverse": reverse}
-    y, finals, run = recurrence.forward(cell.program, x, states, params, **how)
+    y, finals, run = recurrence.forward(cell.program, x, states, params, rules=RULES, **how)
     want, want_finals = sequence(cell.program, NUMPY, x, states, params, **how)
     for got, expected in zip([y, *finals], [want, *want_finals], strict=True):
         bound = TOLERANCE * max(1.0, np.abs(expected).max(initial=0))

@@ -9,7 +9,6 @@ import numpy as np
 from tinygrad_rnn import ops
 from tinygrad_rnn.device import array_module
 from tinygrad_rnn.errors import CellError, ModuleError, TraceError
-from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.tracing import Declaration, check_step, declaration, trace
 from tinygrad_rnn.modes import no_grad, recording
@@ -28,7 +27,7 @@ from tinygrad_rnn.nn.sizes import (
     check_letters,
 )
 from tinygrad_rnn.nn.warning import warn_step_by_step
-from tinygrad_rnn.ops.recurrence import obstacle
+from tinygrad_rnn.ops.recurrence import obstacle, source_of, unfusable
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["Cell"]
@@ -229,7 +228,7 @@ class Cell(Module):
 
     def kernel_source(self) -> str:
         """The text of the kernels that are written for the cell."""
-        return recurrence.source_of(self.program)
+        return source_of(self.program)
 
     def weights(self) -> dict[str, Any]:
         """The weights by name."""
@@ -328,7 +327,7 @@ def _why_slow(found: Program | TraceError, state: Tensor) -> str:
         return str(found)
     if state._data.dtype.char not in "fd":
         return obstacle(found, state._data)
-    return recurrence.unfusable(found)
+    return unfusable(found)
 
 
 def _is_bias(name: str, shape: str) -> bool:

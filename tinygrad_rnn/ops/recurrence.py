@@ -15,7 +15,7 @@ from tinygrad_rnn.device import Array, device_of
 from tinygrad_rnn.engine import TENSORS
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import recurrence as kernel
-from tinygrad_rnn.kernels.recurrence.derivative import RULES
+from tinygrad_rnn.kernels.recurrence.derivative import Rules
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.reference import sequence
@@ -24,10 +24,10 @@ from tinygrad_rnn.ops.shape import stack
 from tinygrad_rnn.primitive import PRIMITIVES, fused
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
-__all__ = ["obstacle", "recurrence"]
+__all__ = ["RULES", "obstacle", "recurrence", "source_of", "unfusable"]
 
 # The kernel's backward is derived by the same rules as everybody's.
-RULES.update({name: PRIMITIVES[name].rules for name in ELEMENTWISE.keys() - COMPARISONS})
+RULES = Rules({name: PRIMITIVES[name].rules for name in ELEMENTWISE.keys() - COMPARISONS})
 
 _OVER_TENSORS = SimpleNamespace(
     **{name: getattr(TENSORS, name) for name in ELEMENTWISE.keys() - COMPARISONS},
@@ -38,7 +38,7 @@ _OVER_TENSORS = SimpleNamespace(
 
 def _forward(*arrays: Array, program: Program, **how: Any) -> tuple[tuple[Array, ...], Any]:
     x, states, params = _parts(program, arrays)
-    y, finals, run = kernel.forward(program, x, states, params, **how)
+    y, finals, run = kernel.forward(program, x, states, params, rules=RULES, **how)
     return (y, *finals), run
 
 
@@ -73,7 +73,17 @@ def obstacle(program: Program, array: Array) -> str:
     """Why no kernel runs a program over arrays of this kind, or nothing."""
     if not kernel.is_fused(array):
         return f"there is no kernel for {array.dtype} on {device_of(array)}"
-    return kernel.unfusable(program)
+    return unfusable(program)
+
+
+def unfusable(program: Program) -> str:
+    """Why no kernel can be written for a program, or nothing."""
+    return kernel.unfusable(program, RULES)
+
+
+def source_of(program: Program) -> str:
+    """The text of the kernels that are written for a program."""
+    return kernel.source_of(program, RULES)
 
 
 def recurrence(
