@@ -301,3 +301,19 @@ def test_float32_is_kept_and_tracks_float64():
 def test_one_device_is_nothing_to_compare():
     with pytest.raises(DeviceError, match="at least two"):
         assert_devices_agree(ops.tanh, np.ones(3), devices=("cpu",))
+
+
+def test_a_kink_is_one_however_small_beside_the_whole_slope():
+    """The product underflows, and the square of a complex step decides the side of the kink."""
+
+    def fn(x, u, y):
+        return ops.relu(x * u + y) + 1e4 * x
+
+    tiny = np.full(1, 1e-280)
+    problems = set()
+    for seed in range(10):
+        try:
+            assert_gradients(fn, tiny, -tiny, np.zeros(1), seed=seed)
+        except Untestable as fault:
+            problems.add(fault.problem)
+    assert problems == {"is not differentiable here"}

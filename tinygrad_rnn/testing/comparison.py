@@ -149,7 +149,10 @@ class Comparison:
         last = _most_exact(found)
         if self.kinks != "ignore" and np.isfinite(analytic):
             reach = AT_THE_POINT if last.method == "complex" else AROUND_IT
-            sides = one_sided(self.numeric, self.subject.constants(), tangents, cotangents, reach)
+            gap = abs(last.analytic - last.numeric)
+            sides = one_sided(
+                self.numeric, self.subject.constants(), tangents, cotangents, reach, gap
+            )
             if sides.differ and self._allowed_at_kink(sides, analytic, scale):
                 return last
         raise Mismatch(self, last, gradients, cotangents)

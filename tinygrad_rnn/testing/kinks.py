@@ -32,11 +32,13 @@ def one_sided(
     tangents: Sequence[Array],
     cotangents: Sequence[Array],
     reach: Sequence[float] = AROUND_IT,
+    gap: float = 0.0,
 ) -> Sides:
     """The slopes of ``sum(cotangent * output)`` on either side, along the tangents.
 
     Where a function is smooth, the gap between them halves with the step. Where it has a kink
-    within a step, the gap stays, or vanishes altogether.
+    within a step, the gap stays, or vanishes altogether. Only a kink that explains a good part
+    of ``gap``, by how much two derivatives differ, is one.
     """
     sizes = [np.abs(w) for w in cotangents]
     sides = Sides(0.0, 0.0, False)
@@ -57,7 +59,7 @@ def one_sided(
             sides = Sides(
                 inner(cotangents, before),
                 inner(cotangents, after),
-                bool(rest > 1e-3 * slopes + 10 * rounding),
+                bool(rest > max(10 * scale**2 * slopes + 10 * rounding, gap / 10)),
             )
             if sides.differ:
                 break
