@@ -19,6 +19,12 @@ from tinygrad_rnn.device import Array, to_device
 
 __all__ = ["fork", "generator", "get_state", "seed", "set_state", "standard_normal", "uniform"]
 
+
+def __dir__() -> list[str]:
+    """What users call; not what it is made of."""
+    return [*__all__, "__doc__", "__file__", "__name__"]
+
+
 _lock = threading.Lock()
 _generator: np.random.Generator | None = None
 _forked: ContextVar[np.random.Generator | None] = ContextVar("forked", default=None)

@@ -1,6 +1,7 @@
 """No operation goes untested: each has a spec, and its spec really runs it."""
 
 import importlib
+import inspect
 import pkgutil
 
 import numpy as np
@@ -59,3 +60,39 @@ def test_a_spec_runs_its_primitive(spec):
 
     collect()
     assert claimed <= seen, f"only {sorted(seen)} were recorded"
+
+
+# ----- what users read of it -----
+
+
+@pytest.mark.parametrize("name", [*ops.__all__, "recurrence"])
+def test_help_says_what_an_operation_is(name):
+    operation = getattr(ops, name)
+    assert operation.__name__ == name
+    assert operation.__module__.startswith("tinygrad_rnn.ops.")
+    assert getattr(importlib.import_module(operation.__module__), name) is operation
+    assert inspect.getdoc(operation)
+    kinds = {p.kind for p in inspect.signature(operation).parameters.values()}
+    assert inspect.Parameter.VAR_KEYWORD not in kinds
+
+
+def test_help_says_what_a_method_is():
+    for name in dir(tinygrad_rnn.Tensor):
+        if not name.startswith("_"):
+            assert inspect.getdoc(getattr(tinygrad_rnn.Tensor, name)), name
+    for name in ("__eq__", "__lt__"):
+        assert "an array of booleans" in getattr(tinygrad_rnn.Tensor, name).__doc__
+
+
+def test_only_what_users_call_is_listed():
+    for module in (ops, tinygrad_rnn.random):
+        listed = {name for name in dir(module) if not name.startswith("_")}
+        assert listed - {"recurrence"} == set(module.__all__)
+
+
+def test_what_has_no_derivative_is_an_array():
+    x = tinygrad_rnn.ones(2, 3, requires_grad=True)
+    for answer in (x > 0, x == x, x.argmax(), x.argmin(0), x.argmax(1), x.topk(2)[1]):
+        assert isinstance(answer, np.ndarray | np.integer)
+    assert x[x > 0].shape == (6,)
+    assert isinstance(x.topk(2)[0], tinygrad_rnn.Tensor)

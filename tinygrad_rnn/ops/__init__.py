@@ -1,7 +1,11 @@
 """Differentiable functions; the operators and methods of Tensor are bound here.
 
-Operands may be Tensors, arrays or numbers. Nothing changes in place. Comparisons and
-argmax have no derivative and give plain arrays.
+Operands may be Tensors, arrays or numbers. Nothing changes in place. Floating-point types are
+never converted silently; integers and booleans follow the floating-point operand beside them,
+and alone become float32 where the result has fractions (division, mean, exp).
+
+What has no derivative is no Tensor: comparisons, argmax, argmin and the places of topk are
+arrays of NumPy (of CuPy on a GPU), and whatever takes a condition or an index takes them.
 """
 
 import operator
@@ -33,6 +37,11 @@ __all__ = (
     + reduce.__all__
     + shape.__all__
 )
+
+
+def __dir__() -> list[str]:
+    """What users call; not what it is made of."""
+    return [*__all__, "recurrence", "__doc__", "__file__", "__name__", "__path__"]
 
 
 def _compare(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Array]:
@@ -70,6 +79,16 @@ def _in_place(function: Callable[[Any, Any], Tensor], symbol: str) -> Callable[[
     return method
 
 
+def _flatten(self: Tensor) -> Tensor:
+    """All elements along one axis."""
+    return shape.reshape(self, -1)
+
+
+def _concat(self: Tensor, *others: Any, axis: int = 0) -> Tensor:
+    """This tensor and others, one after the other along an axis that exists."""
+    return shape.concat([self, *others], axis=axis)
+
+
 def _bind() -> None:
     binary = {
         "add": (arithmetic.add, "+"), "sub": (arithmetic.sub, "-"), "mul": (arithmetic.mul, "*"),
@@ -81,7 +100,10 @@ def _bind() -> None:
         setattr(Tensor, f"__r{name}__", _flip(function))
         setattr(Tensor, f"__i{name}__", _in_place(function, symbol))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
-        setattr(Tensor, f"__{name}__", _compare(getattr(operator, name)))
+        method = _compare(getattr(operator, name))
+        method.__name__, method.__qualname__ = f"__{name}__", f"Tensor.__{name}__"
+        method.__doc__ = "Compare element by element: an array of booleans, which is no Tensor."
+        setattr(Tensor, f"__{name}__", method)
     methods: dict[str, object] = {
         "__neg__": arithmetic.neg,
         "__pos__": lambda self: self,
@@ -93,13 +115,13 @@ def _bind() -> None:
             lambda self: shape.swapaxes(self, -1, -2), doc="The last two axes exchanged."
         ),
         "view": shape.reshape,
-        "flatten": lambda self: shape.reshape(self, -1),
+        "flatten": _flatten,
         "clamp": arithmetic.clip,
         "dot": products.matmul,
-        "concat": lambda self, *others, axis=0: shape.concat([self, *others], axis=axis),
+        "concat": _concat,
     }
-    for name, method in methods.items():
-        setattr(Tensor, name, method)
+    for name, bound in methods.items():
+        setattr(Tensor, name, bound)
     functions_only = {"concat", "stack", "where", "einsum", "linear", "embedding", "dropout"}
     for name in __all__:
         if name not in functions_only:

@@ -22,8 +22,18 @@ __all__ = [
 
 # ----- gates -----
 
-sigmoid = unary("sigmoid", pointwise.sigmoid, lambda F, g, out, _x: F.sigmoid_slope(g, out))
-tanh = unary("tanh", pointwise.tanh, lambda F, g, out, _x: F.tanh_slope(g, out))
+sigmoid = unary(
+    "sigmoid",
+    pointwise.sigmoid,
+    lambda F, g, out, _x: F.sigmoid_slope(g, out),
+    doc="``1 / (1 + exp(-x))``, without overflow.",
+)
+tanh = unary(
+    "tanh",
+    pointwise.tanh,
+    lambda F, g, out, _x: F.tanh_slope(g, out),
+    doc="The hyperbolic tangent of ``x``.",
+)
 
 # Their derivatives as one pass over the arrays instead of three.
 _sigmoid_slope = binary(
@@ -52,7 +62,13 @@ def _rectify(x: Array) -> Array:
     return np.maximum(x, _ZEROS.get(x.dtype, 0) if x.__class__ is np.ndarray else 0)
 
 
-relu = unary("relu", _rectify, lambda F, g, out, _x: g * F.sign(out), floats=False)
+relu = unary(
+    "relu",
+    _rectify,
+    lambda F, g, out, _x: g * F.sign(out),
+    floats=False,
+    doc="``x`` where it is positive, else 0, which is also its derivative at 0.",
+)
 
 
 def leaky_relu(x: object, slope: float = 0.01) -> Tensor:

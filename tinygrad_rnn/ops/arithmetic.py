@@ -27,6 +27,7 @@ add = binary(
     np.add,
     lambda _F, g, _out, _a, _b: g,
     lambda _F, g, _out, _a, _b: g,
+    doc="``x + y``, element by element.",
 )
 
 sub = binary(
@@ -34,6 +35,7 @@ sub = binary(
     np.subtract,
     lambda _F, g, _out, _a, _b: g,
     lambda _F, g, _out, _a, _b: -g,
+    doc="``x - y``, element by element.",
 )
 
 mul = binary(
@@ -41,6 +43,7 @@ mul = binary(
     np.multiply,
     lambda _F, g, _out, _a, b: g * b,
     lambda _F, g, _out, a, _b: g * a,
+    doc="``x * y``, element by element.",
 )
 
 div = binary(
@@ -49,6 +52,7 @@ div = binary(
     lambda _F, g, _out, _a, b: g / b,
     lambda _F, g, out, _a, b: -g * out / b,
     floats=True,
+    doc="``x / y``, element by element; of integers, too, it is float32.",
 )
 
 
@@ -74,6 +78,7 @@ maximum = binary(
     _larger,
     lambda F, g, _out, a, b: _share(F, g, a, b, a > b),
     lambda F, g, _out, a, b: _share(F, g, a, b, b > a),
+    doc="The larger of ``x`` and ``y``, element by element; equals share the gradient.",
 )
 
 minimum = binary(
@@ -81,6 +86,7 @@ minimum = binary(
     _smaller,
     lambda F, g, _out, a, b: _share(F, g, a, b, a < b),
     lambda F, g, _out, a, b: _share(F, g, a, b, b < a),
+    doc="The smaller of ``x`` and ``y``, element by element; equals share the gradient.",
 )
 
 # 0.0, not g * 0.0: infinite and undefined gradients stop at what was not chosen.
@@ -110,10 +116,14 @@ def where(condition: object, a: object, b: object) -> Tensor:
 
 # ----- powers -----
 
-neg = unary("neg", np.negative, lambda _F, g, _out, _x: -g, floats=False)
-square = unary("square", np.square, lambda _F, g, _out, x: g * x * 2.0, floats=False)
-sqrt = unary("sqrt", np.sqrt, lambda _F, g, out, _x: g * 0.5 / out)
-reciprocal = unary("reciprocal", np.reciprocal, lambda _F, g, out, _x: -g * out * out)
+neg = unary("neg", np.negative, lambda _F, g, _out, _x: -g, floats=False, doc="``-x``.")
+square = unary(
+    "square", np.square, lambda _F, g, _out, x: g * x * 2.0, floats=False, doc="``x * x``."
+)
+sqrt = unary("sqrt", np.sqrt, lambda _F, g, out, _x: g * 0.5 / out, doc="The square root of ``x``.")
+reciprocal = unary(
+    "reciprocal", np.reciprocal, lambda _F, g, out, _x: -g * out * out, doc="``1 / x``."
+)
 
 
 _power = binary(
@@ -159,12 +169,22 @@ def pow(a: object, b: object) -> Tensor:
 
 # ----- functions -----
 
-exp = unary("exp", pointwise.exp, lambda _F, g, out, _x: g * out)
-log = unary("log", np.log, lambda _F, g, _out, x: g / x)
-log1p = unary("log1p", np.log1p, lambda _F, g, _out, x: g / (x + 1.0))
-expm1 = unary("expm1", np.expm1, lambda _F, g, out, _x: g * (out + 1.0))
-sin = unary("sin", np.sin, lambda F, g, _out, x: g * F.cos(x))
-cos = unary("cos", np.cos, lambda F, g, _out, x: -g * F.sin(x))
+exp = unary("exp", pointwise.exp, lambda _F, g, out, _x: g * out, doc="e to the power of ``x``.")
+log = unary("log", np.log, lambda _F, g, _out, x: g / x, doc="The natural logarithm of ``x``.")
+log1p = unary(
+    "log1p",
+    np.log1p,
+    lambda _F, g, _out, x: g / (x + 1.0),
+    doc="``log(1 + x)``, exact where ``x`` is small.",
+)
+expm1 = unary(
+    "expm1",
+    np.expm1,
+    lambda _F, g, out, _x: g * (out + 1.0),
+    doc="``exp(x) - 1``, exact where ``x`` is small.",
+)
+sin = unary("sin", np.sin, lambda F, g, _out, x: g * F.cos(x), doc="The sine of ``x`` radians.")
+cos = unary("cos", np.cos, lambda F, g, _out, x: -g * F.sin(x), doc="The cosine of ``x`` radians.")
 
 
 def _sign(x: Array) -> Array:
@@ -175,8 +195,20 @@ def _abs(x: Array) -> Array:
     return x * _sign(x) if x.dtype.kind == "c" else np.abs(x)  # complex steps follow the real part
 
 
-sign = unary("sign", _sign, lambda _F, g, _out, _x: g * 0.0, floats=False)
-abs = unary("abs", _abs, lambda F, g, _out, x: g * F.sign(x), floats=False)
+sign = unary(
+    "sign",
+    _sign,
+    lambda _F, g, _out, _x: g * 0.0,
+    floats=False,
+    doc="1 where ``x`` is positive, -1 where it is negative, else 0; its derivative is 0.",
+)
+abs = unary(
+    "abs",
+    _abs,
+    lambda F, g, _out, x: g * F.sign(x),
+    floats=False,
+    doc="``x`` without its sign; its derivative at 0 is 0.",
+)
 
 
 def _clip(x: Array, low: float | None, high: float | None) -> Array:

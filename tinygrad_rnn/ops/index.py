@@ -170,7 +170,10 @@ def gather(x: object, axis: int, index: Any) -> Tensor:
 
 
 def topk(x: object, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Array]:
-    """The k largest elements in order, differentiable, and their places; the first of equals."""
+    """The k largest elements in order, differentiable, and their places; the first of equals.
+
+    The places are an integer array, no Tensor.
+    """
     x = as_tensor(x, "topk")
     axis = axis_of("topk", axis, x.ndim)
     k = whole("topk", "k", k)

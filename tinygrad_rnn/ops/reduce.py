@@ -195,12 +195,12 @@ def min(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 
 def argmax(x: object, axis: int | None = None) -> Array:
-    """The place of the largest element, the first of equals, as a plain integer array."""
+    """The place of the largest element, the first of equals: an integer array, no Tensor."""
     return _place("argmax", np.argmax, x, axis)
 
 
 def argmin(x: object, axis: int | None = None) -> Array:
-    """The place of the smallest element, the first of equals, as a plain integer array."""
+    """The place of the smallest element, the first of equals: an integer array, no Tensor."""
     return _place("argmin", np.argmin, x, axis)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from tinygrad_rnn.primitive.table import Primitive, Rule, register
 from tinygrad_rnn.tensor import CONSTANT, Tensor, Version, as_tensor
 
 __all__ = ["apply", "binary", "nary", "numbers_behind", "unary", "variadic"]
+
+_ONE_OPERAND = Signature([Parameter("x", Parameter.POSITIONAL_OR_KEYWORD)])
 
 ndarray = np.ndarray
 mode = modes.recording.get
@@ -102,12 +105,18 @@ def _share_version(view: Tensor, base: Tensor) -> None:
 
 
 def unary(
-    name: str, forward: Callable[..., Any], rule: Rule, *, view: bool = False, floats: bool = True
+    name: str,
+    forward: Callable[..., Any],
+    rule: Rule,
+    *,
+    view: bool = False,
+    floats: bool = True,
+    doc: str | None = None,
 ) -> Callable[..., Tensor]:
     """Declare an operation of one tensor; keyword arguments go to forward and rule alike.
 
     ``view=True`` says that the output shares the memory of the input; ``floats=False`` that
-    integers stay integers.
+    integers stay integers. ``doc`` is what ``help()`` says of an operation without keywords.
     """
     op = Primitive(name, forward, (rule,), views=view, floats=floats)
     keep_out, keep = op.kept[True,]
@@ -141,7 +150,9 @@ def unary(
                 return result
         return apply(op, (as_tensor(x, name),), attrs)
 
-    return register(op, call)
+    if doc is not None:
+        call.__signature__ = _ONE_OPERAND  # type: ignore[attr-defined]
+    return register(op, call, doc)
 
 
 def binary(
@@ -152,6 +163,7 @@ def binary(
     *,
     paired: bool = True,
     floats: bool = False,
+    doc: str | None = None,
 ) -> Callable[..., Tensor]:
     """Declare an operation of two operands that broadcast against each other.
 
@@ -204,7 +216,7 @@ def binary(
             None if a.shape == b.shape else (a.shape, b.shape),
         )
 
-    return register(op, call)
+    return register(op, call, doc)
 
 
 _numbers: dict[Any, dict[float | str, Tensor]] = {np.float32: {}, np.float64: {}}

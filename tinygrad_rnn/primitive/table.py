@@ -94,11 +94,14 @@ def _uncallable(*args: Any, **kwargs: Any) -> Any:
     raise TypeError("this primitive has no Tensor function")
 
 
-def register(op: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+def register(op: Any, call: Callable[..., Any], doc: str | None = None) -> Callable[..., Any]:
     """Enter an operation into the table, and its function into both namespaces."""
     if op.name in PRIMITIVES:
         raise ValueError(f"primitive {op.name!r}: there is one of this name already.")
     call.__name__ = call.__qualname__ = op.name
+    call.__doc__ = doc
+    rule = op.backward if op.rules is None else next(filter(None, op.rules))
+    call.__module__ = getattr(rule, "func", rule).__module__  # where it was declared
     op.call = call
     PRIMITIVES[op.name] = op
     setattr(ARRAYS, op.name, op.forward)
