@@ -43,6 +43,35 @@ def test_an_array_on_the_left_leaves_the_operation_to_the_tensor():
     assert isinstance(np.multiply(a, x), Tensor)  # which is what NumPy makes of a * x
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [np.bool_, np.int8, np.int64, np.uint64])
+def test_integers_follow_the_floating_point_operand(dtype, kind):
+    x = tg.tensor(np.array([1, 2], dtype), requires_grad=True)
+    n = tg.tensor(np.array([1, 0], kind))
+    given = (x * n, n * x, x + n, n - x, x / (n + 1), ops.where(x > 1, x, n), ops.maximum(n, x))
+    for y in (*given, ops.concat([x, n]), ops.stack([n, x]), x @ n, x * n.numpy()):
+        assert y.dtype == dtype
+        assert y.requires_grad
+
+
+@pytest.mark.parametrize("kind", [np.bool_, np.int32, np.int64])
+def test_integers_alone_become_float32_where_there_are_fractions(kind):
+    n = tg.tensor(np.array([1, 1], kind))
+    for y in (n / n, n.mean(), n.exp(), n.sqrt(), n * 0.5, n + 1.0, n**-1.0, n.softmax()):
+        assert y.dtype == np.float32
+    for y in (n * n, n.sum(), n * 2, n.abs(), n.maximum(n)):
+        assert y.dtype.kind in "bi"
+
+
+def test_integers_without_a_common_type_do_not_become_float64():
+    a, b = tg.tensor([1]), tg.tensor(np.array([1], np.uint64))
+    assert (tg.tensor([1]) + tg.tensor(np.array([1], np.int8))).dtype == np.int64
+    for call in (lambda: a + b, lambda: ops.concat([a, b])):
+        with pytest.raises(DTypeError, match="got int64 and uint64, expected integers that one"):
+            call()
+    assert (a / b).dtype == np.float32
+
+
 def test_scalars_keep_the_type_of_the_tensor():
     x = leaf()
     numbers = 2, 2.5, True, np.float64(0.5), np.sqrt(2)

@@ -73,6 +73,11 @@ def of_one_type(op: Primitive, arrays: list[Any]) -> list[Any]:
     target = next(iter(floats), None)
     if target is None and op.makes_floats(arrays):
         target = np.dtype(np.float32)
+    if target is None and len(types) > 1 and np.result_type(*types).kind == "f":
+        raise DTypeError(  # NumPy would go over to float64
+            f"{op.name}: got {' and '.join(sorted(map(str, types)))}, expected integers that one "
+            "integer type holds: nothing is converted silently. Convert one side with .astype()."
+        )
     if target is not None and types != {target}:
         arrays = [
             a.astype(target) if i in indices and a.dtype != target else a
