@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError, TinygradError
 
 __all__ = ["TYPES", "dtype_of", "function_of", "number", "shape_of", "shortened", "whole"]
 
@@ -19,15 +19,25 @@ __all__ = ["TYPES", "dtype_of", "function_of", "number", "shape_of", "shortened"
 TYPES = frozenset(map(np.dtype, "?bhilqBHILQefdFD"))
 
 
-def whole(where: str, name: str, value: Any, least: int | None = None) -> int:
-    """A whole number: an int, one of NumPy's, or a Tensor of one; a bool is none."""
+def whole(
+    where: str,
+    name: str,
+    value: Any,
+    least: int | None = None,
+    too_small: type[TinygradError] = ShapeError,
+) -> int:
+    """A whole number: an int, one of NumPy's, or a Tensor of one; a bool is none.
+
+    Most are sizes, so one below ``least`` is a ShapeError unless told otherwise.
+    """
     try:
         found = None if isinstance(value, bool) else index(value)
     except (TypeError, ValueError):
         found = None
     if found is None or (least is not None and found < least):
         bound = "" if least is None else f" from {least} up"
-        raise ShapeError(f"{where}: {name} is {shortened(value)}, expected a whole number{bound}.")
+        kind = ArgumentError if found is None else too_small
+        raise kind(f"{where}: {name} is {shortened(value)}, expected a whole number{bound}.")
     return found
 
 
@@ -51,7 +61,7 @@ def number(where: str, name: str, value: Any) -> float:
     if isinstance(value, np.integer | np.floating | np.bool_):
         return value.item()
     if not isinstance(value, int | float):
-        raise TypeError(f"{where}: {name} is {shortened(value)}, expected a number.")
+        raise ArgumentError(f"{where}: {name} is {shortened(value)}, expected a number.")
     return value
 
 
@@ -73,5 +83,5 @@ def dtype_of(where: str, dtype: Any, kinds: str = "biufc") -> np.dtype[Any]:
 def function_of(where: str, name: str, value: Any) -> Callable[..., Any]:
     """Something that can be called."""
     if not callable(value):
-        raise TypeError(f"{where}: {name} is {shortened(value)}, expected a function.")
+        raise ArgumentError(f"{where}: {name} is {shortened(value)}, expected a function.")
     return value  # type: ignore[no-any-return]

@@ -5,6 +5,7 @@ happened, what was given, what was expected and how that follows, and the likely
 """
 
 __all__ = [
+    "ArgumentError",
     "CellError",
     "DTypeError",
     "DeviceError",
@@ -20,6 +21,10 @@ __all__ = [
 
 class TinygradError(Exception):
     """The base of all exceptions of this library."""
+
+
+class ArgumentError(TinygradError, TypeError, ValueError):
+    """An argument of the wrong kind: 1.5 for a count, a text for a number."""
 
 
 class ShapeError(TinygradError, ValueError):

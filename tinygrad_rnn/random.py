@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.device import Array, to_device
+from tinygrad_rnn.errors import ArgumentError
 
 __all__ = ["fork", "generator", "get_state", "seed", "set_state", "standard_normal", "uniform"]
 
@@ -32,9 +33,8 @@ _forked: ContextVar[np.random.Generator | None] = ContextVar("forked", default=N
 
 def seed(value: int) -> None:
     """Start the library's stream of random numbers anew; equal seeds give equal numbers."""
-    set_state(
-        dict(np.random.Philox(np.random.SeedSequence(whole("seed", "value", value, least=0))).state)
-    )
+    value = whole("seed", "value", value, least=0, too_small=ArgumentError)
+    set_state(dict(np.random.Philox(np.random.SeedSequence(value)).state))
 
 
 def generator() -> np.random.Generator:
@@ -55,9 +55,22 @@ def get_state() -> dict[str, Any]:
 
 
 def set_state(state: dict[str, Any]) -> None:
-    """Go back to a place in the stream."""
+    """Go back to a place in the stream, which ``get_state`` has given."""
     with _lock:
-        generator().bit_generator.state = state
+        _put("set_state", generator(), state)
+
+
+def _put(where: str, source: np.random.Generator, state: Any) -> None:
+    """Bring a generator to a place; a wrong one leaves it where it was."""
+    before = source.bit_generator.state
+    try:
+        source.bit_generator.state = state
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        source.bit_generator.state = before
+        raise ArgumentError(
+            f"random.{where}: state is {shortened(state)}, expected one that random.get_state() "
+            f"has given ({type(error).__name__}: {str(error).strip('.')})."
+        ) from error
 
 
 @contextmanager
@@ -67,7 +80,7 @@ def fork(state: dict[str, Any] | None = None) -> Iterator[None]:
     What other threads draw meanwhile is neither disturbed nor part of it.
     """
     source = np.random.Generator(np.random.Philox())
-    source.bit_generator.state = get_state() if state is None else state
+    _put("fork", source, get_state() if state is None else state)
     token = _forked.set(source)
     try:
         yield

@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError, TinygradError
 from tinygrad_rnn.nn import init
 
 X = tg.ones(2, 3)
@@ -20,23 +20,26 @@ def total(x):
     ("call", "kind", "message"),
     [
         (lambda: tg.zeros(-1), ShapeError, "zeros: a size is -1, expected a whole number from 0"),
-        (lambda: tg.zeros("23"), ShapeError, "zeros: a size is '23', expected"),
-        (lambda: tg.ones(2.0, 3), ShapeError, "ones: a size is 2.0, expected"),
-        (lambda: tg.rand(None), ShapeError, "rand: a size is None, expected"),
+        (lambda: tg.zeros("23"), ArgumentError, "zeros: a size is '23', expected"),
+        (lambda: tg.ones(2.0, 3), ArgumentError, "ones: a size is 2.0, expected"),
+        (lambda: tg.rand(None), ArgumentError, "rand: a size is None, expected"),
         (lambda: tg.zeros(2, dtype="foo"), DTypeError, "zeros: dtype is 'foo', expected a type"),
         (lambda: tg.tensor(1, dtype=object), DTypeError, "tensor: dtype is <class 'object'>"),
         (lambda: tg.randn(2, dtype=int), DTypeError, "expected a type of floating-point numbers"),
         (lambda: tg.full(2, None), TypeError, "full: value is None, expected a number."),
         (lambda: tg.full(2, G.sum()), TypeError, "full: value is tensor("),
-        (lambda: tg.eye(1.5), ShapeError, "eye: n is 1.5, expected a whole number from 0 up."),
+        (lambda: tg.eye(1.5), ArgumentError, "eye: n is 1.5, expected a whole number from 0 up."),
         (lambda: tg.arange("a"), TypeError, "arange: a bound is 'a', expected a number."),
         (lambda: tg.arange(0, 1, 0), ShapeError, "arange: got (0, 1, 0), expected (stop)"),
         (lambda: tg.arange(np.inf), ShapeError, "arange: got (inf,), expected (stop)"),
-        (lambda: tg.linspace(0, 1, 1.5), ShapeError, "linspace: count is 1.5, expected a whole"),
+        (lambda: tg.linspace(0, 1, 1.5), ArgumentError, "linspace: count is 1.5, expected a whole"),
         (lambda: tg.zeros_like(None), DTypeError, "zeros_like: got None, expected"),
         (lambda: tg.from_numpy([1]), TypeError, "from_numpy: got [1], expected a NumPy array"),
         (lambda: tg.from_dlpack(3), TypeError, "from_dlpack: got 3, expected an array that"),
-        (lambda: tg.seed(1.5), ShapeError, "seed: value is 1.5, expected a whole number from 0"),
+        (lambda: tg.seed(1.5), ArgumentError, "seed: value is 1.5, expected a whole number from"),
+        (lambda: tg.seed(-1), ArgumentError, "seed: value is -1, expected a whole number from 0"),
+        (lambda: tg.seed(None), ArgumentError, "seed: value is None, expected a whole number"),
+        (lambda: tg.ones(4) in X, ShapeError, "eq: shapes (2, 3) and (4,) do not broadcast"),
         (lambda: tg.ones(4) == X, ShapeError, "eq: shapes (4,) and (2, 3) do not broadcast"),
         (lambda: X < [1, 2], ShapeError, "lt: shapes (2, 3) and (2,) do not broadcast"),
         (lambda: tg.tensor(1).assign_(2.5), DTypeError, "assign_: got float32[], expected int64[]"),
@@ -65,6 +68,8 @@ def test_tensors_are_made_and_compared_with_numbers(call, kind, message):
         (lambda: tg.hvp("f", G, G), TypeError, "hvp(): fn is 'f', expected a function."),
         (lambda: tg.jacobian(None, G), TypeError, "jacobian(): fn is None, expected a function."),
         (lambda: tg.per_sample_grads(3, G), TypeError, "per_sample_grads(): the losses are 3"),
+        (lambda: tg.jvp(lambda x: tg.tensor([1]), X, X), DTypeError, "an output holds int64"),
+        (lambda: tg.jvp(lambda x: x.argmax(), X, X), TypeError, "jvp(): the output holds a int64"),
         (lambda: tg.per_sample_grads(G.sum(1), 3), TypeError, "per_sample_grads(): parameters is"),
         (lambda: tg.per_sample_grads(G.sum(1), [3]), TypeError, "parameters holds a int"),
     ],
@@ -84,7 +89,7 @@ def test_derivatives_are_of_tensors_by_tensors(call, kind, message):
         (lambda: init.zeros_(3), TypeError, "zeros_: given a int, expected a Tensor to fill."),
         (lambda: init.identity_(3), TypeError, "identity_: given a int, expected a Tensor"),
         (lambda: init.sparse_(X, "a"), TypeError, "sparse_: sparsity is 'a', expected a number."),
-        (lambda: init.orthogonal_(X, gates=1.5), ShapeError, "orthogonal_: gates is 1.5, expected"),
+        (lambda: init.orthogonal_(X, gates=1.5), ArgumentError, "orthogonal_: gates is 1.5"),
         (lambda: init.xavier_normal_(X, fan_in=-1), ShapeError, "xavier_normal_: fan_in is -1"),
         (lambda: nn.Linear(2, 3).astype("foo"), DTypeError, "astype: dtype is 'foo', expected"),
         (lambda: nn.Linear(2, 3).apply(3), TypeError, "apply: function is 3, expected a function."),
@@ -101,6 +106,58 @@ def test_what_has_no_numbers_is_unequal():
     for other in (None, "a", object(), {}):
         assert (other == X) is False
         assert (other != X) is True
+
+
+def test_in_asks_for_a_number_as_in_an_array():
+    x = tg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert 1.0 in x
+    assert 5 not in x
+    assert np.float32(4) in x
+    assert x[1] in x
+    assert None not in x
+    assert "a" not in x
+    assert 1 not in tg.zeros(0)
+    assert x in [x]
+
+
+@pytest.mark.parametrize("broken", [3, None, "a", {}, {"bit_generator": "PCG64"}, "partly", "long"])
+@pytest.mark.parametrize("where", ["set_state", "fork"])
+def test_a_wrong_state_of_the_generator_leaves_it_where_it_is(broken, where):
+    tg.seed(3)
+    state = tg.random.get_state()
+    if broken == "partly":
+        broken = {key: value for key, value in state.items() if key != "uinteger"}
+    elif broken == "long":
+        broken = {**state, "buffer": 3}
+
+    def put():
+        if where == "set_state":
+            tg.random.set_state(broken)
+        else:
+            with tg.random.fork(broken):
+                pass
+
+    if broken is None and where == "fork":
+        return  # from where the library's generator is
+    with pytest.raises(ArgumentError) as caught:
+        put()
+    assert f"random.{where}: state is " in str(caught.value)
+    assert "expected one that random.get_state() has given" in str(caught.value)
+    drawn = tg.rand(3).tolist()
+    tg.seed(3)
+    assert tg.rand(3).tolist() == drawn
+
+
+def test_an_argument_of_the_wrong_kind_is_a_type_and_a_value_error():
+    for kind in (TypeError, ValueError, TinygradError):
+        with pytest.raises(kind, match=r"LSTM: hidden_size is 4\.0, expected a whole number"):
+            nn.LSTM(3, 4.0)
+        with pytest.raises(kind, match="LSTM: dropout is 'a', expected 0 <= dropout < 1"):
+            nn.LSTM(3, 4, dropout="a")
+        with pytest.raises(kind, match=r"sum: axis is 1\.5, expected a whole number"):
+            X.sum(1.5)
+    with pytest.raises(ShapeError, match="LSTM: hidden_size is 0"):
+        nn.LSTM(3, 0)
 
 
 def test_no_type_is_the_librarys_own():

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any, Literal, TypedDict
 
+from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.nn.sizes import check_choice, check_flag
 
 __all__ = ["FUSED", "Options", "check_options"]
@@ -54,7 +55,8 @@ def check_options(where: str, options: Mapping[str, Any], besides: Iterable[str]
     dropout = options.get("dropout", 0.0)
     number = isinstance(dropout, Real) and not isinstance(dropout, bool)
     if not number or not 0 <= dropout < 1:
-        raise ValueError(f"{where}: dropout is {dropout!r}, expected 0 <= dropout < 1.")
+        kind = ValueError if number else ArgumentError
+        raise kind(f"{where}: dropout is {dropout!r}, expected 0 <= dropout < 1.")
     _check_directions(where, options)
 
 

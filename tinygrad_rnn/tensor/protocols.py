@@ -79,6 +79,9 @@ class Protocols(Operators):
             raise TypeError("len(): the tensor has no axes, expected at least one.")
         return len(self._data)
 
+    def __contains__(self, value: object) -> bool:
+        return bool(np.any(self == value))  # as of an array: is any of the numbers equal?
+
     def __bool__(self) -> bool:
         return bool(self._only("bool"))
 

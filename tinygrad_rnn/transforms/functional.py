@@ -61,6 +61,13 @@ def jvp(
     out, inputs = _called(where, fn, primals, create_graph)
     outs, sources = tensors(where, "the output", out), tensors(where, "primals", inputs)
     directions = _alike(where, "tangents", tangents, "primals", primals)
+    for o in outs:
+        if o.dtype not in FLOATS:
+            raise DTypeError(
+                f"{where}: an output holds {o.dtype}, expected floating-point numbers: only they "
+                "have derivatives. Let the function return the others by another way, or convert "
+                "them with .astype()."
+            )
     probes = [_zeros(o) for o in outs]
     for probe in probes:
         probe.requires_grad = True
