@@ -1,5 +1,6 @@
-"""What a strategy can be asked: does it reach something, and what does it shrink to."""
+"""What a strategy can be asked: what it reaches, shrinks to, and shows."""
 
+import pytest
 from hypothesis import Phase, find, settings
 from hypothesis.errors import NoSuchExample
 
@@ -16,6 +17,14 @@ def reaches(strategy, condition, examples=100):
     except NoSuchExample:
         return False
     return True
+
+
+def failure(test):
+    """What Hypothesis says of a test that fails, with single spaces for all space."""
+    quick = settings(max_examples=100, database=None, derandomize=True)
+    with pytest.raises(AssertionError) as raised:
+        quick(test)()
+    return " ".join(" ".join(raised.value.__notes__).split())
 
 
 def _search(strategy, condition, examples, phases):

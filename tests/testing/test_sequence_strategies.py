@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tests.testing.search import minimal, reaches
+from tests.testing.search import failure, minimal, reaches
 from tinygrad_rnn.testing import strategies as gs
 from tinygrad_rnn.testing.arrays import LAYOUTS
 
@@ -133,6 +133,16 @@ def test_lengths_may_be_drawn_in_another_way(batch):
     assert (batch.lengths >= 2).all()
     assert (np.diff(batch.lengths) <= 0).all()
     assert batch.clean.dtype == np.float16
+
+
+def test_a_failing_example_shows_data_lengths_and_mask_by_name():
+    @given(gs.sequence_batches(), gs.token_batches(3))
+    def fails(batch, words):
+        assert batch.mask.all()
+
+    said = failure(fails)
+    assert "batch=SequenceBatch(data=array([[[nan]]]), lengths=array([0]), mask=array([[F" in said
+    assert "words=TokenBatch(ids=array([[0]]), lengths=array([1]), mask=array([[ True]])" in said
 
 
 # ----- tokens and labels -----

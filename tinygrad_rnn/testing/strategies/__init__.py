@@ -17,7 +17,9 @@ except ModuleNotFoundError as error:
 
 from tinygrad_rnn.testing.strategies.backward import cotangents, needs_grad
 from tinygrad_rnn.testing.strategies.extents import broadcastable, matmul_operands, shapes
+from tinygrad_rnn.testing.strategies.networks import build_module, modules
 from tinygrad_rnn.testing.strategies.places import axes, axis, indices, permutations
+from tinygrad_rnn.testing.strategies.recurrent import CELLS, RecurrentConfig, rnn_configs
 from tinygrad_rnn.testing.strategies.sequences import (
     SequenceBatch,
     lengths,
@@ -28,8 +30,9 @@ from tinygrad_rnn.testing.strategies.tokens import TokenBatch, label_batches, to
 from tinygrad_rnn.testing.strategies.values import arrays, dtypes, layouts, seeds, tensors
 
 __all__ = [
-    "SequenceBatch", "TokenBatch", "arrays", "axes", "axis", "broadcastable", "cotangents",
-    "dtypes", "indices", "label_batches", "layouts", "lengths", "matmul_operands", "needs_grad",
-    "partitions", "permutations", "seeds", "sequence_batches", "shapes", "tensors",
+    "CELLS", "RecurrentConfig", "SequenceBatch", "TokenBatch", "arrays", "axes", "axis",
+    "broadcastable", "build_module", "cotangents", "dtypes", "indices", "label_batches",
+    "layouts", "lengths", "matmul_operands", "modules", "needs_grad", "partitions",
+    "permutations", "rnn_configs", "seeds", "sequence_batches", "shapes", "tensors",
     "token_batches",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What strategies are given: sizes, ranges of them, and choices; wrong ones raise at the call.
+"""What strategies are given: sizes, ranges of them, and names; wrong ones raise at the call.
 
 A strategy is made where a test is defined, but drawn from much later: an error that waits
 until then names neither the line nor the argument.
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tinygrad_rnn.arguments import shortened, whole
 
-__all__ = ["Range", "between", "check_names", "choice", "sizes"]
+__all__ = ["Range", "between", "check_names", "sizes"]
 
 Range = int | tuple[int, int]
 
@@ -36,17 +36,6 @@ def between(low: int, high: int) -> st.SearchStrategy[int]:
     if high - low > 64:
         return st.integers(low, high)
     return st.sampled_from([*range(low, high + 1), *range(max(low, 2), high + 1)])
-
-
-def choice(where: str, name: str, given: Any) -> st.SearchStrategy[Any]:
-    """One of several in a list or tuple (shrinks to the first), a strategy's, or one value."""
-    if isinstance(given, st.SearchStrategy):
-        return given
-    if not isinstance(given, tuple | list):
-        return st.just(given)
-    if not given:
-        raise ValueError(f"{where}: {name} is {given!r}, expected at least one to choose from.")
-    return st.sampled_from(given)
 
 
 def check_names(where: str, name: str, given: Any, known: Sequence[str]) -> None:
