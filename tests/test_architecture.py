@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "graph": CORE,
     "debug": CORE,
     "nn": CORE | {"ops", "nn"},
-    "testing": CORE | {"ops", "nn", "transforms", "testing", "creation", "debug"},
+    "testing": CORE | {"ops", "nn", "transforms", "testing", "creation", "debug", "warmup"},
     "cache": {"kernels"},
     "warmup": {"kernels", "nn"},
 }
