@@ -139,3 +139,31 @@ def test_types_are_those_that_have_derivatives_and_shrink_to_the_most_exact():
         assert reaches(gs.dtypes(), lambda d, wanted=wanted: d == wanted)
     assert not reaches(gs.dtypes((32, 64)), lambda d: d == np.float16)
     assert minimal(gs.dtypes().flatmap(lambda d: gs.tensors((2,), d))).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: gs.arrays([2, 3]), "arrays: shape is [2, 3], expected a tuple of sizes"),
+        (lambda: gs.arrays((2, -3)), "a size of shape is -3, expected a whole number from 0 up"),
+        (lambda: gs.arrays((2,), styles=("wavy",)), "styles has 'wavy', expected some of zeros"),
+        (lambda: gs.arrays((2,), styles=()), "styles has nothing, expected some of zeros"),
+        (lambda: gs.arrays((2,), layout="G"), "arrays: layout has 'G', expected some of C, F"),
+        (lambda: gs.arrays((2,), low=2, high=1), "low is 2 and high 1, expected low <= high"),
+        (lambda: gs.tensors((2, 0.5)), "a size of shape is 0.5"),
+        (lambda: gs.shapes(3, 2), "min_dims is 3 and max_dims 2, expected min_dims <= max_dims"),
+        (lambda: gs.shapes(min_side=-1), "shapes: min_side is -1"),
+        (lambda: gs.broadcastable(-1), "broadcastable: n is -1"),
+        (lambda: gs.broadcastable(2, min_side=5), "min_side is 5 and max_side 4"),
+        (lambda: gs.matmul_operands(max_side=0), "min_side is 1 and max_side 0"),
+        (lambda: gs.axis(0), "axis: ndim is 0, expected a whole number from 1 up"),
+        (lambda: gs.axes(-1), "axes: ndim is -1"),
+        (lambda: gs.permutations(-1), "permutations: n is -1"),
+        (lambda: gs.indices(3), "indices: shape is 3, expected a tuple"),
+        (lambda: gs.indices((3, -1)), "indices: a size of shape is -1"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_raise_at_the_call(call, says):
+    with pytest.raises(ValueError) as raised:
+        call()
+    assert says in str(raised.value)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tinygrad_rnn.arguments import shortened, whole
 
-__all__ = ["Range", "between", "check_names", "sizes"]
+__all__ = ["Range", "between", "check_bounds", "check_names", "check_shape", "sizes"]
 
 Range = int | tuple[int, int]
 
@@ -36,6 +36,29 @@ def between(low: int, high: int) -> st.SearchStrategy[int]:
     if high - low > 64:
         return st.integers(low, high)
     return st.sampled_from([*range(low, high + 1), *range(max(low, 2), high + 1)])
+
+
+def check_bounds(where: str, names: tuple[str, str], low: Any, high: Any) -> tuple[int, int]:
+    """The smallest and the largest of something, whole numbers from 0 up."""
+    low, high = (whole(where, name, n, 0) for name, n in zip(names, (low, high), strict=True))
+    if low > high:
+        raise ValueError(
+            f"{where}: {names[0]} is {low} and {names[1]} {high}, expected {names[0]} <= "
+            f"{names[1]}."
+        )
+    return low, high
+
+
+def check_shape(where: str, given: Any) -> Any:
+    """A shape, with sizes of any kind of whole number, or a strategy for shapes."""
+    if isinstance(given, st.SearchStrategy):
+        return given
+    if not isinstance(given, tuple):
+        raise ValueError(
+            f"{where}: shape is {shortened(given)}, expected a tuple of sizes or a strategy for "
+            "such tuples."
+        )
+    return tuple(whole(where, "a size of shape", n, 0) for n in given)
 
 
 def check_names(where: str, name: str, given: Any, known: Sequence[str]) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tinygrad_rnn.arguments import shortened, whole
+
 __all__ = ["axes", "axis", "indices", "permutations"]
 
 Shape = tuple[int, ...]
@@ -14,11 +16,13 @@ Shape = tuple[int, ...]
 
 def axis(ndim: int) -> st.SearchStrategy[int]:
     """One axis of an array with ``ndim`` axes, counted from either end."""
+    ndim = whole("axis", "ndim", ndim, least=1)
     return st.sampled_from([*range(ndim), *range(-1, -ndim - 1, -1)])
 
 
 def axes(ndim: int) -> st.SearchStrategy[int | tuple[int, ...] | None]:
     """What reductions take: None, one axis, several."""
+    ndim = whole("axes", "ndim", ndim, least=0)
     several = (
         st.lists(st.sampled_from(range(ndim)), unique=True).map(tuple) if ndim else st.just(())
     )
@@ -27,6 +31,7 @@ def axes(ndim: int) -> st.SearchStrategy[int | tuple[int, ...] | None]:
 
 def permutations(n: int) -> st.SearchStrategy[tuple[int, ...]]:
     """Orders of n axes."""
+    n = whole("permutations", "n", n, least=0)
     if n < 6:
         return st.sampled_from([*itertools.permutations(range(n))])
     return st.permutations(range(n)).map(tuple)
@@ -34,6 +39,9 @@ def permutations(n: int) -> st.SearchStrategy[tuple[int, ...]]:
 
 def indices(shape: Shape, *, advanced: bool = True) -> st.SearchStrategy[Any]:
     """Whatever ``x[...]`` takes: numbers, slices, None, ...; arrays that repeat, masks."""
+    if not isinstance(shape, tuple):
+        raise ValueError(f"indices: shape is {shortened(shape)}, expected a tuple of sizes.")
+    shape = tuple(whole("indices", "a size of shape", n, 0) for n in shape)
     basic = hnp.basic_indices(shape, allow_newaxis=True, allow_ellipsis=True)
     if not advanced:
         return basic

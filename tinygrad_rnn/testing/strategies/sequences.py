@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tinygrad_rnn.arguments import dtype_of, shortened, whole
 from tinygrad_rnn.testing.arrays import STYLES, filled
-from tinygrad_rnn.testing.strategies.given import Range, check_names, sizes
+from tinygrad_rnn.testing.strategies.given import Range, check_bounds, check_names, sizes
 from tinygrad_rnn.testing.strategies.values import arrays, seeds
 
 __all__ = ["Lengths", "SequenceBatch", "lengths", "mask_of", "partitions", "sequence_batches"]
@@ -58,12 +58,7 @@ def lengths(
         order: "any", or "sorted", the longest first.
     """
     batch = whole("lengths", "batch", batch, least=0)
-    max_len = whole("lengths", "max_len", max_len, least=0)
-    min_len = whole("lengths", "min_len", min_len, least=0)
-    if min_len > max_len:
-        raise ValueError(
-            f"lengths: min_len is {min_len} and max_len {max_len}, expected min_len <= max_len."
-        )
+    min_len, max_len = check_bounds("lengths", ("min_len", "max_len"), min_len, max_len)
     if order not in ("any", "sorted"):
         raise ValueError(f"lengths: order is {order!r}, expected 'any' or 'sorted'.")
     most = max_len - min_len

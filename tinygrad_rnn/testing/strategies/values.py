@@ -12,6 +12,7 @@ from tinygrad_rnn.device import normalize_device, to_device
 from tinygrad_rnn.tensor import FLOATS, Tensor
 from tinygrad_rnn.testing.arrays import LAYOUTS, STYLES, filled, folded, relayout
 from tinygrad_rnn.testing.strategies.extents import shapes
+from tinygrad_rnn.testing.strategies.given import check_names, check_shape
 
 __all__ = ["arrays", "dtypes", "layouts", "seeds", "tensors"]
 
@@ -27,9 +28,7 @@ def seeds() -> st.SearchStrategy[int]:
     return st.integers(0, 2**32 - 1)
 
 
-@st.composite
 def arrays(
-    draw: st.DrawFn,
     shape: Shape | st.SearchStrategy[Shape],
     dtype: Any = np.float64,
     *,
@@ -38,7 +37,7 @@ def arrays(
     high: float = math.inf,
     kinks: Sequence[float] = (0.0,),
     layout: str | st.SearchStrategy[str] = "C",
-) -> Array:
+) -> st.SearchStrategy[Array]:
     """Dense floating-point arrays of any size, which still shrink to readable ones.
 
     Args:
@@ -47,6 +46,25 @@ def arrays(
         kinks: Where the style "near_kink" puts its elements.
         layout: One of ``LAYOUTS``, or a strategy for it such as ``layouts()``.
     """
+    check_names("arrays", "styles", styles, STYLES)
+    if isinstance(layout, str):
+        check_names("arrays", "layout", [layout], LAYOUTS)
+    if not low <= high:
+        raise ValueError(f"arrays: low is {low} and high {high}, expected low <= high.")
+    return _arrays(check_shape("arrays", shape), dtype, styles, (low, high), kinks, layout)
+
+
+@st.composite
+def _arrays(
+    draw: st.DrawFn,
+    shape: Shape | st.SearchStrategy[Shape],
+    dtype: Any,
+    styles: Sequence[str],
+    bounds: tuple[float, float],
+    kinks: Sequence[float],
+    layout: str | st.SearchStrategy[str],
+) -> Array:
+    low, high = bounds
     shape = shape if isinstance(shape, tuple) else draw(shape)
     style = draw(st.sampled_from([*styles, *(s for s in styles if s not in _CONSTANT)]))
     size = math.prod(shape)
