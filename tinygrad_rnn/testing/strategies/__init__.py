@@ -4,7 +4,16 @@
 
     @given(gs.broadcastable(2).flatmap(lambda s: st.tuples(gs.arrays(s[0]), gs.arrays(s[1]))))
 
-Everything shrinks: styles to zeros, shapes to few axes of size 1, axes to the first.
+    @given(gs.rnn_configs(("lstm", "gru"), input_size=3), gs.sequence_batches(features=3))
+
+Numbers: ``arrays``, ``tensors``, ``layouts``, ``dtypes``, ``seeds``. Shapes and places:
+``shapes``, ``broadcastable``, ``matmul_operands``, ``axis``, ``axes``, ``permutations``,
+``indices``. Sequences: ``lengths``, ``partitions``, ``sequence_batches``, ``token_batches``,
+``label_batches``. Backward: ``cotangents``, ``needs_grad``. Networks: ``modules``,
+``rnn_configs``.
+
+Everything shrinks: styles to zeros, shapes to few axes of size 1, axes to the first, rows to
+full length, layers to one of the plainest. Wrong arguments raise at the call.
 """
 
 try:
