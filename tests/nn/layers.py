@@ -1,7 +1,6 @@
-"""What the tests of layers share: sizes, numbers in float64, and lengths."""
+"""What the tests of layers share: sizes, and numbers in float64."""
 
 import numpy as np
-from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 
@@ -14,8 +13,3 @@ def randn(*shape):
 
 def double(layer):
     return layer.astype(np.float64)
-
-
-@st.composite
-def lengths(draw, steps=T, rows=B):
-    return draw(st.lists(st.integers(0, steps), min_size=rows, max_size=rows))

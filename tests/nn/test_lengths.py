@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tests.nn.cell_list import H, I, make
-from tests.nn.layers import B, T, double, lengths, randn
+from tests.nn.layers import B, T, double, randn
 from tinygrad_rnn import nn
 from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.testing import strategies as gs
 
 
-@given(n=lengths(), name=st.sampled_from(["lstm", "gru", "mut1", "lstm_FGR", "rhn"]))
+@given(n=gs.lengths(B, T), name=st.sampled_from(["lstm", "gru", "mut1", "lstm_FGR", "rhn"]))
 def test_a_row_is_what_it_is_alone_without_padding(n, name):
     with use_reference():
         layer = nn.Recurrent(make(name), num_layers=2, bidirectional=True).astype(np.float64)
@@ -31,7 +32,7 @@ def test_a_row_is_what_it_is_alone_without_padding(n, name):
 
 
 @settings(max_examples=8)
-@given(n=lengths(), seed=st.integers(0, 99))
+@given(n=gs.lengths(B, T), seed=st.integers(0, 99))
 def test_gradients_of_padding_are_zero_and_of_weights_those_of_the_rows_alone(n, seed):
     tg.seed(seed)
     layer = double(nn.GRU(I, H, bidirectional=True))

@@ -6,12 +6,13 @@ from hypothesis import given
 
 import tinygrad_rnn as tg
 from tests.nn.cell_list import H, I
-from tests.nn.layers import B, T, double, lengths, randn
+from tests.nn.layers import B, T, double, randn
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.testing import strategies as gs
 
 
-@given(n=lengths())
+@given(n=gs.lengths(B, T))
 def test_both_directions_are_two_layers_of_one(n):
     with use_reference():
         both = double(nn.GRU(I, H, bidirectional=True))
