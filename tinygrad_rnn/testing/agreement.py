@@ -8,12 +8,19 @@ import numpy as np
 from tinygrad_rnn.errors import DeviceError
 from tinygrad_rnn.modes import enable_grad
 from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.testing.closeness import worst_place
 from tinygrad_rnn.testing.comparison import generic_like, gradients_of
 from tinygrad_rnn.testing.faults import GradientCheckError, Untestable
 from tinygrad_rnn.testing.numeric import Array, differentiable
 from tinygrad_rnn.testing.subject import Subject, of_function
 
-__all__ = ["Disagreement", "assert_devices_agree", "assert_dtype_laws", "assert_equivalent"]
+__all__ = [
+    "Disagreement",
+    "assert_devices_agree",
+    "assert_dtype_laws",
+    "assert_equivalent",
+    "check_dtypes",
+]
 
 
 class Disagreement(GradientCheckError):
@@ -92,7 +99,18 @@ def assert_dtype_laws(
     the number of elements that may have been summed, and the largest number on the way: an
     input, a result or a gradient.
     """
-    subject = of_function(fn, inputs)
+    check_dtypes(of_function(fn, inputs), low=low, high=high, factor=factor, seed=seed)
+
+
+def check_dtypes(
+    subject: Subject,
+    *,
+    low: Any = np.float32,
+    high: Any = np.float64,
+    factor: float = 16.0,
+    seed: int = 0,
+) -> None:
+    """``assert_dtype_laws`` for a subject."""
     points = [x.astype(low) for x in subject.primals]
     if not all(np.isfinite(x).all() for x in points):
         raise Untestable(subject.title, "is not finite here", f"inputs overflow in {low}")
@@ -156,13 +174,11 @@ def _agree(
         called = f"{what} {names[number] if names else number}"
         if x.shape != y.shape:
             raise Disagreement(f"{title}: {called} has the shapes {x.shape} and {y.shape}.")
-        gap = np.abs(x - y)
-        gap = np.where(np.isnan(gap) & ~((x == y) | (np.isnan(x) & np.isnan(y))), np.inf, gap)
-        gap = np.nan_to_num(gap, nan=0.0, posinf=np.inf)
         room = rtol if absolute else rtol * max(1.0, float(np.abs(np.nan_to_num(y)).max(initial=0)))
-        if gap.max(initial=0) > room:
-            index = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap)), gap.shape))
+        index = worst_place(x, y, room)
+        if index is not None:
             raise Disagreement(
                 f"{title} differ: {called}{list(index) if index else ''} is {float(x[index]):.12g} "
-                f"and {float(y[index]):.12g}, apart by {float(gap[index]):.3g}, allowed {room:.3g}."
+                f"and {float(y[index]):.12g}, apart by {float(abs(x[index] - y[index])):.3g}, "
+                f"allowed {room:.3g}."
             )

@@ -127,8 +127,8 @@ def _one_each(
 def _fitting(part: Any, array: Array, title: str, label: str) -> Array:
     """A gradient as an array of its own, of the shape of its input."""
     if part is None:
-        return np.zeros(array.shape)
-    own = np.array(part, np.float64)
+        return np.zeros(array.shape, array.dtype)
+    own = np.array(part, array.dtype)
     if own.shape != array.shape:
         raise Untestable(
             title,

@@ -22,7 +22,8 @@ from tinygrad_rnn.testing.numeric import (
 from tinygrad_rnn.testing.subject import Subject
 
 __all__ = [
-    "TOLERANCES", "Comparison", "Mismatch", "Result", "generic_like", "gradients_of", "pullback",
+    "TOLERANCES", "Comparison", "Mismatch", "Result", "floor_of", "generic_like", "gradients_of",
+    "pullback",
 ]  # fmt: skip
 
 # How far <g, u> may be from the numeric derivative, by order, in units of S = sum |g_i u_i|.
@@ -108,7 +109,7 @@ class Comparison:
         cotangents = [generic_like(rng, out) for out in outputs]
         gradients = gradients_of(outputs, leaves, cotangents)
         self._check_unchanged(leaves, "backward")
-        self.floor = max(self.floor, self._floor_of(outputs, cotangents))
+        self.floor = max(self.floor, floor_of(self.subject, outputs, cotangents))
         results = []
         for _ in range(directions):
             tangents = [generic_like(rng, x) for x in self.subject.primals]
@@ -225,12 +226,6 @@ class Comparison:
                     f"{name} holds other numbers after {what}; work on a copy",
                 )
 
-    def _floor_of(self, outputs: list[Any], cotangents: list[Array]) -> float:
-        sizes = inner([np.abs(w) for w in cotangents], [np.abs(_finite(o)) for o in outputs])
-        primals = self.subject.primals
-        steepest = max((float(np.abs(x).max(initial=1)) for x in primals), default=1.0)
-        return OF_VALUES * sizes * steepest
-
 
 def _most_exact(found: list[Result]) -> Result:
     """The result to report: by complex steps, unless four points say that they went astray."""
@@ -243,6 +238,13 @@ def generic_like(rng: np.random.Generator, array: Any) -> Array:
     """Random numbers of both signs between 0.5 and 1 in size, in the shape of ``array``."""
     shape = np.shape(array)
     return np.asarray(rng.uniform(0.5, 1.0, shape) * rng.choice([-1.0, 1.0], shape))
+
+
+def floor_of(subject: Subject, outputs: Sequence[Any], cotangents: Sequence[Array]) -> float:
+    """What rounding of the values may be in a derivative along a direction no longer than 1."""
+    sizes = inner([np.abs(w) for w in cotangents], [np.abs(_finite(o)) for o in outputs])
+    steepest = max((float(np.abs(x).max(initial=1)) for x in subject.primals), default=1.0)
+    return OF_VALUES * sizes * steepest
 
 
 def _finite(out: Any) -> Array:

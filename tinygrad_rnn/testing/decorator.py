@@ -14,15 +14,14 @@ except ModuleNotFoundError as error:
         "Install it with: pip install 'tinygrad-rnn[test]'"
     ) from error
 
-from tinygrad_rnn.testing.agreement import assert_dtype_laws
+from tinygrad_rnn.testing.agreement import check_dtypes
 from tinygrad_rnn.testing.checks import check_subject
 from tinygrad_rnn.testing.kinks import Kinks
+from tinygrad_rnn.testing.laws.common import Law
 from tinygrad_rnn.testing.numeric import Method
-from tinygrad_rnn.testing.subject import Subject, of_function
+from tinygrad_rnn.testing.subject import of_function
 
 __all__ = ["check_gradients"]
-
-Law = Callable[[Subject, Callable[[SearchStrategy[Any]], Any]], None]
 
 
 def check_gradients(
@@ -84,7 +83,7 @@ def check_gradients(
             for law in laws:
                 law(subject, data.draw)
             if any(str(dtype) == "float32" for dtype in map(_name, dtypes)):
-                assert_dtype_laws(fn, *inputs)
+                check_dtypes(subject)
 
         return _property(test, run, drawn, settings)
 

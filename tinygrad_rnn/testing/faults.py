@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-__all__ = ["GradientCheckError", "LawViolation", "Untestable", "reject", "searching"]
+__all__ = ["GradientCheckError", "LawViolation", "Untestable", "note", "reject", "searching"]
 
 
 class GradientCheckError(AssertionError):
@@ -41,12 +41,20 @@ def searching() -> bool:
     return context is not None and not getattr(context, "is_final", True)
 
 
+def note(reason: str) -> None:
+    """Under Hypothesis count what an example did not show; elsewhere do nothing."""
+    if _hypothesis_context() is not None:
+        import hypothesis
+
+        hypothesis.event(reason)
+
+
 def reject(reason: str) -> None:
     """Under Hypothesis give this example up, and count why; elsewhere do nothing."""
     if _hypothesis_context() is not None:
         import hypothesis
 
-        hypothesis.event(reason)
+        note(reason)
         hypothesis.reject()
 
 

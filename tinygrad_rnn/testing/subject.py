@@ -5,6 +5,7 @@ modules with their parameters, and NumPy functions with a gradient written by ha
 """
 
 import inspect
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -131,13 +132,15 @@ def of_module(
     moves = list(_arrays(tuple(inputs), ())) if inputs_too else []
     if not moves and not chosen:
         raise DTypeError(f"{title}: neither parameters nor inputs hold anything to differentiate.")
+    alone = threading.RLock()  # while tensors stand in for the copy's parameters
     frozen = [] if inputs_too else [(path, _float64(x)) for path, x in _arrays(tuple(inputs), ())]
 
     def of_moving(*values: Any) -> Any:
         weights, rest = values[: len(chosen)], values[len(chosen) :]
         given = dict(zip((path for path, _ in moves), rest, strict=True))
         given |= {path: Tensor(x.astype(values[0].dtype)) for path, x in frozen}
-        with substituted(copy, dict(zip(chosen, weights, strict=True)), values[0].dtype):
+        stand_ins = dict(zip(chosen, weights, strict=True))
+        with alone, substituted(copy, stand_ins, values[0].dtype):
             return copy(*(_rebuilt(x, (i,), given) for i, x in enumerate(inputs)))
 
     return Subject(

@@ -1,14 +1,52 @@
 """Laws that gradients obey: ``law(subject, draw)`` raises LawViolation where one does not hold.
 
-    @check_gradients(x=gs.arrays((3, 4)), laws=[laws.no_mutation])
+    @check_gradients(x=gs.arrays((3, 4)), laws=[laws.no_mutation, laws.layout_invariance])
     def test_my_layer(x):
         return my_layer(x)
 
 ``subject`` is a function at a point, ``draw`` the draw function of Hypothesis, for whatever the
-law has to choose. Most need nothing else; the others say what.
+law has to choose. Most need nothing else; what some take besides, ``functools.partial`` gives.
+
+Every function      no_mutation, no_aliasing, backward_idempotent, accumulation,
+                    linear_in_cotangent, zero_cotangent, undefined_cotangent_equals_zero,
+                    needs_grad_lattice, jvp_vjp_adjoint, layout_invariance, graph_released,
+                    deterministic, grad_mode_isolated_per_thread, float32_tracks_float64
+Shapes and sizes    empty_and_singleton, broadcast_equals_explicit, finite_on_extremes,
+                    repeated_weight, embedding_equals_one_hot
 """
 
 from tinygrad_rnn.testing.laws.common import Draw, Law
-from tinygrad_rnn.testing.laws.general import no_mutation
+from tinygrad_rnn.testing.laws.extents import (
+    broadcast_equals_explicit,
+    embedding_equals_one_hot,
+    empty_and_singleton,
+    finite_on_extremes,
+    repeated_weight,
+)
+from tinygrad_rnn.testing.laws.general import (
+    accumulation,
+    backward_idempotent,
+    jvp_vjp_adjoint,
+    linear_in_cotangent,
+    needs_grad_lattice,
+    no_aliasing,
+    no_mutation,
+    undefined_cotangent_equals_zero,
+    zero_cotangent,
+)
+from tinygrad_rnn.testing.laws.surroundings import (
+    deterministic,
+    float32_tracks_float64,
+    grad_mode_isolated_per_thread,
+    graph_released,
+    layout_invariance,
+)
 
-__all__ = ["Draw", "Law", "no_mutation"]
+__all__ = [
+    "Draw", "Law", "accumulation", "backward_idempotent", "broadcast_equals_explicit",
+    "deterministic", "embedding_equals_one_hot", "empty_and_singleton", "finite_on_extremes",
+    "float32_tracks_float64", "grad_mode_isolated_per_thread", "graph_released",
+    "jvp_vjp_adjoint", "layout_invariance", "linear_in_cotangent", "needs_grad_lattice",
+    "no_aliasing", "no_mutation", "repeated_weight", "undefined_cotangent_equals_zero",
+    "zero_cotangent",
+]  # fmt: skip
