@@ -81,3 +81,38 @@ def test_lengths_are_a_mask(reference):
     for as_given in (list(n), tg.tensor(n), n.astype(np.uint8)):
         np.testing.assert_array_equal(layer(x, lengths=as_given)[0], y)
     np.testing.assert_array_equal(layer(x, lengths=[T] * B)[0], layer(x)[0])
+
+
+def flat(results):
+    """Outputs or states as arrays, in whatever tuples they come."""
+    if isinstance(results, tuple):
+        return [array for part in results for array in flat(part)]
+    return [results.numpy()]
+
+
+def run(config, layer, data, lengths):
+    """Outputs (T, B, ...), or (1, B, ...) of the last steps, and states (..., B, H)."""
+    y, state = layer(data.swapaxes(0, 1) if config.batch_first else data, lengths=lengths)
+    if config.output == "last":
+        return [part[None] for part in flat(y)], flat(state)
+    return [part.swapaxes(0, 1) if config.batch_first else part for part in flat(y)], flat(state)
+
+
+@given(
+    config=gs.rnn_configs(("rnn", "lstm", "gru", "mut1"), input_size=3),
+    batch=gs.sequence_batches(features=3),
+)
+def test_in_every_configuration_a_row_is_what_it_is_alone(config, batch):
+    layer = config.build()
+    with use_reference():
+        y, state = run(config, layer, batch.data, batch.lengths)
+        clean, _ = run(config, layer, batch.clean, batch.lengths)
+        for got, want in zip(y, clean, strict=True):
+            np.testing.assert_array_equal(got, want)
+        for b, steps in enumerate(batch.lengths):
+            alone, ends = run(config, layer, batch.row(b)[:, None], [steps])
+            for got, want in zip(y, alone, strict=True):
+                np.testing.assert_allclose(got[: len(want), b], want[:, 0], atol=1e-12)
+                assert not got[len(want) :, b].any()
+            for got, want in zip(state, ends, strict=True):
+                np.testing.assert_allclose(got[..., b, :], want[..., 0, :], atol=1e-12)
