@@ -101,6 +101,17 @@ def test_a_gradient_of_nan_or_of_nothing_does_not_pass():
         assert_gradients(lambda x: x.detach() * 2.0, np.ones(3))
 
 
+def test_complex_steps_through_a_cell_are_no_reason_to_warn():
+    class Own(nn.Cell):
+        state = ("h",)
+        params = {"w_x": "I H", "w_h": "H H"}
+
+        def step(self, x, h, p):
+            return (x @ p.w_x + h @ p.w_h).tanh()
+
+    assert assert_module_gradients(Own(2, 3), np.ones((1, 2)), method="complex").ok
+
+
 def test_a_kink_under_the_four_points_is_no_wrong_gradient():
     x = np.array([1e-5, 2.0])
     with pytest.raises(Untestable, match="not differentiable here: along a random direction"):

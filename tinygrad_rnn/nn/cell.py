@@ -325,7 +325,7 @@ def _why_slow(found: Program | TraceError, state: Tensor) -> str:
     """What about a cell keeps it from a kernel; that nobody can have one here is no fault of it."""
     if isinstance(found, TraceError):
         return str(found)
-    if state._data.dtype.char not in "fd":
+    if state._data.dtype.char not in "fdFD":  # complex numbers are steps of numeric derivatives
         return obstacle(found, state._data)
     return unfusable(found)
 

@@ -13,6 +13,14 @@ Every function      no_mutation, no_aliasing, backward_idempotent, accumulation,
                     deterministic, grad_mode_isolated_per_thread, float32_tracks_float64
 Shapes and sizes    empty_and_singleton, broadcast_equals_explicit, finite_on_extremes,
                     repeated_weight, embedding_equals_one_hot
+
+Laws of what runs over time take a ``SequenceSubject`` instead:
+
+Rows                batch_permutation, batch_split, padding_invariance, padded_outputs_are_zero,
+                    mask_equals_truncate, packed_equals_padded, zero_length, no_steps
+Steps               unroll, reverse, layer_stack, time_split, truncation
+The state           state_gradient, input_gradient, cell_jacobian_is_forget_gate,
+                    saturated_gates_keep_the_state
 """
 
 from tinygrad_rnn.testing.laws.common import Draw, Law
@@ -34,6 +42,28 @@ from tinygrad_rnn.testing.laws.general import (
     undefined_cotangent_equals_zero,
     zero_cotangent,
 )
+from tinygrad_rnn.testing.laws.over_time import SequenceLaw
+from tinygrad_rnn.testing.laws.sequence import (
+    batch_permutation,
+    batch_split,
+    layer_stack,
+    mask_equals_truncate,
+    no_steps,
+    packed_equals_padded,
+    padded_outputs_are_zero,
+    padding_invariance,
+    reverse,
+    unroll,
+    zero_length,
+)
+from tinygrad_rnn.testing.laws.state import (
+    cell_jacobian_is_forget_gate,
+    input_gradient,
+    saturated_gates_keep_the_state,
+    state_gradient,
+    time_split,
+    truncation,
+)
 from tinygrad_rnn.testing.laws.surroundings import (
     deterministic,
     float32_tracks_float64,
@@ -43,10 +73,13 @@ from tinygrad_rnn.testing.laws.surroundings import (
 )
 
 __all__ = [
-    "Draw", "Law", "accumulation", "backward_idempotent", "broadcast_equals_explicit",
-    "deterministic", "embedding_equals_one_hot", "empty_and_singleton", "finite_on_extremes",
-    "float32_tracks_float64", "grad_mode_isolated_per_thread", "graph_released",
-    "jvp_vjp_adjoint", "layout_invariance", "linear_in_cotangent", "needs_grad_lattice",
-    "no_aliasing", "no_mutation", "repeated_weight", "undefined_cotangent_equals_zero",
-    "zero_cotangent",
+    "Draw", "Law", "SequenceLaw", "accumulation", "backward_idempotent", "batch_permutation",
+    "batch_split", "broadcast_equals_explicit", "cell_jacobian_is_forget_gate", "deterministic",
+    "embedding_equals_one_hot", "empty_and_singleton", "finite_on_extremes",
+    "float32_tracks_float64", "grad_mode_isolated_per_thread", "graph_released", "input_gradient",
+    "jvp_vjp_adjoint", "layer_stack", "layout_invariance", "linear_in_cotangent",
+    "mask_equals_truncate", "needs_grad_lattice", "no_aliasing", "no_mutation", "no_steps",
+    "packed_equals_padded", "padded_outputs_are_zero", "padding_invariance", "repeated_weight",
+    "reverse", "saturated_gates_keep_the_state", "state_gradient", "time_split", "truncation",
+    "undefined_cotangent_equals_zero", "unroll", "zero_cotangent", "zero_length",
 ]  # fmt: skip
