@@ -4,7 +4,7 @@ from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels._ufunc import loop
 from tinygrad_rnn.kernels._vector import address, element_size, lanes, room
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel, pack_rows, tile_height
-from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, tile
+from tinygrad_rnn.kernels.matmul.cpu_tile import PAIR, TILE_VECTORS, tile
 
 __all__ = [
     "BATCH",
@@ -57,7 +57,9 @@ def rows_times_panels(
         # What full tiles leave over goes to tiles of fewer vectors: the last one is masked.
         wide = min(columns - j, width if columns - j >= width else width - step)
         vectors = (wide + step - 1) // step
-        last = wide - (vectors - 1) * step
+        if rows == 1 and columns - j >= 2 * width:
+            wide, vectors = 2 * width, PAIR
+        last = wide - (vectors - 1) * step  # of no meaning, and ignored, in full tiles
         first = j // width * width
         row = b_row
         if b_row == 0:
@@ -69,7 +71,7 @@ def rows_times_panels(
             here = start + i * start_row + j * size if start != 0 else 0
             there = c + i * c_row + j * size
             tile(
-                like, height, vectors, a + i * a_row, a_row, a_col, panel, row,
+                like, height, vectors, a + i * a_row, a_row, a_col, panel, row, b_step,
                 there, c_row, here, start_row, k, last,
             )  # fmt: skip
             i += height

@@ -4,6 +4,9 @@ Per k a tile loads its columns' vectors of B, and for each of its rows broadcast
 of A and does one fused multiply-add a vector. In narrow tiles the last vector is masked, so
 that nothing beyond their columns is touched.
 
+One row keeps too few sums going at once to hide the latency of an addition, so there is a
+tile of one row that takes two panels of B side by side.
+
 There is a function for each height and width. They are compiled once, when this module is
 imported, and called through a table of their addresses: compiled into every kernel that
 multiplies, they would cost each of them more than a second.
@@ -38,7 +41,7 @@ from tinygrad_rnn.kernels._vector import (
     lanes,
 )
 
-__all__ = ["TILE_ROWS", "TILE_VECTORS", "tile"]
+__all__ = ["PAIR", "TILE_ROWS", "TILE_VECTORS", "tile"]
 
 # Registers decide: rows times vectors of sums, the vectors of B and one number of A must fit
 # into 32 of them (AVX-512, NEON) or 16 (AVX2). Without fused multiply-add in hardware LLVM
@@ -50,18 +53,25 @@ elif BITS == 256:
 else:
     TILE_ROWS, TILE_VECTORS = 4, 2
 
+# What stands for the width of the tile of one row over two panels.
+PAIR = TILE_VECTORS + 1
+
 # How many rows of B ahead are asked for: B streams from the second-level cache or beyond.
 PREFETCH_ROWS = 16
 
-# Where the tiles stand: by element type, vectors and rows.
-_TABLE = np.zeros((2, TILE_VECTORS, TILE_ROWS), np.int64)
+# Where the tiles stand: by element type, vectors (at last the pair) and rows.
+_TABLE = np.zeros((2, PAIR, TILE_ROWS), np.int64)
 _TABLE_NAME = "tinygrad_rnn_tiles"
-_ARGUMENTS = 11  # of a tile's function
+_ARGUMENTS = 12  # of a tile's function
 
 
-def _define_tile(function, builder, element, rows, vectors):
+_SIZES = [(j, i) for j in range(1, PAIR) for i in range(1, TILE_ROWS + 1)] + [(PAIR, 1)]
+
+
+def _define_tile(function, builder, element, rows, width):
     """Write the body of one tile: start, loop over k, store."""
-    a, a_row, a_col, b, b_row, c, c_row, start, start_row, k, last = function.args
+    a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row, k, last = function.args
+    vectors = 2 * TILE_VECTORS if width == PAIR else width
     mask = element.first(builder, last)
     cells = [(i, j) for i in range(rows) for j in range(vectors)]
     ahead = builder.mul(b_row, integer(PREFETCH_ROWS))
@@ -71,6 +81,11 @@ def _define_tile(function, builder, element, rows, vectors):
             builder.mul(row, integer(i)), integer(j * element.lanes * element.size)
         )
         return builder.gep(base, [offset])
+
+    def column(j):
+        """The place of a vector of B: of the first panel, or of the next."""
+        near = place(b, b_row, 0, j % TILE_VECTORS)
+        return near if j < TILE_VECTORS else builder.gep(near, [b_next])
 
     def masked(j):
         return mask if j == vectors - 1 and vectors < TILE_VECTORS else None
@@ -94,9 +109,10 @@ def _define_tile(function, builder, element, rows, vectors):
     builder.position_at_end(loop)
     left, a, b = (_merge(builder, (x, head)) for x in (k, a, b))
     sums = {cell: _merge(builder, (first[cell], head)) for cell in cells}
-    columns = [element.load(builder, place(b, b_row, 0, j), masked(j)) for j in range(vectors)]
-    for j in range(vectors):
-        _prefetch(builder, builder.gep(place(b, b_row, 0, j), [ahead]))
+    columns = [element.load(builder, column(j), masked(j)) for j in range(vectors)]
+    # A pair reads two panels at the speed of the second-level cache: asking takes longer.
+    for j in range(vectors if width != PAIR else 0):
+        _prefetch(builder, builder.gep(column(j), [ahead]))
     fma_ = element.function(builder, f"fma.{element.name}", element.vector, [element.vector] * 3)
     added = {}
     for i in range(rows):
@@ -135,10 +151,18 @@ def _merge(builder, *incoming):
 
 
 def _tile_in_python(
-    like, rows, vectors, a, a_row, a_col, b, b_row, c, c_row, start, start_row, k, last
+    like, rows, vectors, a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row, k, last
 ):
-    columns = (vectors - 1) * lanes(like) + (last if vectors < TILE_VECTORS else lanes(like))
     size = element_size(like)
+    if vectors == PAIR:
+        panel = TILE_VECTORS * lanes(like) * size
+        for n in range(2):
+            _tile_in_python(
+                like, rows, TILE_VECTORS, a, a_row, a_col, b + n * b_next, b_row, b_next,
+                c + n * panel, c_row, start and start + n * panel, start_row, k, last,
+            )  # fmt: skip
+        return
+    columns = (vectors - 1) * lanes(like) + (last if vectors < TILE_VECTORS else lanes(like))
     a = at(like, a, (rows, k), (a_row, a_col))
     b = at(like, b, (k, columns), (b_row, size))
     c = at(like, c, (rows, columns), (c_row, size))
@@ -152,11 +176,13 @@ def _tile_in_python(
 
 @partial(intrinsic, twin=_tile_in_python)
 def tile(
-    typing, like, rows, vectors, a, a_row, a_col, b, b_row, c, c_row, start, start_row, k, last
-):
+    typing, like, rows, vectors, a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row,
+    k, last,
+):  # fmt: skip
     """Compute one tile: rows <= TILE_ROWS, vectors <= TILE_VECTORS, ``last`` lanes in the last.
 
     A tile of all TILE_VECTORS has no mask, which costs a few percent: its ``last`` is ignored.
+    So has that of one row and PAIR vectors, whose second panel stands ``b_next`` bytes further.
     ``start`` is where the sums begin, or 0 for zeros; with ``start_row`` 0 every row begins
     with the same numbers.
     """
@@ -168,14 +194,14 @@ def tile(
         table = builder.module.globals.get(_TABLE_NAME)
         if table is None:
             table = ir.GlobalVariable(builder.module, kind, _TABLE_NAME)
-        first = integer((element.size == 8) * TILE_VECTORS * TILE_ROWS - TILE_ROWS - 1)
+        first = integer((element.size == 8) * PAIR * TILE_ROWS - TILE_ROWS - 1)
         place = builder.add(builder.mul(vectors, integer(TILE_ROWS)), builder.add(rows, first))
         function = builder.load(builder.gep(table, [integer(0), place]))
         kind = ir.FunctionType(ir.VoidType(), [WORD] * _ARGUMENTS)
         builder.call(builder.inttoptr(function, kind.as_pointer()), arguments)
         return context.get_dummy_value()
 
-    return types.void(like, *[types.intp] * 13), codegen
+    return types.void(like, *[types.intp] * 14), codegen
 
 
 @partial(intrinsic, twin=None)
@@ -184,17 +210,15 @@ def _addresses(typing, table):
 
     def codegen(context, builder, signature, args):
         places = context.make_array(table)(context, builder, args[0]).data
-        number = 0
-        for dtype in (types.float32, types.float64):
+        for n, dtype in enumerate((types.float32, types.float64)):
             element = Element(dtype)
-            for j in range(1, TILE_VECTORS + 1):
-                for i in range(1, TILE_ROWS + 1):
-                    define = partial(_define_tile, element=element, rows=i, vectors=j)
-                    name = f"tile_{i}_{j}_{element.name}"
-                    function = inner_function(builder, name, _ARGUMENTS, define)
-                    place = builder.gep(places, [integer(number)])
-                    builder.store(builder.ptrtoint(function, WORD), place)
-                    number += 1
+            for j, i in _SIZES:
+                define = partial(_define_tile, element=element, rows=i, width=j)
+                name = f"tile_{i}_{j}_{element.name}"
+                function = inner_function(builder, name, _ARGUMENTS, define)
+                number = (n * PAIR + j - 1) * TILE_ROWS + i - 1
+                place = builder.gep(places, [integer(number)])
+                builder.store(builder.ptrtoint(function, WORD), place)
         return context.get_dummy_value()
 
     return types.void(table), codegen

@@ -189,7 +189,7 @@ def forward(program, x, states, params, *, rules, steps, mask=None, reverse=Fals
     arrays = {name: empty(shape, dtype) for name, shape in room.forward}
     for name, weight, bias in room.hoisted:
         start = None if bias is None else params[bias[0]][bias[1]]
-        arrays[name] = matmul(rows, input_weight(params, forms, weight, T), bias=start)
+        arrays[name] = matmul(rows, input_weight(params, forms, weight), bias=start)
     for name, weight, columns in room.biases:
         arrays[name] = np.ascontiguousarray(params[weight][columns])
     first, last = (T * B, 0) if reverse else (0, T * B)

@@ -63,12 +63,12 @@ def pays_to_pack(run, backwards):
     return all(met)
 
 
-def input_weight(params, forms, name, T):
-    """The weight of an input; packed, too, from the second single step on."""
+def input_weight(params, forms, name):
+    """The weight of an input; packed, too, from the second time on that it is met."""
     kept = forms.get(name, {})
-    if T == 1 and "packed" not in kept and _met(kept, "met"):
+    if "packed" not in kept and _met(kept, "met"):
         kept["packed"] = pack(params[name])
-    return kept.get("packed", params[name]) if T == 1 else params[name]
+    return kept.get("packed", params[name])
 
 
 def _met(forms, key):

@@ -72,11 +72,13 @@ def check_products(dtype, at_end):
     fence_scratch(at_end)
     lanes = lanes_of(dtype)
     rows, depth, columns = TILE_ROWS + 1, lanes + 3, (TILE_VECTORS + 1) * lanes + 1
+    pairs = 2 * TILE_VECTORS * lanes  # columns from which one row takes two panels at a time
     rng = np.random.default_rng(0)
-    a, b = rng.integers(-9, 9, (rows, depth)), rng.integers(-9, 9, (depth, columns))
+    a, b = rng.integers(-9, 9, (rows, depth)), rng.integers(-9, 9, (depth, pairs + columns))
     sizes = [(rows, depth, N) for N in range(1, columns + 1)]
     sizes += [(M, 2, N) for M in range(1, rows + 1) for N in (1, lanes - 1, columns)]
     sizes += [(3, K, columns) for K in range(depth + 1)]
+    sizes += [(1, 3, N) for N in (pairs - 1, pairs, pairs + 1, pairs + columns)]
     for M, K, N in sizes:
         x, y = a[:M, :K].astype(dtype), b[:K, :N].astype(dtype)
         expected = sum((x[:, k, None] * y[k] for k in range(K)), np.zeros((M, N), dtype))

@@ -105,6 +105,18 @@ def test_every_remainder_of_rows_and_columns_is_right(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_one_row_takes_panels_in_pairs_and_what_is_left_alone(dtype):
+    rng = np.random.default_rng(0)
+    columns = (3 * TILE_VECTORS + 1) * lanes_of(dtype) + 1
+    a = rng.standard_normal((1, 5)).astype(dtype)
+    b, bias = rng.standard_normal((5, columns)).astype(dtype), np.ones(columns, dtype)
+    whole = reference.matmul(a, b, bias=bias)
+    for N in range(TILE_VECTORS * lanes_of(dtype), columns + 1, 3):
+        for x, y in ways(a, b[:, :N]):
+            assert_same_bits(matmul(x, y, bias=bias[:N]), whole[:, :N])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_blocks_of_k_and_of_columns_continue_the_chain(dtype):
     rng = np.random.default_rng(0)
     for M, K, N in [(3, 600, 5), (70, 300, 30), (5, 3, 2000)]:

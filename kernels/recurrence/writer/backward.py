@@ -191,7 +191,7 @@ class Backward(Writer):
         blocks = f"{width.count}" if kind == "operand" else f"{width.count} if packed else 0"
         return [
             f"for k in range({blocks}):",
-            f"    for u in range({c}_left, {c}_right, width):",
+            f"    for u in range({c}_left, {c}_right, span):",
             f"        there = {row}_t + first * ({bytes_of(width)}) + (k * {c} + u) * size",
             f"        panel = address(w{number}) + (k * (({c} + step - 1) // step * step) + u) "
             f"* {depth} * size",
@@ -199,8 +199,8 @@ class Backward(Writer):
             f"            rows_times_weight, like, "
             f"dz{part.buffer}_t + first * ({bytes_of(buffer)}) + "
             f"{part.block} * {buffer.letter} * size, {bytes_of(buffer)}, size,",
-            f"            panel, 0, there, {bytes_of(width)}, "
+            f"            panel, 0, width * size * {depth}, there, {bytes_of(width)}, "
             f"{'there' if adds else '0'}, {bytes_of(width) if adds else '0'},",
-            f"            last - first, {depth}, min(width, {c}_right - u),",
+            f"            last - first, {depth}, min(span, {c}_right - u),",
             "        )",
         ]

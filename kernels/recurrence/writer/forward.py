@@ -148,8 +148,8 @@ class Forward(Writer):
         letters += [letter for i, letter in self.written if i == index]
         for letter in dict.fromkeys(letters):
             lines += [
-                f"for u in range({letter}_left, {letter}_right, width):",
-                f"    wide = min(width, {letter}_right - u)",
+                f"for u in range({letter}_left, {letter}_right, span):",
+                f"    wide = min(span, {letter}_right - u)",
             ]
             for part in parts:
                 if self.layout.buffers[part.buffer].letter == letter:
@@ -187,7 +187,8 @@ class Forward(Writer):
             "    multiply(",
             f"        rows_times_weight, like, {row}_t + first * ({bytes_of(width)}),",
             f"        {bytes_of(width)}, size,",
-            f"        panel, 0 if packed else w{number}.strides[0], "
+            f"        panel, 0 if packed else w{number}.strides[0],",
+            f"        width * size * ({depth} if packed else 1), "
             f"there, {bytes_of(buffer)}, {start}, {start_row},",
             f"        last - first, {depth}, wide,",
             "    )",

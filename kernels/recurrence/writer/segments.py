@@ -109,6 +109,7 @@ class Writer:
             "first, last, share, shares = B * worker // workers, B * (worker + 1) // workers, 0, 1",
             "if by_columns:",
             "    first, last, share, shares = 0, B, worker, workers",
+            "span = 2 * width if last - first == 1 else width  # one row takes panels in pairs",
         ]
         for c in self.layout.letters:
             lines += [
