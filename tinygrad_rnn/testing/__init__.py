@@ -37,6 +37,7 @@ from tinygrad_rnn.testing.subject import Subject
 
 if TYPE_CHECKING:
     from tinygrad_rnn.testing import laws, strategies
+    from tinygrad_rnn.testing.bundles import check_module, check_sequence_module
     from tinygrad_rnn.testing.decorator import check_gradients
     from tinygrad_rnn.testing.profiles import set_profile
     from tinygrad_rnn.testing.sequence_subject import SequenceSubject
@@ -45,8 +46,9 @@ __all__ = [
     "TOLERANCES", "GradientCheckError", "GradientMismatch", "GradientReport", "LawViolation",
     "Numeric", "SequenceSubject", "Subject", "Untestable", "assert_devices_agree",
     "assert_double_backward", "assert_dtype_laws", "assert_equivalent", "assert_gradients",
-    "assert_module_gradients", "check_gradients", "directional_derivative", "explain", "laws",
-    "numeric_gradient", "numeric_jacobian", "set_profile", "strategies",
+    "assert_module_gradients", "check_gradients", "check_module", "check_sequence_module",
+    "directional_derivative", "explain", "laws", "numeric_gradient", "numeric_jacobian",
+    "set_profile", "strategies",
 ]  # fmt: skip
 
 # On first use: Hypothesis is an extra.
@@ -54,6 +56,8 @@ _LAZY = {
     "strategies": ("tinygrad_rnn.testing.strategies", None),
     "laws": ("tinygrad_rnn.testing.laws", None),
     "check_gradients": ("tinygrad_rnn.testing.decorator", "check_gradients"),
+    "check_module": ("tinygrad_rnn.testing.bundles", "check_module"),
+    "check_sequence_module": ("tinygrad_rnn.testing.bundles", "check_sequence_module"),
     "SequenceSubject": ("tinygrad_rnn.testing.sequence_subject", "SequenceSubject"),
     "set_profile": ("tinygrad_rnn.testing.profiles", "set_profile"),
 }
