@@ -113,14 +113,8 @@ def _define_tile(function, builder, element, rows, width):
     # A pair reads two panels at the speed of the second-level cache: asking takes longer.
     for j in range(vectors if width != PAIR else 0):
         _prefetch(builder, builder.gep(column(j), [ahead]))
-    fma_ = element.function(builder, f"fma.{element.name}", element.vector, [element.vector] * 3)
-    added = {}
-    for i in range(rows):
-        number = builder.load(builder.bitcast(place(a, a_row, i, 0), element.scalar.as_pointer()))
-        number.align = element.size
-        row = element.spread(builder, number, element.vector)
-        for j in range(vectors):
-            added[i, j] = builder.call(fma_, [row, columns[j], sums[i, j]])
+    numbers = [place(a, a_row, i, 0) for i in range(rows)]
+    added = _multiply_add(builder, element, numbers, columns, sums)
     next_left = builder.sub(left, integer(1))
     left.add_incoming(next_left, loop)
     a.add_incoming(builder.gep(a, [a_col]), loop)
@@ -134,6 +128,19 @@ def _define_tile(function, builder, element, rows, width):
     for (i, j), result in zip(cells, results, strict=True):
         element.store(builder, result, place(c, c_row, i, j), masked(j))
     builder.ret_void()
+
+
+def _multiply_add(builder, element, numbers, columns, sums):
+    """The sums after one more k: one number of A for each row, one vector of B for each column."""
+    fma_ = element.function(builder, f"fma.{element.name}", element.vector, [element.vector] * 3)
+    added = {}
+    for i, place in enumerate(numbers):
+        number = builder.load(builder.bitcast(place, element.scalar.as_pointer()))
+        number.align = element.size
+        row = element.spread(builder, number, element.vector)
+        for j, column in enumerate(columns):
+            added[i, j] = builder.call(fma_, [row, column, sums[i, j]])
+    return added
 
 
 def _prefetch(builder, place):
