@@ -55,8 +55,16 @@ class _Recorder(modes.Mode):
             self.calls.append(_Call(op, kept, dict(attrs), calling_line()[1]))
 
 
-def blame(subject: Subject, *, seed: int = 0) -> str:
-    """The first operation whose own gradient is wrong, in the order in which they ran."""
+def blame(subject: Subject, wrong: Sequence[str] = (), *, seed: int = 0) -> str | None:
+    """The first operation whose own gradient is wrong, in the order in which they ran.
+
+    Of a gradient written by hand only its name and those of the wrong inputs can be told.
+    """
+    if subject.by_hand:
+        hand = next(iter((subject.origin or ((), (), {}))[2].values()), None)
+        name = getattr(hand, "__name__", "<lambda>")
+        name = "the gradient written by hand" if name == "<lambda>" else name
+        return f"{name}, in the gradient of {', '.join(wrong)}" if wrong else None
     bad = _made_nan(subject, seed)
     if bad:
         return bad
@@ -123,7 +131,8 @@ def _wrong(call: _Call, seed: int) -> str | None:
             continue
     if not wrong:
         return None
-    return f"{call.op.name} by its input {' and '.join(map(str, wrong))}"
+    inputs = "input" if len(wrong) == 1 else "inputs"
+    return f"{call.op.name} by its {inputs} {' and '.join(map(str, wrong))}"
 
 
 def _has_rule(op: Any, number: int) -> bool:

@@ -53,8 +53,8 @@ class Result(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether the two are the same; never so for NaN."""
-        return abs(self.analytic - self.numeric) <= self.tolerance
+        """Whether the two are the same; never for NaN and infinities, however far they may be."""
+        return bool(abs(self.analytic - self.numeric) <= self.tolerance < np.inf)
 
 
 class Mismatch(Exception):
@@ -108,7 +108,7 @@ class Comparison:
         outputs = self._outputs(leaves)
         cotangents = [generic_like(rng, out) for out in outputs]
         gradients = gradients_of(outputs, leaves, cotangents)
-        self._check_unchanged(leaves, "backward")
+        self._check_unchanged(leaves, "its gradient was computed")
         self.floor = max(self.floor, floor_of(self.subject, outputs, cotangents))
         results = []
         for _ in range(directions):
@@ -192,7 +192,7 @@ class Comparison:
                 f"it returned {given}, expected a Tensor of floating-point numbers or several, "
                 "so that backward has something to start from",
             )
-        self._check_unchanged(leaves, "the call")
+        self._check_unchanged(leaves, "it was called")
         for out in outputs:
             if np.isnan(np.asarray(out)).any():
                 raise Untestable(

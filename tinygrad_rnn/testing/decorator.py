@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 try:
@@ -60,6 +61,7 @@ def check_gradients(
     def decorate(test: Callable[..., Any]) -> Callable[..., None]:
         drawn = {**_annotated(test), **(strategies or {}), **more}
         taken = inspect.signature(test).parameters
+        drawn.update({name: drawn.pop(name) for name in taken if name in drawn})  # in their order
         unknown = [name for name in drawn if name not in taken]
         if unknown or not drawn:
             given_names = f"a strategy for {unknown[0]!r}" if unknown else "no strategies"
@@ -79,6 +81,8 @@ def check_gradients(
                 fn, inputs, wrt=wrt, names=list(drawn), title=test.__name__, vjp=vjp,
                 gradient=gradient,
             )  # fmt: skip
+            origin = subject.origin and (_bound(test, arguments, drawn), *subject.origin[1:])
+            subject = replace(subject, origin=origin if origin and origin[0] else None)
             check_subject(subject, order=order, method=method, directions=directions, kinks=kinks)
             for law in laws:
                 law(subject, data.draw)
@@ -88,6 +92,14 @@ def check_gradients(
         return _property(test, run, drawn, settings)
 
     return decorate
+
+
+def _bound(test: Callable[..., Any], arguments: dict[str, Any], drawn: Iterable[str]) -> Any:
+    """The body as a function of what is drawn alone; None where fixtures come first."""
+    if not arguments:
+        return test
+    leading = list(inspect.signature(test).parameters)[: len(list(drawn))]
+    return functools.partial(test, **arguments) if leading == list(drawn) else None
 
 
 def _property(

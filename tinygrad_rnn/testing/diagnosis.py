@@ -36,7 +36,7 @@ def diagnosed(mismatch: Mismatch, options: Mapping[str, Any]) -> GradientMismatc
             **details.worst(),
             per_argument=details.counts(),
             pattern=details.pattern(),
-            blame=blame(subject) if comparison.order == 1 else None,
+            blame=blame(subject, details.wrong_names()) if comparison.order == 1 else None,
             reproducer=reproducer(subject, options),
         )
 
@@ -77,6 +77,10 @@ class _Elements:
         """For every input, how many elements are wrong, and how many there are."""
         pairs = zip(self.names, self.wrong, strict=True)
         return {name: (int(np.count_nonzero(gap)), gap.size) for name, gap in pairs}
+
+    def wrong_names(self) -> list[str]:
+        """The inputs whose gradient is wrong anywhere."""
+        return [name for name, (bad, _) in self.counts().items() if bad]
 
     def worst(self) -> dict[str, Any]:
         """The element that is furthest off."""
@@ -133,4 +137,4 @@ def _first_of_length(shape: tuple[int, ...], length: int) -> int | None:
 
 
 def _largest(x: Array) -> float:
-    return float(np.abs(np.nan_to_num(x)).max(initial=0))
+    return float(np.abs(x[np.isfinite(x)]).max(initial=0))

@@ -42,20 +42,20 @@ def _relations(
         return x.shape == y.shape and bool(np.all(np.abs(x - y) <= close))
 
     if not np.isfinite(a).all():
-        yield f"{int((~np.isfinite(a)).sum())} elements of the gradient are NaN or infinite"
+        bad = ~np.isfinite(a)
+        kind = "NaN" if np.isnan(a[bad]).all() else "infinite or NaN"
+        yield f"{kind} at {_where(bad) if a.ndim else 'its only element'}"
         return
     if same(a, np.zeros(a.shape)):
-        yield "the gradient is 0: is a path missing, or cut by detach() or a plain array?"
+        yield "the gradient is 0: is a path missing, or cut by detach(), None or a plain array?"
     if same(n, np.zeros(n.shape)):
         yield "the true gradient is 0: is this a leak, from padding, a mask or another row?"
     yield from _factor(a, n, close)
-    yield from _rearranged(a, n, same)
     yield from _partly(a, n, close)
+    yield from _rearranged(a, n, same)
     if part is not None:
         yield from _one_part(a, n, same, outputs, part)
-    wrong = np.abs(a - n) > close
-    if wrong.any() and same(n[wrong], np.zeros(int(wrong.sum()))):
-        yield f"not 0 where the true gradient is ({_where(wrong)}): a leak from padding or a mask?"
+    yield from _stretch(np.abs(a - n) > close)
 
 
 def _factor(a: Array, n: Array, close: float) -> Iterator[str]:
@@ -74,8 +74,10 @@ def _factor(a: Array, n: Array, close: float) -> Iterator[str]:
     whole = round(1 / c) if abs(c) < 1 else round(c)
     exact = 1 / whole if abs(c) < 1 and whole else float(whole)
     if whole and abs(c - exact) < 1e-6:
-        how = f"numeric / {whole}" if abs(c) < 1 else f"{whole} * numeric"
-        yield f"analytic = {how}: a mean for a sum, or a sum too many?"
+        if abs(c) < 1:
+            yield f"analytic = numeric / {whole}: a mean for a sum?"
+        else:
+            yield f"analytic = {whole} * numeric: a sum for a mean, or counted {whole} times?"
     elif a.size > 1:
         yield f"analytic = {c:.6g} * numeric: a factor is missing"
 
@@ -88,9 +90,9 @@ def _rearranged(a: Array, n: Array, same: Callable[[Array, Array], bool]) -> Ite
     for axis, length in enumerate(a.shape):
         if length < 2:
             continue
-        yield from _blocks(a, n, axis, same)
-        if same(a, np.flip(n, axis)):
+        if length > 2 and same(a, np.flip(n, axis)):  # of two, it is a swap
             yield f"analytic is numeric in reverse along axis {axis}"
+        yield from _blocks(a, n, axis, same)
         later = same(np.delete(a, 0, axis), np.delete(n, -1, axis))
         if later or same(np.delete(a, -1, axis), np.delete(n, 0, axis)):
             yield f"analytic is numeric shifted by one along axis {axis}: the step before or after?"
@@ -115,18 +117,27 @@ def _blocks(a: Array, n: Array, axis: int, same: Callable[[Array, Array], bool])
 
 
 def _partly(a: Array, n: Array, close: float) -> Iterator[str]:
-    """Right in some rows, and 0 or wrong in the others."""
+    """Right in some places; in the others 0, or not 0 where it should be."""
     wrong = np.abs(a - n) > close
     if not wrong.any():
         return
     missing = wrong & (np.abs(a) <= close)
     if missing.sum() == wrong.sum() and wrong.sum() < wrong.size:
         yield f"0 instead of the gradient at {_where(wrong)}: a sum that stops too early?"
-        return
-    for axis, length in enumerate(a.shape):
+    if not np.any(np.abs(n[wrong]) > close):
+        yield f"not 0 where the true gradient is ({_where(wrong)}): a leak from padding or a mask?"
+
+
+def _stretch(wrong: Any) -> Iterator[str]:
+    """Wrong along a stretch of one axis, right elsewhere."""
+    for axis, length in enumerate(wrong.shape):
         rows = np.moveaxis(wrong, axis, 0).reshape(length, -1).any(axis=1)
-        if length > 1 and rows.sum() == 1:
-            yield f"wrong only at index {int(np.argmax(rows))} of axis {axis} (of {length})"
+        places = [int(i) for i in np.flatnonzero(rows)]
+        if length > 1 and len(places) == 1:
+            yield f"wrong only at index {places[0]} of axis {axis} (of {length})"
+        elif len(places) < length and places == list(range(places[0], places[-1] + 1)):
+            hint = ": does the way back stop there?" if places[0] == 0 else ""
+            yield f"wrong at {places[0]} to {places[-1]} of axis {axis} (of {length}){hint}"
 
 
 def _one_part(

@@ -63,8 +63,8 @@ class GradientReport:
             place = f"[{', '.join(map(str, self.index))}]" if self.index else ""
             rows.append((
                 "worst element",
-                f"{self.argument}{place}: analytic {self.analytic:.12g}, "
-                f"numeric {self.numeric:.12g}",
+                f"{self.argument}{place}: analytic {self.analytic + 0.0:.12g}, "
+                f"numeric {self.numeric + 0.0:.12g}",
             ))  # fmt: skip
         elif self.per_argument:
             rows.append(("worst element", "none is wrong by as much: terms cancel, and round"))
@@ -78,11 +78,13 @@ class GradientReport:
         lines = [f"{self.function}: derivative of order {self.order} is wrong."]
         lines += [f"  {_row(name, text)}" for name, text in rows]
         if self.reproducer:
-            lines += ["  reproduce with", *(f"    {x}" for x in self.reproducer.splitlines())]
+            lines += ["  reproduce with", "", *self.reproducer.splitlines()]
         return "\n".join(lines)
 
     def _along(self) -> str:
         a, n = self.along
+        if not np.isfinite(a):
+            return f"a random direction: analytic {a}, numeric {n:.15g} ({self.method})"
         return (
             f"a random direction: analytic {a:.15g}, numeric {n:.15g} +- {self.error:.1g} "
             f"({self.method}); they differ by {abs(a - n):.3g}, allowed {self.tolerance:.3g} "
