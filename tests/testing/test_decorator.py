@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
+from tinygrad_rnn.errors import DeviceError
 from tinygrad_rnn.testing import GradientMismatch, Untestable, check_gradients
 from tinygrad_rnn.testing import strategies as gs
 
@@ -86,6 +87,15 @@ def test_a_body_without_a_result_and_wrong_strategies_say_so():
         @check_gradients()
         def bare(x):
             return x
+
+
+def test_devices_that_cannot_be_had_do_not_pass():
+    @check_gradients(x=gs.arrays((2,)), devices=("cpu", "gpu:99"), settings=QUICK)
+    def double(x):
+        return x * 2.0
+
+    with pytest.raises(DeviceError):
+        double()
 
 
 def test_laws_hold_as_well():

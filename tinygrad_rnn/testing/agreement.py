@@ -74,7 +74,13 @@ def assert_devices_agree(
         raise DeviceError(
             f"assert_devices_agree: devices is {tuple(devices)}, expected at least two to compare."
         )
-    subject = of_function(fn, inputs)
+    check_devices(of_function(fn, inputs), devices=devices, rtol=rtol, seed=seed)
+
+
+def check_devices(
+    subject: Subject, *, devices: Sequence[str], rtol: float = 1e-9, seed: int = 0
+) -> None:
+    """``assert_devices_agree`` of a subject."""
     results = []
     for device in devices:
         leaves = [Tensor(x.copy()).to(device).detach().requires_grad_() for x in subject.primals]

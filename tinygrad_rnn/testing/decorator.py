@@ -15,7 +15,7 @@ except ModuleNotFoundError as error:
         "Install it with: pip install 'tinygrad-rnn[test]'"
     ) from error
 
-from tinygrad_rnn.testing.agreement import check_dtypes
+from tinygrad_rnn.testing.agreement import check_devices, check_dtypes
 from tinygrad_rnn.testing.checks import check_subject
 from tinygrad_rnn.testing.kinks import Kinks
 from tinygrad_rnn.testing.laws.common import Law
@@ -36,6 +36,7 @@ def check_gradients(
     gradient: Callable[..., Any] | None = None,
     laws: Sequence[Law] = (),
     dtypes: Sequence[Any] = ("float64",),
+    devices: Sequence[str] = ("cpu",),
     settings: settings | None = None,
     strategies: dict[str, SearchStrategy[Any]] | None = None,
     **more: SearchStrategy[Any],
@@ -54,6 +55,7 @@ def check_gradients(
         wrt, order, method, directions, kinks, vjp, gradient: As in ``assert_gradients``.
         laws: Of ``testing.laws``, to hold as well.
         dtypes: "float32" among them compares values and gradients in float32, too.
+        devices: Several are compared with each other.
         settings: Of Hypothesis; those of the profile, without a deadline, unless given.
         strategies: For arguments whose names are also options of this decorator.
     """
@@ -88,6 +90,8 @@ def check_gradients(
                 law(subject, data.draw)
             if any(str(dtype) == "float32" for dtype in map(_name, dtypes)):
                 check_dtypes(subject)
+            if len(devices) > 1:
+                check_devices(subject, devices=devices)
 
         return _property(test, run, drawn, settings)
 
