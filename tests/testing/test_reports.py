@@ -127,6 +127,12 @@ def test_a_leak_from_padding_is_recognised():
     )
 
 
+def test_a_gradient_of_zeros_alone_is_compared_as_closely_as_others():
+    report = explain(np.sin, np.zeros(3), vjp=lambda g, x: np.zeros(3))
+    assert report.per_argument == {"x": (3, 3)}
+    assert report.pattern.startswith("x: the gradient is 0")
+
+
 def test_equal_patterns_are_said_once():
     report = explain(
         dense, normal(4, 3), normal(3, 3), normal(3),
@@ -349,3 +355,33 @@ def test_literals_are_equal(value):
     assert str(again) == str(value)
     assert getattr(again, "dtype", None) == getattr(value, "dtype", None)
     assert getattr(again, "shape", None) == getattr(value, "shape", None)
+
+
+@pytest.mark.parametrize("decorated", [False, True])
+def test_pytest_shows_the_line_of_the_user_and_nothing_of_ours(pytester, decorated):
+    pytester.makepyfile(
+        """
+        import numpy as np
+        from tinygrad_rnn.testing import assert_gradients, check_gradients, strategies as gs
+
+        def wrong(g, x):
+            return g * np.sin(x)
+        """
+        + """
+        @check_gradients(x=gs.arrays((2,)), vjp=wrong)
+        def test_it(x):
+            return np.sin(x)
+        """
+        * decorated
+        + """
+        def test_it():
+            assert_gradients(np.sin, np.ones(2), vjp=wrong)
+        """
+        * (not decorated)
+    )
+    shown = pytester.run(
+        sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "/dev/null"
+    ).stdout.str()  # fmt: skip
+    assert "worst element  x[0]: analytic " in shown
+    assert "def check_subject" not in shown
+    assert "These lines were" not in shown

@@ -68,6 +68,7 @@ def assert_gradients(
         gradient: The same for functions that return one number: ``gradient(*inputs)``.
         name: What to call the function in messages; ``names`` does so for its inputs.
     """
+    __tracebackhide__ = True
     subject = of_function(fn, inputs, wrt=wrt, names=names, title=name, vjp=vjp, gradient=gradient)
     return check_subject(
         subject, order=order, method=method, eps=eps, directions=directions, kinks=kinks, seed=seed
@@ -92,6 +93,7 @@ def assert_module_gradients(
         params: "all", or the names of the parameters to differentiate.
         inputs_too: Differentiate the floating-point inputs, too.
     """
+    __tracebackhide__ = True
     subject = of_module(
         module, inputs, params=params, inputs_too=inputs_too, names=names, title=name
     )
@@ -100,6 +102,7 @@ def assert_module_gradients(
 
 def assert_double_backward(fn: Callable[..., Any], *inputs: Any, **options: Any) -> GradientReport:
     """Raise unless the gradients of ``fn`` can be differentiated again, and rightly so."""
+    __tracebackhide__ = True
     return assert_gradients(fn, *inputs, order=2, **options)
 
 
@@ -127,6 +130,7 @@ def check_subject(
     seed: int = 0,
 ) -> GradientReport:
     """Compare a subject's derivatives with numeric ones: what all of the above come down to."""
+    __tracebackhide__ = True
     if order not in (1, 2) or directions < 1:
         raise ValueError(
             f"assert_gradients: order is {order} and directions {directions}; expected an order "

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 try:
-    from hypothesis import HealthCheck, given, settings
+    from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis.strategies import DataObject, SearchStrategy, data
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
@@ -73,6 +73,7 @@ def check_gradients(
             )
 
         def run(data: DataObject, **arguments: Any) -> None:
+            __tracebackhide__ = True  # pytest shows no line of ours; the report says it all
             inputs = [arguments.pop(name) for name in drawn]
 
             def fn(*values: Any) -> Any:
@@ -120,8 +121,11 @@ def _property(
     run.__signature__ = own.replace(parameters=[*keywords, first])  # type: ignore[attr-defined]
     run.__annotations__ = {}
     found: Callable[..., None] = given(data=data(), **drawn)(run)
+    # Phase.explain names lines that only failures run, which would be lines of this library.
     how = chosen or settings(
-        deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        phases=[phase for phase in settings().phases if phase is not Phase.explain],
     )
     return how(found)
 

@@ -56,7 +56,9 @@ class _Elements:
         result = mismatch.result
         finite = np.isfinite(result.tolerance)
         tolerance = result.tolerance if finite else 1e-8
-        relative = tolerance / max(result.scale, 1e-300) if finite else 1e-8
+        # S is 0 where the gradient is: then it is no measure of what is right.
+        size = max(result.scale, abs(result.numeric), 1e-300)
+        relative = tolerance / size if finite else 1e-8
         self.close = []
         self.wrong = []
         for a, n in zip(self.analytic, self.numeric, strict=True):
