@@ -11,7 +11,7 @@ from tests.ops import (
     specs_reduce,
     specs_shape,
 )
-from tests.ops.spec import OpSpec
+from tinygrad_rnn.testing.opspec import OpSpec
 
 SPECS: dict[str, OpSpec] = {
     spec.name: spec

@@ -5,12 +5,14 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.ops.spec import (
+from tests.ops.compare import close
+from tinygrad_rnn import ops
+from tinygrad_rnn.primitive import PRIMITIVES
+from tinygrad_rnn.testing import strategies as gs
+from tinygrad_rnn.testing.opspec import Case, OpSpec
+from tinygrad_rnn.testing.samples import (
     DENSE,
-    Case,
-    OpSpec,
     apart,
-    close,
     keywords,
     largest,
     off,
@@ -20,9 +22,6 @@ from tests.ops.spec import (
     two,
     unit,
 )
-from tinygrad_rnn import ops
-from tinygrad_rnn.primitive import PRIMITIVES
-from tinygrad_rnn.testing import strategies as gs
 
 
 def sigmoid(x):

@@ -3,13 +3,16 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.ops.spec import (
+from tests.ops.compare import close
+from tinygrad_rnn import ops
+from tinygrad_rnn.primitive import PRIMITIVES
+from tinygrad_rnn.testing import strategies as gs
+from tinygrad_rnn.testing.laws import broadcast_equals_explicit, repeated_weight
+from tinygrad_rnn.testing.opspec import Case, OpSpec
+from tinygrad_rnn.testing.samples import (
     DENSE,
-    Case,
-    OpSpec,
     apart,
     broadcastable,
-    close,
     keywords,
     off,
     one,
@@ -19,9 +22,6 @@ from tests.ops.spec import (
     two,
     unit,
 )
-from tinygrad_rnn import ops
-from tinygrad_rnn.primitive import PRIMITIVES
-from tinygrad_rnn.testing import strategies as gs
 
 
 @st.composite
@@ -75,20 +75,22 @@ def _pow(x, exponent):
     return ops.pow(x, exponent)
 
 
+_of_two = {"keeps": (broadcast_equals_explicit, repeated_weight)}
 _power = {"low": 0.3, "high": 3}
 _any = st.sampled_from([0.5, 2.0, 3.7, 1.0])
 
 SPECS = [
-    OpSpec("add", ops.add, np.add, two(), exact=True, linear=(0, 1)),
-    OpSpec("sub", ops.sub, np.subtract, two(), exact=True, linear=(0, 1)),
-    OpSpec("mul", ops.mul, np.multiply, two(), exact=True, linear=(1,)),
-    OpSpec("div", ops.div, np.divide, _division, exact=True, linear=(0,)),
+    OpSpec("add", ops.add, np.add, two(), exact=True, linear=(0, 1), **_of_two),
+    OpSpec("sub", ops.sub, np.subtract, two(), exact=True, linear=(0, 1), **_of_two),
+    OpSpec("mul", ops.mul, np.multiply, two(), exact=True, linear=(1,), **_of_two),
+    OpSpec("div", ops.div, np.divide, _division, exact=True, linear=(0,),
+           keeps=(broadcast_equals_explicit,)),
     OpSpec("maximum", ops.maximum, np.maximum, two(), exact=True, dodge=apart,
-           laws=(_sum_is_kept,)),
-    OpSpec("minimum", ops.minimum, np.minimum, two(), exact=True, dodge=apart),
+           laws=(_sum_is_kept,), **_of_two),
+    OpSpec("minimum", ops.minimum, np.minimum, two(), exact=True, dodge=apart, **_of_two),
     OpSpec("where", lambda a, b, condition: ops.where(condition, a, b),
            lambda a, b, condition: np.where(condition, a, b), _choice, exact=True, linear=(0, 1),
-           laws=(_other_choice,)),
+           laws=(_other_choice,), **_of_two),
     OpSpec("neg", ops.neg, np.negative, one(), exact=True, linear=(0,)),
     OpSpec("square", ops.square, np.square, one(), exact=True),
     OpSpec("sqrt", ops.sqrt, np.sqrt, one(low=0.1, high=9), exact=True),
@@ -96,7 +98,7 @@ SPECS = [
            lambda side: signed(shapes(0, 3, side), 0.3).map(lambda x: Case((x,))),
            exact=True),
     OpSpec("power", PRIMITIVES["power"].call, np.power, two(_power, {"low": -2, "high": 3}),
-           extremes=False),
+           extremes=False, keeps=(broadcast_equals_explicit,)),
     OpSpec("power_of", PRIMITIVES["power_of"].call, lambda x, exponent: np.power(x, exponent),
            _any_power, extremes=False),
     OpSpec("pow", _pow, lambda x, exponent: np.power(x, exponent), _any_power, extremes=False,

@@ -3,10 +3,12 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.ops.spec import Case, OpSpec, apart, broadcastable, elements, in_sizes, same, shapes
+from tests.ops.compare import same
 from tinygrad_rnn import ops
 from tinygrad_rnn.primitive import PRIMITIVES
 from tinygrad_rnn.testing import strategies as gs
+from tinygrad_rnn.testing.opspec import Case, OpSpec
+from tinygrad_rnn.testing.samples import apart, broadcastable, elements, in_sizes, shapes
 
 
 def _result(shape, index):

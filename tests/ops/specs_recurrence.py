@@ -9,12 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.ops.spec import DENSE, Case, OpSpec, largest, shapes, unit
 from tests.ops.specs_activation import sigmoid
 from tinygrad_rnn import ops
 from tinygrad_rnn.kernels.recurrence.reference import HOLD, NUMPY, RESET, STEP, sequence
 from tinygrad_rnn.kernels.recurrence.tracing import trace
 from tinygrad_rnn.testing import strategies as gs
+from tinygrad_rnn.testing.opspec import Case, OpSpec
+from tinygrad_rnn.testing.samples import DENSE, largest, shapes, unit
 
 
 class Gated:

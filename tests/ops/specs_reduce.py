@@ -5,10 +5,11 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.ops.spec import (
+from tinygrad_rnn import ops
+from tinygrad_rnn.testing import strategies as gs
+from tinygrad_rnn.testing.opspec import Case, OpSpec
+from tinygrad_rnn.testing.samples import (
     DENSE,
-    Case,
-    OpSpec,
     apart,
     apart_in_size,
     at_least,
@@ -19,8 +20,6 @@ from tests.ops.spec import (
     shapes,
     signed,
 )
-from tinygrad_rnn import ops
-from tinygrad_rnn.testing import strategies as gs
 
 
 def _reduction(shape):

@@ -5,10 +5,12 @@ import itertools
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.ops.spec import Case, OpSpec, at_least, broadcastable, one, one_with, same, shapes
+from tests.ops.compare import same
 from tinygrad_rnn import ops
 from tinygrad_rnn.primitive import PRIMITIVES
 from tinygrad_rnn.testing import strategies as gs
+from tinygrad_rnn.testing.opspec import Case, OpSpec
+from tinygrad_rnn.testing.samples import at_least, broadcastable, one, one_with, shapes
 
 _any = at_least(0)
 _some = at_least(1)
@@ -186,7 +188,7 @@ _linear = {"exact": True, "linear": (0,)}
 SPECS = [
     # Casting to float64 keeps float64, and drops the imaginary parts of complex steps.
     OpSpec("astype", lambda x: ops.astype(x, np.float64), lambda x: x.astype(np.float64), one(),
-           analytic=False, **_linear),
+           analytic=False, keeps_type=False, **_linear),
     OpSpec("broadcast_to", lambda x, shape: ops.broadcast_to(x, shape), np.broadcast_to, _larger,
            **_linear),
     OpSpec("expand", lambda x, shape: ops.expand(x, *shape), _expand_reference,
@@ -199,9 +201,10 @@ SPECS = [
            one_with(_along, _some), reaches=("getitem",), **_linear),
     OpSpec("clone", ops.clone, np.copy, one(), **_linear),
     OpSpec("concat", lambda *xs, axis: ops.concat(xs, axis=axis),
-           lambda *xs, axis: np.concatenate(xs, axis), _pieces, laws=(_cut_again,), **_linear),
+           lambda *xs, axis: np.concatenate(xs, axis), _pieces, laws=(_cut_again,), exact=True,
+           linear="all"),
     OpSpec("stack", lambda *xs, axis: ops.stack(xs, axis), lambda *xs, axis: np.stack(xs, axis),
-           _alike, reaches=("concat", "reshape"), **_linear),
+           _alike, reaches=("concat", "reshape"), exact=True, linear="all"),
     OpSpec("flip", ops.flip, np.flip, one_with(_flips, _any), laws=(_twice,), **_linear),
     OpSpec("pad", ops.pad,
            lambda x, widths, value: np.pad(x, widths, constant_values=value) if x.ndim else x,

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import UnsatisfiedAssumption
 
-from tests.ops.checks import check_derivatives, check_subgradients
 from tests.ops.specs import SPECS
 from tests.testing.system import System
 from tinygrad_rnn.testing import assert_gradients
 from tinygrad_rnn.testing import strategies as gs
+from tinygrad_rnn.testing.operation_laws import derivatives, slopes_at_kinks
 
 LARGEST = 5
 
@@ -147,9 +147,12 @@ def checking_op(name: str) -> Callable[[Any], None]:
     """The checks of an operation's derivatives, at a case of ``op_cases``."""
     spec = SPECS[name]
 
+    def seed_0(_: Any) -> int:
+        return 0
+
     def check(case: Any) -> None:
-        check_derivatives(spec, case)
+        derivatives(spec, case, seed_0)
         if spec.dodge and spec.bounded:
-            check_subgradients(spec, case)
+            slopes_at_kinks(spec, case, seed_0)
 
     return check

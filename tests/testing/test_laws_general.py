@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tests.testing.broken_laws import BROKEN
+from tests.testing.broken_laws import BROKEN, KEPT
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.testing import LawViolation, Untestable, check_gradients, laws
 from tinygrad_rnn.testing import strategies as gs
@@ -22,7 +22,15 @@ def test_every_law_has_a_function_that_breaks_it():
     assert set(NAMES) <= set(laws.__all__)
 
 
+@pytest.fixture
+def nothing_kept():
+    """The function that keeps its results keeps none for the next test."""
+    yield
+    KEPT.clear()
+
+
 @pytest.mark.parametrize("broken", BROKEN, ids=str)
+@pytest.mark.usefixtures("nothing_kept")
 def test_a_law_finds_what_breaks_it(broken):
     @settings(suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
     @given(st.data())

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from tinygrad_rnn import random
@@ -19,6 +19,7 @@ from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.testing import laws as all_laws
 from tinygrad_rnn.testing.checks import assert_module_gradients
 from tinygrad_rnn.testing.faults import LawViolation
+from tinygrad_rnn.testing.law_tests import FEWER, LawCase, chosen_laws, known_names, pytest_test_of
 from tinygrad_rnn.testing.laws.common import Draw, expect_same
 from tinygrad_rnn.testing.laws.sequence import SEQUENCE_LAWS
 from tinygrad_rnn.testing.laws.state import STATE_LAWS
@@ -32,8 +33,6 @@ __all__ = ["check_module", "check_sequence_module"]
 
 Factory = Callable[..., Any]
 
-FEWER = 5  # a slow law is tried on a fifth of the examples
-
 # The general laws that hold for every module, whatever the shapes of its inputs mean.
 MODULE_LAWS = (
     "no_mutation", "no_aliasing", "backward_idempotent", "accumulation", "linear_in_cotangent",
@@ -41,17 +40,6 @@ MODULE_LAWS = (
     "layout_invariance", "graph_released", "deterministic", "grad_mode_isolated_per_thread",
     "float32_tracks_float64",
 )  # fmt: skip
-
-
-class _Case(NamedTuple):
-    """One law held to one subject."""
-
-    name: str
-    holds: Callable[[Draw], None]
-    slow: bool = False
-
-    def __repr__(self) -> str:
-        return self.name
 
 
 def check_sequence_module(
@@ -79,7 +67,7 @@ def check_sequence_module(
         known: What ``SequenceSubject.of`` takes, such as ``input_size``.
     """
     where, every = "check_sequence_module", {**SEQUENCE_LAWS, **STATE_LAWS}
-    chosen, skipped = _chosen(where, laws, every), _names(where, without, every)
+    chosen, skipped = chosen_laws(where, laws, every), known_names(where, without, every)
     factories = factory if isinstance(factory, Mapping) else {"": factory}
     cases, left_out = [], {}
     for name, make in factories.items():
@@ -94,8 +82,9 @@ def check_sequence_module(
                 left_out[called] = ABILITIES[lacks[0]]
             else:
                 subject.needs(law.__name__, *lacks)
-                cases.append(_Case(called, made.held_to(law), getattr(law, "slow", False)))
-    return _test_of(where, cases, left_out, settings)
+                part = FEWER if getattr(law, "slow", False) else 1
+                cases.append(LawCase(called, made.held_to(law), part))
+    return pytest_test_of(where, cases, left_out, settings)
 
 
 class _Making(NamedTuple):
@@ -176,15 +165,15 @@ def check_module(
     own = {"gradients": gradients, "state_dict": state_dict}
     every = {**own, **{name: getattr(all_laws, name) for name in MODULE_LAWS}}
     where = "check_module"
-    chosen, skipped = _chosen(where, laws, every), _names(where, without, every)
+    chosen, skipped = chosen_laws(where, laws, every), known_names(where, without, every)
     names = [law.__name__ for law in chosen]
     cases = [
-        _Case(name, law if law in own.values() else held(law))
+        LawCase(name, law if law in own.values() else held(law))
         for name, law in zip(names, chosen, strict=True)
         if name not in skipped
     ]
     left_out = {name: "it is among those to leave out" for name in names if name in skipped}
-    return _test_of(where, cases, left_out, settings)
+    return pytest_test_of(where, cases, left_out, settings)
 
 
 def _built(factory: Factory, arguments: dict[str, Any], seed: int) -> Module:
@@ -207,59 +196,3 @@ def _round_trip(first: Module, second: Module, values: list[Any]) -> None:
                 law, title, f"result {number} of a second module that has loaded it is another",
                 "the same bits (is something that it reads neither a parameter nor a buffer?)",
             )  # fmt: skip
-
-
-# ----- what both share -----
-
-
-def _names(where: str, without: Iterable[str], every: Mapping[str, Any]) -> list[str]:
-    """The laws to leave out."""
-    names = [without] if isinstance(without, str) else list(without)
-    _check_known(where, "without", names, every)
-    return names
-
-
-def _chosen(where: str, laws: Any, every: Mapping[str, Any]) -> list[Any]:
-    """The laws that are asked for."""
-    if isinstance(laws, str) and laws == "all":
-        return list(every.values())
-    wanted = [laws] if isinstance(laws, str) or callable(laws) else list(laws)
-    _check_known(where, "laws", [name for name in wanted if isinstance(name, str)], every)
-    return [every[law] if isinstance(law, str) else law for law in wanted]
-
-
-def _check_known(where: str, argument: str, names: list[str], every: Mapping[str, Any]) -> None:
-    if unknown := [name for name in names if name not in every]:
-        raise ValueError(
-            f"{where}: {argument} names {unknown[0]!r}, expected some of {', '.join(every)}."
-        )
-
-
-def _test_of(
-    where: str, cases: list[_Case], left_out: dict[str, str], chosen: settings | None
-) -> Callable[..., None]:
-    """The test, parametrised by its cases; each of them is a property."""
-    import pytest
-
-    if not cases:
-        raise ValueError(f"{where}: no law is left; expected at least one to hold.")
-
-    def holds(case: _Case, data: st.DataObject) -> None:
-        state = dict(np.random.Philox(np.random.SeedSequence(data.draw(seeds()))).state)
-        with random.fork(state):
-            case.holds(data.draw)
-
-    usual = chosen or settings(
-        deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-    )
-    few = settings(usual, max_examples=max(1, usual.max_examples // FEWER))
-    property_of = {slow: how(given(data=st.data())(holds)) for slow, how in
-                   ((False, usual), (True, few))}  # fmt: skip
-
-    @pytest.mark.parametrize("case", cases, ids=str)
-    def test(case: _Case) -> None:
-        property_of[case.slow](case)
-
-    test.__doc__ = f"The laws {', '.join(map(str, cases))}."
-    test.left_out = left_out  # type: ignore[attr-defined]
-    return test

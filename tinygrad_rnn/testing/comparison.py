@@ -262,10 +262,10 @@ def gradients_of(
         if isinstance(out, Tensor) and out.requires_grad
     ]
     if not pairs:
-        return [np.zeros(leaf.shape) for leaf in leaves]
+        return [np.zeros(leaf.shape, leaf.dtype) for leaf in leaves]
     found = grad([out for out, _ in pairs], leaves, [w for _, w in pairs], allow_unused=True)
     return [
-        np.zeros(leaf.shape) if g is None else np.array(g.numpy())
+        np.zeros(leaf.shape, leaf.dtype) if g is None else np.array(g.numpy())
         for leaf, g in zip(leaves, found, strict=True)
     ]
 

@@ -1,78 +1,26 @@
-"""What the generic tests have to know about an operation."""
+"""What specs of operations are made of: cases to draw, ways round kinks, sizes of rounding errors.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, NamedTuple
+OpSpec("clip", ops.clip, np.clip,
+       samples.one_with(samples.keywords(low=st.just(-1.0), high=st.just(2.0))),
+       dodge=samples.off(-1.0, 2.0))
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_rnn.testing import strategies as gs
+from tinygrad_rnn.testing.numeric import Array
+from tinygrad_rnn.testing.opspec import Case, Sample
+
+__all__ = [
+    "DENSE", "apart", "apart_in_size", "at_least", "broadcastable", "elements", "in_sizes",
+    "keywords", "largest", "off", "one", "one_with", "shapes", "signed", "two", "unit",
+]  # fmt: skip
 
 DENSE = ("lattice", "gaussian", "saturating", "explicit")
-
-
-class Case(NamedTuple):
-    """One call: float64 operands by position, everything else by keyword."""
-
-    inputs: tuple[np.ndarray, ...]
-    attrs: Mapping[str, Any] = MappingProxyType({})
-
-
-Sample = Callable[[int], st.SearchStrategy[Case]]  # from the smallest allowed side, 0 or 1
-
-
-@dataclass(frozen=True, repr=False)
-class OpSpec:
-    """One operation.
-
-    fn           over Tensors (or arrays), ``fn(*inputs, **attrs)``; one output or a tuple
-    reference    the same in NumPy: what the values have to be
-    sample       cases inside the domain
-    exact        every bit equals the reference's, in any element type
-    analytic     complex steps work
-    dodge        ``dodge(inputs, margin)``: the inputs moved that far away from every kink
-    terms        how many numbers are summed into one, for the error model
-    scale        what rounding errors are proportional to; the largest result unless given,
-                 which is too strict where terms cancel
-    slope_scale  the same for slopes, where they are small differences: a saturated tanh has
-                 the slope 1 - 1, off by the rounding of 1
-    linear       the operands in which the function is linear, taken together
-    laws         ``law(*inputs, **attrs)`` asserts an identity
-    bounded      slopes at kinks lie between those beside them: not at steps, nor for the
-                 second of three equals
-    smooth       False where the result has no derivative at all
-    empty        whether axes of size 0 are allowed
-    extremes     whether the true value and slope are finite for operands up to 1e4 in size
-    reaches      primitives that calls have to record
-    comparable   whether float32 and float64 compute the same function (noise differs)
-    """
-
-    name: str
-    fn: Callable[..., Any]
-    reference: Callable[..., Any]
-    sample: Sample
-    exact: bool = False
-    analytic: bool = True
-    dodge: Callable[[tuple[np.ndarray, ...], float], tuple[np.ndarray, ...]] | None = None
-    terms: Callable[..., int] = field(default=lambda *inputs, **attrs: 1)
-    scale: Callable[..., float] | None = None
-    slope_scale: Callable[..., float] | None = None
-    linear: tuple[int, ...] = ()
-    laws: tuple[Callable[..., None], ...] = ()
-    bounded: bool = True
-    smooth: bool = True
-    empty: bool = True
-    extremes: bool = True
-    reaches: tuple[str, ...] = ()
-    comparable: bool = True
-
-    def __repr__(self) -> str:
-        return f"<spec {self.name}>"
-
-    def __str__(self) -> str:
-        return self.name
 
 
 # ----- samples -----
@@ -133,7 +81,7 @@ def at_least(dims: int, most: int = 3) -> Callable[[int], st.SearchStrategy[tupl
 
 
 @st.composite
-def signed(draw: st.DrawFn, shape: Any, low: float, high: float = 4.0) -> np.ndarray:
+def signed(draw: st.DrawFn, shape: Any, low: float, high: float = 4.0) -> Array:
     """Elements of both signs, ``low`` to ``high`` in size."""
     x = draw(gs.arrays(shape, low=low, high=high))
     signs = np.random.default_rng(draw(gs.seeds())).choice([-1.0, 1.0], x.shape)
@@ -143,10 +91,10 @@ def signed(draw: st.DrawFn, shape: Any, low: float, high: float = 4.0) -> np.nda
 # ----- away from kinks -----
 
 
-def off(*points: float) -> Callable[..., tuple[np.ndarray, ...]]:
+def off(*points: float) -> Callable[..., tuple[Array, ...]]:
     """No element within a margin of these points."""
 
-    def dodge(inputs: tuple[np.ndarray, ...], margin: float) -> tuple[np.ndarray, ...]:
+    def dodge(inputs: tuple[Array, ...], margin: float) -> tuple[Array, ...]:
         moved = []
         for x in inputs:
             for point in points:
@@ -158,7 +106,7 @@ def off(*points: float) -> Callable[..., tuple[np.ndarray, ...]]:
     return dodge
 
 
-def apart(inputs: Sequence[np.ndarray], margin: float) -> tuple[np.ndarray, ...]:
+def apart(inputs: Sequence[Array], margin: float) -> tuple[Array, ...]:
     """No two elements of all operands within a margin of each other; their order is kept."""
     flat = np.concatenate([np.ravel(x) for x in inputs])
     order = np.argsort(flat, kind="stable")
@@ -171,12 +119,15 @@ def apart(inputs: Sequence[np.ndarray], margin: float) -> tuple[np.ndarray, ...]
     )
 
 
-def apart_in_size(inputs: Sequence[np.ndarray], margin: float) -> tuple[np.ndarray, ...]:
+def apart_in_size(inputs: Sequence[Array], margin: float) -> tuple[Array, ...]:
     """No two elements within a margin of each other or of each other's negative, or of 0."""
     moved = apart([np.abs(x) for x in inputs], margin)
     return tuple(
         np.where(x < 0, -1.0, 1.0) * (size + margin) for x, size in zip(inputs, moved, strict=True)
     )
+
+
+# ----- how large rounding errors are -----
 
 
 def unit(*inputs: Any, **attrs: Any) -> float:
@@ -202,16 +153,3 @@ def in_sizes(reference: Callable[..., Any]) -> Callable[..., float]:
         return float(np.max(sizes, initial=0))
 
     return scale
-
-
-# ----- in laws -----
-
-
-def close(a: Any, b: Any) -> None:
-    """Assert that two results agree to rounding."""
-    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-12, atol=1e-12)
-
-
-def same(a: Any, b: Any) -> None:
-    """Assert that two results agree to the bit."""
-    np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
