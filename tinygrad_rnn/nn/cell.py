@@ -13,19 +13,19 @@ from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.tracing import Declaration, check_step, declaration, trace
 from tinygrad_rnn.modes import no_grad, recording
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.nn.composite import step_by_step
-from tinygrad_rnn.nn.constructing import arguments_for, check_keywords, made_later
-from tinygrad_rnn.nn.module import Module
-from tinygrad_rnn.nn.options import FUSED, Fused
-from tinygrad_rnn.nn.parameter import Parameter
-from tinygrad_rnn.nn.single_step import State, one_step
-from tinygrad_rnn.nn.sizes import (
+from tinygrad_rnn.nn.checks import (
     check_call,
     check_choice,
     check_flag,
     check_initializers,
     check_letters,
 )
+from tinygrad_rnn.nn.composite import step_by_step
+from tinygrad_rnn.nn.constructing import arguments_for, check_keywords, made_later
+from tinygrad_rnn.nn.module import Module
+from tinygrad_rnn.nn.options import FUSED, Fused
+from tinygrad_rnn.nn.parameter import Parameter
+from tinygrad_rnn.nn.single_step import State, one_step
 from tinygrad_rnn.nn.warning import warn_step_by_step
 from tinygrad_rnn.ops.recurrence import obstacle, source_of, unfusable
 from tinygrad_rnn.tensor import Tensor

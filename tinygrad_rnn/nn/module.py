@@ -10,7 +10,6 @@ import numpy as np
 from tinygrad_rnn.arguments import dtype_of, function_of
 from tinygrad_rnn.device import Array, normalize_device, to_device
 from tinygrad_rnn.errors import DTypeError, ModuleError
-from tinygrad_rnn.nn import state
 from tinygrad_rnn.nn.assigning import (
     check_buffer,
     check_free,
@@ -20,6 +19,7 @@ from tinygrad_rnn.nn.assigning import (
 )
 from tinygrad_rnn.nn.members import CONTAINERS, dotted, first_of_each, held_by, joined
 from tinygrad_rnn.nn.parameter import Parameter, own, replace
+from tinygrad_rnn.nn.state_dict import IncompatibleKeys, load, snapshot
 from tinygrad_rnn.tensor import FLOATS, HookHandle, Tensor, as_array
 
 __all__ = ["Module"]
@@ -286,11 +286,11 @@ class Module:
         NumPy copies, contiguous, on the CPU: training on does not change them. What stands
         under several names is there under each, as one and the same array.
         """
-        return state.snapshot(self._state())
+        return snapshot(self._state())
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True
-    ) -> "state.IncompatibleKeys":
+    ) -> IncompatibleKeys:
         """Write the numbers of a state dict into parameters and buffers.
 
         Unless every name, shape and type fits, nothing changes and one StateDictError names
@@ -299,7 +299,7 @@ class Module:
         Args:
             strict: With False, names that are missing or unexpected are returned, not an error.
         """
-        return state.load(type(self).__name__, self._state(), state_dict, strict)
+        return load(type(self).__name__, self._state(), state_dict, strict)
 
     def _state(self) -> dict[str, Tensor]:
         entries: dict[str, Tensor] = {}

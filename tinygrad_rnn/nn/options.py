@@ -5,7 +5,7 @@ from numbers import Real
 from typing import Any, Literal, TypedDict
 
 from tinygrad_rnn.errors import ArgumentError
-from tinygrad_rnn.nn.sizes import check_choice, check_flag
+from tinygrad_rnn.nn.checks import check_choice, check_flag
 
 __all__ = ["FUSED", "Options", "check_options"]
 

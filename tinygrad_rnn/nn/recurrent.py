@@ -7,16 +7,15 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.nn.axes import batch_hint
 from tinygrad_rnn.nn.cell import Cell
+from tinygrad_rnn.nn.checks import batch_hint, check_call, check_dtype, check_size, check_sizes
 from tinygrad_rnn.nn.connection import Highway, Residual
 from tinygrad_rnn.nn.constructing import check_keywords
 from tinygrad_rnn.nn.masks import last_steps, step_codes, valid_steps
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.options import Fused, check_options
-from tinygrad_rnn.nn.packing import StateLayout
 from tinygrad_rnn.nn.parameter import Parameter
-from tinygrad_rnn.nn.sizes import check_call, check_dtype, check_size, check_sizes
+from tinygrad_rnn.nn.state_layout import StateLayout
 from tinygrad_rnn.nn.warning import warn
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 

@@ -5,9 +5,9 @@ from typing import Any, Unpack
 
 from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.cells import GRUCell, LSTMCell, RNNCell
+from tinygrad_rnn.nn.checks import check_size, check_sizes
 from tinygrad_rnn.nn.options import Options, check_options
 from tinygrad_rnn.nn.recurrent import Recurrent
-from tinygrad_rnn.nn.sizes import check_size, check_sizes
 
 __all__ = ["GRU", "LSTM", "RNN"]
 

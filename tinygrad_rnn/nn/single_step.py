@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.nn.sizes import check_dtype
+from tinygrad_rnn.nn.checks import check_dtype
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_rnn import nn
+from tinygrad_rnn.nn.checks import check_flag
 from tinygrad_rnn.nn.options import Options, check_options
-from tinygrad_rnn.nn.sizes import check_flag
 from tinygrad_rnn.testing.strategies.given import Range, check_names, sizes
 from tinygrad_rnn.testing.strategies.networks import build_module
 

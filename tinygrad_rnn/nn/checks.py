@@ -11,7 +11,7 @@ from tinygrad_rnn.kernels.recurrence.tracing import Declaration
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = [
-    "check_call", "check_choice", "check_dtype", "check_flag", "check_initializers",
+    "batch_hint", "check_call", "check_choice", "check_dtype", "check_flag", "check_initializers",
     "check_letters", "check_size", "check_sizes",
 ]  # fmt: skip
 
@@ -61,6 +61,23 @@ def check_call(
         raise TypeError(
             f"{where}: given {2 + len(more)} positional arguments, expected (x, {state}): {rule}."
         )
+
+
+def batch_hint(batch_first: bool, T: int, B: int | None, state: Any, lengths: Any) -> str:
+    """A sentence if lengths and state fit the other axis of x, T, rather than B; else nothing."""
+    rows = {len(lengths)} if lengths is not None and np.ndim(lengths) == 1 else set()
+    first = state
+    while isinstance(first, tuple | list) and first:
+        first = first[0]
+    if isinstance(first, Tensor | np.ndarray) and first.ndim > 1:
+        rows.add(first.shape[-2])
+    if B is None or T == B or rows != {T}:
+        return ""
+    given, other = ("(B, T, I)", "(T, B, I)") if batch_first else ("(T, B, I)", "(B, T, I)")
+    return (
+        f" They fit the other axis of x, which is read as {given}: for {other} there is "
+        f"batch_first={not batch_first}."
+    )
 
 
 def check_dtype(where: str, name: str, given: Tensor, weight: Tensor | None) -> None:
