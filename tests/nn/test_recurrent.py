@@ -105,6 +105,26 @@ def test_a_cell_without_input_runs_for_a_number_of_steps(reference):
     assert layer(steps=T, state=s[:, 0])[0].shape == (T, H)
 
 
+class Rotor(nn.Cell):
+    state = ("h", "c")
+    params = {"w": "H H"}
+    input = None
+
+    def step(self, h, c, p):
+        c = c + h @ p.w
+        return c.tanh(), c
+
+
+def test_a_cell_without_input_starts_from_several_states_however_they_are_given(reference):
+    layer = double(nn.Recurrent(Rotor(H)))
+    h, c = randn(1, B, H), randn(1, B, H)
+    y, end = layer(steps=T, state=(h, c))
+    assert y.shape == (T, B, H)
+    assert [s.shape for s in end] == [(1, B, H)] * 2
+    np.testing.assert_array_equal(layer(steps=T, state=((h[0],), (c[0],)))[0], y)
+    assert layer(steps=T, state=(h[:, 0], c[:, 0]))[0].shape == (T, H)
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_no_steps_and_no_rows(reference, name):
     cell = make(name)

@@ -264,18 +264,7 @@ class Recurrent(Module):
                 fault = "steps is missing" if x is None else "x is for cells with an input"
                 raise ShapeError(f"{where}: {fault}; its cell has none, expected steps=T and no x.")
             steps = check_size(where, "steps", steps, least=0)
-            if state is not None:
-                first = state
-                while isinstance(first, tuple | list):
-                    first = first[0]
-                shape = as_tensor(first).shape
-                return steps, shape[-2] if len(shape) == (3 if first is state else 2) else None
-            carried = self._carried
-            if lengths is not None:
-                return steps, as_array(lengths).size
-            if mask is not None and np.ndim(as_array(mask)) == 2:
-                return steps, as_array(mask).shape[0 if self.batch_first else 1]
-            return steps, carried[0][0].shape[0] if carried else None
+            return steps, self._rows_without_input(state, lengths, mask)
         axes = "(B, T, I)" if self.batch_first else "(T, B, I)"
         if x is None or x.ndim not in (2, 3) or x.shape[-1] != size:
             raise ShapeError(
@@ -288,6 +277,16 @@ class Recurrent(Module):
             return x.shape[0], None
         B, T = x.shape[:2] if self.batch_first else (x.shape[1], x.shape[0])
         return T, B
+
+    def _rows_without_input(self, state: Any, lengths: Any, mask: Any) -> int | None:
+        """B by whatever else of a call has rows, or by the call before; None without a batch."""
+        if state is not None:
+            return self.layout.rows_of(state)
+        if lengths is not None:
+            return as_array(lengths).size
+        if mask is not None and np.ndim(as_array(mask)) == 2:
+            return as_array(mask).shape[0 if self.batch_first else 1]
+        return self._carried[0][0].shape[0] if self._carried else None
 
     def _start(self, state: Any, B: int | None, dtype: Any) -> list[list[Tensor]]:
         """What each cell starts from."""

@@ -24,6 +24,14 @@ class StateLayout:
         self.names = list(sizes[0])
         self.uniform = all(s == sizes[0] for s in sizes)
 
+    def rows_of(self, state: Any) -> int | None:
+        """B of a state as it is given; None where it is one without a batch."""
+        if len(self.names) > 1 and isinstance(state, tuple | list) and state:
+            state = state[0]
+        by_cell = isinstance(state, tuple | list) and len(state) > 0
+        shape = as_tensor(state[0] if by_cell else state).shape
+        return shape[-2] if len(shape) == (2 if by_cell else 3) else None
+
     def unpack(self, state: Any, rows: tuple[int, ...]) -> list[list[Tensor]]:
         """The states (B, width) of each cell; ``rows`` is (B,), or () without a batch."""
         given = list(state) if len(self.names) > 1 and isinstance(state, tuple | list) else [state]
