@@ -38,6 +38,9 @@ CELLS = {
     "rhn": (partial(nn.RHNCell, depth=2), equations.rhn(2)),
 }
 
+# Those that differ from another in one function.
+ALIKE = {"rnn_sigmoid", "rnn_identity", "lstm_V", "lstm_NIG", "lstm_NIAF", "lstm_NOAF", "lstm_NP"}
+
 
 def make(name, i=I, h=H, **options):
     """A cell in float64 whose weights are all away from 0, of spectral radius about 1."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tests.nn.cell_list import CELLS, blocks, draw, make
+from tests.nn.cell_list import ALIKE, CELLS, blocks, draw, make
 from tinygrad_rnn import ops
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._twin import use_reference
@@ -19,9 +19,7 @@ from tinygrad_rnn.testing import assert_gradients
 
 every_cell = pytest.mark.parametrize("name", CELLS)
 
-# Compiling takes seconds a cell: those that differ from another in one function are compiled
-# where there is time for it.
-ALIKE = {"rnn_sigmoid", "rnn_identity", "lstm_V", "lstm_NIG", "lstm_NIAF", "lstm_NOAF", "lstm_NP"}
+# Compiling takes seconds a cell: those that are alike are compiled where there is time for it.
 COMPILED = [n for n in CELLS if n not in ALIKE or os.environ.get("TINYGRAD_PROFILE")]
 TOLERANCE = 1e-10  # fused against interpreter in float64, DESIGN section 6
 

@@ -1,74 +1,25 @@
-"""Rows of any length: lengths and masks are what each row is alone, without padding."""
+"""How lengths and masks are given, in every configuration; ``test_laws`` has what they mean."""
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
 import tinygrad_rnn as tg
-from tests.nn.cell_list import H, I, make
+from tests.nn.cell_list import H, I
 from tests.nn.layers import B, T, double, randn
 from tinygrad_rnn import nn
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.testing import strategies as gs
 
 
-@given(n=gs.lengths(B, T), name=st.sampled_from(["lstm", "gru", "mut1", "lstm_FGR", "rhn"]))
-def test_a_row_is_what_it_is_alone_without_padding(n, name):
-    with use_reference():
-        layer = nn.Recurrent(make(name), num_layers=2, bidirectional=True).astype(np.float64)
-        x = randn(T, B, I)
-        poisoned = x.numpy().copy()
-        for b, steps in enumerate(n):
-            poisoned[steps:, b] = np.nan
-        y, state = layer(poisoned, lengths=n)
-        state = state if isinstance(state, tuple) else (state,)
-        assert not y.numpy()[np.arange(T)[:, None] >= np.array(n)].any()
-        for b, steps in enumerate(n):
-            alone, ends = layer(x[:steps, b])
-            np.testing.assert_allclose(y[:steps, b], alone, atol=1e-12)
-            ends = ends if isinstance(ends, tuple) else (ends,)
-            for whole, end in zip(state, ends, strict=True):
-                np.testing.assert_allclose(whole[:, b], end, atol=1e-12)
-
-
-@settings(max_examples=8)
-@given(n=gs.lengths(B, T), seed=st.integers(0, 99))
-def test_gradients_of_padding_are_zero_and_of_weights_those_of_the_rows_alone(n, seed):
-    tg.seed(seed)
-    layer = double(nn.GRU(I, H, bidirectional=True))
-    x = randn(T, B, I)
-    x.requires_grad = True
-    y, h = layer(x, lengths=n)
-    (y.sum() + (h * h).sum()).backward()
-    assert not x.grad.numpy()[np.arange(T)[:, None] >= np.array(n)].any()
-    together = {name: w.grad.numpy() for name, w in layer.named_parameters()}
-    layer.zero_grad()
-    for b in np.flatnonzero(n):  # a row without steps is a constant
-        alone, end = layer(x.detach()[: n[b], b])
-        (alone.sum() + (end * end).sum()).backward()
-    for name, w in layer.named_parameters():
-        one_by_one = 0.0 if w.grad is None else w.grad.numpy()
-        np.testing.assert_allclose(together[name], one_by_one, atol=1e-10)
-
-
-def test_masks_take_padding_on_any_side_and_gaps(reference):
+def test_a_mask_of_one_sequence(reference):
     layer = double(nn.LSTM(I, H, bidirectional=True))
-    x = randn(T, B, I)
-    mask = np.array(
-        [[0, 1, 1, 0], [0, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0], [1, 0, 1, 0]], np.bool_
-    )
-    y, (h, c) = layer(x, mask=mask)
-    for b in range(B):
-        alone, (h_b, c_b) = layer(x[mask[:, b], b])
-        np.testing.assert_allclose(y[mask[:, b], b], alone, atol=1e-12)
-        assert not y.numpy()[~mask[:, b], b].any()
-        np.testing.assert_allclose(h[:, b], h_b, atol=1e-12)
-        np.testing.assert_allclose(c[:, b], c_b, atol=1e-12)
-    first = double(nn.LSTM(I, H, bidirectional=True, batch_first=True))
-    first.load_state_dict(layer.state_dict())
-    turned, _ = first(x.swapaxes(0, 1), mask=mask.T)
-    np.testing.assert_array_equal(turned.swapaxes(0, 1), y)
-    np.testing.assert_array_equal(layer(x[:, 2], mask=mask[:, 2])[0], y[:, 2])
+    x, mask = randn(T, B, I), np.array([[0, 0], [0, 1], [1, 1], [1, 0], [1, 1]], np.bool_)
+    y, (h, c) = layer(x[:, :2], mask=mask)
+    for b in range(2):
+        alone, (h_b, c_b) = layer(x[:, b], mask=mask[:, b])
+        np.testing.assert_array_equal(alone, y[:, b])
+        np.testing.assert_array_equal(h_b, h[:, b])
+        np.testing.assert_array_equal(c_b, c[:, b])
 
 
 def test_lengths_are_a_mask(reference):

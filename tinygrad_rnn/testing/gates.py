@@ -11,7 +11,7 @@ from tinygrad_rnn.nn.cells_lstm import PeepholeLSTMCell
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.testing.numeric import Array
 
-__all__ = ["close_gates", "forget_gate_of"]
+__all__ = ["close_gates", "forget_gate_of", "has_gates", "memory_of"]
 
 SHUT = 100.0  # exp(-100) is lost beside anything, even a thousand times
 
@@ -26,21 +26,24 @@ _KEEPING: dict[type[Cell], tuple[int, dict[str, tuple[int, ...]]]] = {
 }
 
 
-def close_gates(cell: Cell) -> int | None:
-    """Shut the gates of a cell by its biases; the number of the state that is kept.
+def memory_of(cell: Cell) -> int:
+    """The number of the state that a cell's gates keep."""
+    return _KEEPING.get(type(cell), (0, {}))[0]
 
-    None where the cell has no such gates, or no biases.
-    """
-    memory, blocks = _KEEPING.get(type(cell), (0, {}))
-    if not blocks or not cell.bias:
-        return None
-    for start, signs in blocks.items():
+
+def has_gates(cell: Cell) -> bool:
+    """Whether it is known how to shut a cell's gates: it takes biases."""
+    return type(cell) in _KEEPING and cell.bias
+
+
+def close_gates(cell: Cell) -> None:
+    """Shut the gates of a cell that has them, by its biases."""
+    for start, signs in _KEEPING[type(cell)][1].items():
         for name in cell.params:
             if name == start or (start.endswith("_") and name.startswith(start)):
                 bias = getattr(cell, name)
                 shut = np.repeat(np.array(signs) * SHUT, bias.size // len(signs))
                 bias.assign_(shut.astype(bias.dtype))
-    return memory
 
 
 def forget_gate_of(cell: Cell) -> Callable[[Tensor, list[Tensor]], Array] | None:

@@ -11,7 +11,7 @@ from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.recurrent import Recurrent
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.testing.faults import Untestable
-from tinygrad_rnn.testing.gates import close_gates, forget_gate_of
+from tinygrad_rnn.testing.gates import close_gates, forget_gate_of, has_gates, memory_of
 from tinygrad_rnn.testing.sequence_subject import SequenceSubject, States
 
 __all__ = ["of_recurrent"]
@@ -43,7 +43,7 @@ def _around(layer: Recurrent, title: str) -> SequenceSubject:
     cells = layer.cells()
     can = {"state", "lengths", "mask", "gradients"}
     one_way, plain = layer.directions == ["forward"], layer.connect is None
-    many, gates = layer.num_layers > 1, close_gates(deepcopy(cells[0]))
+    many = layer.num_layers > 1
     one_cell = one_way and not many
     forget_gate = forget_gate_of(cells[0]) if one_cell else None
     found = {
@@ -51,7 +51,7 @@ def _around(layer: Recurrent, title: str) -> SequenceSubject:
         "layers": many and plain,
         "directions": not one_way and (plain or not many),
         "forget_gate": forget_gate is not None,
-        "saturated": one_cell and gates is not None,
+        "saturated": one_cell and has_gates(cells[0]),
     }
     return SequenceSubject(
         title,
@@ -68,7 +68,7 @@ def _around(layer: Recurrent, title: str) -> SequenceSubject:
         merge=_MERGED[layer.merge],
         forget_gate=forget_gate,
         saturated=lambda: _saturated(layer, title),
-        memory=gates or 0,
+        memory=memory_of(cells[0]),
     )  # fmt: skip
 
 

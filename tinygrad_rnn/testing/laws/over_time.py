@@ -125,11 +125,11 @@ def rows_of(states: States | None, rows: Any) -> States | None:
 
 def agree(
     law: str, subject: SequenceSubject, draw: Draw, case: Case, one: Computed, other: Computed
-) -> None:
+) -> dict[str, Array]:
     """Raise LawViolation unless two computations have the same results and gradients.
 
     Each gets x and the states as leaves and returns named results; the gradients by these and
-    by the parameters start from equal cotangents.
+    by the parameters start from equal cotangents. Returns those of ``one``, by name.
     """
     seed = draw(gs.seeds())
     found, found_gradients = gradients(subject, case, one, seed)
@@ -141,6 +141,7 @@ def agree(
     for name in expected_gradients:
         what = f"the gradient of {name}"
         close(law, subject, what, found_gradients[name], expected_gradients[name])
+    return found_gradients
 
 
 def gradients(
