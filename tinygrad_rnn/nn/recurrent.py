@@ -283,9 +283,9 @@ class Recurrent(Module):
         if state is not None:
             return self.layout.rows_of(state)
         if lengths is not None:
-            return as_array(lengths).size
+            return int(as_array(lengths).size)
         if mask is not None and np.ndim(as_array(mask)) == 2:
-            return as_array(mask).shape[0 if self.batch_first else 1]
+            return int(as_array(mask).shape[0 if self.batch_first else 1])
         return self._carried[0][0].shape[0] if self._carried else None
 
     def _start(self, state: Any, B: int | None, dtype: Any) -> list[list[Tensor]]:
