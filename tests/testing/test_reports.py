@@ -358,7 +358,8 @@ def test_literals_are_equal(value):
 
 
 @pytest.mark.parametrize("decorated", [False, True])
-def test_pytest_shows_the_line_of_the_user_and_nothing_of_ours(pytester, decorated):
+def test_pytest_shows_the_line_of_the_user_and_nothing_of_ours(pytester, monkeypatch, decorated):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # this checkout, whatever is installed
     pytester.makepyfile(
         """
         import numpy as np
