@@ -64,6 +64,9 @@ PATTERNS = {
     "sum": ("w", lambda g, *_: g * 3,
             "w: analytic = 3 * numeric: a sum for a mean, or counted 3 times?"),
     "factor": ("w", lambda g, *_: 1.1 * g, "w: analytic = 1.1 * numeric: a factor is missing"),
+    "digits": ("w", lambda g, *_: g * (1 - 2e-7),
+               "w: analytic = (1 - 2e-07) * numeric: a constant or a step without all its "
+               "digits?"),
     "nothing": ("w", lambda g, *_: None,
                 "w: the gradient is 0: is a path missing, or cut by detach(), None or a plain "
                 "array?"),

@@ -73,11 +73,14 @@ def _factor(a: Array, n: Array, close: float) -> Iterator[str]:
             return
     whole = round(1 / c) if abs(c) < 1 else round(c)
     exact = 1 / whole if abs(c) < 1 and whole else float(whole)
-    if whole and abs(c - exact) < 1e-6:
+    if whole not in (0, 1) and abs(c - exact) < 1e-6:
         if abs(c) < 1:
             yield f"analytic = numeric / {whole}: a mean for a sum?"
         else:
             yield f"analytic = {whole} * numeric: a sum for a mean, or counted {whole} times?"
+    elif abs(c - 1) < 1e-3:
+        off = f"analytic = (1 {'-' if c < 1 else '+'} {abs(c - 1):.1g}) * numeric"
+        yield f"{off}: a constant or a step without all its digits?"
     elif a.size > 1:
         yield f"analytic = {c:.6g} * numeric: a factor is missing"
 
