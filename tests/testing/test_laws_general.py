@@ -129,6 +129,15 @@ def _always(size):
     return lambda strategy: next(answers)
 
 
+@pytest.mark.parametrize("name", sorted(set(NAMES) - TAKES_MORE))
+@pytest.mark.parametrize("fn", [lambda x: None, lambda x: x > 0, lambda x: x.numpy()])
+@settings(max_examples=1)
+@given(st.data())
+def test_a_law_of_nothing_does_not_hold(name, fn, data):
+    with pytest.raises(Untestable, match="returns nothing to differentiate"):
+        getattr(laws, name)(of_function(fn, [np.ones(3)]), data.draw)
+
+
 def test_laws_serve_the_decorator():
     @check_gradients(x=gs.arrays((2, 3)), laws=[laws.no_mutation, laws.layout_invariance])
     def holds(x):

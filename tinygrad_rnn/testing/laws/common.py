@@ -9,7 +9,7 @@ from tinygrad_rnn.modes import enable_grad
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.testing.closeness import worst_place
 from tinygrad_rnn.testing.comparison import generic_like, gradients_of
-from tinygrad_rnn.testing.faults import LawViolation
+from tinygrad_rnn.testing.faults import LawViolation, Untestable
 from tinygrad_rnn.testing.numeric import Array, differentiable
 from tinygrad_rnn.testing.strategies import seeds
 from tinygrad_rnn.testing.subject import Subject
@@ -52,8 +52,17 @@ def record(subject: Subject, leaves: list[Tensor] | None = None) -> Call:
     """Call the subject, at its point unless told otherwise, and record the call."""
     leaves = subject.leaves() if leaves is None else leaves
     with enable_grad():
-        results = differentiable(subject(*leaves))
-    return Call(leaves, [out for out in results if isinstance(out, Tensor)])
+        returned = subject(*leaves)
+    outputs = [out for out in differentiable(returned) if isinstance(out, Tensor)]
+    nothing_to_cut = isinstance(returned, tuple | list) and not returned
+    if not outputs and not nothing_to_cut:  # every law would hold
+        raise Untestable(
+            subject.title,
+            "returns nothing to differentiate",
+            f"it returned {'None' if returned is None else f'a {type(returned).__name__}'}, "
+            "expected a Tensor of floating-point numbers or several",
+        )
+    return Call(leaves, outputs)
 
 
 def random(draw: Draw) -> np.random.Generator:
