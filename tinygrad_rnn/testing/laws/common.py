@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ROUNDING", "Call", "Draw", "Law", "expect", "expect_close", "expect_same", "random", "record",
-    "rounding_of",
+    "rounding_of", "title_of",
 ]  # fmt: skip
 
 Draw = Callable[["SearchStrategy[Any]"], Any]
@@ -68,6 +68,12 @@ def record(subject: Subject, leaves: list[Tensor] | None = None) -> Call:
 def random(draw: Draw) -> np.random.Generator:
     """A generator whose seed is drawn."""
     return np.random.default_rng(draw(seeds()))
+
+
+def title_of(function: Any) -> str:
+    """What messages call a function."""
+    function = getattr(function, "func", function)  # of functools.partial
+    return str(getattr(function, "__name__", None) or type(function).__name__)
 
 
 def rounding_of(*arrays: Array) -> float:
