@@ -24,10 +24,10 @@ from tinygrad_rnn.kernels.recurrence.derivative import Rules, differentiate
 from tinygrad_rnn.kernels.recurrence.lowering import lower
 from tinygrad_rnn.kernels.recurrence.program import Program, TraceError
 
-__all__ = ["backward", "forward", "is_fused", "source_of", "unfusable"]
+__all__ = ["backward", "forward", "has_kernel", "source_of", "unfusable"]
 
 
-def is_fused(array: Array) -> bool:
+def has_kernel(array: Array) -> bool:
     """Whether there is a kernel for arrays of this device and type, or only the reference."""
     return twin(__name__, array).__name__.rpartition(".")[2] != "reference"
 
@@ -42,7 +42,7 @@ def forward(
     steps: int,
     mask: Array | None = None,
     reverse: bool = False,
-    forms: Mapping[str, dict[Any, Array]] | None = None,
+    forms: Mapping[str, dict[Any, Any]] | None = None,
 ) -> tuple[Array, list[Array], Any]:
     """Run all steps.
 
@@ -52,8 +52,8 @@ def forward(
     rules         the derivative rules that ``backward`` is made of
     mask (T, B)   what a row does at a step, one byte: HOLD (nothing: its state is carried, its
                   output is 0), STEP, or RESET (steps from the initial state); None: all STEP
-    forms         for weights that are used again: where packed copies are kept, which the
-                  caller throws away when the numbers change
+    forms         for weights that are used again: where is kept that they were met, and their
+                  packed copies, until the caller throws it away when the numbers change
 
     Returns y (T, B, width), the final states, and what ``backward`` needs. y and the final
     states may share memory with the latter: they must not be written.

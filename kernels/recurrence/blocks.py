@@ -74,13 +74,11 @@ class Target:
 class Product:
     """A line ``operand @ weight`` of the program, before it is known where its columns go."""
 
-    number: int
     operand: int  # the program's line
     weight: str
     width: Width
-    hoisted: bool
-    level: int = 0
-    leaves: list[int] = field(default_factory=list)
+    hoisted: bool  # out of the loop over the steps: it is of x alone
+    leaves: list[int] = field(default_factory=list)  # the blocks of it that something reads
 
 
 class Blocks:
@@ -96,11 +94,9 @@ class Blocks:
             if op.name == "matmul":
                 operand = op.args[0]
                 hoisted = program.operations[operand].name == "input"
-                self.products[line] = Product(
-                    len(self.products), operand, op["weight"], op.width, hoisted
-                )
+                self.products[line] = Product(operand, op["weight"], op.width, hoisted)
 
-    # --- blocks ---
+    # ----- blocks -----
 
     def block(self, line: int, number: int) -> int:
         """The expression of one block of a line."""
@@ -135,7 +131,7 @@ class Blocks:
         """The expressions of all blocks of a line."""
         return [self.block(line, k) for k in range(self.program.operations[line].width.count)]
 
-    # --- levels: how many rounds of products an expression needs ---
+    # ----- levels: how many rounds of products an expression needs -----
 
     def level(self, node: int) -> int:
         """0 for what needs no product within the step."""
@@ -150,10 +146,9 @@ class Blocks:
 
     def level_of(self, product: Product) -> int:
         """The round in which a product within the step can be done."""
-        product.level = max(self.level(b) for b in self.blocks(product.operand))
-        return product.level
+        return max(self.level(b) for b in self.blocks(product.operand))
 
-    # --- what products within the step are multiplied with ---
+    # ----- what products within the step are multiplied with -----
 
     def operand_lines(self) -> list[int]:
         """The lines that are operands of products and have to be computed for it."""

@@ -1,4 +1,3 @@
-# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-untyped-decorators=False
 """Weights as products read them: packed in panels, or as they lie."""
 
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel
@@ -8,9 +7,9 @@ from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
 from tinygrad_rnn.kernels.matmul.cpu import pack
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
-from tinygrad_rnn.kernels.recurrence.cpu_weights import window
+from tinygrad_rnn.kernels.recurrence.cpu_sized import weight_of
 
-__all__ = ["input_weight", "packed", "pays_to_pack", "weight_of"]
+__all__ = ["input_weight", "packed", "pays_to_pack"]
 
 
 @kernel("intp, intp, const(T[:, :]), intp, T[::1]", fastmath=NO_FASTMATH)
@@ -29,23 +28,18 @@ def _pack_blocks(first, stop, b, block, panels):
         )  # fmt: skip
 
 
-def weight_of(run, part):
-    """The part of a weight that a product multiplies with."""
-    room = run.room
-    size = room.sizes[room.kernels.layout.buffers[part.buffer].letter]
-    return window(run.params[part.weight], part.column, part.blocks, size)
-
-
-def packed(run, part, block, transposed):
+def packed(run, part, block, back=None):
     """A part of a weight in panels that do not cross its blocks of ``block`` columns.
 
-    Made once for the numbers that a weight holds, where the caller keeps its forms.
+    With ``back`` it is the transpose, in blocks of as many columns. Made once for the numbers
+    that a weight holds, where the caller keeps its forms.
     """
     forms = run.forms.get(part.weight, {})
-    key = transposed, part.column, part.blocks, block
-    if forms.get(key) is None:
-        b = weight_of(run, part)
-        forms[key] = _pack(b.T if transposed else b, block)[None]
+    key = part.column, part.blocks, block, back
+    if key not in forms:
+        b = weight_of(run, part, block)
+        panels = _pack(b, block) if back is None else _pack(b.T, back)
+        forms[key] = panels[None]
     return forms[key]
 
 
@@ -55,10 +49,10 @@ def pays_to_pack(run, backwards):
     Packing costs more than one step, and less than two. Rows that are spread out in memory
     cannot be read as they lie.
     """
-    weights = [run.params[part.weight] for _, part, _, _ in run.room.parts]
-    if run.room.T > 1 or any(w.strides[1] != w.itemsize for w in weights):
+    weights = [run.params[part.weight] for _, part, _, _ in run.sized.parts]
+    if run.sized.T > 1 or any(w.strides[1] != w.itemsize for w in weights):
         return True
-    kept = [run.forms.get(part.weight, {}) for _, part, _, _ in run.room.parts]
+    kept = [run.forms.get(part.weight, {}) for _, part, _, _ in run.sized.parts]
     met = [_met(forms, ("met", backwards)) for forms in kept]
     return all(met)
 

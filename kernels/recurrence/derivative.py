@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_rnn.kernels.recurrence.blocks import Expressions
+from tinygrad_rnn.kernels.recurrence.blocks import Expressions, Target
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
-from tinygrad_rnn.kernels.recurrence.lowering import Lowered, Segment
+from tinygrad_rnn.kernels.recurrence.lowering import Lowered
 
 __all__ = ["Derivative", "Effect", "Rules", "differentiate"]
 
@@ -197,17 +197,17 @@ class _Differentiation:
         self.forward_nodes = len(self.table.entries)
         self.written: set[tuple[str, tuple[Any, ...]]] = set()
 
-    def segment(self, segment: Segment) -> list[Effect]:
+    def segment(self, targets: list[Target]) -> list[Effect]:
         """What the gradients of a segment's targets do to its leaves."""
         table = self.table
         adjoints: dict[int, _Formula] = {}
-        for target in segment.targets:
+        for target in targets:
             letter = table[target.node].letter
             g = self.seed(target.kind, target.number, target.block, letter)
             self.gather(adjoints, target.node, g)
             if target.kind == "state" and target.number == self.lowered.output_state:
                 self.gather(adjoints, target.node, self.seed("output", 0, target.block, letter))
-        for node in sorted(table.cone(t.node for t in segment.targets), reverse=True):
+        for node in sorted(table.cone(t.node for t in targets), reverse=True):
             if node in adjoints and table[node].args:
                 self.spread(adjoints, node)
         return self.effects(adjoints)
@@ -323,12 +323,12 @@ def _holds(lowered: Lowered, effects: list[list[Effect]], saved: dict[int, int])
             return False
     savers: dict[int, int] = {}
     for index, forward in enumerate(lowered.segments):
-        cone = table.cone([t.node for t in forward.targets])
+        cone = table.cone([t.node for t in forward])
         for node in saved:
             if node in cone:
                 savers.setdefault(node, index)
         later = [n for n in saved if savers.get(n, index) < index]
-        left = set(table.cone([t.node for t in forward.targets], stop=later))
+        left = set(table.cone([t.node for t in forward], stop=later))
         if any(
             leaf in left and savers[node] < index for leaf, node in gone.items() if node in savers
         ):

@@ -12,20 +12,13 @@ A step becomes
 Products of x alone leave the loop and become one product over all steps.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from tinygrad_rnn.kernels.recurrence.blocks import Blocks, Expressions, Target
 from tinygrad_rnn.kernels.recurrence.placement import Buffer, Part, Placement, place
 from tinygrad_rnn.kernels.recurrence.program import Program, TraceError, Width
 
-__all__ = ["Lowered", "Segment", "lower"]
-
-
-@dataclass
-class Segment:
-    """Element-wise work between products."""
-
-    targets: list[Target] = field(default_factory=list)
+__all__ = ["Lowered", "lower"]
 
 
 @dataclass
@@ -35,9 +28,9 @@ class Lowered:
     program: Program
     expressions: Expressions
     buffers: list[Buffer]
-    operands: list[Width]
+    operand_widths: list[Width]
     parts: list[Part]
-    segments: list[Segment]
+    segments: list[list[Target]]  # what each computes, element by element, between products
     output_state: int | None  # the state that is the output, if one is
 
 
@@ -51,10 +44,10 @@ def lower(program: Program) -> Lowered:
     placement = place(work, targets)
     rebuilt = _Rebuilt(work.table, placement)
     parts = placement.parts
-    segments = [Segment() for _ in range(1 + max((part.level + 1 for part in parts), default=0))]
+    rounds = max((part.level + 1 for part in parts), default=0)
+    segments: list[list[Target]] = [[] for _ in range(1 + rounds)]
     for target in targets:
-        segment = segments[work.level(target.node)]
-        segment.targets.append(replace(target, node=rebuilt(target.node)))
+        segments[work.level(target.node)].append(replace(target, node=rebuilt(target.node)))
     operands = [program.operations[line].width for line in work.operand_lines()]
     state = next((i for i, r in enumerate(program.results) if r == program.output), None)
     return Lowered(program, rebuilt.table, placement.buffers, operands, parts, segments, state)

@@ -38,6 +38,7 @@ class Buffer:
 class Part:
     """Neighbouring columns of a product within the step, and where they go.
 
+    level    the round of products that it belongs to
     operand  ("state", number) or ("operand", number)
     column   the first block of the weight's columns; ``blocks`` of them
     buffer, block   where the result goes; ``adds`` to what is there, or starts it
@@ -104,7 +105,6 @@ class Placement:
 
     def within_step(self, product: Product) -> None:
         """Add the product's blocks to buffers where sums allow it; the others get their own."""
-        self.work.level_of(product)
         goals: dict[int, tuple[Slot, bool]] = {}
         alone = []
         for leaf in product.leaves:
@@ -123,7 +123,8 @@ class Placement:
     def add_part(self, product: Product, column: int, slot: Slot, adds: bool) -> None:
         """Let one block of a product go to a slot: with the last part, or as a new one."""
         operand = self.work.operand_of(product)
-        part = Part(product.level, operand, product.weight, column, 1, *slot, adds)
+        level = self.work.level_of(product)
+        part = Part(level, operand, product.weight, column, 1, *slot, adds)
         last = self.parts[-1] if self.parts else None
         if last and part == replace(
             last, column=last.column + last.blocks, block=last.block + last.blocks, blocks=1

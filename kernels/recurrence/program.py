@@ -1,8 +1,8 @@
 """A cell as a program: a list of operations over named rows.
 
-A ``Program`` is what everything else starts from: the interpreter runs it, ``lowering``
-cuts it into products and element-wise segments, and options will rewrite it. It knows
-widths only as letters ("4H"), so one program serves all sizes. ``tracing`` makes it.
+A ``Program`` is what everything else starts from: ``tracing`` makes it, ``reference`` runs it
+line by line, and ``lowering`` cuts it into products and element-wise segments. It knows
+widths only as letters ("4H"), so one program serves all sizes.
 """
 
 import re

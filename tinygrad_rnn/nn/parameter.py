@@ -23,15 +23,15 @@ class Parameter(Tensor):
 
     _trained = True
 
-    _forms: tuple[Version, int, dict[Any, Array]]
+    _forms: tuple[Version, int, dict[Any, Any]]
 
     def __init__(self, data: Any, *, requires_grad: bool = True) -> None:
         super().__init__(own(as_operand(data)), requires_grad=requires_grad)
         # Made now: threads that use the parameter at once must not each make their own.
         self._version = Version()
 
-    def forms(self) -> dict[Any, Array]:
-        """What kernels have made of the numbers, such as a packed copy, while they stand."""
+    def forms(self) -> dict[Any, Any]:
+        """What kernels keep about the numbers while they stand, such as a packed copy."""
         version = self.shared_version()
         known = getattr(self, "_forms", None)
         if known is None or known[0] is not version or known[1] != version.changed:

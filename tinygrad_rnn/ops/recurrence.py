@@ -71,7 +71,7 @@ _fused = fused("recurrence", _forward, _backward, _replay)
 
 def obstacle(program: Program, array: Array) -> str:
     """Why no kernel runs a program over arrays of this kind, or nothing."""
-    if not kernel.is_fused(array):
+    if not kernel.has_kernel(array):
         return f"there is no kernel for {array.dtype} on {device_of(array)}"
     return unfusable(program)
 

@@ -29,7 +29,7 @@ from tinygrad_rnn.kernels._simd import (
 )
 from tinygrad_rnn.kernels._vector import address, element_size, lanes
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
-from tinygrad_rnn.kernels.recurrence.runtime import (
+from tinygrad_rnn.kernels.recurrence.cpu_runtime import (
     HOLD, add_columns, clear_columns, copy_columns, multiply, resets,
 )
 '''

@@ -28,9 +28,9 @@ class Backward(Writer):
         """The rows that segments may touch, and how wide they are."""
         layout = self.layout
         rows: dict[str, Width] = {}
-        for i, width in enumerate(layout.buffers):
+        for i, width in enumerate(layout.buffer_widths):
             rows |= {f"z{i}": width, f"dz{i}": width}
-        rows |= {f"da{i}": width for i, width in enumerate(layout.operands)}
+        rows |= {f"da{i}": width for i, width in enumerate(layout.operand_widths)}
         for name, width in zip(layout.states, layout.state_widths, strict=True):
             rows |= {f"{name}_old": width, f"d{name}_old": width, f"d{name}_new": width}
         if layout.input:
@@ -51,7 +51,7 @@ class Backward(Writer):
         """The row, its width, and the block that an effect writes."""
         layout, place = self.layout, effect.place
         if effect.kind == "d_slot":
-            return f"dz{place[0]}", layout.buffers[place[0]], place[1]
+            return f"dz{place[0]}", layout.buffer_widths[place[0]], place[1]
         if effect.kind == "d_state":
             return f"d{layout.states[place[0]]}_old", layout.state_widths[place[0]], place[1]
         if effect.kind == "d_input":
@@ -101,13 +101,13 @@ class Backward(Writer):
         arguments = COMMON + [(c, "intp") for c in layout.letters]
         if layout.reads_input:
             arguments += [("x", "const(T[:, ::1])"), ("dx", MATRIX)]
-        for i in range(len(layout.buffers)):
+        for i in range(len(layout.buffer_widths)):
             arguments += [(f"z{i}", MATRIX), (f"dz{i}", MATRIX)]
-        arguments += [(f"da{i}", MATRIX) for i in range(len(layout.operands))]
+        arguments += [(f"da{i}", MATRIX) for i in range(len(layout.operand_widths))]
         for name in layout.states:
             arguments += [(name, MATRIX), (f"d{name}", MATRIX), (f"d{name}_start", MATRIX)]
         arguments += [("dy", "const(T[:, ::1])"), ("dy_row", "intp")]
-        for name in layout.rows:
+        for name in layout.row_params:
             arguments.append((f"p_{name}", FLAT))
         arguments += [(f"dp_{name}", MATRIX) for name in layout.row_grads]
         return arguments + [(f"w{i}", WEIGHT) for i in range(len(self.lowered.parts))]
@@ -125,10 +125,10 @@ class Backward(Writer):
         if layout.reads_input and layout.input:
             for name in ("x", "dx"):
                 step.append(f"{name}_t = address({name}) + t * B * ({bytes_of(layout.input)})")
-        for i, width in enumerate(layout.buffers):
+        for i, width in enumerate(layout.buffer_widths):
             for name in (f"z{i}", f"dz{i}"):
                 step.append(f"{name}_t = address({name}) + t * B * ({bytes_of(width)})")
-        step += [f"da{i}_t = address(da{i})" for i in range(len(layout.operands))]
+        step += [f"da{i}_t = address(da{i})" for i in range(len(layout.operand_widths))]
         for name, width in zip(layout.states, layout.state_widths, strict=True):
             step += [
                 f"{name}_old_t = address({name}) + old * B * ({bytes_of(width)})",
@@ -179,13 +179,13 @@ class Backward(Writer):
     def part(self, part: Part, adds: bool) -> list[str]:
         """What one part of a product says about the gradient of its operand."""
         number = self.lowered.parts.index(part)
-        buffer = self.layout.buffers[part.buffer]
+        buffer = self.layout.buffer_widths[part.buffer]
         kind, operand = part.operand
         if kind == "state":
             name = self.layout.states[operand]
             row, width = f"d{name}_old", self.layout.state_widths[operand]
         else:
-            row, width = f"da{operand}", self.layout.operands[operand]
+            row, width = f"da{operand}", self.layout.operand_widths[operand]
         c, depth = width.letter, f"{part.blocks} * {buffer.letter}"
         # Of a single step the caller does the products with states, and packs nothing.
         blocks = f"{width.count}" if kind == "operand" else f"{width.count} if packed else 0"

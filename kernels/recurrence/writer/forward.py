@@ -23,8 +23,8 @@ class Forward(Writer):
     def rows(self) -> dict[str, Width]:
         """The rows that segments may touch, and how wide they are."""
         layout = self.layout
-        rows = {f"z{i}": width for i, width in enumerate(layout.buffers)}
-        rows |= {f"a{i}": width for i, width in enumerate(layout.operands)}
+        rows = {f"z{i}": width for i, width in enumerate(layout.buffer_widths)}
+        rows |= {f"a{i}": width for i, width in enumerate(layout.operand_widths)}
         for name, width in zip(layout.states, layout.state_widths, strict=True):
             rows |= {f"{name}_old": width, f"{name}_new": width, f"{name}_start": width}
         rows["y"] = layout.output
@@ -37,14 +37,14 @@ class Forward(Writer):
         texts = []
         done: set[int] = set()
         saved = self.layout.derivative.saved
-        for index, segment in enumerate(self.lowered.segments):
+        for index, targets in enumerate(self.lowered.segments):
             kept = {n: slot for n, slot in saved.items() if n in done}
-            cone = self.table.cone([t.node for t in segment.targets], stop=kept)
+            cone = self.table.cone([t.node for t in targets], stop=kept)
             saves = [n for n in cone if n in saved and n not in done]
-            for letter in dict.fromkeys(self.letter_of(t) for t in segment.targets):
-                targets = [t for t in segment.targets if self.letter_of(t) == letter]
-                mine = [n for n in saves if self.table[n].letter == letter]
-                texts.append(self.segment(index, letter, targets, mine, kept))
+            for letter in dict.fromkeys(map(self.letter_of, targets)):
+                mine = [t for t in targets if self.letter_of(t) == letter]
+                my_saves = [n for n in saves if self.table[n].letter == letter]
+                texts.append(self.segment(index, letter, mine, my_saves, kept))
             done.update(saves)
         return texts
 
@@ -56,7 +56,7 @@ class Forward(Writer):
         """The row that a target is a block of."""
         layout = self.layout
         if target.kind == "operand":
-            return f"a{target.number}", layout.operands[target.number]
+            return f"a{target.number}", layout.operand_widths[target.number]
         if target.kind == "state":
             return f"{layout.states[target.number]}_new", layout.state_widths[target.number]
         return "y", layout.output
@@ -105,11 +105,11 @@ class Forward(Writer):
         arguments = COMMON + [(c, "intp") for c in layout.letters]
         if layout.reads_input:
             arguments.append(("x", "const(T[:, ::1])"))
-        arguments += [(f"z{i}", MATRIX) for i in range(len(layout.buffers))]
-        arguments += [(f"a{i}", MATRIX) for i in range(len(layout.operands))]
+        arguments += [(f"z{i}", MATRIX) for i in range(len(layout.buffer_widths))]
+        arguments += [(f"a{i}", MATRIX) for i in range(len(layout.operand_widths))]
         arguments += [(name, MATRIX) for name in layout.states]
         arguments += [("y", MATRIX)]
-        arguments += [(f"p_{name}", FLAT) for name in layout.rows]
+        arguments += [(f"p_{name}", FLAT) for name in layout.row_params]
         for i, buffer in enumerate(self.lowered.buffers):
             if buffer.bias and not buffer.hoisted:
                 arguments.append((f"b{i}", FLAT))
@@ -128,9 +128,9 @@ class Forward(Writer):
         step = []
         if layout.reads_input and layout.input:
             step.append(f"x_t = address(x) + t * B * ({bytes_of(layout.input)})")
-        for i, width in enumerate(layout.buffers):
+        for i, width in enumerate(layout.buffer_widths):
             step.append(f"z{i}_t = address(z{i}) + t * B * ({bytes_of(width)})")
-        for i, width in enumerate(layout.operands):
+        for i, width in enumerate(layout.operand_widths):
             step.append(f"a{i}_t = address(a{i}) + t * B * ({bytes_of(width)})")
         for name, width in zip(layout.states, layout.state_widths, strict=True):
             for when in ("old", "new", "start"):
@@ -144,7 +144,7 @@ class Forward(Writer):
         """The products before a segment, and the segment, a panel of columns at a time."""
         parts = [p for p in self.lowered.parts if p.level == index - 1]
         lines: list[str] = []
-        letters = [self.layout.buffers[p.buffer].letter for p in parts]
+        letters = [self.layout.buffer_widths[p.buffer].letter for p in parts]
         letters += [letter for i, letter in self.written if i == index]
         for letter in dict.fromkeys(letters):
             lines += [
@@ -152,7 +152,7 @@ class Forward(Writer):
                 f"    wide = min(span, {letter}_right - u)",
             ]
             for part in parts:
-                if self.layout.buffers[part.buffer].letter == letter:
+                if self.layout.buffer_widths[part.buffer].letter == letter:
                     lines += indent(self.part(part), 1)
             if (index, letter) in self.written:
                 lines.append("    " + self.call(index, letter, "u", "u + wide"))
@@ -163,12 +163,12 @@ class Forward(Writer):
     def part(self, part: Part) -> list[str]:
         """One part of a product, for the columns from ``u`` on."""
         number = self.lowered.parts.index(part)
-        buffer = self.layout.buffers[part.buffer]
+        buffer = self.layout.buffer_widths[part.buffer]
         kind, operand = part.operand
         if kind == "state":
             row, width = f"{self.layout.states[operand]}_old", self.layout.state_widths[operand]
         else:
-            row, width = f"a{operand}", self.layout.operands[operand]
+            row, width = f"a{operand}", self.layout.operand_widths[operand]
         letter, depth = buffer.letter, f"{width.count} * {width.letter}"
         start, start_row = "there", f"{bytes_of(buffer)}"
         if not part.adds:

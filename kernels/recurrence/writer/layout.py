@@ -21,12 +21,12 @@ class Layout:
         self.letters = program.letters
         self.states = [f"s_{name}" for name, _ in program.states]
         self.state_widths = [width for _, width in program.states]
-        self.buffers = [buffer.width for buffer in self.lowered.buffers]
-        self.operands = self.lowered.operands
+        self.buffer_widths = [buffer.width for buffer in self.lowered.buffers]
+        self.operand_widths = self.lowered.operand_widths
         shapes = dict(program.params)
         leaves = {expression.attrs[0] for expression in self.lowered.expressions.entries
                   if expression.name in ("param", "scalar")}  # fmt: skip
-        self.rows = {name: shape for name, shape in shapes.items() if name in leaves}
+        self.row_params = {name: shape for name, shape in shapes.items() if name in leaves}
         row_grads = {
             e.place[0]: e for s in self.derivative.effects for e in s
             if e.kind in ("d_param", "d_scalar")

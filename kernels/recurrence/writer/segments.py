@@ -27,13 +27,13 @@ class Writer:
         if kind == "scalar":
             return f"p_{attrs[0]}[0]"
         if kind == "param":
-            return self.column(f"address(p_{attrs[0]})", attrs[1], layout.rows[attrs[0]][0])
+            return self.column(f"address(p_{attrs[0]})", attrs[1], layout.row_params[attrs[0]][0])
         if kind in ("slot", "d_slot"):
-            name, width = f"z{attrs[0]}", layout.buffers[attrs[0]]
+            name, width = f"z{attrs[0]}", layout.buffer_widths[attrs[0]]
         elif kind in ("state", "d_state"):
             name, width = layout.states[attrs[0]] + "_old", layout.state_widths[attrs[0]]
         elif kind == "d_operand":
-            name, width = f"a{attrs[0]}", layout.operands[attrs[0]]
+            name, width = f"a{attrs[0]}", layout.operand_widths[attrs[0]]
         elif kind in ("input", "d_input"):
             assert layout.input
             name, width, attrs = "x", layout.input, (0, *attrs)
@@ -52,7 +52,8 @@ class Writer:
         """The text of one segment: a loop over rows, and one over columns."""
         text = "\n".join(hold + body + after)
         used = [name for name in rows if re.search(rf"\b{name}\b", text)]
-        params = [f"p_{name}" for name in self.layout.rows if re.search(rf"\bp_{name}\b", text)]
+        params = [f"p_{name}" for name in self.layout.row_params]
+        params = [name for name in params if re.search(rf"\b{name}\b", text)]
         sizes = text + " ".join(bytes_of(rows[name]) for name in used)
         letters = [c for c in self.layout.letters if re.search(rf"\b{c}\b", sizes)]
         arguments = [f"{name}_t" for name in used] + params

@@ -1,4 +1,3 @@
-# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-untyped-decorators=False
 """Gradients of weights: sums over all steps and rows, after the steps.
 
 A matrix gets one product of all operands below each other with all gradients; a row that is
@@ -13,15 +12,11 @@ from tinygrad_rnn.kernels._pool import parallel
 from tinygrad_rnn.kernels._simd import add, fill, load, store
 from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
 from tinygrad_rnn.kernels.matmul.cpu import matmul
+from tinygrad_rnn.kernels.recurrence.cpu_sized import window
 
-__all__ = ["weight_gradients", "window"]
+__all__ = ["weight_gradients"]
 
 _SUMMED = 64  # rows that are summed before their sum is added to the others'
-
-
-def window(array, block, blocks, size):
-    """Neighbouring blocks of columns, as a view."""
-    return array[:, block * size : (block + blocks) * size]
 
 
 @kernel("intp, intp, const(T[:, ::1]), T[::1]", fastmath=NO_FASTMATH)
@@ -82,15 +77,14 @@ class _Sums:
 
 def weight_gradients(run, values, needed):
     """The gradients of the weights that ``needed`` names."""
-    layout, sizes = run.room.kernels.layout, run.room.sizes
+    layout, sizes = run.sized.kernels.layout, run.sized.sizes
     sums = _Sums(run.params, needed)
     for i, buffer in enumerate(layout.lowered.buffers):
         if buffer.hoisted:
             sums.add_product(buffer.hoisted, run.x, values[f"dz{i}"], 0)
-    for part in layout.lowered.parts:
-        size = sizes[layout.buffers[part.buffer].letter]
-        right = window(values[f"dz{part.buffer}"], part.block, part.blocks, size)
-        sums.add_product(part.weight, _operand_rows(run, part), right, part.column * size)
+    for _, part, block, _ in run.sized.parts:
+        right = window(values[f"dz{part.buffer}"], part.block, part.blocks, block)
+        sums.add_product(part.weight, _operand_rows(run, part), right, part.column * block)
     columns = {}
 
     def column_sum(index):
@@ -107,7 +101,7 @@ def weight_gradients(run, values, needed):
                 first = buffer.bias[1] * size
                 total[first : first + buffer.blocks * size] += column_sum(i)
         for k, (i, block) in enumerate(layout.derivative.columns.get(name, ())):
-            size = sizes[layout.buffers[i].letter]
+            size = sizes[layout.buffer_widths[i].letter]
             total[k * size : (k + 1) * size] += column_sum(i)[block * size : (block + 1) * size]
         sums.add_row(name, total)
     for name in layout.row_grads:
@@ -122,6 +116,6 @@ def _operand_rows(run, part):
     kind, number = part.operand
     if kind == "operand":
         return run.arrays[f"a{number}"]
-    rows = run.arrays[run.room.kernels.layout.states[number]]
-    B = run.room.B
-    return rows[B:] if run.reverse else rows[: run.room.T * B]
+    rows = run.arrays[run.sized.kernels.layout.states[number]]
+    B = run.sized.B
+    return rows[B:] if run.reverse else rows[: run.sized.T * B]

@@ -1,4 +1,3 @@
-# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-untyped-decorators=False
 """What written kernels call besides products and vectors: masks, copies, the tiles."""
 
 from functools import partial

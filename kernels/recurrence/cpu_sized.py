@@ -1,0 +1,123 @@
+"""A program at the sizes of a call: its kernels, and which arrays they are given.
+
+Sizes are found once for the shapes of a call and kept; a Run adds the arrays themselves.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+from tinygrad_rnn.kernels._jit import load_source
+from tinygrad_rnn.kernels.recurrence.derivative import Rules, differentiate
+from tinygrad_rnn.kernels.recurrence.lowering import lower
+from tinygrad_rnn.kernels.recurrence.placement import Part
+from tinygrad_rnn.kernels.recurrence.program import Program
+from tinygrad_rnn.kernels.recurrence.shapes import Shapes, fitted
+from tinygrad_rnn.kernels.recurrence.writer import Layout, module_source
+
+__all__ = ["Kernels", "Run", "Sized", "at_sizes", "kernels_of", "weight_of", "window"]
+
+
+@dataclass
+class Kernels:
+    """A program made ready: what its kernels take, and the kernels."""
+
+    layout: Layout
+    source: str
+    module: Any
+
+
+@cache
+def kernels_of(program: Program, rules: Rules) -> Kernels:
+    """The kernels of a program, written and loaded once."""
+    lowered = lower(program)
+    layout = Layout(lowered, differentiate(lowered, rules))
+    text = module_source(layout)
+    return Kernels(layout, text, load_source("recurrence", text))
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A program at the sizes of a call: its kernels, and the arrays that they are given."""
+
+    kernels: Kernels
+    sizes: Mapping[str, int]
+    T: int
+    B: int
+    own_output: bool  # rather than part of a state
+    forward_arrays: list[tuple[str, tuple[int, ...]]]  # name, shape
+    backward_arrays: list[tuple[str, tuple[int, ...]]]
+    hoisted: list[tuple[str, str, tuple[str, slice] | None]]  # array, weight, bias
+    biases: list[tuple[str, str, slice]]  # array, weight, columns
+    parts: list[tuple[str, Part, int, int]]  # array, part, its block forward and backward
+    weight_count: int  # how many a step multiplies with
+
+
+@lru_cache(maxsize=4096)  # it would take a third of the time of a small step
+def at_sizes(program: Program, rules: Rules, shapes: Shapes, T: int, masked: bool) -> Sized:
+    """What the kernels of a program need for arrays of certain shapes."""
+    kernels, sizes = kernels_of(program, rules), fitted(program, shapes)
+    layout, B = kernels.layout, shapes[1][0][0]
+    lowered = layout.lowered
+    own_output = masked or lowered.output_state is None
+    forward: list[tuple[str, tuple[int, ...]]] = []
+    backward: list[tuple[str, tuple[int, ...]]] = []
+    hoisted, biases = [], []
+    for i, buffer in enumerate(lowered.buffers):
+        size = sizes[buffer.letter]
+        shape, bias = (T * B, buffer.blocks * size), None
+        if buffer.bias:
+            name, block = buffer.bias
+            bias = name, slice(block * size, (block + buffer.blocks) * size)
+        if buffer.hoisted:
+            hoisted.append((f"z{i}", buffer.hoisted, bias))
+        else:
+            forward.append((f"z{i}", shape))
+            biases += [(f"b{i}", *bias)] if bias else []
+        backward.append((f"dz{i}", shape))
+    for i, width in enumerate(layout.operand_widths):
+        forward.append((f"a{i}", (T * B, width.of(sizes))))
+        backward.append((f"da{i}", (B, width.of(sizes))))
+    for name, width in zip(layout.states, layout.state_widths, strict=True):
+        forward.append((name, ((T + 1) * B, width.of(sizes))))
+        backward.append((f"d{name}", (2 * B, width.of(sizes))))
+    forward.append(("y", (T * B if own_output else 0, layout.output.of(sizes))))
+    parts, weights = [], 0
+    for i, part in enumerate(lowered.parts):
+        size = sizes[layout.buffer_widths[part.buffer].letter]
+        kind, number = part.operand
+        width = (layout.state_widths if kind == "state" else layout.operand_widths)[number]
+        parts.append((f"w{i}", part, size, sizes[width.letter]))
+        weights += width.of(sizes) * part.blocks * size
+    return Sized(
+        kernels, sizes, T, B, own_output, forward, backward, hoisted, biases, parts, weights
+    )
+
+
+@dataclass
+class Run:
+    """What backward needs of a forward pass."""
+
+    sized: Sized
+    reverse: bool
+    mask: Any
+    x: Any
+    params: Mapping[str, Any]
+    forms: Mapping[str, dict[Any, Any]]
+    arrays: dict[str, Any]
+
+    @property
+    def like(self) -> Any:
+        """An array of the run's device and element type."""
+        return self.arrays[self.sized.kernels.layout.states[0]]
+
+
+def window(array, block, blocks, size):
+    """Neighbouring blocks of columns, as a view."""
+    return array[:, block * size : (block + blocks) * size]
+
+
+def weight_of(run, part, block):
+    """The part of a weight that a product multiplies with, in blocks of so many columns."""
+    return window(run.params[part.weight], part.column, part.blocks, block)
