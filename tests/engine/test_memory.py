@@ -1,5 +1,6 @@
 """Graphs die by reference counting alone, saved arrays die with the pass, and nothing grows."""
 
+import dis
 import gc
 import sys
 import tracemalloc
@@ -11,7 +12,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
 from tinygrad_rnn.engine import FREED
-from tinygrad_rnn.primitive import declare
+from tinygrad_rnn.primitive import PRIMITIVES, declare
 
 
 @pytest.fixture(autouse=True)
@@ -231,3 +232,26 @@ def test_a_wide_graph_gathers_in_place():
     y.backward()
     _, peak = tracemalloc.get_traced_memory()
     assert peak < 12 * 80_000  # of 50 gradients for h
+
+
+# ----- what rules declare -----
+
+
+RULES = [
+    pytest.param(op.rules, id=name)
+    for name, op in PRIMITIVES.items()
+    if op.rules and op.call.__module__.startswith("tinygrad_rnn.")  # tests declare some, too
+]
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_a_rule_uses_what_it_names_and_leaves_alone_what_it_does_not(rules):
+    """What a rule names is kept for it, used or not; what begins with _ is not there."""
+    for rule in filter(None, rules):
+        code = getattr(rule, "func", rule).__code__
+        operands = code.co_varnames[: min(code.co_argcount, 3 + len(rules))]  # F, g, out, inputs
+        used = set(code.co_cellvars)
+        for instruction in dis.get_instructions(code):
+            given = instruction.argval
+            used.update(given if isinstance(given, tuple) else (given,))
+        assert [x for x in operands if x.startswith("_") == (x in used)] == []

@@ -1,8 +1,8 @@
 """Declaring operations: a forward function and a derivative rule per input, side by side.
 
     mul = binary("mul", np.multiply,
-                 lambda F, g, _out, _a, b: g * b,
-                 lambda F, g, _out, a, _b: g * a)
+                 lambda _F, g, _out, _a, b: g * b,
+                 lambda _F, g, _out, a, _b: g * a)
 
 A rule is ``rule(F, g, out, *inputs, **attrs)``: the gradient of the output goes in, the
 gradient of one input comes out (before broadcasting is undone, which the engine does). A
