@@ -328,3 +328,11 @@ def test_a_kink_is_one_however_small_beside_the_whole_slope():
         except Untestable as fault:
             problems.add(fault.problem)
     assert problems == {"is not differentiable here"}
+
+
+def test_an_error_in_the_ninth_digit_does_not_hide_behind_four_points():
+    x = np.random.default_rng(0).standard_normal(3)
+    for error in (1e-6, 1e-9, 1e-11):
+        with pytest.raises(GradientMismatch):
+            assert_gradients(np.sin, x, vjp=lambda g, x, e=error: g * np.cos(x) * (1 + e))
+    assert_gradients(lambda x: abs(x) * x, x, vjp=lambda g, x: g * 2 * abs(x))  # not analytic
