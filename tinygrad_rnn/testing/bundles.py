@@ -63,7 +63,8 @@ def check_sequence_module(
         laws: "all", or names of laws, or laws; those must fit.
         without: Names of laws that are not meant to hold.
         own_weights: Whether modules keep their weights; else these are drawn away from 0.
-        settings: Of Hypothesis; those of the profile unless given.
+        settings: Of Hypothesis, best with ``deadline=None``, as the first call of a cell compiles
+            it; those of the profile, without a deadline, unless given.
         known: What ``SequenceSubject.of`` takes, such as ``input_size``.
     """
     where, every = "check_sequence_module", {**SEQUENCE_LAWS, **STATE_LAWS}
@@ -134,7 +135,8 @@ def check_module(
         laws: "all", or some of their names, or other laws of functions.
         without: Names of cases that are not meant to hold.
         order: 2 also differentiates the gradients.
-        settings: Of Hypothesis; those of the profile unless given.
+        settings: Of Hypothesis, best with ``deadline=None``, as the first call of a cell compiles
+            it; those of the profile, without a deadline, unless given.
         config: Strategies or values for the arguments of the factory.
     """
 
