@@ -1,7 +1,8 @@
 """Recording operations and walking back through what was recorded."""
 
 from tinygrad_rnn.engine.derivative import backward, grad
-from tinygrad_rnn.engine.node import ARRAYS, FREED, TENSORS, Node, record, wrap
+from tinygrad_rnn.engine.namespaces import ARRAYS, TENSORS
+from tinygrad_rnn.engine.node import FREED, Node, record, wrap
 from tinygrad_rnn.engine.parts import OutputGrad, SliceGrad, unbroadcast
 from tinygrad_rnn.engine.walk import Walk, inputs_as_tensors
 

@@ -5,7 +5,6 @@ reference counting alone.
 """
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tinygrad_rnn.device import Array
@@ -14,11 +13,7 @@ from tinygrad_rnn.tensor import Tensor, Version, tick
 if TYPE_CHECKING:
     from weakref import ref
 
-__all__ = ["ARRAYS", "FREED", "TENSORS", "Node", "Notes", "Watch", "record", "wrap"]
-
-# Every primitive by name, filled as they are declared: over arrays and over Tensors.
-ARRAYS = SimpleNamespace()
-TENSORS = SimpleNamespace()
+__all__ = ["FREED", "Node", "Notes", "Watch", "record", "wrap"]
 
 Hook = Callable[[Tensor], Tensor | None]
 

@@ -13,7 +13,8 @@ import numpy as np
 from tinygrad_rnn import modes
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.engine.faults import already_freed, check_unchanged, leaf_replaced, wrong_answer
-from tinygrad_rnn.engine.node import ARRAYS, FREED, TENSORS, Node, Notes, wrap
+from tinygrad_rnn.engine.namespaces import ARRAYS, TENSORS
+from tinygrad_rnn.engine.node import FREED, Node, Notes, wrap
 from tinygrad_rnn.engine.parts import OutputGrad, SliceGrad, unbroadcast
 from tinygrad_rnn.tensor import CONSTANT, Tensor, Version, as_tensor
 

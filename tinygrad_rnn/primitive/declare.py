@@ -11,7 +11,7 @@ from tinygrad_rnn import modes
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.engine import ARRAYS, record, wrap
 from tinygrad_rnn.errors import DTypeError, TraceError
-from tinygrad_rnn.primitive.operands import array_of, of_one_type, raise_as_ours, shown
+from tinygrad_rnn.primitive.operands import array_of, of_one_type, raise_as_ours, show
 from tinygrad_rnn.primitive.table import Primitive, Rule, register
 from tinygrad_rnn.tensor import CONSTANT, Tensor, Version, as_tensor
 
@@ -51,7 +51,7 @@ def apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Tens
         result = wrap(out)
     if op.views:
         _share_version(result, inputs[0])
-    shown(op, (result,), inputs, attrs, result._node)
+    show(op, (result,), inputs, attrs, result._node)
     return result
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tinygrad_rnn import modes
 from tinygrad_rnn.engine import Node, OutputGrad, Walk, inputs_as_tensors, record, wrap
-from tinygrad_rnn.primitive.operands import array_of, edge, raise_as_ours, shown
+from tinygrad_rnn.primitive.operands import array_of, parent_of, raise_as_ours, show
 from tinygrad_rnn.primitive.table import register
 from tinygrad_rnn.tensor import FLOATS, Tensor, Version, tick
 
@@ -120,7 +120,7 @@ def run_fused(op: Fused, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
     results: tuple[Tensor, ...]
     node = None
     if modes.recording.get() and any(isinstance(x, Tensor) and x._requires_grad for x in inputs):
-        parents = tuple(edge(x) for x in inputs)
+        parents = tuple(parent_of(x) for x in inputs)
         state = (len(outs) if several else 0, residuals)
         whole = record(op, parents, tuple(arrays), state, outs, attrs or None)
         node = whole._node
@@ -128,7 +128,7 @@ def run_fused(op: Fused, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
         results = outputs_of(op.name, node, outs) if several else (whole,)
     else:
         results = tuple(map(wrap, outs)) if several else (wrap(outs),)
-    shown(op, results, inputs, attrs, node)
+    show(op, results, inputs, attrs, node)
     return results if several else results[0]
 
 

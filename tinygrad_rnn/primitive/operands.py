@@ -16,12 +16,12 @@ from tinygrad_rnn.errors import (
 from tinygrad_rnn.primitive.table import Primitive
 from tinygrad_rnn.tensor import CONSTANT, Tensor, as_operand
 
-__all__ = ["array_of", "edge", "of_one_type", "raise_as_ours", "shown"]
+__all__ = ["array_of", "of_one_type", "parent_of", "raise_as_ours", "show"]
 
 _COMPLEX_STEP = {np.dtype(np.complex128), np.dtype(np.float64)}
 
 
-def edge(x: Any) -> Any:
+def parent_of(x: Any) -> Any:
     """Where an input came from, as a node remembers it (see ``Node``)."""
     if not isinstance(x, Tensor):
         return CONSTANT
@@ -38,7 +38,7 @@ def array_of(x: Any, where: str) -> Any:
     return as_operand(x, where)
 
 
-def shown(
+def show(
     op: Any, results: tuple[Tensor, ...], inputs: Sequence[Any], attrs: dict[str, Any], node: Any
 ) -> None:
     """Let a debug session, if there is one, see a call."""
