@@ -1,4 +1,4 @@
-"""The three functions as chains of exactly rounded operations, for any number type.
+"""exp, tanh, sigmoid and two slopes as chains of exactly rounded operations, for any number type.
 
     x = n ln 2 + r,  |r| <= ln 2 / 2,  p(r) = e^r - 1 = r + r^2 q(r)
 

@@ -20,15 +20,13 @@ import numpy as np
 from tinygrad_rnn.kernels._approximation import FUNCTIONS
 from tinygrad_rnn.kernels._arithmetic import Compiled, InPython
 from tinygrad_rnn.kernels._jit import cgutils, extending, intrinsic, ir, types
-from tinygrad_rnn.kernels._vector import Element, at, lanes_of
+from tinygrad_rnn.kernels._vector import BYTES, Element, at, lanes_of
 
 __all__ = [
     "absolute", "add", "both", "cos", "div", "eq", "exp", "expm1", "fill", "fma", "ge", "gt", "le",
     "load", "log", "log1p", "lt", "maximum", "minimum", "mul", "neg", "power", "sigmoid", "sign",
     "sin", "sqrt", "store", "sub", "tanh", "where",
 ]  # fmt: skip
-
-_BYTES = ir.IntType(8).as_pointer()
 
 
 class Vector(types.Type):
@@ -64,7 +62,7 @@ def load(typing, like, address, count):
 
     def codegen(context, builder, signature, args):
         mask = element.first(builder, args[2])
-        return element.load(builder, builder.inttoptr(args[1], _BYTES), mask)
+        return element.load(builder, builder.inttoptr(args[1], BYTES), mask)
 
     return Vector(like.dtype, element.lanes)(like, types.intp, types.intp), codegen
 
@@ -81,7 +79,7 @@ def store(typing, like, address, count, value):
 
     def codegen(context, builder, signature, args):
         mask = element.first(builder, args[2])
-        element.store(builder, args[3], builder.inttoptr(args[1], _BYTES), mask)
+        element.store(builder, args[3], builder.inttoptr(args[1], BYTES), mask)
         return context.get_dummy_value()
 
     return types.void(like, types.intp, types.intp, value), codegen
@@ -138,7 +136,7 @@ def _compared(name, sign):
     return _operation(name, 2, ufunc.get(sign, np.equal), emit, truth=True)
 
 
-def _intrinsic_call(name, in_python, arity=1):
+def _from_llvm(name, in_python, arity=1):
     return _operation(name, arity, in_python, lambda F, *values: F.call(name, *values))
 
 
@@ -176,13 +174,13 @@ fma = _operation(
 )
 absolute = _operation("absolute", 1, np.abs, lambda F, a: F.magnitude(a))
 sign = _operation("sign", 1, np.sign, _emit_sign)
-sqrt = _intrinsic_call("sqrt", np.sqrt)
-maximum = _intrinsic_call("maximum", np.maximum, 2)
-minimum = _intrinsic_call("minimum", np.minimum, 2)
-power = _intrinsic_call("pow", np.power, 2)
-log = _intrinsic_call("log", np.log)
-sin = _intrinsic_call("sin", np.sin)
-cos = _intrinsic_call("cos", np.cos)
+sqrt = _from_llvm("sqrt", np.sqrt)
+maximum = _from_llvm("maximum", np.maximum, 2)
+minimum = _from_llvm("minimum", np.minimum, 2)
+power = _from_llvm("pow", np.power, 2)
+log = _from_llvm("log", np.log)
+sin = _from_llvm("sin", np.sin)
+cos = _from_llvm("cos", np.cos)
 log1p = _from_libm("log1p", np.log1p)
 expm1 = _from_libm("expm1", np.expm1)
 exp, tanh, sigmoid = map(_approximated, FUNCTIONS)

@@ -64,7 +64,7 @@ _TABLE = np.zeros((2, PAIR, TILE_ROWS), np.int64)
 _TABLE_NAME = "tinygrad_rnn_tiles"
 _ARGUMENTS = 12  # of a tile's function
 
-
+# The tiles that there are: vectors and rows.
 _SIZES = [(j, i) for j in range(1, PAIR) for i in range(1, TILE_ROWS + 1)] + [(PAIR, 1)]
 
 

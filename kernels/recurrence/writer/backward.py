@@ -77,23 +77,20 @@ class Backward(Writer):
         body, hold = lines.lines, []
         for effect in effects:
             row, width, block = self.goal(effect)
-            place = self.column(row, block, width)
+            place = self.block(row, block, width)
             value = "fill(like, 0.0)" if effect.node is None else lines.names[effect.node]
             if effect.adds:
-                value = f"add(load(like, {place}, n), {value})"
-            body.append(f"store(like, {place}, n, {value})")
-            if not effect.adds:
-                there = place.removesuffix(" + j")
-                if effect.kind == "d_state":  # a held state passes its gradient on
-                    source = there.replace("_old", "_new", 1)
-                    hold.append(f"copy_columns(like, {source}, {there}, left, right)")
-                else:
-                    hold.append(f"clear_columns(like, {there}, left, right)")
-        text = self.function(index, letter, self.rows(), hold, body, [])
-        if "dy_t" in text:
-            text = text.replace("left, right, ", "left, right, dy_t, dy_row, ", 1)
-            self.written[index, letter] = ["dy_t", "dy_row", *self.written[index, letter]]
-        return text
+                value = f"add(load(like, {place} + j, n), {value})"
+            body.append(f"store(like, {place} + j, n, {value})")
+            if effect.adds:
+                continue
+            if effect.kind == "d_state":  # a held state passes its gradient on
+                source = place.replace("_old", "_new", 1)
+                hold.append(f"copy_columns(like, {source}, {place}, left, right)")
+            else:
+                hold.append(f"clear_columns(like, {place}, left, right)")
+        given = ["dy_t", "dy_row"] if any("dy_t" in line for line in body) else []
+        return self.function(index, letter, self.rows(), hold, body, [], given)
 
     def arguments(self) -> list[tuple[str, str]]:
         """Names and types of the kernel's arguments, in order."""

@@ -53,13 +53,13 @@ class Lines:
         if not expression.args:
             return f"load(like, {self.address(expression.name, expression.attrs)}, n)"
         if node in self.absorbed:
-            return self.fused(node)
+            return self.multiply_added(node)
         args = [self.names[a] for a in expression.args]
         if expression.name == "and":  # of comparisons; only derivative rules make it
             return f"both({', '.join(args)})"
         return ELEMENTWISE[expression.name].written(*args, **dict(expression.attrs))
 
-    def fused(self, node: int) -> str:
+    def multiply_added(self, node: int) -> str:
         """A sum of which one term is a mul, rounded once."""
         expression, factors = self.table[node], self.absorbed[node]
         a, b = (self.names[x] for x in self.table[factors].args)

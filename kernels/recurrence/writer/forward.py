@@ -76,26 +76,21 @@ class Forward(Writer):
             body.append(f"store(like, {self.address('slot', saved[node])}, n, {lines.names[node]})")
         for target in targets:
             row, width = self.target_row(target)
-            value = lines.names[target.node]
-            body.append(f"store(like, {self.column(row, target.block, width)}, n, {value})")
-            place = self.column(row, target.block, width).removesuffix(" + j")
+            value, place = lines.names[target.node], self.block(row, target.block, width)
+            body.append(f"store(like, {place} + j, n, {value})")
             if target.kind != "state":
                 hold.append(f"clear_columns(like, {place}, left, right)")
                 continue
             name = self.layout.states[target.number]
             if target.number == self.lowered.output_state:
-                copy = self.column("y", target.block, width)
-                body += ["if y_t != 0:", f"    store(like, {copy}, n, {value})"]
-                clear = copy.removesuffix(" + j")
-                hold += ["if y_t != 0:", f"    clear_columns(like, {clear}, left, right)"]
-            for source, lines_of in (("old", hold), ("start", after)):
-                there = self.column(f"{name}_{source}", target.block, width).removesuffix(" + j")
-                copy = f"copy_columns(like, {there}, {place}, left, right)"
-                lines_of += (
-                    [copy]
-                    if source == "old"
-                    else ["if resets(mask, after, T, B, b):", f"    {copy}"]
-                )
+                copy = self.block("y", target.block, width)
+                body += ["if y_t != 0:", f"    store(like, {copy} + j, n, {value})"]
+                hold += ["if y_t != 0:", f"    clear_columns(like, {copy}, left, right)"]
+            old = self.block(f"{name}_old", target.block, width)
+            start = self.block(f"{name}_start", target.block, width)
+            hold.append(f"copy_columns(like, {old}, {place}, left, right)")
+            after.append("if resets(mask, after, T, B, b):")
+            after.append(f"    copy_columns(like, {start}, {place}, left, right)")
         hold += after
         return self.function(index, letter, self.rows(), hold, body, after)
 

@@ -1,7 +1,7 @@
 """What the writers of forward and of backward have in common: segments, and who does what."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tinygrad_rnn.kernels.recurrence.program import Width
@@ -41,15 +41,26 @@ class Writer:
             name, width, attrs = "y", layout.output, (0, *attrs)
         return self.column(name if not kind.startswith("d_") else "d" + name, attrs[-1], width)
 
-    def column(self, row: str, block: int, width: Width) -> str:
+    def block(self, row: str, number: int, width: Width) -> str:
+        """The address of a block of a row."""
+        return row if number == 0 else f"{row} + {number} * {width.letter} * size"
+
+    def column(self, row: str, number: int, width: Width) -> str:
         """The address of the current columns in a block of a row."""
-        return f"{row} + j" if block == 0 else f"{row} + {block} * {width.letter} * size + j"
+        return f"{self.block(row, number, width)} + j"
 
     def function(
         self, index: int, letter: str, rows: Mapping[str, Width], hold: list[str], body: list[str],
-        after: list[str],
+        after: list[str], given: Sequence[str] = (),
     ) -> str:  # fmt: skip
-        """The text of one segment: a loop over rows, and one over columns."""
+        """The text of one segment: a loop over rows, and one over columns.
+
+        rows   the rows that it may touch; those that the lines name become arguments
+        hold   lines for a row that is held
+        body   lines for a vector of columns
+        after  lines for a row, when its columns are done
+        given  further arguments
+        """
         text = "\n".join(hold + body + after)
         used = [name for name in rows if re.search(rf"\b{name}\b", text)]
         params = [f"p_{name}" for name in self.layout.row_params]
@@ -57,7 +68,7 @@ class Writer:
         sizes = text + " ".join(bytes_of(rows[name]) for name in used)
         letters = [c for c in self.layout.letters if re.search(rf"\b{c}\b", sizes)]
         arguments = [f"{name}_t" for name in used] + params
-        self.written[index, letter] = [*letters, *arguments]
+        self.written[index, letter] = [*given, *letters, *arguments]
         lines = [
             "@helper(fastmath=NO_FASTMATH)",
             f"def {self.prefix}segment_{index}_{letter}(",
