@@ -66,7 +66,8 @@ def test_a_spec_runs_its_primitive(spec):
         for x in case.inputs:
             assert x.dtype == np.float64
             assert np.isfinite(x).all()
-        seen.update(node.op.name for node in nodes_of(spec.call(case).outputs))
+        if spec.smooth:  # others record nothing
+            seen.update(node.op.name for node in nodes_of(spec.call(case).outputs))
 
     collect()
     assert claimed <= seen, f"only {sorted(seen)} were recorded"

@@ -100,8 +100,10 @@ class OpSpec:
 
     def subject(self, case: Case) -> Subject:
         """The operation at the operands of a case."""
-        vjp = self.vjp and functools.partial(_with_attrs, self.vjp, case.attrs)
-        fn = functools.partial(self.fn, **case.attrs) if case.attrs else self.fn
+        fn, vjp = self.fn, self.vjp
+        if case.attrs:
+            fn = functools.partial(fn, **case.attrs)
+            vjp = vjp and functools.partial(vjp, **case.attrs)
         return of_function(fn, case.inputs, title=self.name, vjp=vjp)
 
     def call(self, case: Case, dtype: Any = np.float64) -> Call:
@@ -131,7 +133,3 @@ class OpSpec:
     def rounding(dtype: Any, terms: int, size: float) -> float:
         """By how much a sum of so many terms of this size may be off."""
         return float(ROOM * np.finfo(dtype).eps * np.sqrt(terms) * size + DENORMAL)
-
-
-def _with_attrs(vjp: Callable[..., Any], attrs: Mapping[str, Any], g: Any, *inputs: Any) -> Any:
-    return vjp(g, *inputs, **attrs)
