@@ -131,6 +131,27 @@ def test_what_kernels_keep_of_a_parameter_goes_when_it_changes():
     assert fresh(x, h).numpy().tobytes() == changed.tobytes()
 
 
+class ReadWhileWritten(np.ndarray):
+    """Calls ``during`` before any number is written; another thread may run there at any time."""
+
+    def __setitem__(self, index, value):
+        self.during()
+        super().__setitem__(index, value)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_what_another_thread_makes_of_a_parameter_while_it_is_written_is_not_kept(steps):
+    layer, fresh = nn.GRU(3, 4), nn.GRU(3, 4)
+    x = tg.randn(steps, 2, 3)
+    for weight in layer.parameters():
+        weight._data = weight._data.view(ReadWhileWritten)
+        weight._data.during = lambda: [layer(x) for _ in range(3)]
+    for weight in layer.parameters():
+        weight.assign_(weight.numpy() * 2)
+    fresh.load_state_dict(layer.state_dict())
+    assert layer(x)[0].numpy().tobytes() == fresh(x)[0].numpy().tobytes()
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_an_operator_does_not_seem_to_train_a_parameter(frozen):
     """Not even before it has a gradient: ``for p in module.parameters(): p -= step``."""

@@ -205,8 +205,15 @@ class Tensor(Protocols):
                 "written. Was it made from another tensor's .data or .numpy(), or by "
                 "broadcasting? Copy it first, with tg.tensor()."
             )
-        self.shared_version().bump()
-        self._data[...] = to_device(new, self.device)
+        new = to_device(new, self.device)
+        version = self.shared_version()
+        version.bump()
+        try:
+            self._data[...] = new
+        finally:
+            # Again: what another thread has made of the numbers meanwhile, such as a packed
+            # copy, may hold old ones, and must not pass for what stands here now.
+            version.bump()
         return self
 
     def _to_be_written(self, value: Any) -> Array:
