@@ -4,13 +4,15 @@ Of ``(x @ w).chunk(4)`` each piece is a block. Expressions are kept in a table i
 ones are one, so what two gates share is computed once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from tinygrad_rnn.kernels.recurrence.program import ONE, Program, Width
 
 __all__ = ["Blocks", "Expression", "Expressions", "Product", "Target"]
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,27 @@ class Expression:
     args: tuple[int, ...]
     attrs: tuple[Any, ...]
     letter: str
+
+
+def _settled(
+    known: dict[Key, int],
+    key: Key,
+    needs: Callable[[Key], Sequence[Key]],
+    make: Callable[[Key], int],
+) -> int:
+    """What ``known`` says of a key, made after all that it needs.
+
+    Without recursion: a step may apply thousands of operations to each other's results.
+    """
+    ahead = [key]
+    while ahead:
+        if ahead[-1] in known:
+            ahead.pop()
+        elif missing := [need for need in needs(ahead[-1]) if need not in known]:
+            ahead.extend(reversed(missing))
+        else:
+            known[ahead[-1]] = make(ahead[-1])
+    return known[key]
 
 
 class Expressions:
@@ -100,12 +123,21 @@ class Blocks:
 
     def block(self, line: int, number: int) -> int:
         """The expression of one block of a line."""
-        key = line, number
-        if key not in self.memo:
-            self.memo[key] = self._block(line, number)
-        return self.memo[key]
+        return _settled(self.memo, (line, number), self._operands, self._block)
 
-    def _block(self, line: int, number: int) -> int:
+    def _operands(self, key: tuple[int, int]) -> list[tuple[int, int]]:
+        """The blocks of other lines that a block is made of."""
+        line, number = key
+        op = self.program.operations[line]
+        if op.name == "matmul":
+            return []
+        if op.name == "chunk":
+            return [(op.args[0], number + op["index"] * op.width.count)]
+        widths = [self.program.operations[a].width for a in op.args]
+        return [(a, 0 if w == ONE else number) for a, w in zip(op.args, widths, strict=True)]
+
+    def _block(self, key: tuple[int, int]) -> int:
+        line, number = key
         op, put = self.program.operations[line], self.table.put
         letter = op.width.letter
         if op.name == "matmul":
@@ -120,12 +152,8 @@ class Blocks:
             return put("param", (), (op["weight"], number), letter)
         if op.name == "const":
             return put("const", (), (op["value"],))
-        if op.name == "chunk":
-            return self.block(op.args[0], number + op["index"] * op.width.count)
-        args = [
-            self.block(a, 0 if self.program.operations[a].width == ONE else number) for a in op.args
-        ]
-        return put(op.name, args, op.attrs, letter)
+        args = [self.memo[operand] for operand in self._operands(key)]
+        return args[0] if op.name == "chunk" else put(op.name, args, op.attrs, letter)
 
     def blocks(self, line: int) -> list[int]:
         """The expressions of all blocks of a line."""
@@ -135,14 +163,22 @@ class Blocks:
 
     def level(self, node: int) -> int:
         """0 for what needs no product within the step."""
-        if node not in self.levels:
-            expression = self.table[node]
-            if expression.name == "product":
-                product = self.products[expression.attrs[0]]
-                self.levels[node] = 0 if product.hoisted else 1 + self.level_of(product)
-            else:
-                self.levels[node] = max((self.level(a) for a in expression.args), default=0)
-        return self.levels[node]
+        return _settled(self.levels, node, self._needs, self._level)
+
+    def _product(self, node: int) -> Product | None:
+        """The product within the step that an expression is a block of, if it is one."""
+        expression = self.table[node]
+        product = self.products[expression.attrs[0]] if expression.name == "product" else None
+        return None if product is None or product.hoisted else product
+
+    def _needs(self, node: int) -> Sequence[int]:
+        """The expressions whose rounds decide on that of this one."""
+        product = self._product(node)
+        return self.table[node].args if product is None else self.blocks(product.operand)
+
+    def _level(self, node: int) -> int:
+        level = max((self.levels[n] for n in self._needs(node)), default=0)
+        return level if self._product(node) is None else 1 + level
 
     def level_of(self, product: Product) -> int:
         """The round in which a product within the step can be done."""

@@ -183,3 +183,20 @@ def test_modules_inside_a_cell_are_trained_step_by_step():
     y, _ = layer(tg.randn(4, 2, I), lengths=[4, 1])
     y.sum().backward()
     assert all(w.grad.numpy().any() for w in layer.parameters())
+
+
+def test_a_step_may_be_of_thousands_of_operations():
+    class Deep(nn.Cell):
+        state = ("h",)
+        params = {"w_h": "H H", "v_h": "H H"}
+        input = "H"
+
+        def step(self, x, h, p):
+            z = x + h @ p.w_h
+            for _ in range(1000):
+                z = z * 0.5 + 1.0
+            return z @ p.v_h
+
+    cell = Deep(3, 3)
+    assert cell.plan == "fused"
+    assert cell.kernel_source().count("fma(") >= 1000
