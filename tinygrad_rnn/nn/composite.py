@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tinygrad_rnn import ops
 from tinygrad_rnn.errors import CellError
 from tinygrad_rnn.kernels.recurrence.reference import over_time
 from tinygrad_rnn.kernels.recurrence.symbols import Weights
 from tinygrad_rnn.kernels.recurrence.tracing import new_output, new_states
+from tinygrad_rnn.ops.recurrence import without_steps
 from tinygrad_rnn.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -47,8 +46,7 @@ def step_by_step(
 
     T = x.shape[0] if x is not None else steps
     if not T:
-        empty = np.zeros((0, states[0].shape[0], cell.output_size), states[0].dtype)
-        return Tensor(empty), list(states)
+        return without_steps(cell.output_size, x, list(states), list(cell.parameters()))
     y, finals = over_time(step, _TENSORS, x, states, steps=T, mask=mask, reverse=reverse)
     return y, finals
 

@@ -24,7 +24,7 @@ from tinygrad_rnn.ops.shape import stack
 from tinygrad_rnn.primitive import PRIMITIVES, fused
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
-__all__ = ["RULES", "obstacle", "recurrence", "source_of", "unfusable"]
+__all__ = ["RULES", "obstacle", "recurrence", "source_of", "unfusable", "without_steps"]
 
 # The kernel's backward is derived by the same rules as everybody's.
 RULES = Rules({name: PRIMITIVES[name].rules for name in ELEMENTWISE.keys() - COMPARISONS})
@@ -123,8 +123,7 @@ def recurrence(
             raise ShapeError(f"recurrence: mask has shape {mask.shape}, expected {(T, B)}.")
     if T == 0:
         width = program.operations[program.output].width.of(sizes)
-        nothing = states[0].sum() * 0.0  # still part of the graph, as y of any length is
-        return nothing.broadcast_to(0, B, width), list(states)
+        return without_steps(width, x, states, weights)
     call = _replay if composite or obstacle(program, states[0]._data) else _fused
     forms = {
         name: weight.forms()
@@ -136,6 +135,17 @@ def recurrence(
         program=program, steps=T, mask=mask, reverse=bool(reverse), forms=forms,
     )  # fmt: skip
     return y, finals
+
+
+def without_steps(
+    width: int, x: Tensor | None, states: list[Tensor], weights: Sequence[Tensor]
+) -> tuple[Tensor, list[Tensor]]:
+    """What a sequence of no steps gives: part of the graph, as that of any other length."""
+    nothing = sum((t.reshape(-1)[:0].sum() for t in weights), states[0].reshape(-1)[:0].sum())
+    if x is not None:
+        nothing = nothing + x.sum()
+    y = nothing.broadcast_to(0, states[0].shape[0], width)
+    return y, [state + nothing for state in states]
 
 
 def _check_types(program: Program, x: Any, states: list[Tensor], weights: list[Tensor]) -> None:
