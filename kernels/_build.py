@@ -135,7 +135,7 @@ def _compile(dispatcher, arguments):
         dispatcher.compile(arguments)
 
 
-# --- the cache ----------------------------------------------------------------------------
+# ----- the cache -----
 
 
 def _from_folder(entry, arguments, folder):

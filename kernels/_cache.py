@@ -45,7 +45,7 @@ def root() -> Path | None:
     return home / ".cache" / "tinygrad-rnn" if home.is_absolute() else None
 
 
-# --- this process's folder ----------------------------------------------------------------
+# ----- this process's folder -----
 
 _folder: list[Path | None] = []
 
@@ -134,7 +134,7 @@ def announce(directory: Path | None) -> None:
     sys.stderr.write(f"tinygrad_rnn: compiling kernels for this machine ({where})\n")
 
 
-# --- all folders --------------------------------------------------------------------------
+# ----- all folders -----
 
 
 class Entry(NamedTuple):
@@ -183,7 +183,7 @@ def _forget_oldest(top: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-# --- one function -------------------------------------------------------------------------
+# ----- one function -----
 
 
 def fingerprint(function: Any, *options: object) -> str:

@@ -32,7 +32,7 @@ TICKET, NEXT, END, ASLEEP, LOCK, OWN_ERROR, POOL, NUMBER = (
 )  # fmt: skip
 
 
-# --- words, as all threads see them -------------------------------------------------------
+# ----- words, as all threads see them -----
 
 
 def _unavailable(*args):
@@ -138,7 +138,7 @@ wake_on = _c_function("tinygrad_rnn_release")
 give_way = _c_function("tinygrad_rnn_yield")
 
 
-# --- a job --------------------------------------------------------------------------------
+# ----- a job -----
 
 
 @helper

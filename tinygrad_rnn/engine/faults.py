@@ -4,25 +4,21 @@ Each message says where it happened, what was given, what was expected and how t
 and the likely cause.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import array_module, device_of
-from tinygrad_rnn.engine.node import Node, wrap
+from tinygrad_rnn.device import device_of
+from tinygrad_rnn.engine.node import Node
 from tinygrad_rnn.errors import (
-    DeviceError,
-    DTypeError,
     GradientError,
     ShapeError,
-    TinygradError,
 )
-from tinygrad_rnn.tensor import Tensor, Version, as_operand, as_tensor
+from tinygrad_rnn.tensor import Tensor, Version
 
 __all__ = [
     "already_freed", "check_gradient", "check_unchanged", "described", "forward_line",
-    "leaf_replaced", "seeds", "wrong_answer",
+    "leaf_replaced", "wrong_answer",
 ]  # fmt: skip
 
 
@@ -119,47 +115,3 @@ def check_gradient(where: str, g: Any, like: Tensor) -> None:
 
 def _device(g: Any) -> str:
     return g.device if isinstance(g, Tensor) else device_of(g)
-
-
-def seeds(where: str, outputs: Sequence[Tensor], gradients: Sequence[Any] | None) -> list[Tensor]:
-    """One gradient per output: what the caller gave, or 1 for a single number."""
-    given = [None] * len(outputs) if gradients is None else list(gradients)
-    if len(given) != len(outputs):
-        raise ShapeError(
-            f"{where}: got {len(given)} gradients, expected {len(outputs)}, one for each output."
-        )
-    return [_seed(where, out, g) for out, g in zip(outputs, given, strict=True)]
-
-
-def _seed(where: str, out: Any, g: Any) -> Tensor:
-    if not isinstance(out, Tensor):
-        raise TypeError(
-            f"{where}: got an output of type {type(out).__name__}, expected a Tensor. "
-            "Several outputs go into one list."
-        )
-    if not out._requires_grad:
-        raise GradientError(
-            f"{where}: the output ({described(out)}) does not depend on anything that requires a "
-            "gradient, expected the result of recorded operations. Was it made under no_grad(), "
-            "or detached, or are all its inputs constants?"
-        )
-    if g is None:
-        if out._data.size != 1:
-            raise ShapeError(
-                f"{where}: got an output of shape {out.shape} and no gradient for it, expected a "
-                "single number, whose gradient is 1. Reduce it first, with .sum() or .mean(), or "
-                "pass a gradient of its shape."
-            )
-        one = array_module(out._data).array(1, out._data.dtype)
-        return wrap(one.reshape(out._data.shape))
-    if not isinstance(g, Tensor) and not hasattr(g, "dtype"):
-        as_operand(g, where)  # or the reason why it holds no numbers
-        g = array_module(out._data).asarray(g, out.dtype)  # numbers and lists have no type
-    seed = as_tensor(g, where)
-    if seed.shape != out.shape or seed.dtype != out.dtype or seed.device != out.device:
-        kind: type[TinygradError] = DTypeError if seed.shape == out.shape else ShapeError
-        raise (kind if seed.device == out.device else DeviceError)(
-            f"{where}: got a gradient of {described(seed)} for an output of {described(out)}, "
-            "expected both alike: there is one derivative for each number of the output."
-        )
-    return seed
