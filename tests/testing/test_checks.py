@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tests.testing.systems import SYSTEMS
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.errors import DeviceError, ModuleError
 from tinygrad_rnn.primitive import PRIMITIVES
@@ -336,3 +337,33 @@ def test_an_error_in_the_ninth_digit_does_not_hide_behind_four_points():
         with pytest.raises(GradientMismatch):
             assert_gradients(np.sin, x, vjp=lambda g, x, e=error: g * np.cos(x) * (1 + e))
     assert_gradients(lambda x: abs(x) * x, x, vjp=lambda g, x: g * 2 * abs(x))  # not analytic
+
+
+def test_a_kink_is_seen_through_the_rounding_of_large_slopes():
+    """A state that has decayed to 0 stands on the kink of every later step."""
+    system = SYSTEMS["indrnn"]
+    x = np.zeros((4, 4, 3))
+    x[3, 1, 1] = 1.0
+    inputs = {
+        "x": x,
+        "h_0": np.array(
+            [[0.369, -0.632], [-0.0257, 1.81], [-0.988, -0.772], [0.0629, 0.104]]
+        ),
+        "w_x": np.array([[2.61e-9, 0.0], [0.055, -9.16e-12], [0.0, 0.0]]),
+        "u": np.array([7.33, -3.79]),
+        "b": np.array([-7.69e-7, 0.0]),
+    }  # fmt: skip
+
+    def vjp(g, *values):
+        return system.backward(g, **dict(zip(inputs, values, strict=True)))
+
+    problems = set()
+    for seed in range(20):
+        try:
+            assert_gradients(
+                lambda *values: system.forward(**dict(zip(inputs, values, strict=True))),
+                *inputs.values(), vjp=vjp, names=list(inputs), seed=seed,
+            )  # fmt: skip
+        except Untestable as fault:
+            problems.add(fault.problem)
+    assert problems <= {"is not differentiable here"}

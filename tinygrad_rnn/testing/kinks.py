@@ -15,7 +15,8 @@ __all__ = ["AROUND_IT", "AT_THE_POINT", "Kinks", "Sides", "one_sided"]
 Kinks = Literal["detect", "subgradient", "ignore"]
 
 # How far to look: a complex step sees only a kink at the point itself, four points see beyond it.
-AT_THE_POINT, AROUND_IT = (1e-9,), (2e-3, 1e-6)
+# The nearest look tells a kink here from one close by, the farther one sees it through rounding.
+AT_THE_POINT, AROUND_IT = (1e-9, 1e-6), (2e-3, 1e-6)
 
 
 class Sides(NamedTuple):
