@@ -53,7 +53,8 @@ def over_tensors(
             outs, _ = forward(*arrays)
             given = outs if isinstance(outs, tuple) else (outs,)
             cotangents = tuple(
-                np.zeros(o.shape) if g is None else g for o, g in zip(given, gs, strict=True)
+                np.zeros(o.shape) if g is None else np.array(g)  # its own, to be written to
+                for o, g in zip(given, gs, strict=True)
             )
             found = vjp(cotangents if isinstance(outs, tuple) else cotangents[0], *values)
             parts = _one_each(found, title, labels, places, len(arguments))
