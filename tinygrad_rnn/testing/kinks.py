@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from tinygrad_rnn.testing.numeric import Array, Line, inner
+from tinygrad_rnn.testing.numeric import Array, Line, inner, rise
 
 __all__ = ["AROUND_IT", "AT_THE_POINT", "Kinks", "Sides", "one_sided"]
 
@@ -49,8 +49,8 @@ def one_sided(
             here, numbers = line.at(0), range(len(cotangents))
             gaps = {}
             for k in (1.0, 0.5):
-                before = [(here[i] - line.at(-k)[i]) / (k * line.h) for i in numbers]
-                after = [(line.at(k)[i] - here[i]) / (k * line.h) for i in numbers]
+                before = [rise(line.at(-k)[i], here[i]) / (k * line.h) for i in numbers]
+                after = [rise(here[i], line.at(k)[i]) / (k * line.h) for i in numbers]
                 gaps[k] = [np.asarray(b - a) for a, b in zip(before, after, strict=True)]
             pairs = zip(gaps[1.0], gaps[0.5], strict=True)
             rest = inner(sizes, [np.abs(half - whole / 2) for whole, half in pairs])

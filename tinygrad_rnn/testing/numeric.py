@@ -1,6 +1,6 @@
 """Derivatives from values alone: the yardstick for the ones that the engine computes.
 
-    complex    Im f(x + i h u) / h with h = 1e-30. Nothing is subtracted, so it is right to
+    complex    Im f(x + i h u) / h with h = 1e-100. Nothing is subtracted, so it is right to
                rounding; the function has to be analytic (Squire and Trapp 1998).
     central4   (8 (f(x + h u) - f(x - h u)) - (f(x + 2h u) - f(x - 2h u))) / 12h, at h and
                h/2: what the two agree on is the value, by how much they differ its error.
@@ -27,7 +27,7 @@ __all__ = ["Method", "Numeric", "directional_derivative", "numeric_gradient", "n
 Array = np.ndarray[Any, Any]
 Method = Literal["complex", "central4", "central2", "ridders"]
 
-COMPLEX_STEP = 1e-30  # its square vanishes beside anything, and it is far from underflow
+COMPLEX_STEP = 1e-100  # lost beside the slopes of tiny functions; its square does not underflow
 CENTRAL_STEP = 1e-3  # errors of h**4 and of rounding / h, about 1e-13 both
 STEPS = {"complex": COMPLEX_STEP, "central4": CENTRAL_STEP, "central2": 1e-5, "ridders": 0.1}
 ROUNDING = float(np.finfo(np.float64).eps)
@@ -233,7 +233,7 @@ class Line:
         self.h = step / max(length, 1e-300)
         self.astray = max(
             (
-                float(np.max(np.abs(_array(x)) / np.maximum(np.abs(u), 1e-300), initial=0))
+                float(np.max(_size(_array(x)) / np.maximum(np.abs(u), 1e-300), initial=0))
                 for x, u in zip(primals, moves, strict=True)
                 if u is not None and np.any(u)
             ),
@@ -248,13 +248,23 @@ class Line:
 
     def slope(self, number: int, k: float) -> Array:
         """The slope of one result between k steps before the point and k steps behind it."""
-        rise = self.at(k)[number] - self.at(-k)[number]
-        return np.asarray(rise / (2 * k * self.h), np.float64)
+        return np.asarray(rise(self.at(-k)[number], self.at(k)[number]) / (2 * k * self.h))
 
     def rounding(self, number: int, k: float, slope: Array) -> Array:
         """By how much rounding of results and points may change a slope over k steps."""
-        size = np.maximum(np.abs(self.at(k)[number]), np.abs(self.at(-k)[number]))
+        size = np.maximum(_size(self.at(k)[number]), _size(self.at(-k)[number]))
         return np.asarray((4 * size + 2 * self.astray * np.abs(slope)) * ROUNDING / (k * self.h))
+
+
+def rise(before: Array, after: Array) -> Array:
+    """By how much results grow; an infinity that stays, as the score of a masked place, by 0."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(before == after, 0.0, after - before), np.float64)
+
+
+def _size(x: Array) -> Array:
+    """How large numbers are, for rounding: there is none in an infinity."""
+    return np.asarray(np.where(np.isinf(x), 0.0, np.abs(x)))
 
 
 def _four_points(line: Line) -> Numeric:
