@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
-from tinygrad_rnn.testing import GradientMismatch, assert_gradients
+from tinygrad_rnn.testing import GradientMismatch, Untestable, assert_gradients
 
 POINT = np.array([0.7, -1.3, 2.1, -0.4])
 SHOWN = np.array([True, True, False, True])
@@ -120,3 +120,42 @@ def test_an_infinite_input_that_is_masked_is_no_reason_to_fail():
 
 def test_plain_numbers_among_results_have_no_second_derivative():
     assert_gradients(lambda x: (ops.tanh(x), np.ones(3), 2.0, 3, True), POINT, order=2)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "fn", "vjp"),
+    [
+        ([{"w": POINT}], lambda p: 2 * p["w"], lambda g, p: {"w": 2 * g}),
+        ([{"w": POINT}], lambda p: 2 * p["w"], lambda g, p: {"p": {"w": 2 * g}}),
+        ([[POINT, -POINT]], lambda p: p[0] * p[1], lambda g, p: [g * p[1], g * p[0]]),
+        ([[POINT, -POINT]], lambda p: p[0] * p[1], lambda g, p: ([g * p[1], g * p[0]],)),
+        ([[POINT]], lambda p: 2 * p[0], lambda g, p: [2 * g]),
+        ([(POINT,)], lambda p: 2 * p[0], lambda g, p: ((2 * g,),)),
+        (
+            [{"w": [POINT, 3]}, -POINT],
+            lambda p, x: p["w"][0] * x,
+            lambda g, p, x: ({"w": [g * x, None]}, g * p["w"][0]),
+        ),
+    ],
+)
+def test_a_gradient_written_by_hand_may_be_that_of_a_structure(inputs, fn, vjp):
+    assert_gradients(fn, *inputs, vjp=vjp)
+    with pytest.raises(GradientMismatch):
+        assert_gradients(fn, *inputs, vjp=lambda g, *x: vjp(2 * g, *x))
+
+
+def test_the_gradient_of_a_number_by_a_structure():
+    def squares(p):
+        return (p["w"] ** 2).sum() + p["b"][0] ** 2
+
+    at = {"w": POINT, "b": [np.array(3.0)]}
+    assert_gradients(squares, at, gradient=lambda p: {"w": 2 * p["w"], "b": [2 * p["b"][0]]})
+    with pytest.raises(Untestable, match=r"none of p\['b'\]\[0\].*is a list, expected .* key 0"):
+        assert_gradients(squares, at, gradient=lambda p: {"w": 2 * p["w"], "b": []})
+
+
+def test_what_a_gradient_written_by_hand_cannot_be():
+    with pytest.raises(Untestable, match="has a complex gradient: the gradient of x has imagin"):
+        assert_gradients(lambda x: 2 * x, POINT, vjp=lambda g, x: (2 + 1j) * g)
+    with pytest.raises(Untestable, match="returns a dict: with a, b; return an array or a tuple"):
+        assert_gradients(lambda x: {"a": x, "b": x}, POINT, vjp=lambda g, x: g["a"])

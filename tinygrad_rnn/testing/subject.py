@@ -6,7 +6,7 @@ modules with their parameters, and NumPy functions with a gradient written by ha
 
 import inspect
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.testing.by_hand import over_tensors
 from tinygrad_rnn.testing.numeric import Array
+from tinygrad_rnn.testing.structures import Path, leaves_in, path_name, rebuilt
 from tinygrad_rnn.testing.substitution import substituted
 
 __all__ = ["Subject", "of_function", "of_module"]
@@ -75,7 +76,7 @@ def of_function(
     paths = [
         (path, _float64(x)) for i, x in enumerate(inputs) for path, x in _arrays(inputs[i], (i,))
     ]
-    called = [_path_name(labels, path) for path, _ in paths]
+    called = [path_name(labels, path) for path, _ in paths]
     moving = _chosen(title, wrt, labels, paths, inputs)
     if not moving:
         raise DTypeError(
@@ -91,7 +92,7 @@ def of_function(
         for path, array in paths:  # those that stay, in the element type of those that move
             if path not in given:
                 given[path] = Tensor(array.astype(values[0].dtype))
-        return call(*(_rebuilt(x, (i,), given) for i, x in enumerate(inputs)))
+        return call(*(rebuilt(x, (i,), given) for i, x in enumerate(inputs)))
 
     options = {"vjp": vjp, "gradient": gradient, "wrt": None if wrt is None else list(wrt)}
     return Subject(
@@ -141,12 +142,12 @@ def of_module(
         given |= {path: Tensor(x.astype(values[0].dtype)) for path, x in frozen}
         stand_ins = dict(zip(chosen, weights, strict=True))
         with alone, substituted(copy, stand_ins, values[0].dtype):
-            return copy(*(_rebuilt(x, (i,), given) for i, x in enumerate(inputs)))
+            return copy(*(rebuilt(x, (i,), given) for i, x in enumerate(inputs)))
 
     return Subject(
         title,
         of_moving,
-        (*chosen, *(_path_name(labels, path) for path, _ in moves)),
+        (*chosen, *(path_name(labels, path) for path, _ in moves)),
         tuple(_float64(x) for x in [*(own[name] for name in chosen), *(x for _, x in moves)]),
         origin=(module, tuple(inputs), {}),
     )
@@ -168,33 +169,13 @@ def _argument_names(fn: Callable[..., Any], count: int) -> list[str]:
     return found[:count] + [f"input {i}" for i in range(len(found), count)]
 
 
-def _arrays(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+def _arrays(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
     """The floating-point arrays in a structure, and the keys that lead to them."""
-    if isinstance(value, Tensor | np.ndarray | np.generic):
-        if value.dtype.kind == "f":
-            yield path, value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _arrays(part, (*path, key))
-    elif isinstance(value, tuple | list):
-        for number, part in enumerate(value):
-            yield from _arrays(part, (*path, number))
+    return leaves_in(value, _moves, path)
 
 
-def _rebuilt(value: Any, path: tuple[Any, ...], given: Mapping[tuple[Any, ...], Any]) -> Any:
-    """The structure with what is given in the places of its arrays."""
-    if path in given:
-        return given[path]
-    if isinstance(value, Mapping):
-        return {key: _rebuilt(part, (*path, key), given) for key, part in value.items()}
-    if isinstance(value, tuple | list):
-        parts = [_rebuilt(part, (*path, i), given) for i, part in enumerate(value)]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    return value
-
-
-def _path_name(labels: Sequence[str], path: tuple[Any, ...]) -> str:
-    return str(labels[path[0]]) + "".join(f"[{key!r}]" for key in path[1:])
+def _moves(x: Any) -> bool:
+    return isinstance(x, Tensor | np.ndarray | np.generic) and bool(x.dtype.kind == "f")
 
 
 def _float64(x: Any) -> Array:
@@ -205,7 +186,7 @@ def _chosen(
     title: str,
     wrt: Iterable[int | str] | None,
     labels: Sequence[str],
-    paths: Sequence[tuple[tuple[Any, ...], Array]],
+    paths: Sequence[tuple[Path, Array]],
     inputs: Sequence[Any],
 ) -> list[int]:
     """Which of the floating-point arrays move."""
