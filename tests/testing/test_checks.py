@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tests.testing.systems import SYSTEMS
 from tinygrad_rnn import nn, ops
-from tinygrad_rnn.errors import DeviceError, ModuleError
+from tinygrad_rnn.errors import DeviceError, GradientError, ModuleError
 from tinygrad_rnn.primitive import PRIMITIVES
 from tinygrad_rnn.testing import (
     GradientMismatch,
@@ -367,3 +367,15 @@ def test_a_kink_is_seen_through_the_rounding_of_large_slopes():
         except Untestable as fault:
             problems.add(fault.problem)
     assert problems <= {"is not differentiable here"}
+
+
+def test_a_gradient_that_was_forgotten_is_asked_for():
+    with pytest.raises(GradientError) as caught:
+        assert_gradients(np.tanh, np.ones(2))
+    assert any("give vjp= or gradient=" in note for note in caught.value.__notes__)
+    with pytest.raises(Untestable, match="give vjp= or gradient="):
+        assert_gradients(lambda x: x.numpy(), np.ones(2))
+    with pytest.raises(Untestable, match="is there a return missing"):
+        assert_gradients(np.tanh, np.ones(2), vjp=lambda g, x: None)
+    with pytest.raises(TypeError, match="given vjp= and gradient=, expected one of them"):
+        assert_gradients(np.sum, np.ones(2), vjp=lambda g, x: x, gradient=np.ones_like)

@@ -45,6 +45,15 @@ def test_other_arguments_are_left_to_pytest(x, factor, pytestconfig):
     return ops.sin(x) * factor
 
 
+def test_arguments_with_defaults_keep_them():
+    @check_gradients(x=gs.arrays((2, 3)), settings=QUICK)
+    def logarithm(x=None, eps=1e-5):
+        assert eps == 1e-5
+        return ops.log(ops.square(x) + 1 + eps)
+
+    logarithm()
+
+
 @check_gradients(x=gs.arrays((3,)))
 def test_points_on_kinks_are_drawn_again(x):
     return ops.astype(abs(x), np.float64)  # no complex steps: four points cross the kink

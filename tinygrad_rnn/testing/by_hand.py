@@ -53,6 +53,10 @@ def over_tensors(
                 for o, g in zip(given, gs, strict=True)
             )
             found = vjp(cotangents if isinstance(outs, tuple) else cotangents[0], *values)
+            if found is None:
+                raise Untestable(
+                    title, "has no gradient", "its gradient is None; is there a return missing"
+                )
             parts = _one_each(
                 found, title, labels, list(dict.fromkeys(p[0] for p in paths)), values
             )

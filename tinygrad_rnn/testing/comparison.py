@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from tinygrad_rnn.engine import grad
+from tinygrad_rnn.errors import GradientError
 from tinygrad_rnn.modes import enable_grad
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.testing.faults import Untestable
@@ -31,6 +32,11 @@ TOLERANCES: dict[int, dict[str, float]] = {
     1: {"complex": 1e-12, "central4": 1e-8, "central2": 1e-5, "ridders": 1e-7},
     2: {"complex": 1e-12, "central4": 1e-6, "central2": 1e-4, "ridders": 1e-6},
 }
+
+OF_ARRAYS = (
+    "A function of NumPy arrays is checked against a gradient written by hand: give vjp= or "
+    "gradient=."
+)
 
 # The slopes of a saturated function are small differences of numbers of the size of its values,
 # as 1 - tanh(x)**2 is: to rounding of these they are right, not to rounding of their own.
@@ -245,8 +251,13 @@ class Comparison:
     def _outputs(self, leaves: list[Tensor]) -> list[Any]:
         """The differentiable results, after making sure that they are worth differentiating."""
         title = self.subject.title
-        with enable_grad():
-            returned = self.subject(*leaves)
+        try:
+            with enable_grad():
+                returned = self.subject(*leaves)
+        except GradientError as error:
+            if str(error).startswith("np."):  # NumPy's functions refuse to lose a gradient
+                error.add_note(OF_ARRAYS)
+            raise
         outputs = differentiable(returned)
         if not any(isinstance(out, Tensor) for out in outputs):
             given = "None" if returned is None else f"a {type(returned).__name__}"
@@ -254,7 +265,7 @@ class Comparison:
                 title,
                 "returns nothing to differentiate",
                 f"it returned {given}, expected a Tensor of floating-point numbers or several, "
-                "so that backward has something to start from",
+                f"so that backward has something to start from. {OF_ARRAYS.removesuffix('.')}",
             )
         self._check_unchanged(leaves, "it was called")
         for out in outputs:

@@ -117,7 +117,12 @@ def _property(
     functools.update_wrapper(run, test)
     own = inspect.signature(test)
     first = inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY)
-    keywords = [p.replace(kind=p.KEYWORD_ONLY) for p in own.parameters.values()]
+    # Hypothesis wants no defaults: what is not drawn and has one keeps it, unseen.
+    keywords = [
+        p.replace(kind=p.KEYWORD_ONLY, default=p.empty)
+        for p in own.parameters.values()
+        if p.name in drawn or p.default is p.empty
+    ]
     run.__signature__ = own.replace(parameters=[*keywords, first])  # type: ignore[attr-defined]
     run.__annotations__ = {}
     found: Callable[..., None] = given(data=data(), **drawn)(run)

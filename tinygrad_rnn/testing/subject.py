@@ -72,6 +72,11 @@ def of_function(
     numbers reach the function as they are.
     """
     title = title or str(getattr(fn, "__name__", None) or type(fn).__name__)
+    if vjp is not None and gradient is not None:
+        raise TypeError(
+            f"{title}: given vjp= and gradient=, expected one of them: gradient= is for functions "
+            "that return one number, vjp= for all others."
+        )
     labels = tuple(names or _argument_names(fn, len(inputs)))
     paths = [
         (path, _float64(x)) for i, x in enumerate(inputs) for path, x in _arrays(inputs[i], (i,))
