@@ -60,6 +60,8 @@ class _Counter:
 
     Every instance holds a reference to its class. As long as these are as many as before,
     so are the nodes. (On a Python without the GIL they are not counted, and all is looked at.)
+    What has been looked at and holds none is frozen: later looks, and the collections before
+    them, pass it over, or each would take a good part of a second towards the end of a long run.
     """
 
     def __init__(self) -> None:
@@ -68,28 +70,18 @@ class _Counter:
 
     def __call__(self) -> int:
         """The number of nodes, once nothing holds more of them than before but what leaks."""
-        if self._references < 0 or not self._counted:
-            return self._look()
-        for clean in (_collect_the_young, _forget_what_is_no_leak):
-            if sys.getrefcount(Node) <= self._references:
-                break
-            clean()
-        return self._count if sys.getrefcount(Node) == self._references else self._look()
-
-    def _look(self) -> int:
-        """Look at every object, which takes a good part of a second in a long run."""
-        if not self._counted:
-            _forget_what_is_no_leak()
-        self._count, self._references = self._count_all(), sys.getrefcount(Node)
+        if sys.getrefcount(Node) > self._references >= 0:
+            gc.collect(1)  # the cycles that a test has just left, nearly always
+        if sys.getrefcount(Node) != self._references or not self._counted:
+            self._look()
         return self._count
 
-    def _count_all(self) -> int:
-        return sum(type(x) is Node for x in gc.get_objects())
-
-
-def _collect_the_young() -> None:
-    """Cycles that a test has just left: nearly all, and found in no time."""
-    gc.collect(1)
+    def _look(self) -> None:
+        _forget_what_is_no_leak()
+        self._count = sum(type(x) is Node for x in gc.get_objects())
+        self._references = sys.getrefcount(Node)
+        if not self._count:
+            gc.freeze()
 
 
 def _forget_what_is_no_leak() -> None:
