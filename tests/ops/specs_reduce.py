@@ -203,5 +203,5 @@ SPECS = [
     OpSpec("outer", ops.outer, np.outer, _two_vectors, exact=True, linear=(1,),
            reaches=("mul",)),
     OpSpec("einsum", _einsum, _einsum_reference, _sum_of_products, linear=(0,),
-           reaches=("matmul",), **_sums(_einsum_reference)),
+           reaches=("matmul",), infinities=False, **_sums(_einsum_reference)),
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from tinygrad_rnn import nn, ops
 from tinygrad_rnn.testing import LawViolation, laws
 
 
-def held(law, *functions, examples=30):
+def held(law, *functions, examples=100):
     """None, or the error of an example that breaks the law."""
 
     @settings(max_examples=examples, deadline=None, database=None, derandomize=True,
@@ -21,6 +21,7 @@ def held(law, *functions, examples=30):
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(st.data())
     def check(data):
+        tg.seed(0)  # what is random is so in the same way each time
         with np.errstate(all="ignore"):
             law(*functions, data.draw)
 

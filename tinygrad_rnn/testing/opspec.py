@@ -67,6 +67,8 @@ class OpSpec:
     extremes     whether the true value and slope are finite for operands up to 1e4 in size
     reaches      primitives that calls have to record
     comparable   whether float32 and float64 compute the same function (noise differs)
+    infinities   whether they come out as in the reference: not where factors may be summed
+                 before they are multiplied, as inf - inf is no number
     keeps_type   whether results have the type of the operands
     """
 
@@ -90,6 +92,7 @@ class OpSpec:
     extremes: bool = True
     reaches: tuple[str, ...] = ()
     comparable: bool = True
+    infinities: bool = True
     keeps_type: bool = True
 
     def __repr__(self) -> str:
