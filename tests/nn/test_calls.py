@@ -135,7 +135,7 @@ def test_steps_are_a_whole_number(steps):
 def test_a_carried_state_follows_the_weights():
     layer = nn.GRU(I, H, 2, stateful=True)
     layer(X)
-    carried = layer._carried[1][0].numpy()
+    carried = layer.carried[1][0].numpy()
     layer.astype(np.float64)
     y, h = layer(X.astype(np.float64))
     other = nn.GRU(I, H, 2).astype(np.float64)
@@ -144,8 +144,8 @@ def test_a_carried_state_follows_the_weights():
     layer.reset_state()
     layer.astype(np.float32)
     layer(X)
-    np.testing.assert_array_equal(layer._carried[1][0], carried)
-    before = [[s.astype(np.float64) for s in each] for each in layer._carried]
+    np.testing.assert_array_equal(layer.carried[1][0], carried)
+    before = [[s.astype(np.float64) for s in each] for each in layer.carried]
     outer = nn.Module()
     outer.layer = layer
     outer.astype(np.float64)  # as a part of something larger, too

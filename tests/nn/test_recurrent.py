@@ -69,7 +69,7 @@ def test_a_stateful_layer_goes_on(cut):
         second, (h_2, _) = layer(x[cut:])
         np.testing.assert_allclose(ops.concat([first, second]), whole, atol=1e-14)
         np.testing.assert_allclose(h_2, h, atol=1e-14)
-        assert all(not s.requires_grad for states in layer._carried for s in states)
+        assert all(not s.requires_grad for states in layer.carried for s in states)
         with pytest.raises(ShapeError, match=r"x has 1 rows, the state that is carried .* 4"):
             layer(x[:, :1])
         layer.reset_state()

@@ -7,21 +7,20 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.nn.call import Call, Output
 from tinygrad_rnn.nn.cell import Cell
-from tinygrad_rnn.nn.checks import batch_hint, check_call, check_dtype, check_size, check_sizes
+from tinygrad_rnn.nn.checks import check_call, check_size, check_sizes
 from tinygrad_rnn.nn.connection import Highway, Residual
 from tinygrad_rnn.nn.constructing import check_keywords
-from tinygrad_rnn.nn.masks import last_steps, step_codes, valid_steps
+from tinygrad_rnn.nn.masks import last_steps
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.options import Fused, check_options
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.nn.state_layout import StateLayout
 from tinygrad_rnn.nn.warning import warn
-from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
+from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["Recurrent"]
-
-Output = Tensor | tuple[Tensor, Tensor]
 
 
 class Recurrent(Module):
@@ -200,7 +199,7 @@ class Recurrent(Module):
 
     def reset_state(self) -> None:
         """Let the next call of a stateful layer start from the initial state."""
-        self._carried: list[list[Tensor]] | None = None
+        self.carried: list[list[Tensor]] | None = None
 
     # ----- running -----
 
@@ -225,109 +224,15 @@ class Recurrent(Module):
         if more or unknown:
             known = ("x", "state", "steps", "lengths", "mask")
             check_call(type(self).__name__, self.layout.names, known, more, unknown)
-        x = None if x is None else as_tensor(x)
-        T, B = self._extent(x, state, steps, lengths, mask)
-        weight = self.layers[0][self.directions[0]].any_weight()
-        if x is not None:
-            check_dtype(type(self).__name__, "x", x, weight)
-        if x is not None and B is None:
-            x = x.reshape(T, 1, x.shape[-1])
-        elif x is not None and self.batch_first:
-            x = x.swapaxes(0, 1)
-        if mask is not None:
-            mask = np.asarray(as_array(mask))
-            mask = mask.reshape(-1, 1) if B is None else mask.T if self.batch_first else mask
-        where, rows = type(self).__name__, 1 if B is None else B
-        try:
-            codes = step_codes(valid_steps(where, T, rows, lengths, mask))
-            start = self._start(state, B, None if x is None else x.dtype)
-        except ShapeError as error:
-            if hint := batch_hint(self.batch_first, T, B, state, lengths):
-                raise ShapeError(f"{error}{hint}") from None
-            raise
-        y, finals = self._run(x, start, T, codes)
+        call = Call(self, x, state, steps, lengths, mask)
+        y, finals = self._run(call)
         if self.stateful:
-            self._carried = [[s.detach() for s in states] for states in finals]
-        if isinstance(y, tuple):
-            arranged: Output = (self._arranged(y[0], B), self._arranged(y[1], B))
-        else:
-            arranged = self._arranged(y, B)
-        return arranged, self.layout.pack(finals, B is not None)
+            self.carried = [[s.detach() for s in states] for states in finals]
+        return call.returned(y, finals)
 
-    def _extent(
-        self, x: Tensor | None, state: Any, steps: int | None, lengths: Any, mask: Any
-    ) -> tuple[int, int | None]:
-        """T and B; B is None without a batch."""
-        where, size = type(self).__name__, self.cells()[0].input_size
-        if size is None:
-            if x is not None or steps is None:
-                fault = "steps is missing" if x is None else "x is for cells with an input"
-                raise ShapeError(f"{where}: {fault}; its cell has none, expected steps=T and no x.")
-            steps = check_size(where, "steps", steps, least=0)
-            return steps, self._rows_without_input(state, lengths, mask)
-        axes = "(B, T, I)" if self.batch_first else "(T, B, I)"
-        if x is None or x.ndim not in (2, 3) or x.shape[-1] != size:
-            raise ShapeError(
-                f"{where}: x is {'missing' if x is None else f'{x.shape}'}, expected {axes}, or "
-                f"(T, I) without a batch, with I = {size}."
-            )
-        if steps is not None:
-            raise ShapeError(f"{where}: steps is for cells without input; x has steps of its own.")
-        if x.ndim == 2:
-            return x.shape[0], None
-        B, T = x.shape[:2] if self.batch_first else (x.shape[1], x.shape[0])
-        return T, B
-
-    def _rows_without_input(self, state: Any, lengths: Any, mask: Any) -> int | None:
-        """B by whatever else of a call has rows, or by the call before; None without a batch."""
-        if state is not None:
-            return self.layout.rows_of(state)
-        if lengths is not None:
-            return int(as_array(lengths).size)
-        if mask is not None and np.ndim(as_array(mask)) == 2:
-            return int(as_array(mask).shape[0 if self.batch_first else 1])
-        return self._carried[0][0].shape[0] if self._carried else None
-
-    def _start(self, state: Any, B: int | None, dtype: Any) -> list[list[Tensor]]:
-        """What each cell starts from."""
-        rows = 1 if B is None else B
-        if state is not None:
-            return self._given(state, B)
-        if self._carried is not None:
-            before = self._carried[0][0].shape[0]
-            if before != rows:
-                raise ShapeError(
-                    f"{type(self).__name__}: x has {rows} rows, the state that is carried from "
-                    f"the last call {before}; expected as many, or reset_state() before."
-                )
-            return self._follow_weights(self._carried)
-        if not self.initial:
-            return [cell.zero_state(rows, dtype) for cell in self.cells()]
-        return [
-            [vector.expand(rows, -1) for vector in vectors.values()]
-            for layer in self.initial
-            for vectors in layer.values()
-        ]
-
-    def _given(self, state: Any, B: int | None) -> list[list[Tensor]]:
-        """The state that a call is given, for each cell."""
-        states = self.layout.unpack(state, () if B is None else (B,))
-        for cell, rows in zip(self.cells(), states, strict=True):
-            for name, row in zip(cell.state_sizes, rows, strict=True):
-                check_dtype(type(self).__name__, name, row, cell.any_weight())
-        return states
-
-    def _follow_weights(self, states: list[list[Tensor]]) -> list[list[Tensor]]:
-        """Carried states, of the weights' type and device: ``astype`` and ``to`` change those."""
-        weight, first = self.cells()[0].any_weight(), states[0][0]
-        if weight is None or (first.dtype == weight.dtype and first.device == weight.device):
-            return states
-        return [[s.to(weight.device).astype(weight.dtype) for s in each] for each in states]
-
-    def _run(
-        self, x: Tensor | None, start: list[list[Tensor]], T: int, codes: Any
-    ) -> tuple[Output, list[list[Tensor]]]:
-        """All layers; x (T, B, I)."""
+    def _run(self, call: Call) -> tuple[Output, list[list[Tensor]]]:
+        """All layers."""
+        x, codes = call.x, call.codes
         finals: list[list[Tensor]] = []
         y: Output
         for number, layer in enumerate(self.layers):
@@ -335,9 +240,9 @@ class Recurrent(Module):
             last = top and self.output == "last"
             outputs = []
             for direction, cell in layer.items():
-                steps = T if x is None else None
+                steps = call.T if x is None else None
                 back = direction == "reverse"
-                given = start[len(finals)]
+                given = call.start[len(finals)]
                 out, final = cell.sequence(x, given, steps=steps, mask=codes, reverse=back)
                 finals.append(final)
                 outputs.append(cell.output(*final) if last else out)
@@ -364,14 +269,6 @@ class Recurrent(Module):
         if self.merge == "mul":
             return a * b
         return a + b if self.merge == "sum" else (a + b) * 0.5
-
-    def _arranged(self, y: Tensor, B: int | None) -> Tensor:
-        """The output in the axes that x came in."""
-        if self.output == "last":
-            return y.reshape(-1) if B is None else y
-        if B is None:
-            return y.reshape(y.shape[0], y.shape[2])
-        return y.swapaxes(0, 1) if self.batch_first else y
 
     def extra_repr(self) -> str:
         """The options that are not the default."""
