@@ -23,10 +23,11 @@ import numpy as np
 
 from tinygrad_rnn.kernels._twin import Array, twin
 from tinygrad_rnn.kernels.recurrence.derivative import Rules, differentiate
+from tinygrad_rnn.kernels.recurrence.kept import Kept
 from tinygrad_rnn.kernels.recurrence.lowering import lower
 from tinygrad_rnn.kernels.recurrence.program import Program, TraceError
 
-__all__ = ["backward", "forward", "has_kernel", "source_of", "unfusable"]
+__all__ = ["backward", "forward", "has_kernel", "kept", "source_of", "unfusable"]
 
 
 def has_kernel(array: Array) -> bool:
@@ -76,19 +77,28 @@ def backward(
     *,
     needs_x: bool,
     needed: set[str],
+    later: list[Array] | None = None,
 ) -> tuple[Array | None, list[Array], dict[str, Array]]:
     """Differentiate a run.
 
     dy (T, B, width), d_finals (B, width) each: gradients of y and of the final states, None
     for zero.
+    later         where the gradient of each state after every step goes, (T, B, width) each, as
+                  far as it comes through later steps and the final states
 
     Returns the gradients of x (if needed), of the initial states, and of the weights that
     ``needed`` names, all of them new arrays.
     """
     grads: tuple[Array | None, list[Array], dict[str, Array]] = twin(__name__, run.like).backward(
-        run, dy, d_finals, needs_x=needs_x, needed=needed
+        run, dy, d_finals, needs_x=needs_x, needed=needed, later=later
     )
     return grads
+
+
+def kept(run: Any) -> Kept:
+    """What a run keeps of every step; it lives as long as a view of it does."""
+    rows: Kept = twin(__name__, run.like).kept(run)
+    return rows
 
 
 @cache

@@ -10,6 +10,7 @@ from tinygrad_rnn.kernels._memory import empty, zeros
 from tinygrad_rnn.kernels._pool import num_threads, team
 from tinygrad_rnn.kernels.matmul.cpu import matmul
 from tinygrad_rnn.kernels.recurrence.cpu_gradients import weight_gradients
+from tinygrad_rnn.kernels.recurrence.cpu_kept import kept
 from tinygrad_rnn.kernels.recurrence.cpu_packing import input_weight, packed, pays_to_pack
 from tinygrad_rnn.kernels.recurrence.cpu_runtime import rows_times_weight
 from tinygrad_rnn.kernels.recurrence.cpu_sized import Run, at_sizes, kernels_of, weight_of, window
@@ -18,7 +19,7 @@ from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.reference import HOLD
 from tinygrad_rnn.kernels.recurrence.shapes import shapes_of
 
-__all__ = ["backward", "forward", "source_of"]
+__all__ = ["backward", "forward", "kept", "source_of"]
 
 _NO_MASK = np.zeros(0, np.uint8)
 _NO_MEETING = np.zeros(0, np.int64)
@@ -101,14 +102,17 @@ def forward(program, x, states, params, *, rules, steps, mask=None, reverse=Fals
     return y.reshape(T, B, y.shape[1]), finals, run
 
 
-def backward(run, dy, d_finals, *, needs_x, needed):
+def backward(run, dy, d_finals, *, needs_x, needed, later=None):
     sized, dtype = run.sized, run.like.dtype
     layout, T, B = sized.kernels.layout, sized.T, sized.B
     values = {**run.arrays, **{name: empty(shape, dtype) for name, shape in sized.backward_arrays}}
+    values["kept"] = rows = 2 if later is None else T + 1  # steps with rows for states' gradients
     masked = len(run.mask) > 0
     for name, given in zip(layout.states, d_finals, strict=True):
+        width = run.arrays[name].shape[1]
+        values[f"d{name}"] = empty((rows * B, width), dtype)
         values[f"d{name}"][:B] = 0 if given is None else given
-        values[f"d{name}_start"] = zeros((B if masked else 0, run.arrays[name].shape[1]), dtype)
+        values[f"d{name}_start"] = zeros((B if masked else 0, width), dtype)
     for name, width in layout.row_grads.items():
         values[f"dp_{name}"] = zeros((B, width.of(sized.sizes)), dtype)
     width = layout.output.of(sized.sizes)
@@ -125,11 +129,14 @@ def backward(run, dy, d_finals, *, needs_x, needed):
         _multiply_states(run, values)
     grads = weight_gradients(run, values, needed)
     dx = _input_gradient(run, values) if needs_x else None
-    half = T % 2 * B
+    first = T % rows * B
     d_states = []
     for name in layout.states:
-        total = values[f"d{name}"][half : half + B]
+        total = values[f"d{name}"][first : first + B]
         d_states.append(total + values[f"d{name}_start"] if masked else total.copy())
+        if later is not None:
+            by_step = values[f"d{name}"][: T * B].reshape(T, B, total.shape[1])
+            later.append(by_step if run.reverse else by_step[::-1])
     return dx, d_states, grads
 
 

@@ -81,7 +81,6 @@ def at_sizes(program: Program, rules: Rules, shapes: Shapes, T: int, masked: boo
         backward.append((f"da{i}", (B, width.of(sizes))))
     for name, width in zip(layout.states, layout.state_widths, strict=True):
         forward.append((name, ((T + 1) * B, width.of(sizes))))
-        backward.append((f"d{name}", (2 * B, width.of(sizes))))
     forward.append(("y", (T * B if own_output else 0, layout.output.of(sizes))))
     parts, weights = [], 0
     for i, part in enumerate(lowered.parts):
@@ -113,7 +112,7 @@ class Run:
         return self.arrays[self.sized.kernels.layout.states[0]]
 
 
-def window(array, block, blocks, size):
+def window(array: Any, block: int, blocks: int, size: int) -> Any:
     """Neighbouring blocks of columns, as a view."""
     return array[:, block * size : (block + blocks) * size]
 

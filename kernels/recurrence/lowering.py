@@ -32,6 +32,7 @@ class Lowered:
     parts: list[Part]
     segments: list[list[Target]]  # what each computes, element by element, between products
     output_state: int | None  # the state that is the output, if one is
+    blocks: dict[tuple[int, int], int]  # the expression of a line's block, by both numbers
 
 
 def lower(program: Program) -> Lowered:
@@ -50,7 +51,11 @@ def lower(program: Program) -> Lowered:
         segments[work.level(target.node)].append(replace(target, node=rebuilt(target.node)))
     operands = [program.operations[line].width for line in work.operand_lines()]
     state = next((i for i, r in enumerate(program.results) if r == program.output), None)
-    return Lowered(program, rebuilt.table, placement.buffers, operands, parts, segments, state)
+    blocks = {key: rebuilt.memo.get(node) for key, node in work.memo.items()}
+    return Lowered(
+        program, rebuilt.table, placement.buffers, operands, parts, segments, state,
+        {key: node for key, node in blocks.items() if node is not None},
+    )  # fmt: skip
 
 
 def _targets(work: Blocks) -> list[Target]:

@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.program import Program
 
-__all__ = ["HOLD", "NUMPY", "RESET", "STEP", "one_step", "over_time", "sequence"]
+__all__ = ["HOLD", "NUMPY", "RESET", "STEP", "lines", "one_step", "over_time", "sequence"]
 
 # What a row does at a step, one byte each in a mask.
 HOLD, STEP, RESET = 0, 1, 2
@@ -26,29 +26,48 @@ NUMPY = SimpleNamespace(
 
 def one_step(program: Program, F, x, states, params):
     """One step: the output and the new states, rows in the first axis."""
-    values: list[Any] = []
-    for op in program.operations:
-        args = [values[i] for i in op.args]
+    values: dict[int, Any] = {}
+    for number, op in enumerate(program.operations):
         if op.name in ("input", "state"):
-            value = x if op.name == "input" else states[op["index"]]
-        elif op.name == "param":
-            value = params[op["weight"]]
-        elif op.name == "const":
-            value = op["value"]
-        elif op.name == "matmul":
-            value = F.matmul(args[0], params[op["weight"]])
-        elif op.name == "chunk":
-            pieces = program.operations[op.args[0]].width.count // op.width.count
-            width = args[0].shape[-1] // pieces
-            value = args[0][..., op["index"] * width : (op["index"] + 1) * width]
-        elif op.name in COMPARISONS:
-            value = ELEMENTWISE[op.name].numpy(*args)
+            values[number] = x if op.name == "input" else states[op["index"]]
         else:
-            if op.name == "where" and all(isinstance(a, float) for a in args[1:]):
-                args[1] = states[0].dtype.type(args[1])  # numbers alone would be of no type
-            value = getattr(F, op.name)(*args, **dict(op.attrs))
-        values.append(value)
+            values[number] = _value(program, number, F, values, params, states[0].dtype)
     return values[program.output], [values[i] for i in program.results]
+
+
+def lines(program: Program, F, known, params, wanted, dtype):
+    """The ``wanted`` lines of a step, and what they are made of, from those that are ``known``."""
+    ahead, needed = list(wanted), set()
+    while ahead:
+        number = ahead.pop()
+        if number not in needed and number not in known:
+            needed.add(number)
+            ahead += program.operations[number].args
+    values = dict(known)
+    for number in sorted(needed):
+        values[number] = _value(program, number, F, values, params, dtype)
+    return values
+
+
+def _value(program: Program, number, F, values, params, dtype):
+    """The value of a line that is neither input nor state."""
+    op = program.operations[number]
+    args = [values[i] for i in op.args]
+    if op.name == "param":
+        return params[op["weight"]]
+    if op.name == "const":
+        return op["value"]
+    if op.name == "matmul":
+        return F.matmul(args[0], params[op["weight"]])
+    if op.name == "chunk":
+        pieces = program.operations[op.args[0]].width.count // op.width.count
+        width = args[0].shape[-1] // pieces
+        return args[0][..., op["index"] * width : (op["index"] + 1) * width]
+    if op.name in COMPARISONS:
+        return ELEMENTWISE[op.name].numpy(*args)
+    if op.name == "where" and all(isinstance(a, float) for a in args[1:]):
+        args[1] = dtype.type(args[1])  # numbers alone would be of no type
+    return getattr(F, op.name)(*args, **dict(op.attrs))
 
 
 def sequence(program: Program, F, x, states, params, *, steps, mask=None, reverse=False):

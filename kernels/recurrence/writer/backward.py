@@ -95,7 +95,7 @@ class Backward(Writer):
     def arguments(self) -> list[tuple[str, str]]:
         """Names and types of the kernel's arguments, in order."""
         layout = self.layout
-        arguments = COMMON + [(c, "intp") for c in layout.letters]
+        arguments = [*COMMON, ("kept", "intp")] + [(c, "intp") for c in layout.letters]
         if layout.reads_input:
             arguments += [("x", "const(T[:, ::1])"), ("dx", MATRIX)]
         for i in range(len(layout.buffer_widths)):
@@ -129,8 +129,8 @@ class Backward(Writer):
         for name, width in zip(layout.states, layout.state_widths, strict=True):
             step += [
                 f"{name}_old_t = address({name}) + old * B * ({bytes_of(width)})",
-                f"d{name}_new_t = address(d{name}) + s % 2 * B * ({bytes_of(width)})",
-                f"d{name}_old_t = address(d{name}) + (s + 1) % 2 * B * ({bytes_of(width)})",
+                f"d{name}_new_t = address(d{name}) + s % kept * B * ({bytes_of(width)})",
+                f"d{name}_old_t = address(d{name}) + (s + 1) % kept * B * ({bytes_of(width)})",
             ]
         step.append("dy_t = address(dy) + t * B * dy_row")
         step += [f"dp_{name}_t = address(dp_{name})" for name in layout.row_grads]
