@@ -3,6 +3,7 @@
     v = load(like, address, count)       the next lanes(like) numbers, zeros past ``count``
     store(like, address, count, v)       the first ``count`` of them
     fill(like, 0.5)                      the same number in all lanes
+    total(v)                             their sum, from the first to the last
     add(a, b), fma(a, b, c), tanh(a)...  lane by lane
 
 Every operation is written out as LLVM's own, without fast-math flags: the last, partly
@@ -25,7 +26,7 @@ from tinygrad_rnn.kernels._vector import BYTES, Element, at, lanes_of
 __all__ = [
     "absolute", "add", "both", "cos", "div", "eq", "exp", "expm1", "fill", "fma", "ge", "gt", "le",
     "load", "log", "log1p", "lt", "maximum", "minimum", "mul", "neg", "power", "sigmoid", "sign",
-    "sin", "sqrt", "store", "sub", "tanh", "where",
+    "sin", "sqrt", "store", "sub", "tanh", "total", "where",
 ]  # fmt: skip
 
 
@@ -197,3 +198,25 @@ where = _operation("where", 3, np.where, lambda F, c, a, b: F.select(c, a, b))
 def both(typing, a, b):
     """Where two conditions hold."""
     return a(a, b), lambda context, builder, signature, args: builder.and_(*args)
+
+
+def _total_in_python(v):
+    result = v.dtype.type(0)
+    with np.errstate(all="ignore"):
+        for number in v:
+            result += number
+    return result
+
+
+@partial(intrinsic, twin=_total_in_python)
+def total(typing, v):
+    """The sum of the lanes, from the first to the last."""
+
+    def codegen(context, builder, signature, args):
+        F = Compiled(builder, v.dtype, v.lanes)
+        kind = ir.FunctionType(F.type.element, [F.type.element, F.type])
+        name = f"llvm.vector.reduce.fadd.{F.name}"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        return builder.call(function, [ir.Constant(F.type.element, 0.0), args[0]])
+
+    return v.dtype(v), codegen

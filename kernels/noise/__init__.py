@@ -44,10 +44,19 @@ class Noise:
         ids = np.arange(count) if self.rows is None else self.rows
         return np.ascontiguousarray(ids, np.uint32)
 
-    def at(self, site: int, step: int, rows: int, width: int, like: Array) -> Array:
-        """The numbers of a site at a step: (rows, width)."""
-        step += self.first_step
-        return uniform(self.key, site, [step], self.row_ids(rows), width, like)[0]
+    def at(
+        self,
+        site: int,
+        steps: Sequence[int],
+        rows: int,
+        width: int,
+        like: Array,
+        *,
+        locked: bool = False,
+    ) -> Array:
+        """The numbers (T, rows, width) of a site at some steps; of a locked one all the same."""
+        steps = [0 if locked else t + self.first_step for t in steps]
+        return uniform(self.key, site, steps, self.row_ids(rows), width, like)
 
 
 def uniform(

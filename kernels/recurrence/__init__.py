@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.kernels._twin import Array, twin
+from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.kernels.recurrence.derivative import Rules, differentiate
 from tinygrad_rnn.kernels.recurrence.kept import Kept
 from tinygrad_rnn.kernels.recurrence.lowering import lower
@@ -48,6 +49,8 @@ def forward(
     mask: Array | None = None,
     reverse: bool = False,
     forms: Mapping[str, dict[Any, Any]] | None = None,
+    settings: Mapping[str, float] | None = None,
+    noise: Noise | None = None,
 ) -> tuple[Array, list[Array], Any]:
     """Run all steps.
 
@@ -60,12 +63,16 @@ def forward(
     forms         for weights that are used again: where is kept that they were met, and their
                   packed copies, until the caller throws it away when the numbers change
 
+    settings      the numbers that the program asks for by name
+    noise         where its random numbers come from
+
     Returns y (T, B, width), the final states, and what ``backward`` needs. y and the final
     states may share memory with the latter: they must not be written.
     """
     run: tuple[Array, list[Array], Any] = twin(__name__, states[0]).forward(
         program, x, states, params,
         rules=rules, steps=steps, mask=mask, reverse=reverse, forms=forms,
+        settings=settings, noise=noise,
     )  # fmt: skip
     return run
 

@@ -4,13 +4,14 @@ Of ``(x @ w).chunk(4)`` each piece is a block. Expressions are kept in a table i
 ones are one, so what two gates share is computed once.
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tinygrad_rnn.kernels.recurrence.program import ONE, Program, Width
 
-__all__ = ["Blocks", "Expression", "Expressions", "Product", "Target"]
+__all__ = ["Blocks", "Expression", "Expressions", "Product", "Standard", "Target"]
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -20,8 +21,9 @@ class Expression:
     """An expression over blocks.
 
     Leaves: slot (buffer, block) of a product's result, state (number, block), input (block),
-    param (name, block), scalar (name), const (value); in backward also d_state, d_operand,
-    d_output. Everything else is an element-wise operation on other expressions.
+    param (name, block), scalar (name), const (value), setting (name), noise (site, block); in
+    backward also d_state, d_operand, d_output. Everything else is an element-wise operation on
+    other expressions.
     """
 
     name: str
@@ -85,7 +87,8 @@ class Expressions:
 
 @dataclass(frozen=True)
 class Target:
-    """A block that a segment computes: of an operand, a new state, or the output."""
+    """A block that a segment computes: of an operand, a new state, the output, or a row that
+    is to be standardised."""
 
     kind: str
     number: int
@@ -104,6 +107,19 @@ class Product:
     leaves: list[int] = field(default_factory=list)  # the blocks of it that something reads
 
 
+@dataclass(frozen=True)
+class Standard:
+    """A line ``standardize operand``: over the whole row, so it waits for all of its blocks.
+
+    in_place  the operand is a product that nothing else reads: it takes the product's place
+    """
+
+    operand: int  # the program's line
+    width: Width
+    eps: float
+    in_place: bool
+
+
 class Blocks:
     """Blocks of a program's lines, made when asked for."""
 
@@ -111,13 +127,20 @@ class Blocks:
         self.program = program
         self.table = Expressions()
         self.products: dict[int, Product] = {}
+        self.standards: dict[int, Standard] = {}
         self.levels: dict[int, int] = {}
         self.memo: dict[tuple[int, int], int] = {}
-        for line, op in enumerate(program.operations):
+        lines = [(line, program.operations[line]) for line in program.reached()]
+        uses = Counter([*program.results, program.output, *(a for _, op in lines for a in op.args)])
+        for line, op in lines:
             if op.name == "matmul":
                 operand = op.args[0]
                 hoisted = program.operations[operand].name == "input"
                 self.products[line] = Product(operand, op["weight"], op.width, hoisted)
+            elif op.name == "standardize":
+                operand = op.args[0]
+                in_place = operand in self.products and uses[operand] == 1
+                self.standards[line] = Standard(operand, op.width, op["eps"], in_place)
 
     # ----- blocks -----
 
@@ -129,7 +152,7 @@ class Blocks:
         """The blocks of other lines that a block is made of."""
         line, number = key
         op = self.program.operations[line]
-        if op.name == "matmul":
+        if op.name in ("matmul", "standardize", "noise"):
             return []
         if op.name == "chunk":
             return [(op.args[0], number + op["index"] * op.width.count)]
@@ -142,6 +165,8 @@ class Blocks:
         letter = op.width.letter
         if op.name == "matmul":
             return put("product", (), (line, number), letter)
+        if op.name == "standardize":
+            return put("standard", (), (line, number), letter)
         if op.name == "state":
             return put("state", (), (op["index"], number), letter)
         if op.name == "input":
@@ -152,6 +177,10 @@ class Blocks:
             return put("param", (), (op["weight"], number), letter)
         if op.name == "const":
             return put("const", (), (op["value"],))
+        if op.name == "setting":
+            return put("setting", (), (op["name"],))
+        if op.name == "noise":
+            return put("noise", (), (op["site"], number), letter)
         args = [self.memo[operand] for operand in self._operands(key)]
         return args[0] if op.name == "chunk" else put(op.name, args, op.attrs, letter)
 
@@ -165,24 +194,32 @@ class Blocks:
         """0 for what needs no product within the step."""
         return _settled(self.levels, node, self._needs, self._level)
 
-    def _product(self, node: int) -> Product | None:
-        """The product within the step that an expression is a block of, if it is one."""
+    def _source(self, node: int) -> int | None:
+        """The line that has to be there, whole, a round before an expression, if there is one."""
         expression = self.table[node]
-        product = self.products[expression.attrs[0]] if expression.name == "product" else None
-        return None if product is None or product.hoisted else product
+        if expression.name not in ("product", "standard"):
+            return None
+        line = expression.attrs[0]
+        standard = self.standards.get(line)
+        if standard is not None:
+            line = standard.operand
+            if not standard.in_place:
+                return line
+        product = self.products.get(line)
+        return None if product is None or product.hoisted else product.operand
 
     def _needs(self, node: int) -> Sequence[int]:
         """The expressions whose rounds decide on that of this one."""
-        product = self._product(node)
-        return self.table[node].args if product is None else self.blocks(product.operand)
+        source = self._source(node)
+        return self.table[node].args if source is None else self.blocks(source)
 
     def _level(self, node: int) -> int:
         level = max((self.levels[n] for n in self._needs(node)), default=0)
-        return level if self._product(node) is None else 1 + level
+        return level if self._source(node) is None else 1 + level
 
-    def level_of(self, product: Product) -> int:
-        """The round in which a product within the step can be done."""
-        return max(self.level(b) for b in self.blocks(product.operand))
+    def level_of(self, line: int) -> int:
+        """The round in which products with a line, or its standardisation, can be done."""
+        return max(self.level(b) for b in self.blocks(line))
 
     # ----- what products within the step are multiplied with -----
 

@@ -14,6 +14,7 @@ from tinygrad_rnn.kernels.recurrence.cpu_kept import kept
 from tinygrad_rnn.kernels.recurrence.cpu_packing import input_weight, packed, pays_to_pack
 from tinygrad_rnn.kernels.recurrence.cpu_runtime import rows_times_weight
 from tinygrad_rnn.kernels.recurrence.cpu_sized import Run, at_sizes, kernels_of, weight_of, window
+from tinygrad_rnn.kernels.recurrence.cpu_standard import standardize, standardize_back
 from tinygrad_rnn.kernels.recurrence.derivative import Rules
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.reference import HOLD
@@ -43,6 +44,7 @@ def _call(kernel, arguments, run, values, *, backwards):
         else:
             values[name] = weight_of(run, part, block)
     by_columns = _by_columns(sized.B, sized.weight_count * dtype.itemsize)
+    values |= run.given
     values |= {
         "reverse": int(run.reverse), "by_columns": int(by_columns), "packed": int(pack),
         "T": sized.T, "B": sized.B,
@@ -65,7 +67,21 @@ def _by_columns(rows, weights):
     return each < 6 or (each <= 16 and weights > _CACHE)
 
 
-def forward(program, x, states, params, *, rules, steps, mask=None, reverse=False, forms=None):
+def _given(program, settings, noise, rows, dtype):
+    """Settings and noise, as written kernels take them."""
+    given = {}
+    if program.settings:
+        given["settings"] = np.array([settings[name] for name in program.settings], dtype)
+    if program.sites:
+        given |= {"noise_key": noise.key, "first_step": noise.first_step}
+        given["row_ids"] = noise.row_ids(rows).astype(np.int64)
+    return given
+
+
+def forward(
+    program, x, states, params, *,
+    rules, steps, mask=None, reverse=False, forms=None, settings=None, noise=None,
+):  # fmt: skip
     forms = forms or {}
     weights = [params[name] for name, _ in program.params]
     sized = at_sizes(program, rules, shapes_of(x, states, weights), steps, mask is not None)
@@ -82,6 +98,8 @@ def forward(program, x, states, params, *, rules, steps, mask=None, reverse=Fals
     for name, weight, bias in sized.hoisted:
         start = None if bias is None else params[bias[0]][bias[1]]
         arrays[name] = matmul(rows, input_weight(params, forms, weight), bias=start)
+    for i, eps in sized.standards:
+        standardize(arrays[f"z{i}"], eps, arrays[f"r{i}"])
     for name, weight, columns in sized.biases:
         arrays[name] = np.ascontiguousarray(params[weight][columns])
     first, last = (T * B, 0) if reverse else (0, T * B)
@@ -91,7 +109,8 @@ def forward(program, x, states, params, *, rules, steps, mask=None, reverse=Fals
         arrays[f"p_{name}"] = np.ascontiguousarray(params[name]).reshape(-1)
     if rows is not None:
         arrays["x"] = rows
-    run = Run(sized, reverse, flat, rows, params, forms, arrays)
+    given = _given(program, settings, noise, B, dtype)
+    run = Run(sized, reverse, flat, rows, params, forms, given, arrays)
     module = sized.kernels.module
     _call(module.forward, module.FORWARD, run, {**arrays}, backwards=False)
     y = arrays["y"]
@@ -127,6 +146,8 @@ def backward(run, dy, d_finals, *, needs_x, needed, later=None):
     _call(module.backward, module.BACKWARD, run, values, backwards=True)
     if not values["packed"]:
         _multiply_states(run, values)
+    for i, _ in sized.standards:
+        standardize_back(values[f"z{i}"], values[f"dz{i}"], values[f"r{i}"])
     grads = weight_gradients(run, values, needed)
     dx = _input_gradient(run, values) if needs_x else None
     first = T % rows * B

@@ -35,6 +35,9 @@ def _saved(run: Run) -> dict[int, Any]:
     sized = run.sized
     lowered = sized.kernels.layout.lowered
     places = {n: (f"z{i}", k) for n, (i, k) in sized.kernels.layout.derivative.saved.items()}
+    for node, expression in enumerate(lowered.expressions.entries):
+        if expression.name == "slot" and lowered.buffers[expression.attrs[0]].eps is not None:
+            places[node] = f"z{expression.attrs[0]}", expression.attrs[1]
     for segment in lowered.segments:
         for target in segment:
             if target.kind == "operand":

@@ -50,6 +50,7 @@ class Sized:
     backward_arrays: list[tuple[str, tuple[int, ...]]]
     hoisted: list[tuple[str, str, tuple[str, slice] | None]]  # array, weight, bias
     biases: list[tuple[str, str, slice]]  # array, weight, columns
+    standards: list[tuple[int, float]]  # buffers that are standardised before the steps, eps
     parts: list[tuple[str, Part, int, int]]  # array, part, its block forward and backward
     weight_count: int  # how many a step multiplies with
 
@@ -76,12 +77,16 @@ def at_sizes(program: Program, rules: Rules, shapes: Shapes, T: int, masked: boo
             forward.append((f"z{i}", shape))
             biases += [(f"b{i}", *bias)] if bias else []
         backward.append((f"dz{i}", shape))
+        if buffer.eps is not None:
+            forward.append((f"r{i}", (T * B, 1)))
     for i, width in enumerate(layout.operand_widths):
         forward.append((f"a{i}", (T * B, width.of(sizes))))
         backward.append((f"da{i}", (B, width.of(sizes))))
     for name, width in zip(layout.states, layout.state_widths, strict=True):
         forward.append((name, ((T + 1) * B, width.of(sizes))))
     forward.append(("y", (T * B if own_output else 0, layout.output.of(sizes))))
+    before = [r.buffer for r in lowered.rounds if r.level is None]
+    standards = [(i, eps) for i, b in enumerate(lowered.buffers) if i in before and (eps := b.eps)]
     parts, weights = [], 0
     for i, part in enumerate(lowered.parts):
         size = sizes[layout.buffer_widths[part.buffer].letter]
@@ -90,8 +95,9 @@ def at_sizes(program: Program, rules: Rules, shapes: Shapes, T: int, masked: boo
         parts.append((f"w{i}", part, size, sizes[width.letter]))
         weights += width.of(sizes) * part.blocks * size
     return Sized(
-        kernels, sizes, T, B, own_output, forward, backward, hoisted, biases, parts, weights
-    )
+        kernels, sizes, T, B, own_output, forward, backward, hoisted, biases, standards, parts,
+        weights,
+    )  # fmt: skip
 
 
 @dataclass
@@ -104,6 +110,7 @@ class Run:
     x: Any
     params: Mapping[str, Any]
     forms: Mapping[str, dict[Any, Any]]
+    given: Mapping[str, Any]  # settings and noise, as the kernels take them
     arrays: dict[str, Any]
 
     @property

@@ -307,7 +307,9 @@ def _saved(
     for node in wanted:
         for leaf in (n for n in table.cone([node]) if table[n].name == "slot"):
             trial = {**saved, node: leaf}
-            if leaf not in saved.values() and _holds(lowered, effects, trial):
+            # Standardised rows are what their own derivative is made of: they stay.
+            free = lowered.buffers[table[leaf].attrs[0]].eps is None
+            if free and leaf not in saved.values() and _holds(lowered, effects, trial):
                 saved = trial
                 break
     return {node: table[leaf].attrs for node, leaf in saved.items()}

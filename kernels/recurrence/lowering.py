@@ -9,13 +9,14 @@ A step becomes
     ...
     the last segment: the new states and the output
 
-Products of x alone leave the loop and become one product over all steps.
+Products of x alone leave the loop and become one product over all steps. A row that is
+standardised, over all of its columns, waits like an operand until a round is done.
 """
 
 from dataclasses import dataclass, replace
 
 from tinygrad_rnn.kernels.recurrence.blocks import Blocks, Expressions, Target
-from tinygrad_rnn.kernels.recurrence.placement import Buffer, Part, Placement, place
+from tinygrad_rnn.kernels.recurrence.placement import Buffer, Part, Placement, Round, place
 from tinygrad_rnn.kernels.recurrence.program import Program, TraceError, Width
 
 __all__ = ["Lowered", "lower"]
@@ -30,6 +31,7 @@ class Lowered:
     buffers: list[Buffer]
     operand_widths: list[Width]
     parts: list[Part]
+    rounds: list[Round]  # of standardised rows
     segments: list[list[Target]]  # what each computes, element by element, between products
     output_state: int | None  # the state that is the output, if one is
     blocks: dict[tuple[int, int], int]  # the expression of a line's block, by both numbers
@@ -42,19 +44,24 @@ def lower(program: Program) -> Lowered:
     for leaf in work.table.cone(target.node for target in targets):
         if work.table[leaf].name == "product":
             work.products[work.table[leaf].attrs[0]].leaves.append(leaf)
+    for standard in work.standards.values():
+        if standard.in_place:
+            work.products[standard.operand].leaves = work.blocks(standard.operand)
     placement = place(work, targets)
     rebuilt = _Rebuilt(work.table, placement)
     parts = placement.parts
-    rounds = max((part.level + 1 for part in parts), default=0)
-    segments: list[list[Target]] = [[] for _ in range(1 + rounds)]
+    levels = [p.level for p in parts] + [r.level for r in placement.rounds if r.level is not None]
+    segments: list[list[Target]] = [[] for _ in range(2 + max(levels, default=-1))]
     for target in targets:
-        segments[work.level(target.node)].append(replace(target, node=rebuilt(target.node)))
+        number = target.number if target.kind != "filled" else placement.filled[target.number]
+        segment = segments[work.level(target.node)]
+        segment.append(replace(target, number=number, node=rebuilt(target.node)))
     operands = [program.operations[line].width for line in work.operand_lines()]
     state = next((i for i, r in enumerate(program.results) if r == program.output), None)
     blocks = {key: rebuilt.memo.get(node) for key, node in work.memo.items()}
     return Lowered(
-        program, rebuilt.table, placement.buffers, operands, parts, segments, state,
-        {key: node for key, node in blocks.items() if node is not None},
+        program, rebuilt.table, placement.buffers, operands, parts, placement.rounds, segments,
+        state, {key: node for key, node in blocks.items() if node is not None},
     )  # fmt: skip
 
 
@@ -65,6 +72,10 @@ def _targets(work: Blocks) -> list[Target]:
         if not work.program.operations[line].width.letter:
             raise TraceError("the left side of @ is a single number")
         targets += [Target("operand", number, k, n) for k, n in enumerate(work.blocks(line))]
+    for line, standard in work.standards.items():
+        if not standard.in_place:
+            blocks = work.blocks(standard.operand)
+            targets += [Target("filled", line, k, n) for k, n in enumerate(blocks)]
     for number, line in enumerate(work.program.results):
         targets += [Target("state", number, k, n) for k, n in enumerate(work.blocks(line))]
     if work.program.output not in work.program.results:
@@ -99,7 +110,7 @@ class _Rebuilt:
         expression = self.old[node]
         if node in self.placement.dropped:
             return None
-        if expression.name == "product":
+        if expression.name in ("product", "standard"):
             return self.table.put("slot", (), self.placement.slots[node], expression.letter)
         args = [self.memo[a] for a in expression.args]
         if expression.name == "add" and None in args:

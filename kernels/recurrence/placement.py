@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from tinygrad_rnn.kernels.recurrence.blocks import Blocks, Product, Target
 from tinygrad_rnn.kernels.recurrence.program import Width
 
-__all__ = ["Buffer", "Part", "Placement", "place"]
+__all__ = ["Buffer", "Part", "Placement", "Round", "place"]
 
 Slot = tuple[int, int]  # a buffer and a block in it
 
@@ -21,12 +21,14 @@ class Buffer:
 
     hoisted  the weight of the product with x that it starts from, or None
     bias     the weight that its sums start from: (name, first block), or None
+    eps      what is added to the variance where its rows are standardised, or None
     """
 
     letter: str
     blocks: int
     hoisted: str | None = None
     bias: tuple[str, int] | None = None
+    eps: float | None = None
 
     @property
     def width(self) -> Width:
@@ -54,6 +56,14 @@ class Part:
     adds: bool
 
 
+@dataclass(frozen=True)
+class Round:
+    """The round in which a buffer's rows are standardised; None: before all steps."""
+
+    level: int | None
+    buffer: int
+
+
 class Placement:
     """The places found so far.
 
@@ -69,6 +79,8 @@ class Placement:
         self.parts: list[Part] = []
         self.slots: dict[int, Slot] = {}
         self.dropped: set[int] = set()
+        self.rounds: list[Round] = []
+        self.filled: dict[int, int] = {}  # a line -> the buffer that a segment writes it to
         self.sums: dict[int, Slot] = {}  # a sum -> the slot that its terms can be added to
 
     def _users(self, targets: list[Target]) -> dict[int, list[int]]:
@@ -123,7 +135,7 @@ class Placement:
     def add_part(self, product: Product, column: int, slot: Slot, adds: bool) -> None:
         """Let one block of a product go to a slot: with the last part, or as a new one."""
         operand = self.work.operand_of(product)
-        level = self.work.level_of(product)
+        level = self.work.level_of(product.operand)
         part = Part(level, operand, product.weight, column, 1, *slot, adds)
         last = self.parts[-1] if self.parts else None
         if last and part == replace(
@@ -132,6 +144,22 @@ class Placement:
             self.parts[-1] = replace(last, blocks=last.blocks + 1)
         else:
             self.parts.append(part)
+
+    def standard(self, line: int) -> None:
+        """Give a standardised line the place of its product, or a buffer of its own."""
+        standard = self.work.standards[line]
+        if standard.in_place:
+            product = self.work.products[standard.operand]
+            buffer, _ = self.slots[product.leaves[0]]
+            level = None if product.hoisted else self.work.level_of(product.operand)
+        else:
+            self.buffers.append(Buffer(standard.width.letter, standard.width.count))
+            buffer = self.filled[line] = len(self.buffers) - 1
+            level = self.work.level_of(standard.operand)
+        self.buffers[buffer].eps = standard.eps
+        self.rounds.append(Round(level, buffer))
+        for block, leaf in enumerate(self.work.blocks(line)):
+            self.slots[leaf] = buffer, block
 
     def biases(self) -> None:
         """Let the sums of a buffer start from a weight that is added to all of its blocks."""
@@ -152,7 +180,7 @@ class Placement:
 
 
 def place(work: Blocks, targets: list[Target]) -> Placement:
-    """Give every product block its place."""
+    """Give every product block, and every standardised row, its place."""
     placement = Placement(work, targets)
     products = [p for p in work.products.values() if p.leaves]
     for product in products:
@@ -161,5 +189,7 @@ def place(work: Blocks, targets: list[Target]) -> Placement:
     for product in products:
         if not product.hoisted:
             placement.within_step(product)
+    for line in work.standards:
+        placement.standard(line)
     placement.biases()
     return placement

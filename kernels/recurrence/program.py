@@ -100,16 +100,29 @@ class Program:
         widths += [w for _, shape in self.params for w in shape]
         return tuple(dict.fromkeys(w.letter for w in widths if w.letter))
 
-    def unused_params(self) -> list[str]:
-        """Weights that no new state and no output depends on."""
-        used: set[str] = set()
-        reached: set[int] = set()
+    @property
+    def settings(self) -> list[str]:
+        """The names of the numbers that come with a call."""
+        return list(dict.fromkeys(op["name"] for op in self.operations if op.name == "setting"))
+
+    @property
+    def sites(self) -> dict[int, bool]:
+        """The places of noise, and whether each gives the same numbers at all steps."""
+        return {op["site"]: op["locked"] for op in self.operations if op.name == "noise"}
+
+    def reached(self) -> list[int]:
+        """The lines that a new state or the output depends on, in order."""
+        found: set[int] = set()
         ahead = [*self.results, self.output]
         while ahead:
             number = ahead.pop()
-            if number not in reached:
-                reached.add(number)
-                op = self.operations[number]
-                ahead += op.args
-                used |= {value for key, value in op.attrs if key == "weight"}
+            if number not in found:
+                found.add(number)
+                ahead += self.operations[number].args
+        return sorted(found)
+
+    def unused_params(self) -> list[str]:
+        """Weights that no new state and no output depends on."""
+        lines = [self.operations[n] for n in self.reached()]
+        used = {value for op in lines for key, value in op.attrs if key == "weight"}
         return [name for name, _ in self.params if name not in used]

@@ -19,24 +19,45 @@ __all__ = ["HOLD", "NUMPY", "RESET", "STEP", "lines", "one_step", "over_time", "
 # What a row does at a step, one byte each in a mask.
 HOLD, STEP, RESET = 0, 1, 2
 
+
+def _standardize(row, eps):
+    centred = row - row.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + eps)
+
+
 NUMPY = SimpleNamespace(
-    **{name: op.numpy for name, op in ELEMENTWISE.items()}, matmul=np.matmul, stack=np.stack
-)
+    **{name: op.numpy for name, op in ELEMENTWISE.items()},
+    matmul=np.matmul, stack=np.stack, standardize=_standardize,
+)  # fmt: skip
 
 
-def one_step(program: Program, F, x, states, params):
-    """One step: the output and the new states, rows in the first axis."""
+def one_step(program: Program, F, x, states, params, *, step=0, settings=None, noise=None):
+    """One step, the ``step``th: the output and the new states, rows in the first axis.
+
+    settings  the numbers that the program asks for by name
+    noise     where its random numbers come from
+    """
+
+    def numbers(op, row):
+        return noise.at(op["site"], [step], *row.shape, _array(row), locked=op["locked"])[0]
+
+    given = settings, numbers
     values: dict[int, Any] = {}
     for number, op in enumerate(program.operations):
         if op.name in ("input", "state"):
             values[number] = x if op.name == "input" else states[op["index"]]
         else:
-            values[number] = _value(program, number, F, values, params, states[0].dtype)
+            values[number] = _value(program, number, F, values, params, given, states[0].dtype)
     return values[program.output], [values[i] for i in program.results]
 
 
-def lines(program: Program, F, known, params, wanted, dtype):
-    """The ``wanted`` lines of a step, and what they are made of, from those that are ``known``."""
+def lines(program: Program, F, known, params, wanted, dtype, *, settings=None, noise=None):
+    """The ``wanted`` lines, (T, B, width), and what they are made of, by what is ``known``."""
+
+    def numbers(op, row):
+        steps = range(row.shape[0])
+        return noise.at(op["site"], steps, *row.shape[1:], row, locked=op["locked"])
+
     ahead, needed = list(wanted), set()
     while ahead:
         number = ahead.pop()
@@ -45,18 +66,27 @@ def lines(program: Program, F, known, params, wanted, dtype):
             ahead += program.operations[number].args
     values = dict(known)
     for number in sorted(needed):
-        values[number] = _value(program, number, F, values, params, dtype)
+        values[number] = _value(program, number, F, values, params, (settings, numbers), dtype)
     return values
 
 
-def _value(program: Program, number, F, values, params, dtype):
+def _array(row):
+    return getattr(row, "_data", row)  # of a Tensor
+
+
+def _value(program: Program, number, F, values, params, given, dtype):
     """The value of a line that is neither input nor state."""
+    settings, numbers = given
     op = program.operations[number]
     args = [values[i] for i in op.args]
     if op.name == "param":
         return params[op["weight"]]
     if op.name == "const":
         return op["value"]
+    if op.name == "setting":
+        return dtype.type(settings[op["name"]])
+    if op.name == "noise":
+        return numbers(op, args[0])
     if op.name == "matmul":
         return F.matmul(args[0], params[op["weight"]])
     if op.name == "chunk":
@@ -70,7 +100,10 @@ def _value(program: Program, number, F, values, params, dtype):
     return getattr(F, op.name)(*args, **dict(op.attrs))
 
 
-def sequence(program: Program, F, x, states, params, *, steps, mask=None, reverse=False):
+def sequence(
+    program: Program, F, x, states, params, *,
+    steps, mask=None, reverse=False, settings=None, noise=None,
+):  # fmt: skip
     """All steps: outputs (T, B, ...) and the final states.
 
     x (T, B, I)  or None where the program has no input
@@ -78,8 +111,9 @@ def sequence(program: Program, F, x, states, params, *, steps, mask=None, revers
     mask (T, B)  HOLD, STEP or RESET, or None for STEP everywhere
     """
 
-    def step(x, states):
-        return one_step(program, F, x, states, params)
+    def step(t, x, states):
+        more = {"step": t, "settings": settings, "noise": noise}
+        return one_step(program, F, x, states, params, **more)
 
     return over_time(step, F, x, states, steps=steps, mask=mask, reverse=reverse)
 
@@ -87,7 +121,7 @@ def sequence(program: Program, F, x, states, params, *, steps, mask=None, revers
 def over_time(
     step: Any, F: Any, x: Any, states: Any, *, steps: int, mask: Any, reverse: Any
 ) -> Any:
-    """The same for any ``step(x, states)`` that gives an output and new states."""
+    """The same for any ``step(t, x, states)`` that gives an output and new states."""
     initial = list(states)
     current = list(states)
     outputs: list[Any] = [None] * steps
@@ -97,7 +131,7 @@ def over_time(
         if mask is not None:
             again = (mask[t] == RESET)[:, None]
             current = [F.where(again, a, b) for a, b in zip(initial, current, strict=True)]
-        output, new = step(None if x is None else x[t], current)
+        output, new = step(t, None if x is None else x[t], current)
         if mask is not None:
             held = (mask[t] == HOLD)[:, None]
             new = [F.where(held, a, b) for a, b in zip(current, new, strict=True)]

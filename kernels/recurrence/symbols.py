@@ -32,7 +32,7 @@ class Tracer:
         self.mode = mode
         self.outside = mode()
 
-    def line(self, name: str, args: tuple[int, ...], width: Width, **attrs: Any) -> "Symbol":
+    def line(self, name: str, args: tuple[int, ...], width: Width, /, **attrs: Any) -> "Symbol":
         """Write a line, unless it is there already."""
         if self.mode() is not self.outside:
             raise TraceError(f"{name} inside no_grad(), which a program knows nothing of")
@@ -49,6 +49,14 @@ class Tracer:
         if len(shape) == 2:
             return _Matrix(name, shape)
         return self.line("param", (), shape[0] if shape else ONE, weight=name)
+
+    def noise(self, row: "Symbol", site: int, *, locked: bool) -> "Symbol":
+        """Numbers from [0, 1), as many as a row has: new ones at each step, unless locked."""
+        return self.line("noise", (row.number,), row.width, site=site, locked=locked)
+
+    def setting(self, name: str) -> "Symbol":
+        """A number that comes with the call: it has no derivative and needs no other kernel."""
+        return self.line("setting", (), ONE, name=name)
 
     def operand(self, value: Any) -> "Symbol":
         """A row, or a number as one."""
@@ -128,6 +136,10 @@ class Symbol:
             folded = self.apply("where", positive, self.apply("neg", self), self)
             top = self.apply("where", positive, self, 0.0)
             return self.apply("add", top, self.apply("log1p", self.apply("exp", folded)))
+        if name == "standardize":
+            if self.is_comparison or not self.width.letter:
+                raise TraceError("standardize, or layer_norm, of something that is no row")
+            return self.tracer.line(name, (self.number,), self.width, **attrs)
         return self.tracer.elementwise(name, operands, attrs)
 
     def __matmul__(self, weight: Any) -> "Symbol":

@@ -35,7 +35,7 @@ def step_by_step(
     """Outputs (T, B, width) and the final states, as ``ops.recurrence`` gives them."""
     weights = Weights({**cell.constants, **cell.weights()})
 
-    def step(x: Tensor | None, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def step(t: int, x: Tensor | None, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         results = cell.step(*([] if x is None else [x]), *states, weights)
         new = new_states(cell, cell._declared, results)
         for name, before, row in zip(cell.state_sizes, states, new, strict=True):

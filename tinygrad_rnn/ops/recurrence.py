@@ -15,6 +15,7 @@ from tinygrad_rnn.device import Array, device_of
 from tinygrad_rnn.engine import TENSORS
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import recurrence as kernel
+from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.kernels.recurrence.derivative import Rules
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.program import Program
@@ -32,6 +33,7 @@ RULES = Rules({name: PRIMITIVES[name].rules for name in ELEMENTWISE.keys() - COM
 _OVER_TENSORS = SimpleNamespace(
     **{name: getattr(TENSORS, name) for name in ELEMENTWISE.keys() - COMPARISONS},
     matmul=TENSORS.matmul,
+    standardize=TENSORS.standardize,
     stack=stack,
 )
 
@@ -96,6 +98,8 @@ def recurrence(
     mask: Any = None,
     reverse: bool = False,
     composite: bool = False,
+    settings: Mapping[str, float] | None = None,
+    noise: Noise | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Run a cell's program over a sequence: y (T, B, width) and the final states.
 
@@ -107,12 +111,15 @@ def recurrence(
     Args:
         reverse: From the last step to the first.
         composite: Run the program line by line though there is a kernel; see ``obstacle``.
+        settings: The numbers that the program asks for by name.
+        noise: Where its random numbers come from; see ``random.noise``.
     """
     states = [as_tensor(s) for s in states]
     x = None if x is None else as_tensor(x)
     weights = [as_tensor(params[name]) for name, _ in program.params]
     sizes = fitted(program, shapes_of(x, states, weights))
     _check_types(program, x, states, weights)
+    _check_given(program, settings, noise, states)
     T = x.shape[0] if x is not None else steps
     if T is None or (steps is not None and steps != T):
         raise ShapeError(f"recurrence: steps is {steps}, x has {'none' if x is None else T}.")
@@ -133,8 +140,24 @@ def recurrence(
     y, *finals = call(
         x, *states, *weights,
         program=program, steps=T, mask=mask, reverse=bool(reverse), forms=forms,
+        settings=settings, noise=noise,
     )  # fmt: skip
     return y, finals
+
+
+def _check_given(program: Program, settings: Any, noise: Any, states: list[Tensor]) -> None:
+    """Raise unless everything is there that the program asks for by name."""
+    if missing := [name for name in program.settings if name not in (settings or {})]:
+        raise TypeError(f"recurrence: settings has no {missing[0]!r}, expected a number.")
+    if not program.sites:
+        return
+    if noise is None:
+        raise TypeError("recurrence: noise is missing; random.noise() makes some.")
+    rows = noise.row_ids(states[0].shape[0])
+    if rows.shape != states[0].shape[:1]:
+        raise ShapeError(
+            f"recurrence: noise has names for {len(rows)} rows, expected {states[0].shape[0]}."
+        )
 
 
 def without_steps(

@@ -27,11 +27,13 @@ from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels._simd import (
 {vectors}
 )
+from tinygrad_rnn.kernels._threefry import noise, step_key
 from tinygrad_rnn.kernels._vector import address, element_size, lanes
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 from tinygrad_rnn.kernels.recurrence.cpu_runtime import (
     HOLD, add_columns, clear_columns, copy_columns, multiply, resets,
 )
+from tinygrad_rnn.kernels.recurrence.cpu_standard import standardize_row, standardize_row_back
 '''
 
 

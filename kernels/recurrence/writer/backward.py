@@ -8,7 +8,6 @@ from tinygrad_rnn.kernels.recurrence.program import Width
 from tinygrad_rnn.kernels.recurrence.writer.expressions import Lines
 from tinygrad_rnn.kernels.recurrence.writer.layout import bytes_of
 from tinygrad_rnn.kernels.recurrence.writer.segments import (
-    COMMON,
     FLAT,
     MATRIX,
     WEIGHT,
@@ -43,6 +42,8 @@ class Backward(Writer):
         if kind == "d_state":  # read: the gradient of the state after the step
             name = self.layout.states[attrs[0]]
             return self.column(f"d{name}_new", attrs[1], self.layout.state_widths[attrs[0]])
+        if kind == "d_filled":  # the row itself has no gradient but what was standardised
+            return self.column(f"dz{attrs[0]}", attrs[1], self.layout.buffer_widths[attrs[0]])
         if kind == "d_output":
             return self.column("(dy_t + b * dy_row)", attrs[0], self.layout.output)
         return super().address(kind, attrs)
@@ -95,11 +96,12 @@ class Backward(Writer):
     def arguments(self) -> list[tuple[str, str]]:
         """Names and types of the kernel's arguments, in order."""
         layout = self.layout
-        arguments = [*COMMON, ("kept", "intp")] + [(c, "intp") for c in layout.letters]
+        arguments = [*self.call_arguments(), ("kept", "intp")]
         if layout.reads_input:
             arguments += [("x", "const(T[:, ::1])"), ("dx", MATRIX)]
         for i in range(len(layout.buffer_widths)):
             arguments += [(f"z{i}", MATRIX), (f"dz{i}", MATRIX)]
+        arguments += self.deviations()
         arguments += [(f"da{i}", MATRIX) for i in range(len(layout.operand_widths))]
         for name in layout.states:
             arguments += [(name, MATRIX), (f"d{name}", MATRIX), (f"d{name}_start", MATRIX)]
@@ -118,7 +120,7 @@ class Backward(Writer):
             "    after = t - 1 if reverse else t + 1",
             "    old = t + 1 if reverse else t",
         ]
-        step = []
+        step = self.noise_keys()
         if layout.reads_input and layout.input:
             for name in ("x", "dx"):
                 step.append(f"{name}_t = address({name}) + t * B * ({bytes_of(layout.input)})")
@@ -162,8 +164,11 @@ class Backward(Writer):
             if i == index
         ]
         parts = [p for p in self.lowered.parts if p.level == index - 1]
-        if parts:
+        standard = self.standardized(index - 1, "standardize_row_back")
+        if parts or standard:
             lines += self.meet()
+        if standard:
+            lines += standard + self.meet()
         started: set[int] = set()
         for part in parts:
             kind, operand = part.operand

@@ -48,8 +48,12 @@ class Lines:
         expression = self.table[node]
         if expression.name == "const":
             return f"fill(like, {expression.attrs[0]!r})"
-        if expression.name == "scalar":
-            return f"fill(like, {self.address('scalar', expression.attrs)})"
+        if expression.name in ("scalar", "setting"):
+            return f"fill(like, {self.address(expression.name, expression.attrs)})"
+        if expression.name == "noise":
+            site, block = expression.attrs
+            unit = f"{block} * {expression.letter} + u" if block else "u"
+            return f"noise(like, key_{site}, row_ids[b], {unit})"
         if not expression.args:
             return f"load(like, {self.address(expression.name, expression.attrs)}, n)"
         if node in self.absorbed:

@@ -6,7 +6,6 @@ from tinygrad_rnn.kernels.recurrence.program import Width
 from tinygrad_rnn.kernels.recurrence.writer.expressions import Lines
 from tinygrad_rnn.kernels.recurrence.writer.layout import bytes_of
 from tinygrad_rnn.kernels.recurrence.writer.segments import (
-    COMMON,
     FLAT,
     MATRIX,
     WEIGHT,
@@ -59,6 +58,8 @@ class Forward(Writer):
             return f"a{target.number}", layout.operand_widths[target.number]
         if target.kind == "state":
             return f"{layout.states[target.number]}_new", layout.state_widths[target.number]
+        if target.kind == "filled":
+            return f"z{target.number}", layout.buffer_widths[target.number]
         return "y", layout.output
 
     def segment(
@@ -97,10 +98,11 @@ class Forward(Writer):
     def arguments(self) -> list[tuple[str, str]]:
         """Names and types of the kernel's arguments, in order."""
         layout = self.layout
-        arguments = COMMON + [(c, "intp") for c in layout.letters]
+        arguments = self.call_arguments()
         if layout.reads_input:
             arguments.append(("x", "const(T[:, ::1])"))
         arguments += [(f"z{i}", MATRIX) for i in range(len(layout.buffer_widths))]
+        arguments += self.deviations()
         arguments += [(f"a{i}", MATRIX) for i in range(len(layout.operand_widths))]
         arguments += [(name, MATRIX) for name in layout.states]
         arguments += [("y", MATRIX)]
@@ -120,7 +122,7 @@ class Forward(Writer):
             "    old, new = (t + 1, t) if reverse else (t, t + 1)",
             "    start = T if reverse else 0",
         ]
-        step = []
+        step = self.noise_keys()
         if layout.reads_input and layout.input:
             step.append(f"x_t = address(x) + t * B * ({bytes_of(layout.input)})")
         for i, width in enumerate(layout.buffer_widths):
@@ -138,10 +140,23 @@ class Forward(Writer):
     def segment_with_products(self, index: int) -> list[str]:
         """The products before a segment, and the segment, a panel of columns at a time."""
         parts = [p for p in self.lowered.parts if p.level == index - 1]
+        segments = [letter for i, letter in self.written if i == index]
+        standard = self.standardized(index - 1, "standardize_row")
+        # What is standardised needs all columns of its products, from all threads.
+        passes = [(parts, []), ([], segments)] if standard else [(parts, segments)]
+        lines: list[str] = []
+        for products, letters in passes:
+            panels = self.panels(index, products, letters)
+            lines += panels + (self.meet() if panels else [])
+            if products is parts and standard:
+                lines += standard + self.meet()
+        return lines
+
+    def panels(self, index: int, parts: list[Part], segments: list[str]) -> list[str]:
+        """Products, and segments of some letters, a panel of columns at a time."""
         lines: list[str] = []
         letters = [self.layout.buffer_widths[p.buffer].letter for p in parts]
-        letters += [letter for i, letter in self.written if i == index]
-        for letter in dict.fromkeys(letters):
+        for letter in dict.fromkeys(letters + segments):
             lines += [
                 f"for u in range({letter}_left, {letter}_right, span):",
                 f"    wide = min(span, {letter}_right - u)",
@@ -149,10 +164,8 @@ class Forward(Writer):
             for part in parts:
                 if self.layout.buffer_widths[part.buffer].letter == letter:
                     lines += indent(self.part(part), 1)
-            if (index, letter) in self.written:
+            if letter in segments:
                 lines.append("    " + self.call(index, letter, "u", "u + wide"))
-        if lines:
-            lines += self.meet()
         return lines
 
     def part(self, part: Part) -> list[str]:

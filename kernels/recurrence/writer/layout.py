@@ -39,6 +39,8 @@ class Layout:
         }
         self.output = program.operations[program.output].width
         self.input = program.input
+        self.settings = program.settings
+        self.sites = program.sites
         self.reads_input = any(expression.name == "input" for expression in table.entries)
 
 

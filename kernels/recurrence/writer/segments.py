@@ -26,6 +26,8 @@ class Writer:
         layout = self.layout
         if kind == "scalar":
             return f"p_{attrs[0]}[0]"
+        if kind == "setting":
+            return f"settings[{layout.settings.index(attrs[0])}]"
         if kind == "param":
             return self.column(f"address(p_{attrs[0]})", attrs[1], layout.row_params[attrs[0]][0])
         if kind in ("slot", "d_slot"):
@@ -67,6 +69,8 @@ class Writer:
         params = [name for name in params if re.search(rf"\b{name}\b", text)]
         sizes = text + " ".join(bytes_of(rows[name]) for name in used)
         letters = [c for c in self.layout.letters if re.search(rf"\b{c}\b", sizes)]
+        shared = ["settings", "row_ids", *(f"key_{site}" for site in self.layout.sites)]
+        params += [name for name in shared if re.search(rf"\b{name}\b", text)]
         arguments = [f"{name}_t" for name in used] + params
         self.written[index, letter] = [*given, *letters, *arguments]
         lines = [
@@ -96,6 +100,46 @@ class Writer:
             f"{left}, {right}, {arguments})"
         )
 
+    def call_arguments(self) -> list[tuple[str, str]]:
+        """Names and types of what every kernel of the program is given besides its arrays."""
+        layout = self.layout
+        arguments = COMMON + [(c, "intp") for c in layout.letters]
+        if layout.settings:
+            arguments.append(("settings", FLAT))
+        if layout.sites:
+            arguments += [("noise_key", "intp"), ("first_step", "intp")]
+            arguments.append(("row_ids", "const(int64[::1])"))
+        return arguments
+
+    def noise_keys(self) -> list[str]:
+        """The key of each place of noise at a step."""
+        return [
+            f"key_{site} = step_key(noise_key, {site}, {'0' if locked else 'first_step + t'})"
+            for site, locked in self.layout.sites.items()
+        ]
+
+    def deviations(self) -> list[tuple[str, str]]:
+        """Names and types of the arrays that hold 1 / deviation of standardised rows."""
+        return [(f"r{r.buffer}", MATRIX) for r in self.lowered.rounds]
+
+    def standardized(self, level: int, function: str) -> list[str]:
+        """What is done to the rows that are standardised in a round; each thread takes some."""
+        lines = []
+        for round_ in self.lowered.rounds:
+            if round_.level == level:
+                i, width = round_.buffer, self.layout.buffer_widths[round_.buffer]
+                rows = [f"z{i}_t", f"dz{i}_t"] if function.endswith("_back") else [f"z{i}_t"]
+                rows = [f"{row} + b * ({bytes_of(width)})" for row in rows]
+                eps = [] if function.endswith("_back") else [repr(self.lowered.buffers[i].eps)]
+                lines += [
+                    "for b in range(top, bottom):",
+                    f"    {function}(",
+                    f"        like, {', '.join(rows)}, {width.count} * {width.letter},",
+                    f"        {', '.join([*eps, f'address(r{i}) + (t * B + b) * size'])},",
+                    "    )",
+                ]
+        return lines
+
     def kernel_text(self, name: str, arguments: list[tuple[str, str]], body: list[str]) -> str:
         """The text of a kernel, and of the list of its arguments."""
         signature = ", ".join(kind for _, kind in arguments)
@@ -119,6 +163,7 @@ class Writer:
             "size, step = element_size(like), lanes(like)",
             "width = TILE_VECTORS * step",
             "first, last, share, shares = B * worker // workers, B * (worker + 1) // workers, 0, 1",
+            "top, bottom = first, last",
             "if by_columns:",
             "    first, last, share, shares = 0, B, worker, workers",
             "span = 2 * width if last - first == 1 else width  # one row takes panels in pairs",

@@ -1,0 +1,39 @@
+"""Nonlinearities by name, for rows and for Tensors."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_rnn import ops
+
+__all__ = ["FUNCTIONS", "Function", "check_function", "function_of"]
+
+Function = Callable[[Any], Any]
+
+FUNCTIONS: dict[str, Function] = {
+    "tanh": lambda z: z.tanh(),
+    "relu": lambda z: z.relu(),
+    "sigmoid": lambda z: z.sigmoid(),
+    "identity": lambda z: z,
+    "hard_tanh": lambda z: ops.clip(z, -1.0, 1.0),
+    "hard_sigmoid": lambda z: ops.clip(z * (1 / 6) + 0.5, 0.0, 1.0),
+    "softsign": lambda z: z / (1 + z.abs()),
+    "softplus": ops.softplus,
+    "silu": ops.silu,
+    "gelu": ops.gelu,
+    "elu": ops.elu,
+}
+
+
+def function_of(chosen: str | Function) -> Function:
+    """The nonlinearity that a name, or a function itself, stands for."""
+    return chosen if callable(chosen) else FUNCTIONS[chosen]
+
+
+def check_function(where: str, name: str, chosen: Any) -> None:
+    """ValueError unless it is the name of a nonlinearity, or a function."""
+    if callable(chosen) or (isinstance(chosen, str) and chosen in FUNCTIONS):
+        return
+    raise ValueError(
+        f"{where}: {name} is {chosen!r}, expected {', '.join(FUNCTIONS)}, or a function of a row, "
+        "such as ops.softplus."
+    )
