@@ -21,21 +21,27 @@ class Tracer:
     Args:
         params: The shape of each weight.
         mode: What decides whether derivatives are recorded; inside a program nothing can.
+        look: Called at each line, so that somebody sees who writes it.
     """
 
     def __init__(
-        self, params: Mapping[str, tuple[Width, ...]], mode: Callable[[], object] = lambda: None
+        self,
+        params: Mapping[str, tuple[Width, ...]],
+        mode: Callable[[], object] = lambda: None,
+        look: Callable[[], object] = lambda: None,
     ) -> None:
         self.operations: list[Operation] = []
         self.numbers: dict[Operation, int] = {}
         self.params = params
         self.mode = mode
+        self.look = look
         self.outside = mode()
 
     def line(self, name: str, args: tuple[int, ...], width: Width, /, **attrs: Any) -> "Symbol":
         """Write a line, unless it is there already."""
         if self.mode() is not self.outside:
             raise TraceError(f"{name} inside no_grad(), which a program knows nothing of")
+        self.look()
         operation = Operation(name, args, width, tuple(sorted(attrs.items())))
         number = self.numbers.get(operation)
         if number is None:

@@ -17,10 +17,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_rnn.errors import CellError
+from tinygrad_rnn.kernels.recurrence.naming import Locals
 from tinygrad_rnn.kernels.recurrence.program import Program, TraceError, Width, parse_width
 from tinygrad_rnn.kernels.recurrence.symbols import Symbol, Tracer, Weights
 
-__all__ = ["Declaration", "check_step", "declaration", "new_output", "new_states", "trace"]
+__all__ = [
+    "Declaration",
+    "check_step",
+    "declaration",
+    "new_output",
+    "new_states",
+    "trace",
+    "trace_with_names",
+]
 
 
 @dataclass(frozen=True)
@@ -124,8 +133,37 @@ def trace(cell: Any, mode: Callable[[], object] = lambda: None) -> Program:
     TraceError where a step does what a program cannot; CellError where it is wrong anyway.
     ``mode`` tells whether derivatives are recorded.
     """
+    return trace_with_names(cell, mode)[0]
+
+
+def trace_with_names(
+    cell: Any, mode: Callable[[], object] = lambda: None
+) -> tuple[Program, dict[str, int]]:
+    """The program of a cell, and the lines that have names.
+
+    A new state is called as the cell declares it, another row as the variable of ``step`` that
+    held it last. They are not part of the program: cells with equal ones share it.
+    """
+    with Locals(cell) as seen:
+        program, tracer = _traced(cell, mode, seen.look)
+        values = seen.values()
+    names = {name: line for (name, _), line in zip(program.states, program.results, strict=True)}
+    given = ("input", "state", "param", "const")
+    found = {
+        name: row.number
+        for name, row in values.items()
+        if isinstance(row, Symbol)
+        and row.tracer is tracer
+        and program.operations[row.number].name not in given
+    }
+    return program, names | found | names  # the states first, and whatever else has their names
+
+
+def _traced(
+    cell: Any, mode: Callable[[], object], look: Callable[[], object]
+) -> tuple[Program, Tracer]:
     declared = declaration(cell)
-    tracer = Tracer(dict(declared.params), mode)
+    tracer = Tracer(dict(declared.params), mode, look)
     rows = [] if declared.input is None else [tracer.line("input", (), declared.input)]
     rows += [tracer.line("state", (), w, index=i) for i, (_, w) in enumerate(declared.states)]
     weights = Weights(getattr(cell, "constants", {}), tracer)
@@ -139,7 +177,7 @@ def trace(cell: Any, mode: Callable[[], object] = lambda: None) -> Program:
     except Exception as error:  # a symbol is no Tensor: whatever follows from that
         raise TraceError(_with_place(cell, error)) from error
     _check_widths(cell, tracer, declared, numbers, last)
-    return Program(
+    program = Program(
         tuple(tracer.operations),
         declared.states,
         declared.params,
@@ -147,6 +185,7 @@ def trace(cell: Any, mode: Callable[[], object] = lambda: None) -> Program:
         tuple(numbers),
         last,
     )
+    return program, tracer
 
 
 def new_states(cell: Any, declared: Declaration, results: Any) -> list[Any]:

@@ -22,8 +22,9 @@ class LSTM:
 
     def step(self, x, h, c, p):
         i, f, g, o = (x @ p.w_x + h @ p.w_h + p.b).chunk(4)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
+        i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+        c = f * c + i * g
+        return o * c.tanh(), c
 
 
 class ResetAfter:

@@ -10,7 +10,12 @@ from tinygrad_rnn import ops
 from tinygrad_rnn.device import array_module
 from tinygrad_rnn.errors import CellError, ModuleError, TraceError
 from tinygrad_rnn.kernels.recurrence.program import Program
-from tinygrad_rnn.kernels.recurrence.tracing import Declaration, check_step, declaration, trace
+from tinygrad_rnn.kernels.recurrence.tracing import (
+    Declaration,
+    check_step,
+    declaration,
+    trace_with_names,
+)
 from tinygrad_rnn.modes import no_grad, recording
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.checks import (
@@ -91,6 +96,7 @@ class Cell(Module):
     hidden_size: int = made_later("hidden_size")
     input_size: int | None = made_later("input_size")
     _traced: Program | TraceError | None = None
+    _names: Mapping[str, int] = MappingProxyType({})
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Keep the arguments for ``clone``, whatever the constructor of a subclass takes."""
@@ -194,7 +200,7 @@ class Cell(Module):
     def _trace(self) -> Program | TraceError:
         if self._traced is None:
             try:
-                program = trace(self, recording.get)
+                program, self._names = trace_with_names(self, recording.get)
             except TraceError as error:
                 if isinstance(error, CellError):
                     raise
@@ -207,6 +213,12 @@ class Cell(Module):
                 )
             self._traced = _programs.setdefault(program, program)
         return self._traced
+
+    @property
+    def row_names(self) -> Mapping[str, int]:
+        """The lines of the program that have a name: new states, and variables of the step."""
+        _ = self.program
+        return self._names
 
     def _obstacle(self) -> str:
         """Why sequences do not run as one kernel, or nothing."""
@@ -312,7 +324,8 @@ class Cell(Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """What deepcopy and pickle take along: the equations are traced anew."""
-        return {key: value for key, value in super().__getstate__().items() if key != "_traced"}
+        state: dict[str, Any] = super().__getstate__()
+        return {key: value for key, value in state.items() if key not in ("_traced", "_names")}
 
     def extra_repr(self) -> str:
         """The arguments of the constructor."""

@@ -2,7 +2,8 @@
 
 Rows stand in front, so a product is ``x @ w``: w_x is (I, G H), w_h is (H, G H), with the G
 gates side by side in the order in which the equations name them. Vectors named ``b`` are
-biases and start at 0 unless a cell says otherwise.
+biases and start at 0 unless a cell says otherwise. The variables of a step are what a trace
+calls its rows: each gate ends up in the variable that the equations name it by.
 """
 
 from collections.abc import Callable
@@ -169,8 +170,9 @@ class LSTMWithoutForgetCell(Cell):
     def step(self, x: Any, h: Any, c: Any, p: Any) -> Any:
         """The equations."""
         i, g, o = (x @ p.w_x + h @ p.w_h + p.b).chunk(3)
-        c = c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
+        i, g, o = i.sigmoid(), g.tanh(), o.sigmoid()
+        c = c + i * g
+        return o * c.tanh(), c
 
 
 class LSTMCell(Cell):
@@ -191,8 +193,9 @@ class LSTMCell(Cell):
     def step(self, x: Any, h: Any, c: Any, p: Any) -> Any:
         """The equations."""
         i, f, g, o = (x @ p.w_x + h @ p.w_h + p.b).chunk(4)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
+        i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+        c = f * c + i * g
+        return o * c.tanh(), c
 
 
 # ----- gated recurrent units -----
@@ -239,12 +242,11 @@ class GRUCell(Cell):
         x_r, x_z, x_n = (x @ p.w_x + p.b).chunk(3)
         if self.reset_after:
             h_r, h_z, h_n = (h @ p.w_h).chunk(3)
-            inner = (x_r + h_r).sigmoid() * (h_n + p.b_h)
         else:
             h_r, h_z = (h @ p.w_h).chunk(2)
-            inner = ((x_r + h_r).sigmoid() * h) @ p.v_h
-        z = (x_z + h_z).sigmoid()
-        return (1 - z) * (x_n + inner).tanh() + z * h
+        r, z = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
+        n = (x_n + (r * (h_n + p.b_h) if self.reset_after else (r * h) @ p.v_h)).tanh()
+        return (1 - z) * n + z * h
 
     def flip_update_gate_(self) -> None:
         """Let z mean what 1 - z did: for weights made with the other sign, in both directions."""
@@ -306,6 +308,6 @@ class RHNCell(Cell):
         for layer in range(self.depth):
             z = h @ getattr(p, f"w_{layer}") + getattr(p, f"b_{layer}")
             n, t = (x @ p.w_x + z if layer == 0 else z).chunk(2)
-            t = t.sigmoid()
-            h = t * n.tanh() + (1 - t) * h
+            n, t = n.tanh(), t.sigmoid()
+            h = t * n + (1 - t) * h
         return h

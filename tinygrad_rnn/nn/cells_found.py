@@ -115,10 +115,10 @@ class NASCell(Cell):
     def step(self, x: Any, h: Any, c: Any, p: Any) -> Any:
         """The equations."""
         xs, hs = (x @ p.w_x).chunk(8), (h @ p.w_h + p.b).chunk(8)
-        a = [u * v if k == 3 else u + v for k, (u, v) in enumerate(zip(xs, hs, strict=True))]
-        b_0 = (a[0].sigmoid() * a[1].relu()).tanh()
-        b_1 = (a[2].sigmoid() + a[3].relu()).tanh()
-        b_2 = (a[4].tanh() * a[5].sigmoid()).tanh()
-        b_3 = (a[6].tanh() + a[7].sigmoid()).sigmoid()
+        z = [u * v if k == 3 else u + v for k, (u, v) in enumerate(zip(xs, hs, strict=True))]
+        a = [z[0].sigmoid(), z[1].relu(), z[2].sigmoid(), z[3].relu()]
+        a += [z[4].tanh(), z[5].sigmoid(), z[6].tanh(), z[7].sigmoid()]
+        b_0, b_1 = (a[0] * a[1]).tanh(), (a[2] + a[3]).tanh()
+        b_2, b_3 = (a[4] * a[5]).tanh(), (a[6] + a[7]).sigmoid()
         c = (b_0 + c).tanh() * b_1
         return (c * (b_2 + b_3).tanh()).tanh(), c

@@ -26,9 +26,10 @@ class PeepholeLSTMCell(Cell):
     def step(self, x: Any, h: Any, c: Any, p: Any) -> Any:
         """The equations."""
         i, f, g, o = (x @ p.w_x + h @ p.w_h + p.b).chunk(4)
-        i, f = (i + p.p_i * c).sigmoid(), (f + p.p_f * c).sigmoid()
-        c = f * c + i * g.tanh()
-        return (o + p.p_o * c).sigmoid() * c.tanh(), c
+        i, f, g = (i + p.p_i * c).sigmoid(), (f + p.p_f * c).sigmoid(), g.tanh()
+        c = f * c + i * g
+        o = (o + p.p_o * c).sigmoid()
+        return o * c.tanh(), c
 
 
 _VARIANTS = {
@@ -91,8 +92,8 @@ class LSTMVariantCell(Cell):
         z = dict(zip(self.blocks, z.chunk(len(self.blocks)), strict=True))
         if before:
             i, f, o = before
-            more = (i @ p.r_i + f @ p.r_f + o @ p.r_o).chunk(3)
-            z |= {k: z[k] + m for k, m in zip("ifo", more, strict=True)}
+            more = dict(zip("ifo", (i @ p.r_i + f @ p.r_f + o @ p.r_o).chunk(3), strict=True))
+            z |= {k: z[k] + more[k] for k in "ifo"}
 
         def gate(k: str, c: Any) -> Any:
             if k not in z:
