@@ -85,6 +85,7 @@ def backward(
     needs_x: bool,
     needed: set[str],
     later: list[Array] | None = None,
+    by_rows: bool = False,
 ) -> tuple[Array | None, list[Array], dict[str, Array]]:
     """Differentiate a run.
 
@@ -95,9 +96,12 @@ def backward(
 
     Returns the gradients of x (if needed), of the initial states, and of the weights that
     ``needed`` names, all of them new arrays.
+
+    Args:
+        by_rows: Give each row a gradient of the weights: (B, *weight).
     """
     grads: tuple[Array | None, list[Array], dict[str, Array]] = twin(__name__, run.like).backward(
-        run, dy, d_finals, needs_x=needs_x, needed=needed, later=later
+        run, dy, d_finals, needs_x=needs_x, needed=needed, later=later, by_rows=by_rows
     )
     return grads
 

@@ -121,7 +121,7 @@ def forward(
     return y.reshape(T, B, y.shape[1]), finals, run
 
 
-def backward(run, dy, d_finals, *, needs_x, needed, later=None):
+def backward(run, dy, d_finals, *, needs_x, needed, later=None, by_rows=False):
     sized, dtype = run.sized, run.like.dtype
     layout, T, B = sized.kernels.layout, sized.T, sized.B
     values = {**run.arrays, **{name: empty(shape, dtype) for name, shape in sized.backward_arrays}}
@@ -148,7 +148,7 @@ def backward(run, dy, d_finals, *, needs_x, needed, later=None):
         _multiply_states(run, values)
     for i, _ in sized.standards:
         standardize_back(values[f"z{i}"], values[f"dz{i}"], values[f"r{i}"])
-    grads = weight_gradients(run, values, needed)
+    grads = weight_gradients(run, values, needed, by_rows)
     dx = _input_gradient(run, values) if needs_x else None
     first = T % rows * B
     d_states = []

@@ -2,6 +2,7 @@
 
 A matrix gets one product of all operands below each other with all gradients; a row that is
 added gets the sum of columns, one that is multiplied the sum of what each batch row gathered.
+Where each batch row is to have a gradient of its own, these are sums over steps alone.
 """
 
 import numpy as np
@@ -46,39 +47,57 @@ def _summed(rows):
 class _Sums:
     """Gradients of weights: each place is written once, or added to."""
 
-    def __init__(self, params, needed):
-        self.params = params
+    def __init__(self, run, needed, by_rows):
+        self.run = run
         self.needed = needed
+        self.by_rows = by_rows
         self.grads = {}
         self.written = {}
+
+    def apart(self, rows):
+        """Of all steps' rows, those of each batch row: (B, T, width)."""
+        sized = self.run.sized
+        return rows.reshape(sized.T, sized.B, rows.shape[1]).swapaxes(0, 1)
 
     def add_product(self, name, left, right, column):
         """Add left^T right to the columns from ``column`` on."""
         if name not in self.needed:
             return
         if name not in self.grads:
-            self.grads[name] = empty(self.params[name].shape, left.dtype)
+            shape = self.run.params[name].shape
+            shape = (self.run.sized.B, *shape) if self.by_rows else shape
+            self.grads[name] = empty(shape, left.dtype)
             self.written[name] = []
         stop = column + right.shape[1]
         done = self.written[name]
+        if self.by_rows:
+            left, right = self.apart(left), self.apart(right)
+        left, place = left.swapaxes(-1, -2), self.grads[name][..., column:stop]
         if any(a < stop and column < b for a, b in done):
-            again = matmul(left.T, right)
-            self.grads[name][:, column:stop] += again
+            place += matmul(left, right)
             return
-        matmul(left.T, right, out=self.grads[name][:, column:stop])
+        matmul(left, right, out=place)
         done.append((column, stop))
+
+    def columns(self, rows):
+        """The sums of columns over all rows, or over the steps of each batch row."""
+        if not self.by_rows:
+            return _summed(rows)
+        sized, width = self.run.sized, rows.shape[1]
+        return _summed(rows.reshape(sized.T, sized.B * width)).reshape(sized.B, width)
 
     def add_row(self, name, value):
         """Add a gradient of a weight that is a row or a number."""
         if name in self.needed:
-            value = value.reshape(self.params[name].shape)
+            shape = self.run.params[name].shape
+            value = value.reshape((-1, *shape) if self.by_rows else shape)
             self.grads[name] = value if name not in self.grads else self.grads[name] + value
 
 
-def weight_gradients(run, values, needed):
+def weight_gradients(run, values, needed, by_rows=False):
     """The gradients of the weights that ``needed`` names."""
     layout, sizes = run.sized.kernels.layout, run.sized.sizes
-    sums = _Sums(run.params, needed)
+    sums = _Sums(run, needed, by_rows)
     for i, buffer in enumerate(layout.lowered.buffers):
         if buffer.hoisted:
             sums.add_product(buffer.hoisted, run.x, values[f"dz{i}"], 0)
@@ -89,25 +108,27 @@ def weight_gradients(run, values, needed):
 
     def column_sum(index):
         if index not in columns:
-            columns[index] = _summed(values[f"dz{index}"])
+            columns[index] = sums.columns(values[f"dz{index}"])
         return columns[index]
 
+    lead = (run.sized.B,) if by_rows else ()
     biases = {b.bias[0] for b in layout.lowered.buffers if b.bias} | set(layout.derivative.columns)
     for name in biases & needed:
-        total = np.zeros(run.params[name].shape, values["like_array"].dtype)
+        total = np.zeros((*lead, *run.params[name].shape), values["like_array"].dtype)
         for i, buffer in enumerate(layout.lowered.buffers):
             if buffer.bias and buffer.bias[0] == name:
                 size = sizes[buffer.letter]
                 first = buffer.bias[1] * size
-                total[first : first + buffer.blocks * size] += column_sum(i)
+                total[..., first : first + buffer.blocks * size] += column_sum(i)
         for k, (i, block) in enumerate(layout.derivative.columns.get(name, ())):
             size = sizes[layout.buffer_widths[i].letter]
-            total[k * size : (k + 1) * size] += column_sum(i)[block * size : (block + 1) * size]
+            part = column_sum(i)[..., block * size : (block + 1) * size]
+            total[..., k * size : (k + 1) * size] += part
         sums.add_row(name, total)
     for name in layout.row_grads:
         if name in needed:
-            total = _summed(values[f"dp_{name}"])
-            sums.add_row(name, total if run.params[name].ndim else total.sum())
+            total = values[f"dp_{name}"] if by_rows else _summed(values[f"dp_{name}"])
+            sums.add_row(name, total if run.params[name].ndim else total.sum(axis=-1))
     return sums.grads
 
 

@@ -97,6 +97,7 @@ def check_kernel(name, T, B, i, h, masked, reverse, seed):
     dx, d_states, grads = recurrence.backward(
         run, dy, d_finals, needs_x=x is not None, needed=set(params)
     )
+    check_rows(run, dy, d_finals, grads)
     gradients = [*([] if x is None else [dx]), *d_states, *(grads[n] for n in params)]
     us = [rng.uniform(0.5, 1, g.shape) * rng.choice([-1, 1], g.shape) for g in gradients]
 
@@ -113,6 +114,24 @@ def check_kernel(name, T, B, i, h, masked, reverse, seed):
         tangents = [u if n == k else None for n in range(len(arrays))]
         numeric = directional_derivative(value, arrays, tangents).value
         assert abs((g * u).sum() - numeric) <= 1e-12 * np.abs(g * u).sum() + 1e-13
+
+
+def check_rows(run, dy, d_finals, summed):
+    """The weights' gradients of every row are those of a run back from this row alone."""
+    *_, by_rows = recurrence.backward(
+        run, dy, d_finals, needs_x=False, needed=set(summed), by_rows=True
+    )
+    for row in range(min(2, dy.shape[1])):
+        alone = np.arange(dy.shape[1])[:, None] == row
+        *_, expected = recurrence.backward(
+            run, dy * alone, [d * alone for d in d_finals], needs_x=False, needed=set(summed)
+        )
+        for name, g in by_rows.items():
+            bound = TOLERANCE * max(1.0, np.abs(expected[name]).max(initial=0))
+            np.testing.assert_allclose(g[row], expected[name], rtol=0, atol=bound)
+    for name, g in by_rows.items():
+        bound = TOLERANCE * max(1.0, np.abs(summed[name]).max(initial=0))
+        np.testing.assert_allclose(g.sum(axis=0), summed[name], rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "indrnn", "autonomous", "mut2"])
@@ -170,9 +189,9 @@ def test_frozen_weights_get_no_gradient_and_cost_no_product(monkeypatch):
     asked = []
     backward = recurrence.backward
 
-    def watch(*args, needs_x, needed):
+    def watch(*args, needs_x, needed, **how):
         asked.append((needs_x, needed))
-        return backward(*args, needs_x=needs_x, needed=needed)
+        return backward(*args, needs_x=needs_x, needed=needed, **how)
 
     monkeypatch.setattr(recurrence, "backward", watch)
     x, states = draw(cell, 3, 2)

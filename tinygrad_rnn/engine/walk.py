@@ -37,7 +37,11 @@ class Walk:
     floor     go no further than nodes made before this time
     outer     the walk that gets what arrives there, in the order in which it arrives
     quiet     call no hooks
+
+    A subclass that visits nodes in a way of its own says so, by ``careful``.
     """
+
+    careful = False  # whether every node goes through _visit()
 
     def __init__(
         self,
@@ -134,7 +138,7 @@ class Walk:
             self.heap, self.pending, self.retain, self.deliver, self.F,
         )  # fmt: skip
         useful, targets = self.useful, self.targets or set()
-        plain = not self.graph and not self.floor
+        plain = not self.graph and not self.floor and not self.careful
         while heap:
             seq = -heappop(heap)
             slot = pending.pop(seq)

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_rnn.arguments import number
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.kernels import pointwise
-from tinygrad_rnn.primitive import binary, nary, unary
+from tinygrad_rnn.primitive import binary, nary, place_for_place, unary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = [
@@ -97,6 +97,7 @@ _where = nary(
     lambda F, g, _out, condition, _a, _b: F.where(condition, g, 0.0),
     lambda F, g, _out, condition, _a, _b: F.where(condition, 0.0, g),
     broadcasts=True,
+    along=place_for_place,
 )
 
 

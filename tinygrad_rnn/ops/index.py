@@ -16,7 +16,7 @@ from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.ops.arithmetic import operand, where
 from tinygrad_rnn.ops.axes import axis_of
 from tinygrad_rnn.ops.shape import reshape
-from tinygrad_rnn.primitive import nary, unary
+from tinygrad_rnn.primitive import Along, nary, unary
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
 __all__ = [
@@ -196,11 +196,17 @@ def _integers(name: str, index: Any) -> Array:
     return array
 
 
+def _along_ids(axis: int, _out: Any, _shapes: Any, attrs: Any) -> Along | None:
+    """The places of ids are those of their vectors; the table is shared by all."""
+    return Along((None,), {"ids": axis}) if axis < attrs["ids"].ndim else None
+
+
 _embedding = unary(
     "embedding",
     lambda weight, ids, count: weight[ids],
     lambda F, g, _out, _weight, ids, count: F.sum_rows(g, ids=ids, count=count),
     floats=False,
+    along=_along_ids,
 )
 
 

@@ -9,7 +9,7 @@ from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels import matmul as kernel
-from tinygrad_rnn.primitive import binary, nary
+from tinygrad_rnn.primitive import binary, first_axis, nary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = ["einsum", "linear", "matmul", "outer"]
@@ -26,6 +26,7 @@ _matmul = binary(
     lambda F, g, _out, _a, b: F.matmul(g, _flipped(b)),
     lambda F, g, _out, a, _b: F.matmul(_flipped(a), g),
     paired=False,
+    along=first_axis,
 )
 
 _linear = nary(
@@ -34,6 +35,7 @@ _linear = nary(
     lambda F, g, _out, _x, w, _b: F.matmul(g, _flipped(w)),
     lambda F, g, _out, x, _w, _b: F.matmul(_flipped(x), g),
     lambda _F, g, _out, _x, _w, _b: g.sum(axis=0),
+    along=first_axis,
 )
 
 

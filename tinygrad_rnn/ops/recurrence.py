@@ -6,6 +6,7 @@ the whole operation where no kernel can be compiled.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,7 @@ from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.reference import sequence
 from tinygrad_rnn.kernels.recurrence.shapes import fitted, shapes_of
 from tinygrad_rnn.ops.shape import stack
-from tinygrad_rnn.primitive import PRIMITIVES, fused
+from tinygrad_rnn.primitive import PRIMITIVES, RowWise, fused
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = ["RULES", "obstacle", "recurrence", "source_of", "unfusable", "without_steps"]
@@ -45,13 +46,29 @@ def _forward(*arrays: Array, program: Program, **how: Any) -> tuple[tuple[Array,
 
 
 def _backward(
-    run: Any, gs: list[Any], needs: tuple[bool, ...], *arrays: Array, program: Program, **how: Any
+    run: Any,
+    gs: list[Any],
+    needs: tuple[bool, ...],
+    *arrays: Array,
+    program: Program,
+    by_rows: bool = False,
+    **how: Any,
 ) -> list[Array | None]:
     names = [name for name, _ in program.params]
     count = len(program.states)
     needed = {n for n, need in zip(names, needs[1 + count :], strict=True) if need}
-    dx, d_states, grads = kernel.backward(run, gs[0], gs[1:], needs_x=needs[0], needed=needed)
+    dx, d_states, grads = kernel.backward(
+        run, gs[0], gs[1:], needs_x=needs[0], needed=needed, by_rows=by_rows
+    )
     return [dx, *d_states, *(grads.get(name) for name in names)]
+
+
+def _row_axes(
+    inputs: Sequence[Any], program: Program, **how: Any
+) -> tuple[Sequence[int], Sequence[int | None]]:
+    """Where the rows of a batch stand in the outputs and in the inputs."""
+    states = [0] * len(program.states)
+    return [1, *states], [1, *states, *[None] * len(program.params)]
 
 
 def _replay(*tensors: Any, program: Program, forms: Any, **how: Any) -> tuple[Tensor, ...]:
@@ -68,7 +85,10 @@ def _parts(program: Program, values: Sequence[Any]) -> tuple[Any, list[Any], dic
     return values[0], list(values[1 : 1 + count]), weights
 
 
-_fused = fused("recurrence", _forward, _backward, _replay)
+_fused = fused(
+    "recurrence", _forward, _backward, _replay,
+    rows=RowWise(_row_axes, partial(_backward, by_rows=True)),
+)  # fmt: skip
 
 
 def obstacle(program: Program, array: Array) -> str:

@@ -14,7 +14,7 @@ from tinygrad_rnn.device import Array, array_module, device_of, normalize_device
 from tinygrad_rnn.engine import unbroadcast
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.ops.axes import axes_of, axis_of
-from tinygrad_rnn.primitive import unary, variadic
+from tinygrad_rnn.primitive import place_for_place, unary, variadic
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = [
@@ -84,6 +84,7 @@ _broadcast_to = unary(
     lambda _F, g, _out, _x, shape, before: unbroadcast(g, before),
     view=True,
     floats=False,
+    along=lambda axis, out, _shapes, attrs: place_for_place(axis, out, [attrs["before"]], attrs),
 )
 
 _flip = unary(

@@ -12,6 +12,7 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.engine import ARRAYS, record, wrap
 from tinygrad_rnn.errors import DTypeError, TraceError
 from tinygrad_rnn.primitive.operands import array_of, of_one_type, raise_as_ours, show
+from tinygrad_rnn.primitive.rows import AlongRule
 from tinygrad_rnn.primitive.table import Primitive, Rule, register
 from tinygrad_rnn.tensor import CONSTANT, Tensor, Version, as_tensor
 
@@ -111,14 +112,16 @@ def unary(
     *,
     view: bool = False,
     floats: bool = True,
+    along: AlongRule | None = None,
     doc: str | None = None,
 ) -> Callable[..., Tensor]:
     """Declare an operation of one tensor; keyword arguments go to forward and rule alike.
 
     ``view=True`` says that the output shares the memory of the input; ``floats=False`` that
-    integers stay integers. ``doc`` is what ``help()`` says of an operation without keywords.
+    integers stay integers. ``doc`` is what ``help()`` says of an operation without keywords;
+    ``along`` belongs to operations whose input may be a weight (see ``rows.py``).
     """
-    op = Primitive(name, forward, (rule,), views=view, floats=floats)
+    op = Primitive(name, forward, (rule,), views=view, floats=floats, along=along)
     keep_out, keep = op.kept[True,]
 
     def call(x: Any, **attrs: Any) -> Tensor:
@@ -163,13 +166,17 @@ def binary(
     *,
     paired: bool = True,
     floats: bool = False,
+    along: AlongRule | None = None,
     doc: str | None = None,
 ) -> Callable[..., Tensor]:
     """Declare an operation of two operands that broadcast against each other.
 
     It is element-wise unless ``paired=False``, as a product of stacks of matrices.
     """
-    op = Primitive(name, forward, (rule_a, rule_b), broadcasts=True, paired=paired, floats=floats)
+    op = Primitive(
+        name, forward, (rule_a, rule_b),
+        broadcasts=True, paired=paired, floats=floats, along=along,
+    )  # fmt: skip
     first, second, both = op.kept[True, False], op.kept[False, True], op.kept[True, True]
 
     def call(x: Any, y: Any) -> Tensor:
@@ -255,13 +262,14 @@ def nary(
     *rules: Rule | None,
     broadcasts: bool = False,
     floats: bool = False,
+    along: AlongRule | None = None,
 ) -> Callable[..., Tensor]:
     """Declare an operation of a fixed number of operands, each tensor, number or array.
 
     An operand whose rule is None (an index, a mask) may have any type. With
     ``broadcasts=True`` the engine sums each gradient back to the shape of its input.
     """
-    op = Primitive(name, forward, rules, broadcasts=broadcasts, floats=floats)
+    op = Primitive(name, forward, rules, broadcasts=broadcasts, floats=floats, along=along)
     count = len(rules)
 
     def call(*inputs: Any, **attrs: Any) -> Tensor:

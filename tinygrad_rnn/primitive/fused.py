@@ -6,6 +6,7 @@ from typing import Any
 from tinygrad_rnn import modes
 from tinygrad_rnn.engine import Node, OutputGrad, Walk, inputs_as_tensors, record, wrap
 from tinygrad_rnn.primitive.operands import array_of, parent_of, raise_as_ours, show
+from tinygrad_rnn.primitive.rows import RowWise
 from tinygrad_rnn.primitive.table import register
 from tinygrad_rnn.tensor import FLOATS, Tensor, Version, tick
 
@@ -21,10 +22,11 @@ class Fused:
 
     ``gs`` holds a gradient or None per output, ``needs`` a boolean per input. The gradients
     returned are new arrays, no two of them the same. Where the backward is to be
-    differentiated itself, the reference is replayed in its place.
+    differentiated itself, the reference is replayed in its place. ``rows``, if there is one,
+    is the backward row by row.
     """
 
-    __slots__ = ("backward", "call", "forward", "name", "reference")
+    __slots__ = ("backward", "call", "forward", "name", "reference", "rows")
 
     rules = None
 
@@ -34,11 +36,13 @@ class Fused:
         forward: Callable[..., Any],
         backward: Callable[..., Any],
         reference: Callable[..., Any],
+        rows: RowWise | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
         self.backward = backward
         self.reference = reference
+        self.rows = rows
         self.call: Callable[..., Any]
 
     def pull(self, node: Node, g: Any, walk: Walk) -> Iterator[tuple[int, Any, bool]]:
@@ -137,9 +141,10 @@ def fused(
     forward: Callable[..., Any],
     backward: Callable[..., Any],
     reference: Callable[..., Any],
+    rows: RowWise | None = None,
 ) -> Callable[..., Any]:
     """Declare a fused operation; its function takes inputs by position, attrs by keyword."""
-    op = Fused(name, forward, backward, reference)
+    op = Fused(name, forward, backward, reference, rows)
 
     def call(*inputs: Any, **attrs: Any) -> Any:
         return run_fused(op, inputs, attrs)

@@ -6,6 +6,7 @@ from inspect import CO_VARARGS
 from typing import Any
 
 from tinygrad_rnn.engine import ARRAYS, TENSORS
+from tinygrad_rnn.primitive.rows import AlongRule, place_for_place
 
 __all__ = ["PRIMITIVES", "Primitive", "Rule", "register"]
 
@@ -21,10 +22,12 @@ class Primitive:
     broadcasts  gradients are to be summed back to the shapes of the inputs
     paired      an element of the output comes from one element of each input
     floats      integers become float32 first (exp, mean, division)
+    along       how inputs lie along an axis of the output (see ``rows.py``), if they do
     """
 
     __slots__ = (
-        "broadcasts", "call", "floats", "forward", "kept", "name", "paired", "rules", "views",
+        "along", "broadcasts", "call", "floats", "forward", "kept", "name", "paired", "rules",
+        "views",
     )  # fmt: skip
 
     def __init__(
@@ -37,9 +40,11 @@ class Primitive:
         broadcasts: bool = False,
         paired: bool = False,
         floats: bool = False,
+        along: AlongRule | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
+        self.along = place_for_place if along is None and paired else along
         self.rules: tuple[Rule | None, ...] = tuple(rules)
         self.views = views
         self.broadcasts = broadcasts or paired
