@@ -48,6 +48,7 @@ def forward(
     steps: int,
     mask: Array | None = None,
     reverse: bool = False,
+    restart: Sequence[Array] | None = None,
     forms: Mapping[str, dict[Any, Any]] | None = None,
     settings: Mapping[str, float] | None = None,
     noise: Noise | None = None,
@@ -58,8 +59,11 @@ def forward(
     states        (B, width) each: what the first step starts from
     params        each weight by its name
     rules         the derivative rules that ``backward`` is made of
-    mask (T, B)   what a row does at a step, one byte: HOLD (nothing: its state is carried, its
-                  output is 0), STEP, or RESET (steps from the initial state); None: all STEP
+    mask (T, B)   what a row does at a step, flags in one byte: STEP, without which it is held
+                  (its state is carried, its output is 0); before that RESET (the state is put
+                  back to ``restart``) and CUT (no gradient of states goes further back, to
+                  ``restart`` neither). None: all STEP
+    restart       (B, width) each: what RESET puts states back to; None: the given states
     forms         for weights that are used again: where is kept that they were met, and their
                   packed copies, until the caller throws it away when the numbers change
 
@@ -71,7 +75,7 @@ def forward(
     """
     run: tuple[Array, list[Array], Any] = twin(__name__, states[0]).forward(
         program, x, states, params,
-        rules=rules, steps=steps, mask=mask, reverse=reverse, forms=forms,
+        rules=rules, steps=steps, mask=mask, reverse=reverse, restart=restart, forms=forms,
         settings=settings, noise=noise,
     )  # fmt: skip
     return run
@@ -86,7 +90,7 @@ def backward(
     needed: set[str],
     later: list[Array] | None = None,
     by_rows: bool = False,
-) -> tuple[Array | None, list[Array], dict[str, Array]]:
+) -> tuple[Array | None, list[Array], list[Array], dict[str, Array]]:
     """Differentiate a run.
 
     dy (T, B, width), d_finals (B, width) each: gradients of y and of the final states, None
@@ -94,13 +98,15 @@ def backward(
     later         where the gradient of each state after every step goes, (T, B, width) each, as
                   far as it comes through later steps and the final states
 
-    Returns the gradients of x (if needed), of the initial states, and of the weights that
-    ``needed`` names, all of them new arrays.
+    Returns the gradients of x (if needed), of the given states, of the restart (none where
+    that was not given, or nothing put back), and of the weights that ``needed`` names, all of
+    them new arrays.
 
     Args:
         by_rows: Give each row a gradient of the weights: (B, *weight).
     """
-    grads: tuple[Array | None, list[Array], dict[str, Array]] = twin(__name__, run.like).backward(
+    grads: tuple[Array | None, list[Array], list[Array], dict[str, Array]]
+    grads = twin(__name__, run.like).backward(
         run, dy, d_finals, needs_x=needs_x, needed=needed, later=later, by_rows=by_rows
     )
     return grads

@@ -9,20 +9,26 @@ import numpy as np
 from tinygrad_rnn.kernels._memory import empty, zeros
 from tinygrad_rnn.kernels._pool import num_threads, team
 from tinygrad_rnn.kernels.matmul.cpu import matmul
+from tinygrad_rnn.kernels.recurrence.cpu_ends import (
+    StateGradients,
+    final_states,
+    gathered,
+    scattered,
+    start,
+)
 from tinygrad_rnn.kernels.recurrence.cpu_gradients import weight_gradients
-from tinygrad_rnn.kernels.recurrence.cpu_kept import kept
+from tinygrad_rnn.kernels.recurrence.cpu_kept import gradients_later, kept
 from tinygrad_rnn.kernels.recurrence.cpu_packing import input_weight, packed, pays_to_pack
 from tinygrad_rnn.kernels.recurrence.cpu_runtime import rows_times_weight
 from tinygrad_rnn.kernels.recurrence.cpu_sized import Run, at_sizes, kernels_of, weight_of, window
 from tinygrad_rnn.kernels.recurrence.cpu_standard import standardize, standardize_back
 from tinygrad_rnn.kernels.recurrence.derivative import Rules
 from tinygrad_rnn.kernels.recurrence.program import Program
-from tinygrad_rnn.kernels.recurrence.reference import HOLD
+from tinygrad_rnn.kernels.recurrence.schedule import schedule_of
 from tinygrad_rnn.kernels.recurrence.shapes import shapes_of
 
 __all__ = ["backward", "forward", "kept", "source_of"]
 
-_NO_MASK = np.zeros(0, np.uint8)
 _NO_MEETING = np.zeros(0, np.int64)
 _LIKE = {char: np.zeros((1, 1), char) for char in "fd"}  # it tells the element type
 _FLOPS_WORTH_A_TEAM = 1e6
@@ -37,22 +43,22 @@ def source_of(program: Program, rules: Rules) -> str:
 def _call(kernel, arguments, run, values, *, backwards):
     """Run a written kernel on a team."""
     sized, dtype = run.sized, run.like.dtype
-    pack = pays_to_pack(run, backwards)
+    schedule, pack = run.schedule, pays_to_pack(run, backwards)
     for name, part, block, back in sized.parts:
         if pack or (backwards and part.operand[0] == "operand"):
             values[name] = packed(run, part, block, back if backwards else None)
         else:
             values[name] = weight_of(run, part, block)
-    by_columns = _by_columns(sized.B, sized.weight_count * dtype.itemsize)
+    by_columns = _by_columns(schedule.rows, sized.weight_count * dtype.itemsize)
     values |= run.given
     values |= {
         "reverse": int(run.reverse), "by_columns": int(by_columns), "packed": int(pack),
-        "T": sized.T, "B": sized.B,
-        "like_array": _LIKE[dtype.char], "mask": run.mask,
+        "T": schedule.steps, "B": schedule.rows, "offsets": schedule.offsets,
+        "places": schedule.places, "flags": schedule.flags, "like_array": _LIKE[dtype.char],
         "rows_times_weight": rows_times_weight.address(dtype),
         "meeting": zeros(16, np.int64) if by_columns else _NO_MEETING, **sized.sizes,
     }  # fmt: skip
-    worth = 2.0 * sized.T * sized.B * sized.weight_count > _FLOPS_WORTH_A_TEAM
+    worth = 2.0 * schedule.size * sized.weight_count > _FLOPS_WORTH_A_TEAM
     team(kernel, *[values[name] for name, _ in arguments[2:]], limit=None if worth else 1)
 
 
@@ -67,73 +73,102 @@ def _by_columns(rows, weights):
     return each < 6 or (each <= 16 and weights > _CACHE)
 
 
-def _given(program, settings, noise, rows, dtype):
+def _given(program, settings, noise, schedule, rows, dtype):
     """Settings and noise, as written kernels take them."""
     given = {}
     if program.settings:
         given["settings"] = np.array([settings[name] for name in program.settings], dtype)
     if program.sites:
-        given |= {"noise_key": noise.key, "first_step": noise.first_step}
-        given["row_ids"] = noise.row_ids(rows).astype(np.int64)
+        given |= {"noise_key": noise.key, "first_step": noise.first_step, "batch": rows}
+        ids = noise.row_ids(rows).astype(np.int64)
+        given["row_ids"] = ids if schedule.order is None else ids[schedule.order]
     return given
 
 
 def forward(
     program, x, states, params, *,
-    rules, steps, mask=None, reverse=False, forms=None, settings=None, noise=None,
+    rules, steps, mask=None, reverse=False, restart=None, forms=None, settings=None, noise=None,
 ):  # fmt: skip
     forms = forms or {}
     weights = [params[name] for name, _ in program.params]
-    sized = at_sizes(program, rules, shapes_of(x, states, weights), steps, mask is not None)
-    layout, T, B = sized.kernels.layout, sized.T, sized.B
-    dtype = states[0].dtype
-    rows, flat = None, _NO_MASK
-    if mask is not None:
-        flat = np.ascontiguousarray(mask, np.uint8).reshape(-1)
-    if x is not None:
-        if mask is not None:
-            x = np.where((mask == HOLD)[..., None], x.dtype.type(0), x)  # padding may hold NaN
-        rows = np.ascontiguousarray(x).reshape(T * B, x.shape[-1])
-    arrays = {name: empty(shape, dtype) for name, shape in sized.forward_arrays}
+    sized = at_sizes(program, rules, shapes_of(x, states, weights))
+    layout, dtype, B = sized.kernels.layout, states[0].dtype, len(states[0])
+    schedule = schedule_of(mask, steps, B, reverse)
+    arrays = _arrays(sized.forward_arrays, schedule, dtype)
+    rows = None if x is None else gathered(schedule, x)
     for name, weight, bias in sized.hoisted:
-        start = None if bias is None else params[bias[0]][bias[1]]
-        arrays[name] = matmul(rows, input_weight(params, forms, weight), bias=start)
+        begin = None if bias is None else params[bias[0]][bias[1]]
+        arrays[name] = matmul(rows, input_weight(params, forms, weight), bias=begin)
     for i, eps in sized.standards:
         standardize(arrays[f"z{i}"], eps, arrays[f"r{i}"])
     for name, weight, columns in sized.biases:
         arrays[name] = np.ascontiguousarray(params[weight][columns])
-    first, last = (T * B, 0) if reverse else (0, T * B)
-    for name, state in zip(layout.states, states, strict=True):
-        arrays[name][first : first + B] = state
+    again = states if restart is None else restart
+    first, last = _ends(schedule, reverse)
+    of_rows = start(schedule, states, again)
+    for name, state, back in zip(layout.states, of_rows, again, strict=True):
+        arrays[name][first] = state
+        arrays[f"{name}_again"] = _again(schedule, back)
+    arrays["y"] = _own_output(sized, schedule, steps * B, dtype)
     for name in layout.row_params:
         arrays[f"p_{name}"] = np.ascontiguousarray(params[name]).reshape(-1)
     if rows is not None:
         arrays["x"] = rows
-    given = _given(program, settings, noise, B, dtype)
-    run = Run(sized, reverse, flat, rows, params, forms, given, arrays)
+    given = _given(program, settings, noise, schedule, B, dtype)
+    run = Run(
+        sized, schedule, (steps, B), reverse, states, restart is not None,
+        rows, params, forms, given, arrays,
+    )  # fmt: skip
     module = sized.kernels.module
     _call(module.forward, module.FORWARD, run, {**arrays}, backwards=False)
     y = arrays["y"]
-    if not sized.own_output:
-        y = arrays[layout.states[layout.lowered.output_state]]
-        y = y[: T * B] if reverse else y[B:]
-    finals = [arrays[name][last : last + B] for name in layout.states]
-    return y.reshape(T, B, y.shape[1]), finals, run
+    if not len(y):
+        y = arrays[layout.states[layout.lowered.output_state or 0]]
+        y = y[: steps * B] if reverse else y[B:]
+    finals = [arrays[name][last] for name in layout.states]
+    finals = final_states(schedule, finals, states, again)
+    return y.reshape(steps, B, y.shape[1]), finals, run
+
+
+def _arrays(listed, schedule, dtype):
+    return {
+        name: empty((steps * schedule.size + rows * schedule.rows, width), dtype)
+        for name, steps, rows, width in listed
+    }
+
+
+def _ends(schedule, reverse):
+    """Where the states are that rows start from, and where their final ones."""
+    low, high = slice(0, schedule.rows), slice(schedule.size, schedule.size + schedule.rows)
+    return (high, low) if reverse else (low, high)
+
+
+def _own_output(sized, schedule, rows, dtype):
+    """An array for the output, unless the steps of a state are just that."""
+    layout = sized.kernels.layout
+    width = layout.output.of(sized.sizes)
+    if schedule.order is not None:
+        return zeros((rows, width), dtype)
+    is_state = layout.lowered.output_state is not None
+    return empty((0 if is_state and not schedule.resets else rows, width), dtype)
+
+
+def _again(schedule, state):
+    """What rows are put back to, in the order of the schedule."""
+    if not schedule.resets:
+        return empty((0, state.shape[1]), state.dtype)
+    return np.ascontiguousarray(state if schedule.order is None else state[schedule.order])
 
 
 def backward(run, dy, d_finals, *, needs_x, needed, later=None, by_rows=False):
-    sized, dtype = run.sized, run.like.dtype
-    layout, T, B = sized.kernels.layout, sized.T, sized.B
-    values = {**run.arrays, **{name: empty(shape, dtype) for name, shape in sized.backward_arrays}}
-    values["kept"] = rows = 2 if later is None else T + 1  # steps with rows for states' gradients
-    masked = len(run.mask) > 0
-    for name, given in zip(layout.states, d_finals, strict=True):
-        width = run.arrays[name].shape[1]
-        values[f"d{name}"] = empty((rows * B, width), dtype)
-        values[f"d{name}"][:B] = 0 if given is None else given
-        values[f"d{name}_start"] = zeros((B if masked else 0, width), dtype)
+    sized, dtype, schedule = run.sized, run.like.dtype, run.schedule
+    layout, (T, B) = sized.kernels.layout, run.extent
+    values = {**run.arrays, **_arrays(sized.backward_arrays, schedule, dtype)}
+    values["kept"] = 2 if later is None else schedule.steps + 1
+    states = StateGradients(run, d_finals)
+    states.put_into(values)
     for name, width in layout.row_grads.items():
-        values[f"dp_{name}"] = zeros((B, width.of(sized.sizes)), dtype)
+        values[f"dp_{name}"] = zeros((schedule.rows, width.of(sized.sizes)), dtype)
     width = layout.output.of(sized.sizes)
     if dy is None:
         values["dy"], values["dy_row"] = zeros((1, width), dtype), 0
@@ -149,16 +184,11 @@ def backward(run, dy, d_finals, *, needs_x, needed, later=None, by_rows=False):
     for i, _ in sized.standards:
         standardize_back(values[f"z{i}"], values[f"dz{i}"], values[f"r{i}"])
     grads = weight_gradients(run, values, needed, by_rows)
-    dx = _input_gradient(run, values) if needs_x else None
-    first = T % rows * B
-    d_states = []
-    for name in layout.states:
-        total = values[f"d{name}"][first : first + B]
-        d_states.append(total + values[f"d{name}_start"] if masked else total.copy())
-        if later is not None:
-            by_step = values[f"d{name}"][: T * B].reshape(T, B, total.shape[1])
-            later.append(by_step if run.reverse else by_step[::-1])
-    return dx, d_states, grads
+    dx = scattered(schedule, _input_gradient(run, values), T, B) if needs_x else None
+    d_states, d_restart = states.of_given(values)
+    if later is not None:
+        later += gradients_later(run, values, d_states)
+    return dx, d_states, d_restart, grads
 
 
 def _multiply_states(run, values):
@@ -168,7 +198,7 @@ def _multiply_states(run, values):
         kind, number = part.operand
         if kind == "state":
             dz = window(values[f"dz{part.buffer}"], part.block, part.blocks, block)
-            d_state = values[f"d{sized.kernels.layout.states[number]}"][sized.B :]
+            d_state = values[f"d{sized.kernels.layout.states[number]}"][run.schedule.rows :]
             matmul(dz, weight_of(run, part, block).T, out=d_state, accumulate=True)
 
 
@@ -185,4 +215,4 @@ def _input_gradient(run, values):
                 matmul(values[f"dz{i}"], weight, out=dx, accumulate=True)
     if dx is None:
         dx = np.zeros(run.x.shape, run.x.dtype)
-    return dx.reshape(run.sized.T, run.sized.B, dx.shape[1])
+    return dx

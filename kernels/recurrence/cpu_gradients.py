@@ -13,6 +13,7 @@ from tinygrad_rnn.kernels._pool import parallel
 from tinygrad_rnn.kernels._simd import add, fill, load, store
 from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
 from tinygrad_rnn.kernels.matmul.cpu import matmul
+from tinygrad_rnn.kernels.recurrence.cpu_ends import scattered
 from tinygrad_rnn.kernels.recurrence.cpu_sized import window
 
 __all__ = ["weight_gradients"]
@@ -56,8 +57,7 @@ class _Sums:
 
     def apart(self, rows):
         """Of all steps' rows, those of each batch row: (B, T, width)."""
-        sized = self.run.sized
-        return rows.reshape(sized.T, sized.B, rows.shape[1]).swapaxes(0, 1)
+        return scattered(self.run.schedule, rows, *self.run.extent).swapaxes(0, 1)
 
     def add_product(self, name, left, right, column):
         """Add left^T right to the columns from ``column`` on."""
@@ -65,7 +65,7 @@ class _Sums:
             return
         if name not in self.grads:
             shape = self.run.params[name].shape
-            shape = (self.run.sized.B, *shape) if self.by_rows else shape
+            shape = (self.run.extent[1], *shape) if self.by_rows else shape
             self.grads[name] = empty(shape, left.dtype)
             self.written[name] = []
         stop = column + right.shape[1]
@@ -83,8 +83,20 @@ class _Sums:
         """The sums of columns over all rows, or over the steps of each batch row."""
         if not self.by_rows:
             return _summed(rows)
-        sized, width = self.run.sized, rows.shape[1]
-        return _summed(rows.reshape(sized.T, sized.B * width)).reshape(sized.B, width)
+        (T, B), width = self.run.extent, rows.shape[1]
+        rows = scattered(self.run.schedule, rows, T, B)
+        return _summed(rows.reshape(T, B * width)).reshape(B, width)
+
+    def gathered(self, rows):
+        """The sum of what each batch row gathered, or that by itself, in the caller's order."""
+        order = self.run.schedule.order
+        if not self.by_rows:
+            return _summed(rows)
+        if order is None:
+            return rows
+        whole = np.zeros((self.run.extent[1], rows.shape[1]), rows.dtype)
+        whole[order] = rows
+        return whole
 
     def add_row(self, name, value):
         """Add a gradient of a weight that is a row or a number."""
@@ -111,7 +123,7 @@ def weight_gradients(run, values, needed, by_rows=False):
             columns[index] = sums.columns(values[f"dz{index}"])
         return columns[index]
 
-    lead = (run.sized.B,) if by_rows else ()
+    lead = (run.extent[1],) if by_rows else ()
     biases = {b.bias[0] for b in layout.lowered.buffers if b.bias} | set(layout.derivative.columns)
     for name in biases & needed:
         total = np.zeros((*lead, *run.params[name].shape), values["like_array"].dtype)
@@ -127,7 +139,7 @@ def weight_gradients(run, values, needed, by_rows=False):
         sums.add_row(name, total)
     for name in layout.row_grads:
         if name in needed:
-            total = values[f"dp_{name}"] if by_rows else _summed(values[f"dp_{name}"])
+            total = sums.gathered(values[f"dp_{name}"])
             sums.add_row(name, total if run.params[name].ndim else total.sum(axis=-1))
     return sums.grads
 
@@ -138,5 +150,5 @@ def _operand_rows(run, part):
     if kind == "operand":
         return run.arrays[f"a{number}"]
     rows = run.arrays[run.sized.kernels.layout.states[number]]
-    B = run.sized.B
-    return rows[B:] if run.reverse else rows[: run.sized.T * B]
+    schedule = run.schedule
+    return rows[schedule.rows :] if run.reverse else rows[: schedule.size]

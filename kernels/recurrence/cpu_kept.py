@@ -1,22 +1,29 @@
-"""What a run on the CPU keeps of every step, as views of its buffers."""
+"""What a run on the CPU keeps of every step: views of its buffers, where no row is held."""
 
 from typing import Any
 
+import numpy as np
+
+from tinygrad_rnn.kernels.recurrence.cpu_ends import scattered
 from tinygrad_rnn.kernels.recurrence.cpu_sized import Run, window
 from tinygrad_rnn.kernels.recurrence.kept import Kept
-from tinygrad_rnn.kernels.recurrence.reference import RESET
 
-__all__ = ["kept"]
+__all__ = ["gradients_later", "kept"]
 
 
 def kept(run: Run) -> Kept:
     """The states, and every line of the program whose value stands in a buffer."""
-    layout, T, B = run.sized.kernels.layout, run.sized.T, run.sized.B
+    layout, schedule = run.sized.kernels.layout, run.schedule
     program = layout.lowered.program
     before, after = [], []
-    for name in layout.states:
-        rows = _by_step(run.arrays[name], T + 1, B)
-        old, new = (rows[1:], rows[:T]) if run.reverse else (rows[:T], rows[1:])
+    for name, given in zip(layout.states, run.begun, strict=True):
+        rows = run.arrays[name]
+        old = _by_step(run, rows[schedule.rows :] if run.reverse else rows[: schedule.size])
+        new = _carried(run, rows, _rows_after(run), given)
+        if schedule.order is not None and not schedule.resets:  # held rows, too
+            start = given[None]
+            old = [new[1:], start] if run.reverse else [start, new[:-1]]
+            old = np.concatenate(old)
         before.append(old)
         after.append(new)
     lines = _saved(run)
@@ -24,10 +31,66 @@ def kept(run: Run) -> Kept:
         if op.name == "state":
             lines[number] = before[op["index"]]
         elif op.name == "input":
-            lines[number] = _by_step(run.x, T, B)
-    if (run.mask == RESET).any():
+            lines[number] = _by_step(run, run.x)
+    if schedule.resets:
         return Kept(before, None, lines)
     return Kept(before, after, lines | dict(zip(program.results, after, strict=True)))
+
+
+def gradients_later(run: Run, values: Any, d_states: Any) -> list[Any]:
+    """The gradient of each state after every step, of rows for all of which backward had room."""
+    names, schedule = run.sized.kernels.layout.states, run.schedule
+    count, rows = schedule.steps, schedule.rows
+    of_step = np.arange(count) if run.reverse else np.arange(count)[::-1]
+    places: Any = slice(0, count * rows)
+    if schedule.order is not None:
+        step, row = _numbered(schedule)
+        places = of_step[step] * rows + row
+    found = []
+    for name, before in zip(names, d_states, strict=True):
+        by_step = _carried(run, values[f"d{name}"], places, before)
+        found.append(by_step if run.reverse or schedule.order is not None else by_step[::-1])
+    return found
+
+
+def _numbered(schedule: Any) -> tuple[Any, Any]:
+    """The step of each packed row, and its number there."""
+    counts = np.diff(schedule.offsets)
+    step = np.repeat(np.arange(len(counts)), counts)
+    return step, np.arange(schedule.size) - schedule.offsets[step]
+
+
+def _rows_after(run: Run) -> Any:
+    """Where among a state's rows the new state of each packed row is."""
+    schedule = run.schedule
+    if schedule.order is None:
+        return slice(0, schedule.size) if run.reverse else slice(schedule.rows, None)
+    base, final = (schedule.rows, 0) if run.reverse else (0, schedule.size)
+    step, row = _numbered(schedule)
+    after = step - 1 if run.reverse else step + 1
+    counts = np.append(np.diff(schedule.offsets), 0)  # none, before the first and after the last
+    going = row < counts[after]
+    return np.where(going, base + schedule.offsets[after % len(counts)], final) + row
+
+
+def _carried(run: Run, rows: Any, places: Any, before: Any) -> Any:
+    """Of each step (T, B, width), the row at the step's place or, where it is held, the last's.
+
+    places  where among ``rows`` the one of each packed row is
+    before  what rows carry until they step first
+    """
+    schedule, (T, B), width = run.schedule, run.extent, rows.shape[1]
+    if schedule.order is None:
+        return rows[places].reshape(T, B, width)
+    latest: Any = np.full(T * B, -1)
+    latest[schedule.places] = np.arange(schedule.size)
+    latest = latest.reshape(T, B)
+    in_run = latest[::-1] if run.reverse else latest
+    for t in range(1, T):
+        in_run[t] = np.where(in_run[t] < 0, in_run[t - 1], in_run[t])
+    carried = np.broadcast_to(before, (T, B, width)).copy()
+    carried[latest >= 0] = rows[places[latest[latest >= 0]]]
+    return carried
 
 
 def _saved(run: Run) -> dict[int, Any]:
@@ -49,10 +112,10 @@ def _saved(run: Run) -> dict[int, Any]:
         beside = [(name, first + k) for k in range(len(nodes))]
         if name and [places.get(node) for node in nodes] == beside:
             rows = window(run.arrays[name], first, len(nodes), sized.sizes[op.width.letter])
-            found[line] = _by_step(rows, sized.T, sized.B)
+            found[line] = _by_step(run, rows)
     return found
 
 
-def _by_step(rows: Any, T: int, B: int) -> Any:
-    """Rows below each other, as (T, B, width)."""
-    return rows.reshape(T, B, rows.shape[1])
+def _by_step(run: Run, rows: Any) -> Any:
+    """Rows below each other, as (T, B, width); 0 where a row is held."""
+    return scattered(run.schedule, rows, *run.extent)

@@ -50,7 +50,7 @@ def pays_to_pack(run, backwards):
     cannot be read as they lie.
     """
     weights = [run.params[part.weight] for _, part, _, _ in run.sized.parts]
-    if run.sized.T > 1 or any(w.strides[1] != w.itemsize for w in weights):
+    if run.schedule.steps > 1 or any(w.strides[1] != w.itemsize for w in weights):
         return True
     kept = [run.forms.get(part.weight, {}) for _, part, _, _ in run.sized.parts]
     met = [_met(forms, ("met", backwards)) for forms in kept]

@@ -1,4 +1,4 @@
-"""What written kernels call besides products and vectors: masks, copies, the tiles."""
+"""What written kernels call besides products and vectors: flags, copies, the tiles."""
 
 from functools import partial
 
@@ -7,11 +7,11 @@ from tinygrad_rnn.kernels._simd import add as add_vectors
 from tinygrad_rnn.kernels._simd import fill, load, store
 from tinygrad_rnn.kernels._vector import element_size, lanes
 from tinygrad_rnn.kernels.matmul.cpu_block import rows_times_panels
-from tinygrad_rnn.kernels.recurrence.reference import HOLD, RESET, STEP
+from tinygrad_rnn.kernels.recurrence.reference import CUT, RESET
 
 __all__ = [
-    "HOLD", "RESET", "STEP", "add_columns", "clear_columns", "copy_columns", "multiply",
-    "resets", "rows_times_weight",
+    "CUT", "RESET", "add_columns", "clear_columns", "copy_columns", "has", "multiply",
+    "rows_times_weight", "share_of_rows",
 ]  # fmt: skip
 
 
@@ -82,6 +82,24 @@ def clear_columns(like, target, left, right):
 
 
 @helper(fastmath=NO_FASTMATH)
-def resets(mask, t, T, B, b):
-    """Whether row ``b`` starts anew at step ``t``."""
-    return len(mask) > 0 and 0 <= t < T and mask[t * B + b] == RESET
+def has(flags, place, wanted):
+    """Whether there are flags, and at a place one of those that are wanted."""
+    return len(flags) > 0 and flags[place] & wanted != 0
+
+
+@helper(fastmath=NO_FASTMATH)
+def share_of_rows(offsets, rows, share, shares):
+    """The first row of a share of the rows, so that all shares have as many steps."""
+    steps = len(offsets) - 1
+    if offsets[steps] == steps * rows:
+        return rows * share // shares
+    low, high = 0, rows
+    while low < high:
+        middle, before = (low + high) // 2, 0
+        for t in range(steps):
+            before += min(middle, offsets[t + 1] - offsets[t])
+        if before * shares < offsets[steps] * share:
+            low = middle + 1
+        else:
+            high = middle
+    return low

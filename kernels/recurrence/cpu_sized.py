@@ -13,6 +13,7 @@ from tinygrad_rnn.kernels.recurrence.derivative import Rules, differentiate
 from tinygrad_rnn.kernels.recurrence.lowering import lower
 from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.program import Program
+from tinygrad_rnn.kernels.recurrence.schedule import Schedule
 from tinygrad_rnn.kernels.recurrence.shapes import Shapes, fitted
 from tinygrad_rnn.kernels.recurrence.writer import Layout, module_source
 
@@ -39,15 +40,16 @@ def kernels_of(program: Program, rules: Rules) -> Kernels:
 
 @dataclass(frozen=True)
 class Sized:
-    """A program at the sizes of a call: its kernels, and the arrays that they are given."""
+    """A program at the sizes of a call: its kernels, and the arrays that they are given.
+
+    How many rows an array has depends on the schedule: one for each STEP of a row, or for
+    each ROW; states have both.
+    """
 
     kernels: Kernels
     sizes: Mapping[str, int]
-    T: int
-    B: int
-    own_output: bool  # rather than part of a state
-    forward_arrays: list[tuple[str, tuple[int, ...]]]  # name, shape
-    backward_arrays: list[tuple[str, tuple[int, ...]]]
+    forward_arrays: list[tuple[str, int, int, int]]  # name, times STEP, times ROW, width
+    backward_arrays: list[tuple[str, int, int, int]]
     hoisted: list[tuple[str, str, tuple[str, slice] | None]]  # array, weight, bias
     biases: list[tuple[str, str, slice]]  # array, weight, columns
     standards: list[tuple[int, float]]  # buffers that are standardised before the steps, eps
@@ -56,48 +58,43 @@ class Sized:
 
 
 @lru_cache(maxsize=4096)  # it would take a third of the time of a small step
-def at_sizes(program: Program, rules: Rules, shapes: Shapes, T: int, masked: bool) -> Sized:
+def at_sizes(program: Program, rules: Rules, shapes: Shapes) -> Sized:
     """What the kernels of a program need for arrays of certain shapes."""
     kernels, sizes = kernels_of(program, rules), fitted(program, shapes)
-    layout, B = kernels.layout, shapes[1][0][0]
+    layout = kernels.layout
     lowered = layout.lowered
-    own_output = masked or lowered.output_state is None
-    forward: list[tuple[str, tuple[int, ...]]] = []
-    backward: list[tuple[str, tuple[int, ...]]] = []
+    forward: list[tuple[str, int, int, int]] = []
+    backward: list[tuple[str, int, int, int]] = []
     hoisted, biases = [], []
     for i, buffer in enumerate(lowered.buffers):
         size = sizes[buffer.letter]
-        shape, bias = (T * B, buffer.blocks * size), None
+        width, bias = buffer.blocks * size, None
         if buffer.bias:
             name, block = buffer.bias
             bias = name, slice(block * size, (block + buffer.blocks) * size)
         if buffer.hoisted:
             hoisted.append((f"z{i}", buffer.hoisted, bias))
         else:
-            forward.append((f"z{i}", shape))
+            forward.append((f"z{i}", 1, 0, width))
             biases += [(f"b{i}", *bias)] if bias else []
-        backward.append((f"dz{i}", shape))
+        backward.append((f"dz{i}", 1, 0, width))
         if buffer.eps is not None:
-            forward.append((f"r{i}", (T * B, 1)))
-    for i, width in enumerate(layout.operand_widths):
-        forward.append((f"a{i}", (T * B, width.of(sizes))))
-        backward.append((f"da{i}", (B, width.of(sizes))))
-    for name, width in zip(layout.states, layout.state_widths, strict=True):
-        forward.append((name, ((T + 1) * B, width.of(sizes))))
-    forward.append(("y", (T * B if own_output else 0, layout.output.of(sizes))))
+            forward.append((f"r{i}", 1, 0, 1))
+    for i, operand in enumerate(layout.operand_widths):
+        forward.append((f"a{i}", 1, 0, operand.of(sizes)))
+        backward.append((f"da{i}", 0, 1, operand.of(sizes)))
+    for name, state in zip(layout.states, layout.state_widths, strict=True):
+        forward.append((name, 1, 1, state.of(sizes)))
     before = [r.buffer for r in lowered.rounds if r.level is None]
     standards = [(i, eps) for i, b in enumerate(lowered.buffers) if i in before and (eps := b.eps)]
     parts, weights = [], 0
     for i, part in enumerate(lowered.parts):
         size = sizes[layout.buffer_widths[part.buffer].letter]
         kind, number = part.operand
-        width = (layout.state_widths if kind == "state" else layout.operand_widths)[number]
-        parts.append((f"w{i}", part, size, sizes[width.letter]))
-        weights += width.of(sizes) * part.blocks * size
-    return Sized(
-        kernels, sizes, T, B, own_output, forward, backward, hoisted, biases, standards, parts,
-        weights,
-    )  # fmt: skip
+        left = (layout.state_widths if kind == "state" else layout.operand_widths)[number]
+        parts.append((f"w{i}", part, size, sizes[left.letter]))
+        weights += left.of(sizes) * part.blocks * size
+    return Sized(kernels, sizes, forward, backward, hoisted, biases, standards, parts, weights)
 
 
 @dataclass
@@ -105,8 +102,11 @@ class Run:
     """What backward needs of a forward pass."""
 
     sized: Sized
+    schedule: Schedule
+    extent: tuple[int, int]  # T and B of the caller
     reverse: bool
-    mask: Any
+    begun: Any  # the states that were given, as the caller's rows stand
+    own_restart: bool  # besides them
     x: Any
     params: Mapping[str, Any]
     forms: Mapping[str, dict[Any, Any]]

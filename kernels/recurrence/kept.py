@@ -9,11 +9,11 @@ __all__ = ["Kept"]
 
 @dataclass(frozen=True)
 class Kept:
-    """Rows of all steps, (T, B, width) each; views of what backward needs, not to be written.
+    """Rows of all steps, (T, B, width) each; maybe views of what backward needs: not to be written.
 
-    before  each state that a step starts from
-    after   each state after the step, None where it has been overwritten: a row that starts
-            anew at the next step leaves its last state nowhere
+    before  each state that a step starts from; with resets, right where the row steps
+    after   each state after the step, None where it has been overwritten: a row that is put
+            back before the next step leaves its last state nowhere
     lines   lines of the program by number, right where the row steps; the rest holds anything
     """
 

@@ -14,10 +14,12 @@ import numpy as np
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.program import Program
 
-__all__ = ["HOLD", "NUMPY", "RESET", "STEP", "lines", "one_step", "over_time", "sequence"]
+__all__ = ["CUT", "HOLD", "NUMPY", "RESET", "STEP", "lines", "one_step", "over_time", "sequence"]
 
-# What a row does at a step, one byte each in a mask.
-HOLD, STEP, RESET = 0, 1, 2
+# What a row does at a step: flags in one byte of a mask. A row that does not STEP is held: its
+# state is carried, its output is 0. Before a step, RESET puts the state back to where it
+# starts anew, and CUT keeps gradients from going further back; both also where a row is held.
+HOLD, STEP, RESET, CUT = 0, 1, 2, 4
 
 
 def _standardize(row, eps):
@@ -27,7 +29,7 @@ def _standardize(row, eps):
 
 NUMPY = SimpleNamespace(
     **{name: op.numpy for name, op in ELEMENTWISE.items()},
-    matmul=np.matmul, stack=np.stack, standardize=_standardize,
+    matmul=np.matmul, stack=np.stack, standardize=_standardize, detach=lambda array: array,
 )  # fmt: skip
 
 
@@ -102,39 +104,48 @@ def _value(program: Program, number, F, values, params, given, dtype):
 
 def sequence(
     program: Program, F, x, states, params, *,
-    steps, mask=None, reverse=False, settings=None, noise=None,
+    steps, mask=None, reverse=False, restart=None, settings=None, noise=None,
 ):  # fmt: skip
     """All steps: outputs (T, B, ...) and the final states.
 
     x (T, B, I)  or None where the program has no input
     states       (B, ...) each
-    mask (T, B)  HOLD, STEP or RESET, or None for STEP everywhere
+    mask (T, B)  flags, or None for STEP everywhere
+    restart      (B, ...) each, what RESET puts states back to; None: the given states
     """
 
     def step(t, x, states):
         more = {"step": t, "settings": settings, "noise": noise}
         return one_step(program, F, x, states, params, **more)
 
-    return over_time(step, F, x, states, steps=steps, mask=mask, reverse=reverse)
+    return over_time(step, F, x, states, steps=steps, mask=mask, reverse=reverse, restart=restart)
 
 
 def over_time(
-    step: Any, F: Any, x: Any, states: Any, *, steps: int, mask: Any, reverse: Any
-) -> Any:
+    step: Any, F: Any, x: Any, states: Any, *,
+    steps: int, mask: Any, reverse: Any, restart: Any = None,
+) -> Any:  # fmt: skip
     """The same for any ``step(t, x, states)`` that gives an output and new states."""
-    initial = list(states)
+    restart = states if restart is None else restart
     current = list(states)
     outputs: list[Any] = [None] * steps
     if mask is not None and x is not None:
-        x = F.where((mask == HOLD)[..., None], 0.0, x)  # padding may hold NaN
+        x = F.where((mask & STEP == 0)[..., None], 0.0, x)  # padding may hold NaN
     for t in reversed(range(steps)) if reverse else range(steps):
         if mask is not None:
-            again = (mask[t] == RESET)[:, None]
-            current = [F.where(again, a, b) for a, b in zip(initial, current, strict=True)]
+            current = _before(F, mask[t], current, restart)
         output, new = step(t, None if x is None else x[t], current)
         if mask is not None:
-            held = (mask[t] == HOLD)[:, None]
+            held = (mask[t] & STEP == 0)[:, None]
             new = [F.where(held, a, b) for a, b in zip(current, new, strict=True)]
             output = F.where(held, 0.0, output)
         outputs[t], current = output, new
     return F.stack(outputs), current
+
+
+def _before(F: Any, flags: Any, states: Any, restart: Any) -> Any:
+    """The states before a step whose flags (B,) may put them back and cut them off."""
+    again, cut = (flags & RESET != 0)[:, None], (flags & CUT != 0)[:, None]
+    if again.any():
+        states = [F.where(again, a, b) for a, b in zip(restart, states, strict=True)]
+    return [F.where(cut, F.detach(s), s) for s in states] if cut.any() else states

@@ -146,10 +146,11 @@ def draw(cell, T, B, sizes, dtype=np.float64, seed=0):
     return program, x, states, params
 
 
-def check(cell, T, B, sizes, mask=None, reverse=False, seed=0):
+def check(cell, T, B, sizes, mask=None, reverse=False, own_restart=False, seed=0):
     """Values against the interpreter; gradients along random directions against complex steps."""
     program, x, states, params = draw(cell, T, B, sizes, seed=seed)
-    how = {"steps": T, "mask": mask, "reverse": reverse}
+    restart = draw(cell, T, B, sizes, seed=seed + 2)[2] if own_restart else None
+    how = {"steps": T, "mask": mask, "reverse": reverse, "restart": restart}
     y, finals, run = recurrence.forward(program, x, states, params, rules=RULES, **how)
     expected, expected_finals = sequence(program, NUMPY, x, states, params, **how)
     for got, want in zip([y, *finals], [expected, *expected_finals], strict=True):
@@ -157,12 +158,12 @@ def check(cell, T, B, sizes, mask=None, reverse=False, seed=0):
     rng = np.random.default_rng(seed + 1)
     dy = rng.standard_normal(y.shape)
     d_finals = [rng.standard_normal(f.shape) for f in finals]
-    dx, d_states, grads = recurrence.backward(
+    dx, d_states, d_restart, grads = recurrence.backward(
         run, dy, d_finals, needs_x=x is not None, needed=set(params)
     )
 
-    def value(x, states, params):
-        y, finals = sequence(program, NUMPY, x, states, params, **how)
+    def value(x, states, params, restart=restart):
+        y, finals = sequence(program, NUMPY, x, states, params, **(how | {"restart": restart}))
         return (y * dy).sum() + sum((f * d).sum() for f, d in zip(finals, d_finals, strict=True))
 
     def agrees(array, gradient, put):
@@ -175,6 +176,12 @@ def check(cell, T, B, sizes, mask=None, reverse=False, seed=0):
         agrees(x, dx, lambda z: (z, states, params))
     for i, state in enumerate(states):
         agrees(state, d_states[i], lambda z, i=i: (x, [*states[:i], z, *states[i + 1 :]], params))
+    for i, state in enumerate(restart or ()):
+        agrees(
+            state,
+            d_restart[i] if d_restart else np.zeros_like(state),
+            lambda z, i=i: (x, states, params, [*restart[:i], z, *restart[i + 1 :]]),
+        )
     for name, weight in params.items():
         agrees(weight, grads[name], lambda z, name=name: (x, states, {**params, name: z}))
 
@@ -196,10 +203,10 @@ def test_every_element_wise_operation_equals_its_definition():
 @pytest.mark.parametrize("cell", CELLS)
 def test_masks_hold_rows_and_start_them_anew(cell):
     mask = np.array(
-        [[1, 1, 1, 0], [1, 0, 1, 0], [2, 1, 1, 0], [1, 2, 0, 0], [0, 1, 1, 0]], np.uint8
+        [[1, 1, 3, 0], [1, 0, 1, 0], [3, 1, 1, 2], [1, 3, 2, 0], [0, 1, 1, 0]], np.uint8
     )
     check(cell, 5, 4, SIZES, mask)
-    check(cell, 5, 4, SIZES, mask, reverse=True)
+    check(cell, 5, 4, SIZES, mask, reverse=True, own_restart=True)
 
 
 @given(
@@ -214,24 +221,27 @@ def test_masks_hold_rows_and_start_them_anew(cell):
 def test_any_size_and_mask(cell, T, B, I, H, P, data):
     mask = None
     if data.draw(st.booleans()):
-        codes = st.lists(st.sampled_from([HOLD, STEP, RESET]), min_size=T * B, max_size=T * B)
-        mask = np.array(data.draw(codes), np.uint8).reshape(T, B)
-    reverse = data.draw(st.booleans())
-    check(cell, T, B, {"I": I, "H": H, "P": P}, mask, reverse, seed=data.draw(st.integers(0, 99)))
+        codes = st.sampled_from([HOLD, STEP, RESET, STEP | RESET])
+        mask = np.array(data.draw(st.lists(codes, min_size=T * B, max_size=T * B)), np.uint8)
+        mask = mask.reshape(T, B)
+    reverse, own_restart = data.draw(st.booleans()), data.draw(st.booleans())
+    seed = data.draw(st.integers(0, 99))
+    check(cell, T, B, {"I": I, "H": H, "P": P}, mask, reverse, own_restart, seed)
 
 
 @pytest.mark.parametrize("cell", [LSTM, ResetBefore])
 def test_a_row_alone_has_the_bits_that_it_has_in_a_batch(cell):
     program, x, states, params = draw(cell, 6, 25, {"I": 20, "H": 33}, np.float32)
     y, finals, run = recurrence.forward(program, x, states, params, rules=RULES, steps=6)
-    dx, d_states, _ = recurrence.backward(run, y, [None] * len(states), needs_x=True, needed=set())
+    nothing = [None] * len(states)
+    dx, d_states, *_ = recurrence.backward(run, y, nothing, needs_x=True, needed=set())
     for b in (0, 11, 24):
         rows = slice(b, b + 1)
         alone = [s[rows] for s in states]
         y1, finals1, run1 = recurrence.forward(
             program, x[:, rows], alone, params, rules=RULES, steps=6
         )
-        dx1, d1, _ = recurrence.backward(run1, y1, [None] * len(states), needs_x=True, needed=set())
+        dx1, d1, *_ = recurrence.backward(run1, y1, nothing, needs_x=True, needed=set())
         assert np.array_equal(y1, y[:, rows])
         assert np.array_equal(dx1, dx[:, rows])
         for a, whole in zip([*finals1, *d1], [*finals, *d_states], strict=True):
@@ -247,7 +257,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(B):
         for threads in (1, 2, 4):
             set_num_threads(threads)
             y, finals, run = recurrence.forward(program, x, states, params, rules=RULES, steps=8)
-            dx, d_states, grads = recurrence.backward(
+            dx, d_states, _, grads = recurrence.backward(
                 run, y, [None, None], needs_x=True, needed=set(params)
             )
             seen.append([y, *finals, dx, *d_states, *(grads[n] for n in params)])
@@ -268,7 +278,7 @@ def test_a_single_step_has_the_same_bits_with_weights_as_they_lie_and_packed(cel
         y, finals, run = recurrence.forward(
             program, x, states, params, rules=RULES, steps=1, forms=forms
         )
-        dx, d_states, _ = recurrence.backward(run, y, finals, needs_x=True, needed=set())
+        dx, d_states, *_ = recurrence.backward(run, y, finals, needs_x=True, needed=set())
         seen.append([y, *finals, dx, *d_states])
     assert any(len(of_one) > 2 for of_one in forms.values())
     for other in seen[1:]:
@@ -291,7 +301,7 @@ def test_padding_that_holds_nan_reaches_nothing():
     assert np.array_equal(d_clean[0], d_dirty[0])
     assert not d_dirty[0][mask == HOLD].any()
     for name in params:
-        assert np.array_equal(d_clean[2][name], d_dirty[2][name])
+        assert np.array_equal(d_clean[3][name], d_dirty[3][name])
 
 
 @pytest.mark.skipif(

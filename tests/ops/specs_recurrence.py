@@ -38,25 +38,32 @@ NAMES = [name for name, _ in PROGRAM.params]
 def _sequence(draw, side):
     T, B, I = draw(shapes(3, 3, side))
     H = draw(st.integers(1, 3))
-    sizes = [(T, B, I), (B, H), (B, H), (I, 2 * H), (H, 2 * H), (2 * H,)]
+    sizes = [(T, B, I), *[(B, H)] * 4, (I, 2 * H), (H, 2 * H), (2 * H,)]
     rng = np.random.default_rng(draw(gs.seeds()))
-    mask = rng.choice([HOLD, STEP, RESET], (T, B)).astype(np.uint8) if draw(st.booleans()) else None
-    inputs = tuple(draw(gs.arrays(shape, styles=DENSE)) for shape in sizes)
+    codes = [HOLD, STEP, RESET, STEP | RESET]
+    mask = rng.choice(codes, (T, B)).astype(np.uint8) if draw(st.booleans()) else None
+    # Weights that do not saturate all gates: slopes would be rounding of 1 - 1, and nothing else.
+    highest = [1, *[2] * 4, *[0.5] * 3]
+    inputs = tuple(
+        draw(gs.arrays(shape, styles=DENSE, low=-high, high=high))
+        for shape, high in zip(sizes, highest, strict=True)
+    )
     return Case(inputs, {"mask": mask, "reverse": draw(st.booleans())})
 
 
-def _recurrence(x, h, c, *weights, mask, reverse):
+def _recurrence(x, h, c, h_again, c_again, *weights, **how):
     params = dict(zip(NAMES, weights, strict=True))
-    y, finals = ops.recurrence(PROGRAM, x, [h, c], params, mask=mask, reverse=reverse)
+    restart = [h_again, c_again]
+    y, finals = ops.recurrence(PROGRAM, x, [h, c], params, restart=restart, **how)
     return (y, *finals)
 
 
-def _reference(x, h, c, *weights, mask, reverse):
+def _reference(x, h, c, h_again, c_again, *weights, **how):
     params = dict(zip(NAMES, weights, strict=True))
-    steps = x.shape[0]
-    if not steps:
+    how |= {"steps": x.shape[0], "restart": [h_again, c_again]}
+    if not x.shape[0]:
         return (np.zeros((0, *h.shape), x.dtype), h, c)
-    y, finals = sequence(PROGRAM, EXACT, x, [h, c], params, steps=steps, mask=mask, reverse=reverse)
+    y, finals = sequence(PROGRAM, EXACT, x, [h, c], params, **how)
     return (y, *finals)
 
 

@@ -254,23 +254,24 @@ class Cell(Module):
         steps: int | None = None,
         mask: Any = None,
         reverse: bool = False,
+        restart: Sequence[Tensor] | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """Run over a sequence: outputs (T, B, width) and the final states.
 
-        x (T, B, I), or None with ``steps``; states (B, width) each; mask (T, B) as for
-        ``ops.recurrence``.
+        x (T, B, I), or None with ``steps``; states (B, width) each; mask (T, B) and restart
+        as for ``ops.recurrence``.
         """
         found = self._trace()
         if self.fused == "require":
             _ = self.plan
+        how: dict[str, Any] = {"mask": mask, "reverse": reverse, "restart": restart}
         if isinstance(found, Program):
             y, finals = ops.recurrence(
-                found, x, states, self.weights(),
-                steps=steps, mask=mask, reverse=reverse, composite=not self.fused,
-            )  # fmt: skip
+                found, x, states, self.weights(), steps=steps, composite=not self.fused, **how
+            )
         else:
             try:
-                y, finals = step_by_step(self, x, states, steps=steps, mask=mask, reverse=reverse)
+                y, finals = step_by_step(self, x, states, steps=steps, **how)
             except Exception as error:
                 error.add_note(f"{type(self).__name__} runs on Tensors, not fused: {found}.")
                 raise

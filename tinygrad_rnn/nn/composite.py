@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["step_by_step"]
 
-_TENSORS = SimpleNamespace(where=ops.where, stack=ops.stack)
+_TENSORS = SimpleNamespace(where=ops.where, stack=ops.stack, detach=Tensor.detach)
 
 
 def step_by_step(
@@ -31,6 +31,7 @@ def step_by_step(
     steps: int | None,
     mask: Any,
     reverse: bool,
+    restart: Sequence[Tensor] | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Outputs (T, B, width) and the final states, as ``ops.recurrence`` gives them."""
     weights = Weights({**cell.constants, **cell.weights()})
@@ -47,7 +48,9 @@ def step_by_step(
     T = x.shape[0] if x is not None else steps
     if not T:
         return without_steps(cell.output_size, x, list(states), list(cell.parameters()))
-    y, finals = over_time(step, _TENSORS, x, states, steps=T, mask=mask, reverse=reverse)
+    y, finals = over_time(
+        step, _TENSORS, x, states, steps=T, mask=mask, reverse=reverse, restart=restart
+    )
     return y, finals
 
 

@@ -36,12 +36,15 @@ _OVER_TENSORS = SimpleNamespace(
     matmul=TENSORS.matmul,
     standardize=TENSORS.standardize,
     stack=stack,
+    detach=Tensor.detach,
 )
 
 
-def _forward(*arrays: Array, program: Program, **how: Any) -> tuple[tuple[Array, ...], Any]:
-    x, states, params = _parts(program, arrays)
-    y, finals, run = kernel.forward(program, x, states, params, rules=RULES, **how)
+def _forward(
+    *arrays: Array, program: Program, own_restart: bool, **how: Any
+) -> tuple[tuple[Array, ...], Any]:
+    x, states, restart, params = _parts(program, arrays, own_restart)
+    y, finals, run = kernel.forward(program, x, states, params, rules=RULES, restart=restart, **how)
     return (y, *finals), run
 
 
@@ -51,38 +54,46 @@ def _backward(
     needs: tuple[bool, ...],
     *arrays: Array,
     program: Program,
+    own_restart: bool,
     by_rows: bool = False,
     **how: Any,
 ) -> list[Array | None]:
-    names = [name for name, _ in program.params]
-    count = len(program.states)
-    needed = {n for n, need in zip(names, needs[1 + count :], strict=True) if need}
-    dx, d_states, grads = kernel.backward(
+    *_, needs_params = _parts(program, needs, own_restart)
+    needed = {name for name, need in needs_params.items() if need}
+    dx, d_states, d_restart, grads = kernel.backward(
         run, gs[0], gs[1:], needs_x=needs[0], needed=needed, by_rows=by_rows
     )
-    return [dx, *d_states, *(grads.get(name) for name in names)]
+    if own_restart and not d_restart:
+        d_restart = [None] * len(d_states)
+    return [dx, *d_states, *d_restart, *(grads.get(name) for name in needs_params)]
 
 
 def _row_axes(
-    inputs: Sequence[Any], program: Program, **how: Any
+    inputs: Sequence[Any], program: Program, own_restart: bool, **how: Any
 ) -> tuple[Sequence[int], Sequence[int | None]]:
     """Where the rows of a batch stand in the outputs and in the inputs."""
     states = [0] * len(program.states)
-    return [1, *states], [1, *states, *[None] * len(program.params)]
+    return [1, *states], [1, *states, *states * own_restart, *[None] * len(program.params)]
 
 
-def _replay(*tensors: Any, program: Program, forms: Any, **how: Any) -> tuple[Tensor, ...]:
-    x, states, params = _parts(program, tensors)
-    y, finals = sequence(program, _OVER_TENSORS, x, states, params, **how)
+def _replay(
+    *tensors: Any, program: Program, own_restart: bool, forms: Any, **how: Any
+) -> tuple[Tensor, ...]:
+    x, states, restart, params = _parts(program, tensors, own_restart)
+    y, finals = sequence(program, _OVER_TENSORS, x, states, params, restart=restart, **how)
     return (y, *finals)
 
 
-def _parts(program: Program, values: Sequence[Any]) -> tuple[Any, list[Any], dict[str, Any]]:
-    """The input, the initial states and the weights among an operation's inputs."""
+def _parts(
+    program: Program, values: Sequence[Any], own_restart: bool
+) -> tuple[Any, list[Any], list[Any] | None, dict[str, Any]]:
+    """The input, the states, the restart and the weights among an operation's inputs."""
     count = len(program.states)
+    after = 1 + count + own_restart * count
+    restart = list(values[1 + count : after]) if own_restart else None
     names = [name for name, _ in program.params]
-    weights = dict(zip(names, values[1 + count :], strict=True))
-    return values[0], list(values[1 : 1 + count]), weights
+    weights = dict(zip(names, values[after:], strict=True))
+    return values[0], list(values[1 : 1 + count]), restart, weights
 
 
 _fused = fused(
@@ -117,6 +128,7 @@ def recurrence(
     steps: int | None = None,
     mask: Any = None,
     reverse: bool = False,
+    restart: Sequence[Any] | None = None,
     composite: bool = False,
     settings: Mapping[str, float] | None = None,
     noise: Noise | None = None,
@@ -126,7 +138,8 @@ def recurrence(
     x (T, B, I)   or None, with ``steps``, where the program has no input
     states        (B, width) each: what the first step starts from
     params        each weight by its name
-    mask (T, B)   HOLD, STEP or RESET, one byte each; None: every row steps every time
+    mask (T, B)   the flags STEP, RESET and CUT, one byte; None: every row steps every time
+    restart       what RESET puts the states back to; None: the given states
 
     Args:
         reverse: From the last step to the first.
@@ -138,14 +151,15 @@ def recurrence(
     x = None if x is None else as_tensor(x)
     weights = [as_tensor(params[name]) for name, _ in program.params]
     sizes = fitted(program, shapes_of(x, states, weights))
-    _check_types(program, x, states, weights)
+    restart = None if restart is None or mask is None else [as_tensor(s) for s in restart]
+    _check_types(program, x, states, restart or [], weights)
     _check_given(program, settings, noise, states)
     T = x.shape[0] if x is not None else steps
     if T is None or (steps is not None and steps != T):
         raise ShapeError(f"recurrence: steps is {steps}, x has {'none' if x is None else T}.")
     B = states[0].shape[0]
     if mask is not None:
-        mask = np.asarray(mask, np.uint8)
+        mask = np.ascontiguousarray(mask, np.uint8)
         if mask.shape != (T, B):
             raise ShapeError(f"recurrence: mask has shape {mask.shape}, expected {(T, B)}.")
     if T == 0:
@@ -158,7 +172,7 @@ def recurrence(
         if hasattr(weight, "forms")
     }
     y, *finals = call(
-        x, *states, *weights,
+        x, *states, *(restart or ()), *weights, own_restart=restart is not None,
         program=program, steps=T, mask=mask, reverse=bool(reverse), forms=forms,
         settings=settings, noise=noise,
     )  # fmt: skip
@@ -191,13 +205,23 @@ def without_steps(
     return y, [state + nothing for state in states]
 
 
-def _check_types(program: Program, x: Any, states: list[Tensor], weights: list[Tensor]) -> None:
-    """Raise unless all arrays are of one element type."""
+def _check_types(
+    program: Program, x: Any, states: list[Tensor], restart: list[Tensor], weights: list[Tensor]
+) -> None:
+    """Raise unless all arrays are of one element type, and the restart is as the states are."""
     dtype = states[0].dtype
-    given = states + weights if x is None else [*states, *weights, x]
+    shapes = [s.shape for s in states]
+    if restart and [s.shape for s in restart] != shapes:
+        raise ShapeError(
+            f"recurrence: restart has shapes {[s.shape for s in restart]}, expected those of the "
+            f"states: {shapes}."
+        )
+    given = [*states, *restart, *weights, *([] if x is None else [x])]
     if all(tensor.dtype == dtype for tensor in given):
         return
-    names = [name for name, _ in program.states] + [name for name, _ in program.params]
+    names = [name for name, _ in program.states]
+    names += [f"restart {name}" for name in names] if restart else []
+    names += [name for name, _ in program.params]
     for name, tensor in zip([*names, "x"], given, strict=False):
         if tensor.dtype != dtype:
             raise DTypeError(

@@ -1,8 +1,9 @@
 """Writes the Numba source of a lowered program: forward and backward over whole sequences.
 
-In the written kernels, names that end in ``_t`` are addresses of a step's first row; ``z0``
-is a product's result, ``a0`` a computed operand, ``h_old`` and ``h_new`` the rows of a state
-before and after the step, ``d`` before a name a gradient. Columns are done ``width`` at a
+In the written kernels, steps are those of ``schedule.py``, packed; names that end in ``_t``
+are addresses of a step's first row; ``z0`` is a product's result, ``a0`` a computed operand,
+``h_old`` and ``h_new`` the rows of a state before and after the step, ``d`` before a name a
+gradient. Columns are done ``width`` at a
 time: the products into them, and then the segment, while they are in the first cache.
 """
 
@@ -31,7 +32,7 @@ from tinygrad_rnn.kernels._threefry import noise, step_key
 from tinygrad_rnn.kernels._vector import address, element_size, lanes
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 from tinygrad_rnn.kernels.recurrence.cpu_runtime import (
-    HOLD, add_columns, clear_columns, copy_columns, multiply, resets,
+    CUT, RESET, add_columns, clear_columns, copy_columns, has, multiply, share_of_rows,
 )
 from tinygrad_rnn.kernels.recurrence.cpu_standard import standardize_row, standardize_row_back
 '''

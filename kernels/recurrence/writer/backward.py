@@ -12,7 +12,6 @@ from tinygrad_rnn.kernels.recurrence.writer.segments import (
     MATRIX,
     WEIGHT,
     Writer,
-    indent,
 )
 
 __all__ = ["Backward"]
@@ -32,6 +31,7 @@ class Backward(Writer):
         rows |= {f"da{i}": width for i, width in enumerate(layout.operand_widths)}
         for name, width in zip(layout.states, layout.state_widths, strict=True):
             rows |= {f"{name}_old": width, f"d{name}_old": width, f"d{name}_new": width}
+        rows["dy"] = layout.output
         if layout.input:
             rows |= {"x": layout.input, "dx": layout.input}
         rows |= {f"dp_{name}": width for name, width in layout.row_grads.items()}
@@ -44,8 +44,6 @@ class Backward(Writer):
             return self.column(f"d{name}_new", attrs[1], self.layout.state_widths[attrs[0]])
         if kind == "d_filled":  # the row itself has no gradient but what was standardised
             return self.column(f"dz{attrs[0]}", attrs[1], self.layout.buffer_widths[attrs[0]])
-        if kind == "d_output":
-            return self.column("(dy_t + b * dy_row)", attrs[0], self.layout.output)
         return super().address(kind, attrs)
 
     def goal(self, effect: Effect) -> tuple[str, Width, int]:
@@ -75,7 +73,7 @@ class Backward(Writer):
         lines = Lines(self.table, self.address)
         roots = [e.node for e in effects if e.node is not None]
         lines.compute(roots, self.layout.derivative.saved)
-        body, hold = lines.lines, []
+        body = lines.lines
         for effect in effects:
             row, width, block = self.goal(effect)
             place = self.block(row, block, width)
@@ -83,15 +81,7 @@ class Backward(Writer):
             if effect.adds:
                 value = f"add(load(like, {place} + j, n), {value})"
             body.append(f"store(like, {place} + j, n, {value})")
-            if effect.adds:
-                continue
-            if effect.kind == "d_state":  # a held state passes its gradient on
-                source = place.replace("_old", "_new", 1)
-                hold.append(f"copy_columns(like, {source}, {place}, left, right)")
-            else:
-                hold.append(f"clear_columns(like, {place}, left, right)")
-        given = ["dy_t", "dy_row"] if any("dy_t" in line for line in body) else []
-        return self.function(index, letter, self.rows(), hold, body, [], given)
+        return self.function(index, letter, self.rows(), body)
 
     def arguments(self) -> list[tuple[str, str]]:
         """Names and types of the kernel's arguments, in order."""
@@ -104,7 +94,7 @@ class Backward(Writer):
         arguments += self.deviations()
         arguments += [(f"da{i}", MATRIX) for i in range(len(layout.operand_widths))]
         for name in layout.states:
-            arguments += [(name, MATRIX), (f"d{name}", MATRIX), (f"d{name}_start", MATRIX)]
+            arguments += [(name, MATRIX), (f"d{name}", MATRIX), (f"d{name}_again", MATRIX)]
         arguments += [("dy", "const(T[:, ::1])"), ("dy_row", "intp")]
         for name in layout.row_params:
             arguments.append((f"p_{name}", FLAT))
@@ -114,44 +104,44 @@ class Backward(Writer):
     def kernel(self) -> str:
         """The text of the kernel."""
         layout = self.layout
-        body = [
-            "for s in range(T):",
-            "    t = s if reverse else T - 1 - s",
-            "    after = t - 1 if reverse else t + 1",
-            "    old = t + 1 if reverse else t",
-        ]
+        body = ["base = B if reverse else 0"]
         step = self.noise_keys()
         if layout.reads_input and layout.input:
             for name in ("x", "dx"):
-                step.append(f"{name}_t = address({name}) + t * B * ({bytes_of(layout.input)})")
+                step.append(f"{name}_t = address({name}) + now * ({bytes_of(layout.input)})")
         for i, width in enumerate(layout.buffer_widths):
             for name in (f"z{i}", f"dz{i}"):
-                step.append(f"{name}_t = address({name}) + t * B * ({bytes_of(width)})")
+                step.append(f"{name}_t = address({name}) + now * ({bytes_of(width)})")
         step += [f"da{i}_t = address(da{i})" for i in range(len(layout.operand_widths))]
         for name, width in zip(layout.states, layout.state_widths, strict=True):
             step += [
-                f"{name}_old_t = address({name}) + old * B * ({bytes_of(width)})",
+                f"{name}_old_t = address({name}) + (base + now) * ({bytes_of(width)})",
                 f"d{name}_new_t = address(d{name}) + s % kept * B * ({bytes_of(width)})",
                 f"d{name}_old_t = address(d{name}) + (s + 1) % kept * B * ({bytes_of(width)})",
             ]
-        step.append("dy_t = address(dy) + t * B * dy_row")
+        step.append("dy_t = address(dy)")
         step += [f"dp_{name}_t = address(dp_{name})" for name in layout.row_grads]
         step += self.turns()
         for index in reversed(range(len(self.lowered.segments))):
             step += self.segment_with_products(index)
-        return self.kernel_text("backward", self.arguments(), body + indent(step, 1))
+        body += self.step("s if reverse else T - 1 - s", step)
+        return self.kernel_text("backward", self.arguments(), body)
 
     def turns(self) -> list[str]:
-        """A row that starts anew after this step gives its gradient to the initial state."""
-        lines = ["for b in range(first, last):", "    if resets(mask, after, T, B, b):"]
+        """What is known after this step of rows that are put back, or cut off, before the next."""
+        lines = [
+            "for b in range(first, min(last, going)):",
+            "    if has(flags, after + b, RESET | CUT):",
+        ]
         layout = self.layout
         for name, width in zip(layout.states, layout.state_widths, strict=True):
             for block in range(width.count):
                 offset = f"b * ({bytes_of(width)}) + {block} * {width.letter} * size"
                 c = width.letter
                 lines += [
-                    f"        add_columns(like, d{name}_new_t + {offset}, "
-                    f"address(d{name}_start) + {offset}, {c}_left, {c}_right)",
+                    "        if not has(flags, after + b, CUT):",
+                    f"            add_columns(like, d{name}_new_t + {offset}, "
+                    f"address(d{name}_again) + {offset}, {c}_left, {c}_right)",
                     f"        clear_columns(like, d{name}_new_t + {offset}, {c}_left, {c}_right)",
                 ]
         return lines

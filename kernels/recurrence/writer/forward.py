@@ -25,7 +25,7 @@ class Forward(Writer):
         rows = {f"z{i}": width for i, width in enumerate(layout.buffer_widths)}
         rows |= {f"a{i}": width for i, width in enumerate(layout.operand_widths)}
         for name, width in zip(layout.states, layout.state_widths, strict=True):
-            rows |= {f"{name}_old": width, f"{name}_new": width, f"{name}_start": width}
+            rows |= {f"{name}_old": width, f"{name}_new": width, f"{name}_again": width}
         rows["y"] = layout.output
         if layout.input:
             rows["x"] = layout.input
@@ -70,7 +70,6 @@ class Forward(Writer):
         lines = Lines(self.table, self.address)
         lines.compute([t.node for t in targets] + saves, kept)
         body = lines.lines
-        hold: list[str] = []
         after: list[str] = []
         saved = self.layout.derivative.saved
         for node in saves:
@@ -80,20 +79,15 @@ class Forward(Writer):
             value, place = lines.names[target.node], self.block(row, target.block, width)
             body.append(f"store(like, {place} + j, n, {value})")
             if target.kind != "state":
-                hold.append(f"clear_columns(like, {place}, left, right)")
                 continue
-            name = self.layout.states[target.number]
             if target.number == self.lowered.output_state:
                 copy = self.block("y", target.block, width)
                 body += ["if y_t != 0:", f"    store(like, {copy} + j, n, {value})"]
-                hold += ["if y_t != 0:", f"    clear_columns(like, {copy}, left, right)"]
-            old = self.block(f"{name}_old", target.block, width)
-            start = self.block(f"{name}_start", target.block, width)
-            hold.append(f"copy_columns(like, {old}, {place}, left, right)")
-            after.append("if resets(mask, after, T, B, b):")
-            after.append(f"    copy_columns(like, {start}, {place}, left, right)")
-        hold += after
-        return self.function(index, letter, self.rows(), hold, body, after)
+            name = self.layout.states[target.number]
+            again = self.block(f"{name}_again", target.block, width)
+            after.append("if b < going and has(flags, after + b, RESET):")
+            after.append(f"    copy_columns(like, {again}, {place}, left, right)")
+        return self.function(index, letter, self.rows(), body, after)
 
     def arguments(self) -> list[tuple[str, str]]:
         """Names and types of the kernel's arguments, in order."""
@@ -104,7 +98,8 @@ class Forward(Writer):
         arguments += [(f"z{i}", MATRIX) for i in range(len(layout.buffer_widths))]
         arguments += self.deviations()
         arguments += [(f"a{i}", MATRIX) for i in range(len(layout.operand_widths))]
-        arguments += [(name, MATRIX) for name in layout.states]
+        for name in layout.states:
+            arguments += [(name, MATRIX), (f"{name}_again", "const(T[:, ::1])")]
         arguments += [("y", MATRIX)]
         arguments += [(f"p_{name}", FLAT) for name in layout.row_params]
         for i, buffer in enumerate(self.lowered.buffers):
@@ -115,27 +110,27 @@ class Forward(Writer):
     def kernel(self) -> str:
         """The text of the kernel."""
         layout = self.layout
-        body = [
-            "for s in range(T):",
-            "    t = T - 1 - s if reverse else s",
-            "    after = t - 1 if reverse else t + 1",
-            "    old, new = (t + 1, t) if reverse else (t, t + 1)",
-            "    start = T if reverse else 0",
-        ]
+        # States before each step, and beyond them the final ones: where they were, backwards.
+        body = ["base, final = (B, 0) if reverse else (0, offsets[T])"]
         step = self.noise_keys()
         if layout.reads_input and layout.input:
-            step.append(f"x_t = address(x) + t * B * ({bytes_of(layout.input)})")
+            step.append(f"x_t = address(x) + now * ({bytes_of(layout.input)})")
         for i, width in enumerate(layout.buffer_widths):
-            step.append(f"z{i}_t = address(z{i}) + t * B * ({bytes_of(width)})")
+            step.append(f"z{i}_t = address(z{i}) + now * ({bytes_of(width)})")
         for i, width in enumerate(layout.operand_widths):
-            step.append(f"a{i}_t = address(a{i}) + t * B * ({bytes_of(width)})")
+            step.append(f"a{i}_t = address(a{i}) + now * ({bytes_of(width)})")
         for name, width in zip(layout.states, layout.state_widths, strict=True):
-            for when in ("old", "new", "start"):
-                step.append(f"{name}_{when}_t = address({name}) + {when} * B * ({bytes_of(width)})")
-        step.append(f"y_t = address(y) + t * B * ({bytes_of(layout.output)}) if len(y) > 0 else 0")
+            step += [
+                f"{name}_old_t = address({name}) + (base + now) * ({bytes_of(width)})",
+                f"{name}_new_t = address({name}) + (base + after) * ({bytes_of(width)})",
+                f"{name}_end_t = address({name}) + final * ({bytes_of(width)})",
+                f"{name}_again_t = address({name}_again)",
+            ]
+        step.append("y_t = address(y) if len(y) > 0 else 0")
         for index in range(len(self.lowered.segments)):
             step += self.segment_with_products(index)
-        return self.kernel_text("forward", self.arguments(), body + indent(step, 1))
+        body += self.step("T - 1 - s if reverse else s", step)
+        return self.kernel_text("forward", self.arguments(), body)
 
     def segment_with_products(self, index: int) -> list[str]:
         """The products before a segment, and the segment, a panel of columns at a time."""

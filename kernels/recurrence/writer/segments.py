@@ -52,39 +52,29 @@ class Writer:
         return f"{self.block(row, number, width)} + j"
 
     def function(
-        self, index: int, letter: str, rows: Mapping[str, Width], hold: list[str], body: list[str],
-        after: list[str], given: Sequence[str] = (),
+        self, index: int, letter: str, rows: Mapping[str, Width], body: list[str],
+        after: Sequence[str] = (),
     ) -> str:  # fmt: skip
         """The text of one segment: a loop over rows, and one over columns.
 
         rows   the rows that it may touch; those that the lines name become arguments
-        hold   lines for a row that is held
         body   lines for a vector of columns
         after  lines for a row, when its columns are done
-        given  further arguments
         """
-        text = "\n".join(hold + body + after)
+        text = "\n".join([*body, *after])
         used = [name for name in rows if re.search(rf"\b{name}\b", text)]
-        params = [f"p_{name}" for name in self.layout.row_params]
-        params = [name for name in params if re.search(rf"\b{name}\b", text)]
-        sizes = text + " ".join(bytes_of(rows[name]) for name in used)
-        letters = [c for c in self.layout.letters if re.search(rf"\b{c}\b", sizes)]
-        shared = ["settings", "row_ids", *(f"key_{site}" for site in self.layout.sites)]
-        params += [name for name in shared if re.search(rf"\b{name}\b", text)]
-        arguments = [f"{name}_t" for name in used] + params
-        self.written[index, letter] = [*given, *letters, *arguments]
+        of_row = [f"{name} = {self.row(name, rows[name])}" for name in used] + self.own_keys(text)
+        text = "\n".join([*of_row, text])
+        arguments = [name for name in self.possible(rows) if re.search(rf"\b{name}\b", text)]
+        self.written[index, letter] = arguments
         lines = [
             "@helper(fastmath=NO_FASTMATH)",
             f"def {self.prefix}segment_{index}_{letter}(",
-            "    like, mask, t, after, T, B, first, last, left, right, "
-            + ", ".join(self.written[index, letter]),
+            "    like, first, last, left, right, " + ", ".join(arguments),
             "):",
             "    size, step = element_size(like), lanes(like)",
             "    for b in range(first, last):",
-            *(f"        {name} = {name}_t + b * ({bytes_of(rows[name])})" for name in used),
-            "        if len(mask) > 0 and mask[t * B + b] == HOLD:",
-            *(f"            {line}" for line in hold),
-            "            continue",
+            *(f"        {line}" for line in of_row),
             "        for u in range(left, right, step):",
             "            j, n = u * size, right - u",
             *(f"            {line}" for line in body),
@@ -92,13 +82,33 @@ class Writer:
         ]
         return "\n".join(lines)
 
+    def possible(self, rows: Iterable[str]) -> list[str]:
+        """What segments can be given; they take what they use."""
+        layout = self.layout
+        return [
+            "flags", "places", "now", "after", "going", "dy_row", *layout.letters,
+            *(f"{name}_t" for name in rows), *(f"{name}_end_t" for name in layout.states),
+            *(f"p_{name}" for name in layout.row_params), "settings",
+            "noise_key", "first_step", "batch", "at", "row_ids",
+            *(f"key_{site}" for site in layout.sites),
+        ]  # fmt: skip
+
+    def row(self, name: str, width: Width) -> str:
+        """How the address of row ``b`` is written."""
+        place = "(places[now + b] if len(places) > 0 else now + b)"  # among the caller's
+        if name == "y":
+            return f"y_t + {place} * ({bytes_of(width)})"
+        if name == "dy":
+            return f"dy_t + {place} * dy_row"
+        if name.removesuffix("_new") in self.layout.states:  # of a row that ends, the final state
+            end = name.replace("_new", "_end")
+            return f"({name}_t if b < going else {end}_t) + b * ({bytes_of(width)})"
+        return f"{name}_t + b * ({bytes_of(width)})"
+
     def call(self, index: int, letter: str, left: str, right: str) -> str:
         """The call of a segment."""
-        arguments = ", ".join(self.written[index, letter])
-        return (
-            f"{self.prefix}segment_{index}_{letter}(like, mask, t, after, T, B, first, last, "
-            f"{left}, {right}, {arguments})"
-        )
+        arguments = ", ".join(["like, first, last", left, right, *self.written[index, letter]])
+        return f"{self.prefix}segment_{index}_{letter}({arguments})"
 
     def call_arguments(self) -> list[tuple[str, str]]:
         """Names and types of what every kernel of the program is given besides its arrays."""
@@ -107,15 +117,32 @@ class Writer:
         if layout.settings:
             arguments.append(("settings", FLAT))
         if layout.sites:
-            arguments += [("noise_key", "intp"), ("first_step", "intp")]
+            arguments += [("noise_key", "intp"), ("first_step", "intp"), ("batch", "intp")]
             arguments.append(("row_ids", "const(int64[::1])"))
         return arguments
 
     def noise_keys(self) -> list[str]:
-        """The key of each place of noise at a step."""
-        return [
-            f"key_{site} = step_key(noise_key, {site}, {'0' if locked else 'first_step + t'})"
+        """The key of each place of noise at a step, as it is for the first of the rows."""
+        if not self.layout.sites:
+            return []
+        return ["at = places[now + first] // batch if len(places) > 0 else t"] + [
+            f"key_{site} = step_key(noise_key, {site}, {'0' if locked else 'first_step + at'})"
             for site, locked in self.layout.sites.items()
+        ]
+
+    def own_keys(self, text: str) -> list[str]:
+        """A row's own keys, where it takes another of the caller's steps than the one before."""
+        changing = [
+            f"    key_{site} = step_key(noise_key, {site}, first_step + at)"
+            for site, locked in self.layout.sites.items()
+            if not locked and re.search(rf"\bkey_{site}\b", text)
+        ]
+        if not changing:
+            return []
+        return [
+            "if len(places) > 0 and places[now + b] // batch != at:",
+            "    at = places[now + b] // batch",
+            *changing,
         ]
 
     def deviations(self) -> list[tuple[str, str]]:
@@ -132,10 +159,10 @@ class Writer:
                 rows = [f"{row} + b * ({bytes_of(width)})" for row in rows]
                 eps = [] if function.endswith("_back") else [repr(self.lowered.buffers[i].eps)]
                 lines += [
-                    "for b in range(top, bottom):",
+                    "for b in range(top, min(bottom, count)):",
                     f"    {function}(",
                     f"        like, {', '.join(rows)}, {width.count} * {width.letter},",
-                    f"        {', '.join([*eps, f'address(r{i}) + (t * B + b) * size'])},",
+                    f"        {', '.join([*eps, f'address(r{i}) + (now + b) * size'])},",
                     "    )",
                 ]
         return lines
@@ -162,11 +189,12 @@ class Writer:
             "like = like_array",
             "size, step = element_size(like), lanes(like)",
             "width = TILE_VECTORS * step",
-            "first, last, share, shares = B * worker // workers, B * (worker + 1) // workers, 0, 1",
-            "top, bottom = first, last",
-            "if by_columns:",
-            "    first, last, share, shares = 0, B, worker, workers",
-            "span = 2 * width if last - first == 1 else width  # one row takes panels in pairs",
+            "first, end, share, shares = 0, B, worker, workers",
+            "top, bottom = B * worker // workers, B * (worker + 1) // workers",
+            "if not by_columns:",
+            "    first, share, shares = share_of_rows(offsets, B, worker, workers), 0, 1",
+            "    end = share_of_rows(offsets, B, worker + 1, workers)",
+            "    top, bottom = first, end",
         ]
         for c in self.layout.letters:
             lines += [
@@ -175,6 +203,23 @@ class Writer:
                 f"{c}_right = min({c}, {c}_panels * (share + 1) // shares * width)",
             ]
         return lines
+
+    def step(self, walk: str, body: list[str]) -> list[str]:
+        """What is done at each packed step; ``walk`` says which comes ``s``-th."""
+        return [
+            "for s in range(T):",
+            f"    t = {walk}",
+            "    now, count = offsets[t], offsets[t + 1] - offsets[t]",
+            "    after = t - 1 if reverse else t + 1  # the step that comes next in the run",
+            "    going = 0  # on to it are so many rows",
+            "    if 0 <= after < T:",
+            "        going, after = offsets[after + 1] - offsets[after], offsets[after]",
+            "    last = min(end, count)",
+            "    if last <= first:",
+            "        continue",
+            "    span = 2 * width if last - first == 1 else width  # one row takes panels in pairs",
+            *indent(body, 1),
+        ]
 
     def meet(self) -> list[str]:
         """Wait for the threads that compute the other columns."""
@@ -188,8 +233,10 @@ def indent(lines: Iterable[str], depth: int) -> list[str]:
 
 COMMON = [
     ("worker", "intp"), ("workers", "intp"), ("by_columns", "intp"), ("reverse", "intp"),
-    ("T", "intp"), ("B", "intp"), ("like_array", "T[:, ::1]"), ("mask", "const(uint8[::1])"),
-    ("meeting", "int64[::1]"), ("rows_times_weight", "intp"), ("packed", "intp"),
+    ("T", "intp"), ("B", "intp"), ("like_array", "T[:, ::1]"),
+    ("offsets", "const(int64[::1])"), ("places", "const(int64[::1])"),
+    ("flags", "const(uint8[::1])"), ("meeting", "int64[::1]"),
+    ("rows_times_weight", "intp"), ("packed", "intp"),
 ]  # fmt: skip
 
 MATRIX, FLAT = "T[:, ::1]", "const(T[::1])"

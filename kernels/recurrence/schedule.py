@@ -1,0 +1,128 @@
+"""Which rows step when: the steps that a mask leaves, close together.
+
+Rows are independent of each other, so a step that a row is held at needs neither time nor
+memory: a row's own steps follow one another, and rows stand in the order of how many they
+have, the longest first. What is left looks like sequences of falling lengths, whatever the
+mask was, and step after step of the run the rows that still step are the first ones.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from tinygrad_rnn.kernels._twin import Array
+from tinygrad_rnn.kernels.recurrence.reference import CUT, RESET, STEP
+
+__all__ = ["Schedule", "schedule_of"]
+
+_NO_FLAGS = np.zeros(0, np.uint8)
+_IN_ORDER = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The packed steps of a run, numbered in the order of time: backwards, the last is the first.
+
+    rows              how many rows step at all
+    offsets (T + 1)   where each packed step starts among all N; its rows are the first of these
+    places (N)        where each packed row stands among the caller's (T B), as t B + b; empty
+                      where they stand as they came
+    flags (N)         RESET and CUT before each, or empty
+    order (rows)      which row of the caller each is, or None: they stand as they came
+    first, last (B)   the flags before each row's first step, and after its last, or None
+    resets            whether there is a RESET among the flags
+    """
+
+    rows: int
+    offsets: Array
+    places: Array
+    flags: Array
+    order: Array | None = None
+    first: Array | None = None
+    last: Array | None = None
+    resets: bool = False
+
+    @property
+    def steps(self) -> int:
+        """How many packed steps there are: as many as the longest row has."""
+        return len(self.offsets) - 1
+
+    @property
+    def flagged(self) -> bool:
+        """Whether states are put back or cut off anywhere."""
+        return len(self.flags) > 0 or self.first is not None or self.last is not None
+
+    @property
+    def size(self) -> int:
+        """N, how many steps all rows have together."""
+        return int(self.offsets[-1])
+
+
+def schedule_of(mask: Array | None, T: int, B: int, reverse: bool) -> Schedule:
+    """The schedule of a mask (T, B), one byte of flags each; None: every row steps every time."""
+    if mask is None:
+        return _full(T, B)
+    return _masked(mask.tobytes(), T, B, reverse)
+
+
+@lru_cache(maxsize=256)
+def _full(T: int, B: int) -> Schedule:
+    return Schedule(B, np.arange(T + 1) * B, _IN_ORDER, _NO_FLAGS)
+
+
+@lru_cache(maxsize=16)  # the layers and directions of a call have the same one
+def _masked(flags: bytes, T: int, B: int, reverse: bool) -> Schedule:
+    mask = np.frombuffer(flags, np.uint8).reshape(T, B)
+    stepping = (mask & STEP) != 0
+    before, last = mask & (RESET | CUT), None
+    if (before != 0)[~stepping].any():
+        before, last = _carried_over(before, stepping, reverse)
+    whole = bool(stepping.all())
+    if whole:
+        order, places, offsets = None, _IN_ORDER, np.arange(T + 1) * B
+        rows, first = B, before[-1 if reverse else 0]
+    else:
+        order, places, offsets = _packed(stepping, reverse)
+        rows = len(order)
+        first = np.zeros(B, np.uint8)
+        begun = places[len(places) - rows :] if reverse else places[:rows]
+        first[order] = before.reshape(-1)[begun]
+    packed = before.reshape(-1) if whole else before.reshape(-1)[places]
+    return Schedule(
+        rows, offsets, places, packed if packed.any() else _NO_FLAGS, order,
+        first=first if first.any() else None,
+        last=last if last is not None and last.any() else None,
+        resets=bool((packed & RESET).any()),
+    )  # fmt: skip
+
+
+def _packed(stepping: Array, reverse: bool) -> tuple[Array, Array, Array]:
+    """The order, the places and the offsets of the steps that rows take."""
+    B = stepping.shape[1]
+    lengths = stepping.sum(axis=0)
+    order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
+    lengths = lengths[order]
+    longest = int(lengths[0]) if len(order) else 0
+    row, t = np.nonzero(stepping.T[order])  # row after row, each in the order of time
+    step = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row]
+    if reverse:  # all begin at the last
+        step += (longest - lengths)[row]
+    counts = np.bincount(step, minlength=longest)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    places = np.empty(len(row), np.int64)
+    places[offsets[step] + row] = t * B + order[row]
+    return order, places, offsets
+
+
+def _carried_over(before: Array, stepping: Array, reverse: bool) -> tuple[Array, Array]:
+    """Flags of held steps, carried over to the next one that the row takes; the rest in the end.
+
+    Nobody sees the state between. Of several, the last reset counts, and what comes after it.
+    """
+    moved, waiting = np.zeros_like(before), np.zeros_like(before[0])
+    for t in reversed(range(len(before))) if reverse else range(len(before)):
+        waiting = np.where(before[t] & RESET, before[t], waiting | before[t])
+        moved[t] = np.where(stepping[t], waiting, 0)
+        waiting = np.where(stepping[t], 0, waiting).astype(np.uint8)
+    return moved, waiting
