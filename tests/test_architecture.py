@@ -16,7 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     "device": {"kernels"},
     "modes": set(),
     "operators": {"device", "tensor"},
-    "random": {"device", "arguments"},
+    "random": {"device", "arguments", "kernels"},
     "arguments": set(),
     "tensor": {"device", "modes", "operators", "engine", "arguments"},
     "engine": BASE | {"tensor", "engine"},

@@ -17,8 +17,11 @@ import numpy as np
 from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.device import Array, to_device
 from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.kernels.noise import Noise
 
-__all__ = ["fork", "generator", "get_state", "seed", "set_state", "standard_normal", "uniform"]
+__all__ = [
+    "fork", "generator", "get_state", "noise", "seed", "set_state", "standard_normal", "uniform",
+]  # fmt: skip
 
 
 def __dir__() -> list[str]:
@@ -86,6 +89,35 @@ def fork(state: dict[str, Any] | None = None) -> Iterator[None]:
         yield
     finally:
         _forked.reset(token)
+
+
+def noise(first_step: int = 0, rows: Any = None) -> Noise:
+    """Noise for one call of a recurrent layer, under a key that is drawn from the stream.
+
+    Who gives the same noise to two calls gets the same numbers in both. ``first_step`` is the
+    number of the first step, for a sequence that is run in pieces; ``rows`` are names of the
+    rows (whole numbers), by which a row gets the same numbers in any batch.
+    """
+    first_step = whole("random.noise", "first_step", first_step, least=0)
+    if rows is not None:
+        rows = row_ids("random.noise", "rows", rows)
+    with _lock:
+        key = int(generator().integers(-(2**63), 2**63 - 1, endpoint=True))
+    return Noise(key, first_step, rows)
+
+
+def row_ids(where: str, name: str, ids: Any) -> Array:
+    """Names of rows: whole numbers from 0 to 2^32 - 1, along one axis."""
+    ids = np.asarray(ids)
+    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+        raise ArgumentError(
+            f"{where}: {name} is {shortened(ids)}, expected whole numbers, one for each row."
+        )
+    if ids.size and not (ids.min() >= 0 and ids.max() < 2**32):
+        raise ArgumentError(
+            f"{where}: {name} go from {ids.min()} to {ids.max()}, expected 0 to 4294967295."
+        )
+    return ids.astype(np.uint32)
 
 
 def _draw_type(dtype: Any) -> Any:

@@ -94,7 +94,7 @@ def check_kernel(name, T, B, i, h, masked, reverse, seed):
         np.testing.assert_allclose(got, expected, rtol=0, atol=bound)
     dy = rng.standard_normal(y.shape)
     d_finals = [rng.standard_normal(f.shape) for f in finals]
-    dx, d_states, grads = recurrence.backward(
+    dx, d_states, _, grads = recurrence.backward(
         run, dy, d_finals, needs_x=x is not None, needed=set(params)
     )
     check_rows(run, dy, d_finals, grads)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.nn.checks import batch_hint, check_dtype, check_size
 from tinygrad_rnn.nn.masks import step_codes, valid_steps
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
@@ -25,6 +26,7 @@ class Call:
     B      the number of rows; None without a batch, which runs as one row
     codes  (T, B), what each row does at each step, or None where all of them step
     start  the states of each cell before the first step
+    noise  what it is that dropout draws from, or None
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Call:
             elif layer.batch_first:
                 x = x.swapaxes(0, 1)
         self.x = x
+        self.noise: Noise | None = None
         if mask is not None:
             mask = np.asarray(as_array(mask))
             mask = mask.reshape(-1, 1) if B is None else mask.T if layer.batch_first else mask

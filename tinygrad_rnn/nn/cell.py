@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, MappingProxyType, SimpleNamespace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 import numpy as np
 
-from tinygrad_rnn import ops
+from tinygrad_rnn import ops, random
 from tinygrad_rnn.device import array_module
 from tinygrad_rnn.errors import CellError, ModuleError, TraceError
+from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.tracing import (
     Declaration,
@@ -17,7 +18,9 @@ from tinygrad_rnn.kernels.recurrence.tracing import (
     trace_with_names,
 )
 from tinygrad_rnn.modes import no_grad, recording
-from tinygrad_rnn.nn import init
+from tinygrad_rnn.nn import cell_changes
+from tinygrad_rnn.nn.cell_options import CellKeywords, CellOptions
+from tinygrad_rnn.nn.cell_weights import configure, draw_weight, equations, is_bias, make_weight
 from tinygrad_rnn.nn.checks import (
     check_call,
     check_choice,
@@ -29,7 +32,6 @@ from tinygrad_rnn.nn.composite import step_by_step
 from tinygrad_rnn.nn.constructing import arguments_for, check_keywords, made_later
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.options import FUSED, Fused
-from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.nn.single_step import State, one_step
 from tinygrad_rnn.nn.warning import warn_step_by_step
 from tinygrad_rnn.ops.recurrence import obstacle, source_of, unfusable
@@ -85,6 +87,10 @@ class Cell(Module):
     # True: fused where it can be. False: step by step. "require": raise where it cannot be.
     fused: Fused = True
 
+    # The options that ``configure`` was given, and what was made of them.
+    chosen: Mapping[str, Any] = MappingProxyType({})
+    _options: CellOptions | None = None
+
     # A plain object, so that modules among the arguments are not found a second time.
     _arguments: SimpleNamespace
 
@@ -128,7 +134,7 @@ class Cell(Module):
         self.bias = check_flag(where, "bias", bias)
         self.constants = {}
         if not bias:
-            names = [n for n, shape in self.params.items() if _is_bias(n, shape)]
+            names = [n for n, shape in self.params.items() if is_bias(n, shape)]
             self.constants = dict.fromkeys(names, 0.0)
             self.params = {n: s for n, s in self.params.items() if n not in self.constants}
             self._declared = declaration(self)
@@ -136,11 +142,8 @@ class Cell(Module):
         self.sizes = sizes = check_letters(where, self._declared, given)
         self.hidden_size, self.input_size = sizes["H"], sizes.get("I")
         self.state_sizes = {name: width.of(sizes) for name, width in self._declared.states}
-        for name, shape in self._declared.params:
-            if hasattr(Cell, name) or name in self.__dict__:
-                raise ModuleError(f"{where}: a weight cannot be named {name!r}: cells use it.")
-            zeros = np.zeros([w.of(sizes) for w in shape], np.float32)
-            self.register_parameter(name, Parameter(zeros))
+        for name, _ in self._declared.params:
+            make_weight(self, name)
         self.reset_parameters()
 
     # ----- what a subclass says -----
@@ -158,21 +161,19 @@ class Cell(Module):
 
     def reset_parameters(self) -> None:
         """Draw the weights anew."""
-        carried = {width for _, width in self._declared.states}
-        for name, shape in self._declared.params:
-            weight = getattr(self, name)
-            if name in self.initializers:
-                self.initializers[name](weight)
-            elif len(shape) == 2:
-                draw = init.orthogonal_ if shape[0] in carried else init.xavier_uniform_
-                draw(weight, gates=shape[1].count)
-            elif _is_bias(name, self.params[name]):
-                init.zeros_(weight)
-            elif shape:
-                bound = max(1, weight.size) ** -0.5
-                init.uniform_(weight, -bound, bound)
-            else:
-                init.ones_(weight)
+        for name, _ in self._declared.params:
+            draw_weight(self, name)
+
+    def configure(self, **options: Unpack[CellKeywords]) -> Self:
+        """Set options, besides those that are set already; gives the cell back.
+
+            nn.LSTMCell(8, 16).configure(zoneout={"h": 0.05, "c": 0.5}, layer_norm=True)
+
+        See ``CellKeywords`` for what there is. Weights that options add stand beside the others;
+        those whose shape changes are drawn anew.
+        """
+        configure(self, options)
+        return self
 
     # ----- the program, and how it is run -----
 
@@ -200,7 +201,10 @@ class Cell(Module):
     def _trace(self) -> Program | TraceError:
         if self._traced is None:
             try:
-                program, self._names = trace_with_names(self, recording.get)
+                program, names = trace_with_names(self, recording.get)
+                if options := self.options:
+                    program, names = options.applied(program, names, self.training, self.output)
+                self._names = names
             except TraceError as error:
                 if isinstance(error, CellError):
                     raise
@@ -231,6 +235,25 @@ class Cell(Module):
         return obstacle(found, np.empty(0, np.float32) if weight is None else weight._data)
 
     @property
+    def options(self) -> CellOptions | None:
+        """The options that are set, or None."""
+        if self._options is None and self.chosen:
+            self._options = CellOptions(type(self).__name__, equations(self), self.chosen)
+        return self._options
+
+    @property
+    def draws(self) -> bool:
+        """Whether a call draws random numbers: some of the options do, while training."""
+        return self.training and bool(self.chosen) and self.options.draws  # type: ignore[union-attr]
+
+    def given_out(self, states: Sequence[Tensor]) -> Tensor:
+        """What a layer gives out at the end, by the final states."""
+        if (options := self.options) and options.projects_output:
+            return ops.matmul(states[0], getattr(self, cell_changes.Projection.weight))
+        output: Tensor = self.output(*states)
+        return output
+
+    @property
     def plan(self) -> Literal["fused", "composite"]:
         """Whether sequences run as one kernel, or step by step in operations on Tensors."""
         reason = self._obstacle()
@@ -244,7 +267,7 @@ class Cell(Module):
 
     def weights(self) -> dict[str, Any]:
         """The weights by name."""
-        return {name: getattr(self, name) for name in self.params}
+        return {name: getattr(self, name) for name, _ in self._declared.params}
 
     def sequence(
         self,
@@ -255,20 +278,29 @@ class Cell(Module):
         mask: Any = None,
         reverse: bool = False,
         restart: Sequence[Tensor] | None = None,
+        noise: Noise | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """Run over a sequence: outputs (T, B, width) and the final states.
 
         x (T, B, I), or None with ``steps``; states (B, width) each; mask (T, B) and restart
-        as for ``ops.recurrence``.
+        as for ``ops.recurrence``; noise for the options that drop something, drawn if there is
+        none.
         """
         found = self._trace()
         if self.fused == "require":
             _ = self.plan
         how: dict[str, Any] = {"mask": mask, "reverse": reverse, "restart": restart}
         if isinstance(found, Program):
+            weights, settings = self.weights(), None
+            if options := self.options:
+                settings = options.settings()
+                if self.draws:
+                    noise = random.noise() if noise is None else noise
+                    weights = options.weights(weights, noise)
             y, finals = ops.recurrence(
-                found, x, states, self.weights(), steps=steps, composite=not self.fused, **how
-            )
+                found, x, states, weights, settings=settings, noise=noise,
+                steps=steps, composite=not self.fused, **how,
+            )  # fmt: skip
         else:
             try:
                 y, finals = step_by_step(self, x, states, steps=steps, **how)
@@ -304,15 +336,23 @@ class Cell(Module):
             return getattr(self, name)  # type: ignore[no-any-return]
         return next(self.parameters(), None)
 
-    def forward(self, x: Any = None, state: Any = None, *more: Any, **unknown: Any) -> State:
+    def forward(
+        self,
+        x: Any = None,
+        state: Any = None,
+        *more: Any,
+        noise: Noise | None = None,
+        **unknown: Any,
+    ) -> State:
         """One step: x (B, I) or (I) and the state -> the new state, a tuple if there are several.
 
-        No state means zeros. A cell without input takes the state alone.
+        No state means zeros. A cell without input takes the state alone. ``noise`` is for options
+        that drop something: ``random.noise(first_step=t)``, drawn anew if it is not given.
         """
         if more or unknown:
-            known = [*([] if self.input is None else ["x"]), "state"]
+            known = [*([] if self.input is None else ["x"]), "state", "noise"]
             check_call(type(self).__name__, [*self.state_sizes], known, more, unknown)
-        return one_step(self, x, state)
+        return one_step(self, x, state, noise)
 
     def clone(self, **sizes: int) -> Self:
         """A new cell with the same arguments, but other sizes, and weights drawn anew."""
@@ -320,19 +360,22 @@ class Cell(Module):
         arguments = arguments_for(self, made_with.args, made_with.kwargs, sizes)
         copy = type(self)(**arguments)
         copy.fused = self.fused
+        if self.chosen:
+            copy.configure(**self.chosen)
         weight = self.any_weight()
         return copy if weight is None else copy.astype(weight.dtype).to(weight.device)
 
     def __getstate__(self) -> dict[str, Any]:
         """What deepcopy and pickle take along: the equations are traced anew."""
         state: dict[str, Any] = super().__getstate__()
-        return {key: value for key, value in state.items() if key not in ("_traced", "_names")}
+        made = ("_traced", "_names", "_options")
+        return {key: value for key, value in state.items() if key not in made}
 
     def extra_repr(self) -> str:
-        """The arguments of the constructor."""
+        """The arguments of the constructor, and the options."""
         kept = self._arguments
-        given = [repr(a) for a in kept.args]
-        return ", ".join(given + [f"{name}={value!r}" for name, value in kept.kwargs.items()])
+        named = {**kept.kwargs, **self.chosen}
+        return ", ".join([*map(repr, kept.args), *(f"{n}={value!r}" for n, value in named.items())])
 
 
 def _why_slow(found: Program | TraceError, state: Tensor) -> str:
@@ -342,7 +385,3 @@ def _why_slow(found: Program | TraceError, state: Tensor) -> str:
     if state._data.dtype.char not in "fdFD":  # complex numbers are steps of numeric derivatives
         return obstacle(found, state._data)
     return unfusable(found)
-
-
-def _is_bias(name: str, shape: str) -> bool:
-    return (name == "b" or name.startswith("b_")) and len(shape.split()) == 1

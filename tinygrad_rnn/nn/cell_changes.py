@@ -15,8 +15,8 @@ __all__ = [
     "Zoneout",
 ]  # fmt: skip
 
-# Where noise is used; operands of products and states are numbered from these on.
-INPUT, OPERANDS, STATES = 0, 100, 200
+# Where noise is used; operands of products, states and weights are numbered from these on.
+INPUT, OPERANDS, STATES, WEIGHTS = 0, 100, 200, 300
 EPSILON = 1e-5  # that layer normalisation adds to the variance
 
 Declared = tuple[tuple[str, tuple[Width, ...]], ...]
@@ -147,7 +147,7 @@ class Projection(Change):
     (Sak et al. 2014). Where a cell uses that state for products alone, as the LSTM does, the
     narrow row is the state itself."""
 
-    weight = "w_p"
+    weight = "w_proj"
 
     def __init__(self, program: Program) -> None:
         name, width = program.states[0]
@@ -170,7 +170,11 @@ class Projection(Change):
 
     def narrowed(self, row: Row) -> Row:
         """The row, projected."""
-        return self.tracer.line("matmul", (row.number,), self.narrow, weight=self.weight)
+        return row.tracer.line("matmul", (row.number,), self.narrow, weight=self.weight)
+
+    def output(self, *states: Row) -> Row:
+        """What is given out where the state itself is wide."""
+        return self.narrowed(states[0])
 
     def operand(self, row: Row, weight: str) -> Row:
         """The projected state, where the state itself is wide."""

@@ -6,15 +6,19 @@ bounds are settings of the program, so that another one needs no other kernel.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any, TypedDict
 
 from tinygrad_rnn.arguments import number, shortened
 from tinygrad_rnn.errors import ArgumentError, CellError
+from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.rewriting import Change, rewritten
 from tinygrad_rnn.nn import cell_changes as changes
 from tinygrad_rnn.nn.checks import check_size
+from tinygrad_rnn.nn.dropping import dropped
 from tinygrad_rnn.nn.functions import Function, check_function, function_of
+from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["CellKeywords", "CellOptions", "dropout_rate"]
 
@@ -83,6 +87,7 @@ class CellOptions:
         proj_size = get("proj_size")
         self.proj_size = None if proj_size is None else check_size(where, "proj_size", proj_size)
         self.dropped_weights = _recurrent_weights(program)
+        self.projection = None if self.proj_size is None else changes.Projection(program)
 
     @property
     def draws(self) -> bool:
@@ -97,19 +102,55 @@ class CellOptions:
         found |= {f"zoneout_{name}": rate for name, rate in self.zoneout.items()}
         return found | {f"clip_{name}": bound for name, bound in self.state_clip.items()}
 
-    def applied(
-        self, program: Program, training: bool, output: Callable[..., Any] | None
-    ) -> Program:
-        """The program with the options."""
-        for change in self._changes(program, training):
-            program, _ = rewritten(program, change, output)
-        return program
+    def sizes(self) -> dict[str, int]:
+        """The sizes of the letters that the options add."""
+        if self.projection is None or self.proj_size is None:
+            return {}
+        return {self.projection.narrow.letter: self.proj_size}
 
-    def _changes(self, program: Program, training: bool) -> Iterator[Change]:
+    def applied(
+        self,
+        program: Program,
+        names: Mapping[str, int],
+        training: bool,
+        output: Callable[..., Any],
+    ) -> tuple[Program, dict[str, int]]:
+        """The program with the options, and its lines that have names.
+
+        ``output`` is the cell's: what is given out of the new states.
+        """
+        if self.projects_output:
+            assert self.projection is not None
+            output = self.projection.output
+        for change in self._changes(training):
+            program, places = rewritten(program, change, output)
+            names = {name: places[line] for name, line in names.items() if places[line] >= 0}
+        states = [name for name, _ in program.states]
+        return program, dict(names) | dict(zip(states, program.results, strict=True))
+
+    @property
+    def projects_output(self) -> bool:
+        """Whether what is given out is projected, rather than the state that is carried."""
+        return self.projection is not None and not self.projection.carried
+
+    def weights(self, weights: dict[str, Tensor], noise: Noise) -> dict[str, Tensor]:
+        """The weights, some of them with elements dropped."""
+        rate = self.rates["weight_drop"]
+        if not rate:
+            return weights
+        kept = dict(weights)
+        for place, name in enumerate(self.dropped_weights):
+            w = kept[name]
+            rows, width = w.shape
+            numbers = Noise(noise.key).at(changes.WEIGHTS + place, [0], rows, width, w._data)[0]
+            kept[name] = dropped(w, rate, numbers)
+        return kept
+
+    def _changes(self, training: bool) -> Iterator[Change]:
         if self.functions:
             yield changes.Functions(self.functions)
-        if self.proj_size is not None:
-            yield changes.Projection(program)
+        if self.projection is not None:
+            yield self.projection
         if any(self.norms):
             yield changes.LayerNorm(*self.norms)
         if self.state_clip:
@@ -124,10 +165,11 @@ class CellOptions:
 
 def dropout_rate(where: str, name: str, given: Any) -> float:
     """A share from 0 up to, but not, 1: a multiple of 2^-24, which float32 holds exactly."""
-    rate = number(where, name, given)
-    if not 0 <= rate < 1:
-        raise ValueError(f"{where}: {name} is {given!r}, expected 0 <= {name} < 1.")
-    return min(math.ceil(rate * 2.0**24), 2**24 - 1) * 2.0**-24
+    real = isinstance(given, Real) and not isinstance(given, bool)
+    if not real or not 0 <= given < 1:
+        kind = ValueError if real else ArgumentError
+        raise kind(f"{where}: {name} is {shortened(given)}, expected 0 <= {name} < 1.")
+    return min(math.ceil(float(given) * 2.0**24), 2**24 - 1) * 2.0**-24
 
 
 def _bound(where: str, name: str, given: Any) -> float:

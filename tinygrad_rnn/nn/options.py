@@ -1,10 +1,9 @@
 """The options of recurrent layers: which there are, their values, and what goes together."""
 
 from collections.abc import Iterable, Mapping
-from numbers import Real
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
-from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.nn.cell_options import CellKeywords, dropout_rate
 from tinygrad_rnn.nn.checks import check_choice, check_flag
 
 __all__ = ["FUSED", "Options", "check_options"]
@@ -22,7 +21,7 @@ _CHOICES = {
 }
 
 
-class Options(TypedDict, total=False):
+class Options(CellKeywords, total=False):
     """What every recurrent layer takes; see ``Recurrent``."""
 
     bidirectional: bool
@@ -52,11 +51,7 @@ def check_options(where: str, options: Mapping[str, Any], besides: Iterable[str]
             check_choice(where, name, options[name], choices)
     for name in ("bidirectional", "reverse", "batch_first", "stateful"):
         check_flag(where, name, options.get(name, False))
-    dropout = options.get("dropout", 0.0)
-    number = isinstance(dropout, Real) and not isinstance(dropout, bool)
-    if not number or not 0 <= dropout < 1:
-        kind = ValueError if number else ArgumentError
-        raise kind(f"{where}: dropout is {dropout!r}, expected 0 <= dropout < 1.")
+    dropout_rate(where, "dropout", options.get("dropout", 0.0))
     _check_directions(where, options)
 
 

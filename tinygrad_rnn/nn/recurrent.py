@@ -1,17 +1,19 @@
 """Recurrent layers: a cell run over sequences, in any number of layers and both directions."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.nn.call import Call, Output
 from tinygrad_rnn.nn.cell import Cell
+from tinygrad_rnn.nn.cell_options import CellKeywords
 from tinygrad_rnn.nn.checks import check_call, check_size, check_sizes
 from tinygrad_rnn.nn.connection import Highway, Residual
-from tinygrad_rnn.nn.constructing import check_keywords
+from tinygrad_rnn.nn.dropping import dropped_rows, noise_of
 from tinygrad_rnn.nn.masks import last_steps
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.options import Fused, check_options
@@ -56,12 +58,10 @@ class Recurrent(Module):
         output: "all" steps, or "last": each row's output after its own last step; y (B, D H).
         fused: False runs step by step, "require" raises where a cell cannot be fused; None
             leaves it to the cell.
+        of_cells: Options of the cells, each of them fused: input_dropout, recurrent_dropout,
+            locked, weight_drop, zoneout, layer_norm, state_clip, activation, gate_activation,
+            proj_size; see ``Cell.configure``. ``locked=True`` is for ``dropout``, too.
     """
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Refuse keywords that the constructor does not know, with those that it does."""
-        check_keywords(cls, kwargs)
-        return super().__new__(cls)
 
     def __init__(
         self,
@@ -79,14 +79,18 @@ class Recurrent(Module):
         stateful: bool = False,
         output: Literal["all", "last"] = "all",
         fused: Fused | None = None,
+        **of_cells: Unpack[CellKeywords],
     ) -> None:
         super().__init__()
         self.bidirectional, self.reverse, self.stateful = bidirectional, reverse, stateful
         self.merge, self.connect, self.output = merge, connect, output
         self.batch_first, self.dropout = batch_first, dropout
-        given = {**vars(self), "initial_state": initial_state, "fused": fused}
-        check_options(type(self).__name__, given)
+        given = {**vars(self), "initial_state": initial_state, "fused": fused, **of_cells}
+        check_options(type(self).__name__, given, besides=("num_layers", "hidden_sizes"))
         sizes = self._layer_sizes(cell, num_layers, hidden_sizes)
+        if of_cells:
+            cell.configure(**of_cells)
+        self.locked = bool(cell.chosen.get("locked"))
         self.num_layers = len(sizes)
         if dropout and self.num_layers == 1:
             warn(
@@ -211,6 +215,8 @@ class Recurrent(Module):
         steps: int | None = None,
         lengths: Any = None,
         mask: Any = None,
+        row_ids: Any = None,
+        noise: Noise | None = None,
         **unknown: Any,
     ) -> tuple[Output, Any]:
         """Run over x (T, B, I): the outputs y (T, B, D H) and the final state.
@@ -220,11 +226,15 @@ class Recurrent(Module):
             steps: T, for a cell without input.
             lengths: How many steps each row has, in any order; the rest is padding.
             mask: (T, B) booleans, true where a row steps; for gaps and padding on any side.
+            row_ids: Names of the rows, by which dropout knows them; their places, if not given.
+            noise: What dropout is made of, for two calls that are to drop the same; see
+                ``random.noise``. Drawn anew if it is not given.
         """
         if more or unknown:
-            known = ("x", "state", "steps", "lengths", "mask")
+            known = ("x", "state", "steps", "lengths", "mask", "row_ids", "noise")
             check_call(type(self).__name__, self.layout.names, known, more, unknown)
         call = Call(self, x, state, steps, lengths, mask)
+        call.noise = noise_of(self, call.rows, noise, row_ids)
         y, finals = self._run(call)
         if self.stateful:
             self.carried = [[s.detach() for s in states] for states in finals]
@@ -239,13 +249,16 @@ class Recurrent(Module):
             top = number == self.num_layers - 1
             last = top and self.output == "last"
             outputs = []
-            for direction, cell in layer.items():
+            for place, (direction, cell) in enumerate(layer.items()):
                 steps = call.T if x is None else None
                 back = direction == "reverse"
                 given = call.start[len(finals)]
-                out, final = cell.sequence(x, given, steps=steps, mask=codes, reverse=back)
+                noise = call.noise and call.noise.fold(number, place)
+                out, final = cell.sequence(
+                    x, given, steps=steps, mask=codes, reverse=back, noise=noise
+                )
                 finals.append(final)
-                outputs.append(cell.output(*final) if last else out)
+                outputs.append(cell.given_out(final) if last else out)
             y = self._merged(outputs, top)
             if number in self.connections:
                 assert x is not None
@@ -253,7 +266,8 @@ class Recurrent(Module):
                 y = self.connections[number](around, y)
             if not top:
                 assert isinstance(y, Tensor)
-                y = ops.dropout(y, self.dropout, self.training)
+                if call.noise is not None and self.dropout:
+                    y = dropped_rows(y, self.dropout, call.noise.fold(number, 2), self.locked)
                 x = y if self.connect != "dense" or x is None else ops.concat([x, y], axis=-1)
         return y, finals
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.nn.checks import check_dtype
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
@@ -14,7 +15,7 @@ __all__ = ["State", "one_step"]
 State = Tensor | tuple[Tensor, ...]
 
 
-def one_step(cell: "Cell", x: Any, state: Any) -> State:
+def one_step(cell: "Cell", x: Any, state: Any, noise: Noise | None = None) -> State:
     """x (B, I) or (I) and the state -> the new state; no state means zeros."""
     if cell.input is None:
         x, state = None, x if state is None else state
@@ -29,7 +30,8 @@ def one_step(cell: "Cell", x: Any, state: Any) -> State:
         states = states and [s.reshape(1, -1) for s in states]
     if states is None:
         states = cell.zero_state(1 if x is None else x.shape[0], None if x is None else x.dtype)
-    _, new = cell.sequence(x if x is None else x.reshape(1, *x.shape), states, steps=1)
+    x = x if x is None else x.reshape(1, *x.shape)
+    _, new = cell.sequence(x, states, steps=1, noise=noise)
     if not batched:
         new = [s.reshape(-1) for s in new]
     return new[0] if len(new) == 1 else tuple(new)

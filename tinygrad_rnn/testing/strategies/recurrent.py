@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_rnn import nn
+from tinygrad_rnn.nn.cell_options import CellKeywords
 from tinygrad_rnn.nn.checks import check_flag
 from tinygrad_rnn.nn.options import Options, check_options
 from tinygrad_rnn.testing.strategies.given import Range, check_names, sizes
@@ -64,9 +65,10 @@ CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType({
     "dropout": (0.0,),
     "stateful": (False,),
     "fused": (None,),
+    "of_cells": (None,),
 })  # fmt: skip
 
-_OF_LAYERS = frozenset(Options.__annotations__)
+_OF_LAYERS = frozenset(Options.__annotations__.keys() - CellKeywords.__annotations__.keys())
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,6 +79,7 @@ class RecurrentConfig:
         cell: One of ``CELLS``, or any name for what ``factory`` makes.
         input_size: None for a cell that reads no input.
         hidden_size: The width of every layer, or that of each.
+        of_cells: The options of the cells, such as ``{"layer_norm": True}``.
         factory: Makes a cell from ``input_size`` and ``hidden_size``.
 
     The others are the options of ``nn.Recurrent``.
@@ -97,6 +100,7 @@ class RecurrentConfig:
     dropout: float = 0.0
     stateful: bool = False
     fused: bool | str | None = None
+    of_cells: Mapping[str, Any] | None = None
     factory: MakeCell | None = None
 
     def __post_init__(self) -> None:
@@ -116,7 +120,8 @@ class RecurrentConfig:
         # Said only if it is not usual: a cell of somebody's own need not know of it.
         bias = {} if self.bias else {"bias": False}
         cell = (self.factory or CELLS[self.cell])(**size, **bias)
-        options: Any = {name: getattr(self, name) for name in Options.__annotations__}
+        options: Any = {name: getattr(self, name) for name in sorted(_OF_LAYERS)}
+        options |= self.of_cells or {}
         return nn.Recurrent(cell, self.num_layers, hidden_sizes=widths, **options)
 
     def __repr__(self) -> str:
@@ -153,9 +158,10 @@ def rnn_configs(
             functions of ``input_size`` and ``hidden_size``. All that read an input unless
             given; "autonomous" reads none, and is run for a number of steps.
         layers, input_size, hidden_size: A number, or (smallest, largest).
-        options: ``bias``, those of ``nn.Recurrent``, and ``unequal``, whether each layer has
-            a width of its own: one value, or several to choose from, simplest first. All
-            values of all options unless given, but no dropout, and no states carried on.
+        options: ``bias``, those of ``nn.Recurrent`` (its cells' ones in ``of_cells``), and
+            ``unequal``, whether each layer has a width of its own: one value, or several to
+            choose from, simplest first. All values of all options unless given, but no dropout,
+            no options of cells, and no states carried on.
     """
     where = "rnn_configs"
     if isinstance(cells, Mapping):
@@ -237,7 +243,8 @@ class _Choices:
 
 def _check(chosen: Mapping[str, Any]) -> None:
     """Whether options can be what they are, and go together."""
-    check_options("rnn_configs", {k: v for k, v in chosen.items() if k in _OF_LAYERS})
+    options = {k: v for k, v in chosen.items() if k in _OF_LAYERS}
+    check_options("rnn_configs", options | (chosen.get("of_cells") or {}))
     for name in ("bias", "unequal"):
         check_flag("rnn_configs", name, chosen.get(name, False))
     if chosen.get("unequal") and chosen.get("connect") in ("residual", "highway"):

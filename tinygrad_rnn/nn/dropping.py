@@ -1,0 +1,44 @@
+"""Dropout by noise, outside of the kernels: of weights, and of what a layer gives to the next."""
+
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_rnn import random
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError, ShapeError
+from tinygrad_rnn.kernels.noise import Noise
+from tinygrad_rnn.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tinygrad_rnn.nn.recurrent import Recurrent
+
+__all__ = ["dropped", "dropped_rows", "noise_of"]
+
+
+def dropped(x: Tensor, rate: float, numbers: Array) -> Tensor:
+    """x with zeros where a number is below the rate, and the rest grown by as much."""
+    return x * Tensor((numbers >= rate).astype(x.dtype) * x.dtype.type(1 / (1 - rate)))
+
+
+def dropped_rows(x: Tensor, rate: float, noise: Noise, locked: bool) -> Tensor:
+    """x (T, B, width) with some of it dropped, at each step or the same at all of them."""
+    T, B, width = x.shape
+    return dropped(x, rate, noise.at(0, range(T), B, width, x._data, locked=locked))
+
+
+def noise_of(layer: "Recurrent", rows: int, noise: Any, row_ids: Any) -> Noise | None:
+    """What a call of a layer is to draw its random numbers from; None where it draws none."""
+    where = type(layer).__name__
+    if noise is not None and not isinstance(noise, Noise):
+        raise ArgumentError(
+            f"{where}: noise is a {type(noise).__name__}, expected what random.noise() gives."
+        )
+    if row_ids is not None:
+        row_ids = random.row_ids(where, "row_ids", row_ids)
+    ids = row_ids if row_ids is not None or noise is None else noise.rows
+    if ids is not None and len(ids) != rows:
+        raise ShapeError(f"{where}: given {len(ids)} row_ids, expected {rows}: one for each row.")
+    between = layer.training and layer.dropout > 0 and layer.num_layers > 1
+    if not between and not any(cell.draws for cell in layer.cells()):
+        return None
+    given = random.noise() if noise is None else noise
+    return Noise(given.key, given.first_step, ids)
