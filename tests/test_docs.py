@@ -18,12 +18,13 @@ RECURRENCES = (ROOT / "docs" / "recurrences.md").read_text()
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.S)
 
 
-def test_the_page_on_recurrences_runs_from_top_to_bottom():
+@pytest.mark.parametrize("page", ["recurrences.md", "options.md"])
+def test_the_pages_run_from_top_to_bottom(page):
     names = {"__name__": "page"}
-    for code, expected in BLOCK.findall(RECURRENCES):
+    for code, expected in BLOCK.findall((ROOT / "docs" / page).read_text()):
         printed = io.StringIO()
         with use_reference(), contextlib.redirect_stdout(printed):
-            exec(compile(code, "recurrences.md", "exec"), names)
+            exec(compile(code, page, "exec"), names)
         if expected:
             assert printed.getvalue() == expected
         elif "loss" in code:

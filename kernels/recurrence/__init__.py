@@ -90,6 +90,7 @@ def backward(
     needed: set[str],
     later: list[Array] | None = None,
     by_rows: bool = False,
+    sums: dict[str, Array] | None = None,
 ) -> tuple[Array | None, list[Array], list[Array], dict[str, Array]]:
     """Differentiate a run.
 
@@ -104,11 +105,13 @@ def backward(
 
     Args:
         by_rows: Give each row a gradient of the weights: (B, *weight).
+        sums: The weights' gradients of other runs, which those of this one are added to.
     """
     grads: tuple[Array | None, list[Array], list[Array], dict[str, Array]]
     grads = twin(__name__, run.like).backward(
-        run, dy, d_finals, needs_x=needs_x, needed=needed, later=later, by_rows=by_rows
-    )
+        run, dy, d_finals,
+        needs_x=needs_x, needed=needed, later=later, by_rows=by_rows, sums=sums,
+    )  # fmt: skip
     return grads
 
 

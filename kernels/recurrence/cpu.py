@@ -160,7 +160,7 @@ def _again(schedule, state):
     return np.ascontiguousarray(state if schedule.order is None else state[schedule.order])
 
 
-def backward(run, dy, d_finals, *, needs_x, needed, later=None, by_rows=False):
+def backward(run, dy, d_finals, *, needs_x, needed, later=None, by_rows=False, sums=None):
     sized, dtype, schedule = run.sized, run.like.dtype, run.schedule
     layout, (T, B) = sized.kernels.layout, run.extent
     values = {**run.arrays, **_arrays(sized.backward_arrays, schedule, dtype)}
@@ -183,7 +183,7 @@ def backward(run, dy, d_finals, *, needs_x, needed, later=None, by_rows=False):
         _multiply_states(run, values)
     for i, _ in sized.standards:
         standardize_back(values[f"z{i}"], values[f"dz{i}"], values[f"r{i}"])
-    grads = weight_gradients(run, values, needed, by_rows)
+    grads = weight_gradients(run, values, needed, by_rows, sums)
     dx = scattered(schedule, _input_gradient(run, values), T, B) if needs_x else None
     d_states, d_restart = states.of_given(values)
     if later is not None:

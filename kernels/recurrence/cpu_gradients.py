@@ -48,12 +48,12 @@ def _summed(rows):
 class _Sums:
     """Gradients of weights: each place is written once, or added to."""
 
-    def __init__(self, run, needed, by_rows):
+    def __init__(self, run, needed, by_rows, sums):
         self.run = run
         self.needed = needed
         self.by_rows = by_rows
-        self.grads = {}
-        self.written = {}
+        self.grads = {} if sums is None else sums
+        self.written = {name: [(0, g.shape[-1])] for name, g in self.grads.items() if g.ndim}
 
     def apart(self, rows):
         """Of all steps' rows, those of each batch row: (B, T, width)."""
@@ -73,11 +73,10 @@ class _Sums:
         if self.by_rows:
             left, right = self.apart(left), self.apart(right)
         left, place = left.swapaxes(-1, -2), self.grads[name][..., column:stop]
-        if any(a < stop and column < b for a, b in done):
-            place += matmul(left, right)
-            return
-        matmul(left, right, out=place)
-        done.append((column, stop))
+        again = any(a < stop and column < b for a, b in done)
+        matmul(left, right, out=place, accumulate=again)
+        if not again:
+            done.append((column, stop))
 
     def columns(self, rows):
         """The sums of columns over all rows, or over the steps of each batch row."""
@@ -106,10 +105,10 @@ class _Sums:
             self.grads[name] = value if name not in self.grads else self.grads[name] + value
 
 
-def weight_gradients(run, values, needed, by_rows=False):
-    """The gradients of the weights that ``needed`` names."""
+def weight_gradients(run, values, needed, by_rows=False, sums=None):
+    """The gradients of the weights that ``needed`` names, added to ``sums`` if there are some."""
     layout, sizes = run.sized.kernels.layout, run.sized.sizes
-    sums = _Sums(run, needed, by_rows)
+    sums = _Sums(run, needed, by_rows, sums)
     for i, buffer in enumerate(layout.lowered.buffers):
         if buffer.hoisted:
             sums.add_product(buffer.hoisted, run.x, values[f"dz{i}"], 0)

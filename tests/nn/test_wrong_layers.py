@@ -17,6 +17,8 @@ from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
         (lambda: nn.GRU(2, [3, 4], 3), ShapeError, r"num_layers is 3, but \[3, 4\] are"),
         (lambda: nn.GRU(2, 3, merge="cat"), ValueError, "merge is 'cat', expected one of"),
         (lambda: nn.GRU(2, 3, dropout=1.0), ValueError, "dropout is 1.0, expected 0 <="),
+        (lambda: nn.GRU(2, 3, recompute=0), ValueError, "recompute is 0, expected True"),
+        (lambda: nn.GRU(2, 3, recompute="sqrt"), TypeError, "recompute is 'sqrt', expected True"),
         (lambda: nn.GRU(2, 3, bidirectional=True, reverse=True), ValueError, "expected one of"),
         (lambda: nn.GRU(2, 3, stateful=True, reverse=True), ValueError, "stateful goes on"),
         (

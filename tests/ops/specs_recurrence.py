@@ -48,7 +48,8 @@ def _sequence(draw, side):
         draw(gs.arrays(shape, styles=DENSE, low=-high, high=high))
         for shape, high in zip(sizes, highest, strict=True)
     )
-    return Case(inputs, {"mask": mask, "reverse": draw(st.booleans())})
+    how = {"mask": mask, "reverse": draw(st.booleans())}
+    return Case(inputs, how | {"recompute": draw(st.sampled_from([False, True, 2]))})
 
 
 def _recurrence(x, h, c, h_again, c_again, *weights, **how):
@@ -58,7 +59,7 @@ def _recurrence(x, h, c, h_again, c_again, *weights, **how):
     return (y, *finals)
 
 
-def _reference(x, h, c, h_again, c_again, *weights, **how):
+def _reference(x, h, c, h_again, c_again, *weights, recompute, **how):
     params = dict(zip(NAMES, weights, strict=True))
     how |= {"steps": x.shape[0], "restart": [h_again, c_again]}
     if not x.shape[0]:

@@ -25,12 +25,12 @@ def draw(T, B, seed):
     return tensors(rng, (T, B, I), *rows, (I, 2 * H), (H, 2 * H), (2 * H,))
 
 
-def run(inputs, mask, reverse, composite):
+def run(inputs, mask, reverse, **how):
     """Outputs and final states, and the gradients of all inputs."""
     x, h, c, h_again, c_again, *weights = inputs
     y, finals = ops.recurrence(
         PROGRAM, x, [h, c], dict(zip(NAMES, weights, strict=True)),
-        restart=[h_again, c_again], mask=mask, reverse=reverse, composite=composite,
+        restart=[h_again, c_again], mask=mask, reverse=reverse, **how,
     )  # fmt: skip
     rng = np.random.default_rng(5)
     found = [y, *finals]
@@ -49,9 +49,11 @@ def test_the_kernel_is_the_program_line_by_line(sizes, reverse):
     inputs = draw(T, B, seed)
     fused, d_fused = run(inputs, mask, reverse, composite=False)
     composite, d_composite = run(inputs, mask, reverse, composite=True)
-    for a, b in zip(fused, composite, strict=True):
+    again, d_again = run(inputs, mask, reverse, recompute=1 + seed % 4)
+    for a, b, c in zip(fused, composite, again, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-12)
-    for a, b in zip(d_fused, d_composite, strict=True):
+        np.testing.assert_array_equal(a, c)
+    for a, b in [*zip(d_fused, d_composite, strict=True), *zip(d_fused, d_again, strict=True)]:
         a, b = (0 if g is None else g.numpy() for g in (a, b))
         np.testing.assert_allclose(a, b, atol=1e-12)
 

@@ -279,12 +279,12 @@ class Cell(Module):
         reverse: bool = False,
         restart: Sequence[Tensor] | None = None,
         noise: Noise | None = None,
+        recompute: bool | int = False,
     ) -> tuple[Tensor, list[Tensor]]:
         """Run over a sequence: outputs (T, B, width) and the final states.
 
-        x (T, B, I), or None with ``steps``; states (B, width) each; mask (T, B) and restart
-        as for ``ops.recurrence``; noise for the options that drop something, drawn if there is
-        none.
+        x (T, B, I), or None with ``steps``; states (B, width) each; noise for the options that
+        drop something, drawn if there is none; the rest as for ``ops.recurrence``.
         """
         found = self._trace()
         if self.fused == "require":
@@ -298,8 +298,8 @@ class Cell(Module):
                     noise = random.noise() if noise is None else noise
                     weights = options.weights(weights, noise)
             y, finals = ops.recurrence(
-                found, x, states, weights, settings=settings, noise=noise,
-                steps=steps, composite=not self.fused, **how,
+                found, x, states, weights, settings=settings, noise=noise, steps=steps,
+                composite=not self.fused, recompute=recompute, **how,
             )  # fmt: skip
         else:
             try:

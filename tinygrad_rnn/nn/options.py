@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.nn.cell_options import CellKeywords, dropout_rate
 from tinygrad_rnn.nn.checks import check_choice, check_flag
 
@@ -33,6 +35,7 @@ class Options(CellKeywords, total=False):
     initial_state: Literal["zero", "learned"]
     stateful: bool
     output: Literal["all", "last"]
+    recompute: bool | int
     fused: Fused | None
 
 
@@ -52,6 +55,12 @@ def check_options(where: str, options: Mapping[str, Any], besides: Iterable[str]
     for name in ("bidirectional", "reverse", "batch_first", "stateful"):
         check_flag(where, name, options.get(name, False))
     dropout_rate(where, "dropout", options.get("dropout", 0.0))
+    recompute = options.get("recompute", False)
+    if not isinstance(recompute, bool | int) or (recompute is not False and recompute < 1):
+        raise ArgumentError(
+            f"{where}: recompute is {shortened(recompute)}, expected True, False, or the number of "
+            "pieces that sequences are to be cut into, from 1 up."
+        )
     _check_directions(where, options)
 
 

@@ -56,6 +56,8 @@ class Recurrent(Module):
         initial_state: "zero", or "learned", one vector for each state that all rows share.
         stateful: Whether a call goes on from where the last one ended, without its graph.
         output: "all" steps, or "last": each row's output after its own last step; y (B, D H).
+        recompute: Keep, for backward, only the states of every √T-th step, and run again what
+            lies between; a number is that of the pieces a sequence is cut into.
         fused: False runs step by step, "require" raises where a cell cannot be fused; None
             leaves it to the cell.
         of_cells: Options of the cells, each of them fused: input_dropout, recurrent_dropout,
@@ -78,13 +80,14 @@ class Recurrent(Module):
         initial_state: Literal["zero", "learned"] = "zero",
         stateful: bool = False,
         output: Literal["all", "last"] = "all",
+        recompute: bool | int = False,
         fused: Fused | None = None,
         **of_cells: Unpack[CellKeywords],
     ) -> None:
         super().__init__()
         self.bidirectional, self.reverse, self.stateful = bidirectional, reverse, stateful
         self.merge, self.connect, self.output = merge, connect, output
-        self.batch_first, self.dropout = batch_first, dropout
+        self.batch_first, self.dropout, self.recompute = batch_first, dropout, recompute
         given = {**vars(self), "initial_state": initial_state, "fused": fused, **of_cells}
         check_options(type(self).__name__, given, besides=("num_layers", "hidden_sizes"))
         sizes = self._layer_sizes(cell, num_layers, hidden_sizes)
@@ -255,8 +258,9 @@ class Recurrent(Module):
                 given = call.start[len(finals)]
                 noise = call.noise and call.noise.fold(number, place)
                 out, final = cell.sequence(
-                    x, given, steps=steps, mask=codes, reverse=back, noise=noise
-                )
+                    x, given, steps=steps, mask=codes, reverse=back, noise=noise,
+                    recompute=self.recompute,
+                )  # fmt: skip
                 finals.append(final)
                 outputs.append(cell.given_out(final) if last else out)
             y = self._merged(outputs, top)
@@ -291,7 +295,7 @@ class Recurrent(Module):
             "reverse": (self.reverse, False), "merge": (self.merge, "concat"),
             "batch_first": (self.batch_first, False), "dropout": (self.dropout, 0.0),
             "connect": (self.connect, None), "stateful": (self.stateful, False),
-            "output": (self.output, "all"),
+            "output": (self.output, "all"), "recompute": (self.recompute, False),
         }  # fmt: skip
         return ", ".join(f"{name}={v!r}" for name, (v, usual) in kept.items() if v != usual)
 

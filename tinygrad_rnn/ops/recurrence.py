@@ -7,16 +7,19 @@ the whole operation where no kernel can be compiled.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import isqrt
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.device import Array, device_of
 from tinygrad_rnn.engine import TENSORS
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import recurrence as kernel
 from tinygrad_rnn.kernels.noise import Noise
+from tinygrad_rnn.kernels.recurrence import pieces
 from tinygrad_rnn.kernels.recurrence.derivative import Rules
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.program import Program
@@ -41,11 +44,12 @@ _OVER_TENSORS = SimpleNamespace(
 
 
 def _forward(
-    *arrays: Array, program: Program, own_restart: bool, **how: Any
+    *arrays: Array, program: Program, own_restart: bool, recompute: int, **how: Any
 ) -> tuple[tuple[Array, ...], Any]:
     x, states, restart, params = _parts(program, arrays, own_restart)
-    y, finals, run = kernel.forward(program, x, states, params, rules=RULES, restart=restart, **how)
-    return (y, *finals), run
+    run = partial(pieces.forward, count=recompute) if recompute else kernel.forward
+    y, finals, kept = run(program, x, states, params, rules=RULES, restart=restart, **how)
+    return (y, *finals), kept
 
 
 def _backward(
@@ -60,7 +64,8 @@ def _backward(
 ) -> list[Array | None]:
     *_, needs_params = _parts(program, needs, own_restart)
     needed = {name for name, need in needs_params.items() if need}
-    dx, d_states, d_restart, grads = kernel.backward(
+    back = pieces.backward if isinstance(run, pieces.Pieces) else kernel.backward
+    dx, d_states, d_restart, grads = back(
         run, gs[0], gs[1:], needs_x=needs[0], needed=needed, by_rows=by_rows
     )
     if own_restart and not d_restart:
@@ -77,7 +82,7 @@ def _row_axes(
 
 
 def _replay(
-    *tensors: Any, program: Program, own_restart: bool, forms: Any, **how: Any
+    *tensors: Any, program: Program, own_restart: bool, forms: Any, recompute: int, **how: Any
 ) -> tuple[Tensor, ...]:
     x, states, restart, params = _parts(program, tensors, own_restart)
     y, finals = sequence(program, _OVER_TENSORS, x, states, params, restart=restart, **how)
@@ -130,6 +135,7 @@ def recurrence(
     reverse: bool = False,
     restart: Sequence[Any] | None = None,
     composite: bool = False,
+    recompute: bool | int = False,
     settings: Mapping[str, float] | None = None,
     noise: Noise | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
@@ -144,6 +150,8 @@ def recurrence(
     Args:
         reverse: From the last step to the first.
         composite: Run the program line by line though there is a kernel; see ``obstacle``.
+        recompute: Run in so many pieces (True: √T) and keep only the states between them;
+            backward runs each piece again. Line by line everything is kept.
         settings: The numbers that the program asks for by name.
         noise: Where its random numbers come from; see ``random.noise``.
     """
@@ -162,6 +170,7 @@ def recurrence(
         mask = np.ascontiguousarray(mask, np.uint8)
         if mask.shape != (T, B):
             raise ShapeError(f"recurrence: mask has shape {mask.shape}, expected {(T, B)}.")
+    count = _pieces_of(T, recompute)
     if T == 0:
         width = program.operations[program.output].width.of(sizes)
         return without_steps(width, x, states, weights)
@@ -174,9 +183,18 @@ def recurrence(
     y, *finals = call(
         x, *states, *(restart or ()), *weights, own_restart=restart is not None,
         program=program, steps=T, mask=mask, reverse=bool(reverse), forms=forms,
-        settings=settings, noise=noise,
+        recompute=count, settings=settings, noise=noise,
     )  # fmt: skip
     return y, finals
+
+
+def _pieces_of(steps: int, recompute: Any) -> int:
+    """Into how many pieces ``recompute`` cuts so many steps; 0 for not at all."""
+    if recompute is False:
+        return 0
+    if recompute is True:
+        return max(1, isqrt(steps))
+    return min(max(1, steps), whole("recurrence", "recompute", recompute, least=1))
 
 
 def _check_given(program: Program, settings: Any, noise: Any, states: list[Tensor]) -> None:
