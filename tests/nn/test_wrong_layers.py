@@ -6,7 +6,7 @@ import pytest
 from tests.nn.cell_list import H, I
 from tests.nn.layers import B, T
 from tinygrad_rnn import nn
-from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
+from tinygrad_rnn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,8 @@ from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
         (lambda: nn.GRU(2, 3, recompute=0), ValueError, "recompute is 0, expected True"),
         (lambda: nn.GRU(2, 3, recompute="sqrt"), TypeError, "recompute is 'sqrt', expected True"),
         (lambda: nn.GRU(2, 3, bidirectional=True, reverse=True), ValueError, "expected one of"),
+        (lambda: nn.GRU(2, 3, truncate=0), ShapeError, "truncate is 0"),
+        (lambda: nn.GRU(2, 3, truncate=2.5), ArgumentError, "truncate is 2.5"),
         (lambda: nn.GRU(2, 3, stateful=True, reverse=True), ValueError, "stateful goes on"),
         (
             lambda: nn.GRU(2, 3, 2, bidirectional=True, connect="residual", merge="none"),
@@ -76,6 +78,8 @@ X = np.ones((T, B, I), np.float32)
             TypeError,
             "given lengths and a mask",
         ),
+        (lambda m: m(X, resets=np.ones((T, B))), DTypeError, "resets holds float64, expected bool"),
+        (lambda m: m(X, resets=np.ones((T, 1), bool)), ShapeError, r"resets is for \(5, 1\)"),
         (
             lambda m: m(X.astype(np.float64)),
             DTypeError,

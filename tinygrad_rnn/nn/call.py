@@ -7,7 +7,8 @@ import numpy as np
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.nn.checks import batch_hint, check_dtype, check_size
-from tinygrad_rnn.nn.masks import step_codes, valid_steps
+from tinygrad_rnn.nn.masks import pattern_of
+from tinygrad_rnn.nn.ragged import is_ragged, lengths_of, padded, padded_booleans, unpadded
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
 if TYPE_CHECKING:
@@ -15,52 +16,87 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "Output"]
 
-Output = Tensor | tuple[Tensor, Tensor]
+Part = Tensor | list[Tensor]
+Output = Part | tuple[Part, Part]
 
 
 class Call:
     """What a layer is called with, time first and with a batch; ``returned`` undoes both.
 
-    x      (T, B, I), or None for a cell without input
-    T      the number of steps
-    B      the number of rows; None without a batch, which runs as one row
-    codes  (T, B), what each row does at each step, or None where all of them step
-    start  the states of each cell before the first step
-    noise  what it is that dropout draws from, or None
+    x        (T, B, I), or None for a cell without input
+    T        the number of steps
+    B        the number of rows; None without a batch, which runs as one row
+    lengths  of the sequences, if x is a list of them
+    pattern  what rows do at each step
+    start    the states of each cell before the first step
+    restart  the states that resets put those of each cell back to; None: the same
+    noise    what it is that dropout draws from, or None
     """
 
     def __init__(
-        self, layer: "Recurrent", x: Any, state: Any, steps: int | None, lengths: Any, mask: Any
-    ) -> None:
+        self, layer: "Recurrent", x: Any, state: Any, steps: int | None,
+        lengths: Any, mask: Any, resets: Any,
+    ) -> None:  # fmt: skip
         self.layer, self.where = layer, type(layer).__name__
+        self.lengths: list[int] | None = None
+        self.time_first = not layer.batch_first
+        if is_ragged(x):
+            x, resets = self._side_by_side(x, lengths, mask, resets)
+            lengths = self.lengths
         x = None if x is None else as_tensor(x)
-        self.T, self.B = T, B = self._extent(x, state, steps, lengths, mask)
+        self.T, self.B = T, B = self._extent(x, state, steps, [lengths, mask, resets])
         self.rows = 1 if B is None else B
         if x is not None:
-            weight = layer.layers[0][layer.directions[0]].any_weight()
-            check_dtype(self.where, "x", x, weight)
+            check_dtype(self.where, "x", x, self._weight())
             if B is None:
                 x = x.reshape(T, 1, x.shape[-1])
-            elif layer.batch_first:
+            elif not self.time_first:
                 x = x.swapaxes(0, 1)
         self.x = x
         self.noise: Noise | None = None
-        if mask is not None:
-            mask = np.asarray(as_array(mask))
-            mask = mask.reshape(-1, 1) if B is None else mask.T if layer.batch_first else mask
         try:
-            self.codes = step_codes(valid_steps(self.where, T, self.rows, lengths, mask))
+            self.pattern = pattern_of(
+                self.where, T, self.rows, lengths=lengths, mask=self._in_time(mask),
+                resets=self._in_time(resets), truncate=layer.truncate,
+            )  # fmt: skip
             self.start = self._start(state)
         except ShapeError as error:
-            if hint := batch_hint(layer.batch_first, T, B, state, lengths):
+            if hint := batch_hint(not self.time_first, T, B, state, lengths):
                 raise ShapeError(f"{error}{hint}") from None
             raise
+        own = resets is not None and (state is not None or layer.carried is not None)
+        self.restart = self._initial() if own else None
+
+    def _weight(self) -> Tensor | None:
+        return self.layer.layers[0][self.layer.directions[0]].any_weight()
+
+    def _side_by_side(self, x: Any, lengths: Any, mask: Any, resets: Any) -> tuple[Any, Any]:
+        """A list of sequences as a padded batch, time first; and its resets."""
+        for name, given in (("lengths", lengths), ("mask", mask)):
+            if given is not None:
+                raise TypeError(
+                    f"{self.where}: given {name} and a list of sequences, which have lengths of "
+                    "their own; expected one of them."
+                )
+        size = self.layer.cells()[0].input_size
+        self.lengths = lengths_of(self.where, x, size)
+        self.time_first = True
+        if resets is not None:
+            resets = padded_booleans(self.where, "resets", resets, self.lengths)
+        return padded(x, self.lengths, self._weight(), size or 0), resets
+
+    def _in_time(self, given: Any) -> Any:
+        """A mask or resets with time first and with a batch."""
+        if given is None:
+            return None
+        array = np.asarray(as_array(given))
+        return array.reshape(-1, 1) if self.B is None else array if self.time_first else array.T
 
     def _extent(
-        self, x: Tensor | None, state: Any, steps: int | None, lengths: Any, mask: Any
+        self, x: Tensor | None, state: Any, steps: int | None, of_rows: list[Any]
     ) -> tuple[int, int | None]:
         """T and B; B is None without a batch."""
-        size, batch_first = self.layer.cells()[0].input_size, self.layer.batch_first
+        size, batch_first = self.layer.cells()[0].input_size, not self.time_first
         if size is None:
             if x is not None or steps is None:
                 fault = "steps is missing" if x is None else "x is for cells with an input"
@@ -68,7 +104,7 @@ class Call:
                     f"{self.where}: {fault}; its cell has none, expected steps=T and no x."
                 )
             steps = check_size(self.where, "steps", steps, least=0)
-            return steps, self._rows_without_input(state, lengths, mask)
+            return steps, self._rows_without_input(state, *of_rows)
         axes = "(B, T, I)" if batch_first else "(T, B, I)"
         if x is None or x.ndim not in (2, 3) or x.shape[-1] != size:
             raise ShapeError(
@@ -84,14 +120,15 @@ class Call:
         B, T = x.shape[:2] if batch_first else (x.shape[1], x.shape[0])
         return T, B
 
-    def _rows_without_input(self, state: Any, lengths: Any, mask: Any) -> int | None:
+    def _rows_without_input(self, state: Any, lengths: Any, mask: Any, resets: Any) -> int | None:
         """B by whatever else of a call has rows, or by the call before; None without a batch."""
         if state is not None:
             return self.layer.layout.rows_of(state)
         if lengths is not None:
             return int(as_array(lengths).size)
-        if mask is not None and np.ndim(as_array(mask)) == 2:
-            return int(as_array(mask).shape[0 if self.layer.batch_first else 1])
+        for given in (mask, resets):
+            if given is not None and np.ndim(as_array(given)) == 2:
+                return int(as_array(given).shape[1 if self.time_first else 0])
         carried = self.layer.carried
         return carried[0][0].shape[0] if carried else None
 
@@ -108,14 +145,22 @@ class Call:
                     f"call {before}; expected as many, or reset_state() before."
                 )
             return self._follow_weights(layer.carried)
-        if not layer.initial:
+        return self._initial()
+
+    def _initial(self) -> list[list[Tensor]]:
+        """The layer's own initial state, zero or learned, for each cell."""
+        if not self.layer.initial:
             dtype = None if self.x is None else self.x.dtype
-            return [cell.zero_state(rows, dtype) for cell in layer.cells()]
+            return [cell.zero_state(self.rows, dtype) for cell in self.layer.cells()]
         return [
-            [vector.expand(rows, -1) for vector in vectors.values()]
-            for of_layer in layer.initial
+            [vector.expand(self.rows, -1) for vector in vectors.values()]
+            for of_layer in self.layer.initial
             for vectors in of_layer.values()
         ]
+
+    def states(self, cell: int) -> tuple[list[Tensor], list[Tensor] | None]:
+        """What a cell starts from, and what resets put it back to; None for the same."""
+        return self.start[cell], None if self.restart is None else self.restart[cell]
 
     def _given(self, state: Any) -> list[list[Tensor]]:
         """The state that a call is given, for each cell."""
@@ -132,7 +177,9 @@ class Call:
             return states
         return [[s.to(weight.device).astype(weight.dtype) for s in each] for each in states]
 
-    def returned(self, y: Output, finals: list[list[Tensor]]) -> tuple[Output, Any]:
+    def returned(
+        self, y: Tensor | tuple[Tensor, Tensor], finals: list[list[Tensor]]
+    ) -> tuple[Output, Any]:
         """The outputs in the axes that x came in, and the final states as they are given."""
         if isinstance(y, tuple):
             arranged: Output = (self._arranged(y[0]), self._arranged(y[1]))
@@ -140,9 +187,11 @@ class Call:
             arranged = self._arranged(y)
         return arranged, self.layer.layout.pack(finals, self.B is not None)
 
-    def _arranged(self, y: Tensor) -> Tensor:
+    def _arranged(self, y: Tensor) -> Part:
         if self.layer.output == "last":
             return y.reshape(-1) if self.B is None else y
+        if self.lengths is not None:
+            return unpadded(y, self.lengths)
         if self.B is None:
             return y.reshape(y.shape[0], y.shape[2])
-        return y.swapaxes(0, 1) if self.layer.batch_first else y
+        return y if self.time_first else y.swapaxes(0, 1)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.nn.cell_options import CellKeywords, dropout_rate
-from tinygrad_rnn.nn.checks import check_choice, check_flag
+from tinygrad_rnn.nn.checks import check_choice, check_flag, check_size
 
 __all__ = ["FUSED", "Options", "check_options"]
 
@@ -36,6 +36,7 @@ class Options(CellKeywords, total=False):
     stateful: bool
     output: Literal["all", "last"]
     recompute: bool | int
+    truncate: int | None
     fused: Fused | None
 
 
@@ -54,6 +55,8 @@ def check_options(where: str, options: Mapping[str, Any], besides: Iterable[str]
             check_choice(where, name, options[name], choices)
     for name in ("bidirectional", "reverse", "batch_first", "stateful"):
         check_flag(where, name, options.get(name, False))
+    if options.get("truncate") is not None:
+        check_size(where, "truncate", options["truncate"])
     dropout_rate(where, "dropout", options.get("dropout", 0.0))
     recompute = options.get("recompute", False)
     if not isinstance(recompute, bool | int) or (recompute is not False and recompute < 1):

@@ -14,7 +14,6 @@ from tinygrad_rnn.nn.cell_options import CellKeywords
 from tinygrad_rnn.nn.checks import check_call, check_size, check_sizes
 from tinygrad_rnn.nn.connection import Highway, Residual
 from tinygrad_rnn.nn.dropping import dropped_rows, noise_of
-from tinygrad_rnn.nn.masks import last_steps
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.options import Fused, check_options
 from tinygrad_rnn.nn.parameter import Parameter
@@ -23,6 +22,8 @@ from tinygrad_rnn.nn.warning import warn
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["Recurrent"]
+
+Merged = Tensor | tuple[Tensor, Tensor]
 
 
 class Recurrent(Module):
@@ -58,6 +59,8 @@ class Recurrent(Module):
         output: "all" steps, or "last": each row's output after its own last step; y (B, D H).
         recompute: Keep, for backward, only the states of every √T-th step, and run again what
             lies between; a number is that of the pieces a sequence is cut into.
+        truncate: k: gradients of states stop between steps k - 1 and k, 2k - 1 and 2k, ..., as if
+            the sequence were run in pieces with the state detached in between.
         fused: False runs step by step, "require" raises where a cell cannot be fused; None
             leaves it to the cell.
         of_cells: Options of the cells, each of them fused: input_dropout, recurrent_dropout,
@@ -81,13 +84,15 @@ class Recurrent(Module):
         stateful: bool = False,
         output: Literal["all", "last"] = "all",
         recompute: bool | int = False,
+        truncate: int | None = None,
         fused: Fused | None = None,
         **of_cells: Unpack[CellKeywords],
     ) -> None:
         super().__init__()
         self.bidirectional, self.reverse, self.stateful = bidirectional, reverse, stateful
         self.merge, self.connect, self.output = merge, connect, output
-        self.batch_first, self.dropout, self.recompute = batch_first, dropout, recompute
+        self.batch_first, self.dropout = batch_first, dropout
+        self.recompute, self.truncate = recompute, truncate
         given = {**vars(self), "initial_state": initial_state, "fused": fused, **of_cells}
         check_options(type(self).__name__, given, besides=("num_layers", "hidden_sizes"))
         sizes = self._layer_sizes(cell, num_layers, hidden_sizes)
@@ -218,36 +223,43 @@ class Recurrent(Module):
         steps: int | None = None,
         lengths: Any = None,
         mask: Any = None,
+        resets: Any = None,
         row_ids: Any = None,
         noise: Noise | None = None,
         **unknown: Any,
     ) -> tuple[Output, Any]:
         """Run over x (T, B, I): the outputs y (T, B, D H) and the final state.
 
+        x may also be a list of sequences (T_i, I), of different lengths: then y is a list of
+        (T_i, D H), whatever ``batch_first`` says.
+
         Args:
             state: What to start from, as it is returned; None for the initial state.
             steps: T, for a cell without input.
             lengths: How many steps each row has, in any order; the rest is padding.
             mask: (T, B) booleans, true where a row steps; for gaps and padding on any side.
+            resets: (T, B) booleans, true where a row starts anew before the step, from the
+                layer's own initial state, zero or learned, whatever ``state`` is given; with a
+                list of sequences a list of (T_i,).
             row_ids: Names of the rows, by which dropout knows them; their places, if not given.
             noise: What dropout is made of, for two calls that are to drop the same; see
                 ``random.noise``. Drawn anew if it is not given.
         """
         if more or unknown:
-            known = ("x", "state", "steps", "lengths", "mask", "row_ids", "noise")
+            known = ("x", "state", "steps", "lengths", "mask", "resets", "row_ids", "noise")
             check_call(type(self).__name__, self.layout.names, known, more, unknown)
-        call = Call(self, x, state, steps, lengths, mask)
+        call = Call(self, x, state, steps, lengths, mask, resets)
         call.noise = noise_of(self, call.rows, noise, row_ids)
         y, finals = self._run(call)
         if self.stateful:
             self.carried = [[s.detach() for s in states] for states in finals]
         return call.returned(y, finals)
 
-    def _run(self, call: Call) -> tuple[Output, list[list[Tensor]]]:
+    def _run(self, call: Call) -> tuple[Merged, list[list[Tensor]]]:
         """All layers."""
-        x, codes = call.x, call.codes
+        x, pattern = call.x, call.pattern
         finals: list[list[Tensor]] = []
-        y: Output
+        y: Merged
         for number, layer in enumerate(self.layers):
             top = number == self.num_layers - 1
             last = top and self.output == "last"
@@ -255,18 +267,18 @@ class Recurrent(Module):
             for place, (direction, cell) in enumerate(layer.items()):
                 steps = call.T if x is None else None
                 back = direction == "reverse"
-                given = call.start[len(finals)]
+                given, restart = call.states(len(finals))
                 noise = call.noise and call.noise.fold(number, place)
                 out, final = cell.sequence(
-                    x, given, steps=steps, mask=codes, reverse=back, noise=noise,
-                    recompute=self.recompute,
+                    x, given, steps=steps, mask=pattern.flags(back), reverse=back,
+                    restart=restart, noise=noise, recompute=self.recompute,
                 )  # fmt: skip
                 finals.append(final)
                 outputs.append(cell.given_out(final) if last else out)
             y = self._merged(outputs, top)
             if number in self.connections:
                 assert x is not None
-                around = last_steps(x, codes, self.reverse) if last else x
+                around = pattern.last_steps(x, self.reverse) if last else x
                 y = self.connections[number](around, y)
             if not top:
                 assert isinstance(y, Tensor)
@@ -275,7 +287,7 @@ class Recurrent(Module):
                 x = y if self.connect != "dense" or x is None else ops.concat([x, y], axis=-1)
         return y, finals
 
-    def _merged(self, outputs: list[Tensor], top: bool) -> Output:
+    def _merged(self, outputs: list[Tensor], top: bool) -> Merged:
         """The outputs of both directions as one."""
         if len(outputs) == 1:
             return outputs[0]
@@ -296,6 +308,7 @@ class Recurrent(Module):
             "batch_first": (self.batch_first, False), "dropout": (self.dropout, 0.0),
             "connect": (self.connect, None), "stateful": (self.stateful, False),
             "output": (self.output, "all"), "recompute": (self.recompute, False),
+            "truncate": (self.truncate, None),
         }  # fmt: skip
         return ", ".join(f"{name}={v!r}" for name, (v, usual) in kept.items() if v != usual)
 

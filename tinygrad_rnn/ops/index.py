@@ -292,8 +292,10 @@ def index_update(x: object, index: Any, value: object) -> Tensor:
         if extra > 0 and value.shape[:extra] == (1,) * extra:
             value = reshape(value, value.shape[extra:])
     if not _is_basic(index) and x.requires_grad | getattr(value, "requires_grad", False):
-        counts = _spread_forward(np.ones(_read(x, index).shape), index, x.shape)
-        if counts.max(initial=0) > 1:
+        places, shape = _read(x, index).shape, x.shape
+        if isinstance(index, np.ndarray) and index.dtype.kind in "iu":  # of whole rows
+            places, shape = places[: index.ndim], shape[:1]
+        if _spread_forward(np.ones(places), index, shape).max(initial=0) > 1:
             raise IndexRangeError(
                 "index_update: the index names a place more than once, so which value stays is "
                 "undefined; use index_add to add them up."

@@ -64,6 +64,8 @@ CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType({
     "output": ("all", "last"),
     "dropout": (0.0,),
     "stateful": (False,),
+    "recompute": (False,),
+    "truncate": (None,),
     "fused": (None,),
     "of_cells": (None,),
 })  # fmt: skip
@@ -99,6 +101,8 @@ class RecurrentConfig:
     output: str = "all"
     dropout: float = 0.0
     stateful: bool = False
+    recompute: bool | int = False
+    truncate: int | None = None
     fused: bool | str | None = None
     of_cells: Mapping[str, Any] | None = None
     factory: MakeCell | None = None
