@@ -313,3 +313,24 @@ def test_what_cannot_have_an_option_says_so():
         layer(x, row_ids=[0, 1, -1])
     with pytest.raises(ArgumentError, match="LSTM: noise is a int, expected what random"):
         layer(x, noise=3)
+
+
+def test_layers_with_names_are_lstm_and_gru_with_options_set():
+    x = tg.randn(T, B, I)
+    for kind in (nn.LayerNormLSTM, nn.LayerNormGRU):
+        layer = kind(I, H)
+        assert {n.rpartition(".")[2] for n, _ in layer.named_parameters()} >= {
+            "gain_w_x", "gain_w_h",
+        }  # fmt: skip
+    y, (h, c) = nn.ProjectedLSTM(I, H, 2, num_layers=2, fused=False)(x)
+    assert (y.shape, h.shape, c.shape) == ((T, B, 2), (2, B, 2), (2, B, H))
+    layer = nn.AWDLSTM(I, [H, 4, 2], fused=False)
+    noise = tg.random.noise()
+    y = layer(x, noise=noise)[0].numpy()
+    gone = (y == 0).all(axis=0)  # outputs are dropped, for all steps alike
+    assert gone.any()
+    assert not (y[:, ~gone] == 0).any()
+    assert not (layer.eval()(x)[0].numpy() == 0).any()
+    assert [c.chosen["input_dropout"] for c in layer.cells()] == [0.4, 0.0, 0.0]
+    with pytest.raises(ShapeError, match="ProjectedLSTM: proj_size is 0, expected a whole number"):
+        nn.ProjectedLSTM(I, H, 0)

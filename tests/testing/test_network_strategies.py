@@ -170,8 +170,8 @@ def test_every_cell_of_the_library_has_a_name():
 def test_every_option_of_a_layer_is_one_of_a_configuration_and_all_values_are_drawn():
     known = {field.name for field in dataclasses.fields(gs.RecurrentConfig)}
     of_layers = Options.__annotations__.keys() - CellKeywords.__annotations__.keys()
-    assert of_layers <= known
-    assert of_layers <= set(CHOICES)
+    assert {*of_layers, "of_cells"} <= known
+    assert {*of_layers, "of_cells"} <= set(CHOICES)
     for name in ("merge", "connect", "initial_state", "output"):
         assert set(CHOICES[name]) == set(_CHOICES[name])
 

@@ -22,10 +22,12 @@ from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.nn.recurrent import Recurrent
 from tinygrad_rnn.nn.rnn import GRU, LSTM, RNN
+from tinygrad_rnn.nn.rnn_named import AWDLSTM, LayerNormGRU, LayerNormLSTM, ProjectedLSTM
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "AutonomousCell", "Cell", "Embedding", "GRUCell", "IndRNNCell",
-    "LSTMCell", "LSTMVariantCell", "LSTMWithoutForgetCell", "Linear", "MGUCell", "MUT1Cell",
-    "MUT2Cell", "MUT3Cell", "Module", "NASCell", "NaiveMemoryCell", "Parameter",
-    "PeepholeLSTMCell", "RHNCell", "RNNCell", "Recurrent", "init", "per_gate",
+    "AWDLSTM", "GRU", "LSTM", "RNN", "AutonomousCell", "Cell", "Embedding", "GRUCell",
+    "IndRNNCell", "LSTMCell", "LSTMVariantCell", "LSTMWithoutForgetCell", "LayerNormGRU",
+    "LayerNormLSTM", "Linear", "MGUCell", "MUT1Cell", "MUT2Cell", "MUT3Cell", "Module",
+    "NASCell", "NaiveMemoryCell", "Parameter", "PeepholeLSTMCell", "ProjectedLSTM", "RHNCell",
+    "RNNCell", "Recurrent", "init", "per_gate",
 ]  # fmt: skip

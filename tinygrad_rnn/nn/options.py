@@ -31,6 +31,7 @@ class Options(CellKeywords, total=False):
     merge: Literal["concat", "sum", "mean", "mul", "none"]
     batch_first: bool
     dropout: float
+    output_dropout: float
     connect: Literal["residual", "highway", "dense"] | None
     initial_state: Literal["zero", "learned"]
     stateful: bool
@@ -57,7 +58,8 @@ def check_options(where: str, options: Mapping[str, Any], besides: Iterable[str]
         check_flag(where, name, options.get(name, False))
     if options.get("truncate") is not None:
         check_size(where, "truncate", options["truncate"])
-    dropout_rate(where, "dropout", options.get("dropout", 0.0))
+    for name in ("dropout", "output_dropout"):
+        dropout_rate(where, name, options.get(name, 0.0))
     recompute = options.get("recompute", False)
     if not isinstance(recompute, bool | int) or (recompute is not False and recompute < 1):
         raise ArgumentError(

@@ -13,7 +13,7 @@ from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.cell_options import CellKeywords
 from tinygrad_rnn.nn.checks import check_call, check_size, check_sizes
 from tinygrad_rnn.nn.connection import Highway, Residual
-from tinygrad_rnn.nn.dropping import dropped_rows, noise_of
+from tinygrad_rnn.nn.dropping import dropped_output, noise_of
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.options import Fused, check_options
 from tinygrad_rnn.nn.parameter import Parameter
@@ -52,6 +52,7 @@ class Recurrent(Module):
             "none", which gives y as a tuple of two (between layers they are concatenated).
         batch_first: Whether x, masks and y are (B, T, ...) instead.
         dropout: The share of outputs dropped between layers, not after the last.
+        output_dropout: The share of the last layer's outputs that is dropped.
         connect: What a layer above the first also gets: "residual", "highway" (its input,
             added or gated), or "dense" (the layers' input and all outputs below it).
         initial_state: "zero", or "learned", one vector for each state that all rows share.
@@ -65,7 +66,8 @@ class Recurrent(Module):
             leaves it to the cell.
         of_cells: Options of the cells, each of them fused: input_dropout, recurrent_dropout,
             locked, weight_drop, zoneout, layer_norm, state_clip, activation, gate_activation,
-            proj_size; see ``Cell.configure``. ``locked=True`` is for ``dropout``, too.
+            proj_size; see ``Cell.configure``. ``input_dropout`` is for the first layer, and
+            ``locked=True`` for every dropout of the layers, too.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Recurrent(Module):
         merge: Literal["concat", "sum", "mean", "mul", "none"] = "concat",
         batch_first: bool = False,
         dropout: float = 0.0,
+        output_dropout: float = 0.0,
         connect: Literal["residual", "highway", "dense"] | None = None,
         initial_state: Literal["zero", "learned"] = "zero",
         stateful: bool = False,
@@ -91,8 +94,8 @@ class Recurrent(Module):
         super().__init__()
         self.bidirectional, self.reverse, self.stateful = bidirectional, reverse, stateful
         self.merge, self.connect, self.output = merge, connect, output
-        self.batch_first, self.dropout = batch_first, dropout
-        self.recompute, self.truncate = recompute, truncate
+        self.dropout, self.output_dropout = dropout, output_dropout
+        self.batch_first, self.recompute, self.truncate = batch_first, recompute, truncate
         given = {**vars(self), "initial_state": initial_state, "fused": fused, **of_cells}
         check_options(type(self).__name__, given, besides=("num_layers", "hidden_sizes"))
         sizes = self._layer_sizes(cell, num_layers, hidden_sizes)
@@ -162,6 +165,8 @@ class Recurrent(Module):
                 layer[direction] = cell.clone()
             else:
                 layer[direction] = cell.clone(input_size=self._width(number), hidden_size=size)
+            if number and cell.chosen.get("input_dropout"):
+                layer[direction].configure(input_dropout=0.0)  # there is dropout between layers
         self.layers.append(layer)
         if number and self.connect in ("residual", "highway"):
             below, here = self._width(number), self._output_width(number)
@@ -280,10 +285,11 @@ class Recurrent(Module):
                 assert x is not None
                 around = pattern.last_steps(x, self.reverse) if last else x
                 y = self.connections[number](around, y)
+            if call.noise is not None:
+                rate = self.output_dropout if top else self.dropout
+                y = dropped_output(y, rate, call.noise.fold(number, 2), self.locked)
             if not top:
                 assert isinstance(y, Tensor)
-                if call.noise is not None and self.dropout:
-                    y = dropped_rows(y, self.dropout, call.noise.fold(number, 2), self.locked)
                 x = y if self.connect != "dense" or x is None else ops.concat([x, y], axis=-1)
         return y, finals
 
@@ -306,6 +312,7 @@ class Recurrent(Module):
             "num_layers": (self.num_layers, 1), "bidirectional": (self.bidirectional, False),
             "reverse": (self.reverse, False), "merge": (self.merge, "concat"),
             "batch_first": (self.batch_first, False), "dropout": (self.dropout, 0.0),
+            "output_dropout": (self.output_dropout, 0.0),
             "connect": (self.connect, None), "stateful": (self.stateful, False),
             "output": (self.output, "all"), "recompute": (self.recompute, False),
             "truncate": (self.truncate, None),

@@ -63,8 +63,9 @@ CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType({
     "initial_state": ("zero", "learned"),
     "output": ("all", "last"),
     "dropout": (0.0,),
-    "stateful": (False,),
+    "output_dropout": (0.0,),
     "recompute": (False,),
+    "stateful": (False,),
     "truncate": (None,),
     "fused": (None,),
     "of_cells": (None,),
@@ -100,8 +101,9 @@ class RecurrentConfig:
     initial_state: str = "zero"
     output: str = "all"
     dropout: float = 0.0
-    stateful: bool = False
+    output_dropout: float = 0.0
     recompute: bool | int = False
+    stateful: bool = False
     truncate: int | None = None
     fused: bool | str | None = None
     of_cells: Mapping[str, Any] | None = None
