@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tests.nn.test_cell_options import TOGETHER
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.transforms import samples
 from tinygrad_rnn.transforms.row_marks import RowMarks
@@ -123,6 +124,7 @@ def test_gradients_that_vanish_are_not_taken_for_mixed_ones(rows, monkeypatch):
 LAYERS = {
     "lstm": lambda: nn.LSTM(3, 4, num_layers=2, initial_state="learned"),
     "gru": lambda: nn.GRU(3, 4, bidirectional=True, batch_first=True),
+    "lstm_options": lambda: nn.LSTM(3, 4, **TOGETHER),
     "gru_composite": lambda: nn.GRU(3, 4, fused=False),
 }
 
@@ -133,7 +135,7 @@ def test_layers_of_cells_walk_once_for_all_rows(name, lengths, monkeypatch):
     layer = LAYERS[name]().astype(np.float64)
     x = weight(3, 5, 3) if layer.batch_first else weight(5, 3, 3)
     y, final = layer(x, lengths=lengths)
-    state = final[1] if name == "lstm" else final
+    state = final[1] if isinstance(final, tuple) else final
     losses = (y**2).sum((1, 2) if layer.batch_first else (0, 2)) + state.tanh().sum((0, 2))
     check(losses, [x, *layer.parameters()], monkeypatch)
 
