@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tests.nn.cell_list import ALIKE, CELLS, blocks, draw, make
-from tinygrad_rnn import ops
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.kernels.recurrence.reference import NUMPY, sequence
 from tinygrad_rnn.nn.composite import step_by_step
 from tinygrad_rnn.ops.recurrence import RULES
-from tinygrad_rnn.testing import assert_gradients, directional_derivative
+from tinygrad_rnn.testing import directional_derivative
 
 every_cell = pytest.mark.parametrize("name", CELLS)
 
@@ -150,21 +149,6 @@ def test_a_sequence_is_as_many_steps(name):
 
 
 # ----- derivatives -----
-
-
-@pytest.mark.parametrize("name", ["lstm", "gru", "rnn_first", "mgu"])
-def test_second_derivatives(name):
-    cell = make(name)
-    x, states = draw(cell, 3, 2)
-    names = list(cell.params)
-
-    def run(x, *rest):
-        weights = dict(zip(names, rest[len(states) :], strict=True))
-        y, finals = ops.recurrence(cell.program, x, rest[: len(states)], weights)
-        return (y, *finals)
-
-    weights = [w.numpy() for w in cell.weights().values()]
-    assert_gradients(run, x, *states, *weights, order=2)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru"])
