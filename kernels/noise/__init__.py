@@ -39,6 +39,10 @@ class Noise:
         """The noise of something that two numbers tell apart from its like."""
         return Noise(fold(self.key, a, b), self.first_step, self.rows)
 
+    def later(self, steps: int) -> "Noise":
+        """The noise of the rest of a sequence, after so many steps."""
+        return Noise(self.key, self.first_step + steps, self.rows)
+
     def row_ids(self, count: int) -> Array:
         """What ``count`` rows are called."""
         ids = np.arange(count) if self.rows is None else self.rows

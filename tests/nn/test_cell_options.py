@@ -191,8 +191,7 @@ def test_a_row_has_its_bits_alone_in_the_batch_and_in_pieces():
         np.testing.assert_array_equal(again[name], whole[name])
         np.testing.assert_array_equal(alone[name], whole[name][:, 1:2])
     first, state = layer(x[:2], noise=noise)
-    later = tg.random.noise(first_step=2)
-    rest, _ = layer(x[2:], state, noise=type(noise)(noise.key, later.first_step))
+    rest, _ = layer(x[2:], state, noise=noise.later(2))
     pieces = np.concatenate([first.numpy(), rest.numpy()])
     np.testing.assert_array_equal(pieces, whole["y"])
 
