@@ -114,15 +114,16 @@ class EveryOperation:
 
     def step(self, x, h, p):
         numbers = {"exponent": 2.5, "low": -0.3, "high": 0.2}
+        gate, total = (h @ p.w).sigmoid(), h
         for name, op in ELEMENTWISE.items():
             lowest = 0.2 if name in ("sqrt", "log", "power_of") else -0.5
-            a, b = (h @ p.w).sigmoid() + lowest, x.sigmoid() + lowest
+            a, b = gate + lowest, x.sigmoid() + lowest
             operands = [a.apply("gt", a, b), a, b] if name == "where" else [a, b][: op.operands]
             value = a.apply(name, *operands, **{attr: numbers[attr] for attr in op.attrs})
             if name in COMPARISONS:
                 value = a.apply("where", value, a, 0.5)
-            h = h + 0.1 * value
-        return h.tanh()
+            total = total + 0.1 * value
+        return total.tanh()
 
 
 CELLS = [LSTM, ResetAfter, ResetBefore, Peephole, Projection, Autonomous, Odds]
