@@ -54,10 +54,14 @@ class _Sums:
         self.by_rows = by_rows
         self.grads = {} if sums is None else sums
         self.written = {name: [(0, g.shape[-1])] for name, g in self.grads.items() if g.ndim}
+        self.placed = {}
 
-    def apart(self, rows):
-        """Of all steps' rows, those of each batch row: (B, T, width)."""
-        return scattered(self.run.schedule, rows, *self.run.extent).swapaxes(0, 1)
+    def in_place(self, rows):
+        """All steps' rows in their places, (T, B, width): many products need the same."""
+        key = rows.ctypes.data, rows.shape[1]
+        if key not in self.placed:
+            self.placed[key] = scattered(self.run.schedule, rows, *self.run.extent)
+        return self.placed[key]
 
     def add_product(self, name, left, right, column):
         """Add left^T right to the columns from ``column`` on."""
@@ -71,7 +75,7 @@ class _Sums:
         stop = column + right.shape[1]
         done = self.written[name]
         if self.by_rows:
-            left, right = self.apart(left), self.apart(right)
+            left, right = (self.in_place(rows).swapaxes(0, 1) for rows in (left, right))
         left, place = left.swapaxes(-1, -2), self.grads[name][..., column:stop]
         again = any(a < stop and column < b for a, b in done)
         matmul(left, right, out=place, accumulate=again)
@@ -83,8 +87,7 @@ class _Sums:
         if not self.by_rows:
             return _summed(rows)
         (T, B), width = self.run.extent, rows.shape[1]
-        rows = scattered(self.run.schedule, rows, T, B)
-        return _summed(rows.reshape(T, B * width)).reshape(B, width)
+        return _summed(self.in_place(rows).reshape(T, B * width)).reshape(B, width)
 
     def gathered(self, rows):
         """The sum of what each batch row gathered, or that by itself, in the caller's order."""

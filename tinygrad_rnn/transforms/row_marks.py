@@ -67,13 +67,17 @@ class RowMarks:
 
     def _by_peaks(self, marked: Marked, axis: int) -> Array | None:
         """The rows that the largest numbers of each place belong to."""
-        others = tuple(i for i in range(marked[0].ndim) if i != axis)
-        plain, *peaks = (np.abs(g).max(axis=others, initial=0) for g in marked)
-        seen = plain > _noise(plain)
-        fractions, exponents = np.frexp(np.where(seen, peaks, 1) / np.where(seen, plain, 1))
-        exponents = exponents - 1
-        fit = (fractions == 0.5) & (exponents >= 0) & (exponents < _POWERS)
-        if not fit.all():
+        plain, *others = (np.moveaxis(g, axis, 0)[..., None] for g in marked)
+        if not plain.size:
+            return np.full(len(plain), -1)
+        sizes = np.abs(plain).reshape(len(plain), -1)
+        largest = (np.arange(len(plain)), *np.unravel_index(sizes.argmax(axis=1), plain.shape[1:]))
+        peaks = plain[largest]
+        seen = np.abs(peaks) > _noise(plain)
+        ratios = [np.where(seen, g[largest], 1) / np.where(seen, peaks, 1) for g in others]
+        fractions, exponents = np.frexp(ratios)
+        exponents -= 1
+        if not ((fractions == 0.5) & (exponents >= 0) & (exponents < _POWERS)).all():
             return None
         ids = np.where(seen, self.row_of[tuple(exponents)], -1)
         return ids if (ids[seen] >= 0).all() else None

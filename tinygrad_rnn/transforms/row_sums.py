@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.engine import ARRAYS, Node, unbroadcast
+from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.primitive import Along
 
 __all__ = ["Call", "RowSums"]
@@ -48,24 +49,45 @@ class RowSums:
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
-        self.found: dict[Any, Array] = {}
         self.calls: dict[Any, list[Call]] = {}
+        self.found: dict[Any, Array] = {}
+        self.unwritten: dict[Any, set[int]] = {}  # what has been found but for these rows
 
     def total(self, source: Any, like: Array) -> Array:
-        """The gradients so far, to be added to; zeros at first."""
+        """The gradients so far, of an input that is like an array."""
         if source not in self.found:
             self.found[source] = np.zeros((self.rows, *like.shape), like.dtype)
+        for row in self.unwritten.pop(source, ()):
+            self.found[source][row] = 0
         return self.found[source]
+
+    def taken(self, source: Any) -> Array | None:
+        """The gradients of an input, out of here; None if nothing has been added."""
+        if source not in self.found:
+            return None
+        self.total(source, self.found[source])
+        return self.found.pop(source)
+
+    def add(self, source: Any, row: int, part: Array) -> None:
+        """Add to the gradient of one row."""
+        if source not in self.found:
+            self.found[source] = empty((self.rows, *part.shape), part.dtype)
+            self.unwritten[source] = set(range(self.rows))
+        if row in self.unwritten.get(source, ()):
+            self.unwritten[source].remove(row)
+            self.found[source][row] = part
+        else:
+            self.found[source][row] += part
 
     def add_places(self, source: Any, ids: Array, parts: Array) -> None:
         """Add what every place says: ``parts`` (n, *shape), a new array."""
-        in_order = (ids < 0) | (ids == np.arange(len(ids)))
-        if source not in self.found and len(ids) == self.rows and in_order.all():
+        in_order = len(ids) == self.rows and ((ids < 0) | (ids == np.arange(len(ids)))).all()
+        if in_order and source not in self.found:
             self.found[source] = parts
             return
         for row, part in zip(ids, parts, strict=True):
             if row >= 0:
-                self.total(source, part)[row] += part
+                self.add(source, int(row), part)
 
     def add_call(self, call: Call) -> None:
         """Add what the rules of a primitive say about the places of each row."""
@@ -96,7 +118,7 @@ class RowSums:
                 part = rules[number](ARRAYS, _taken(g, index, first.axis), out, *arrays, **given)
                 if node.shapes is not None:
                     part = unbroadcast(part, node.shapes[number])
-                self.total(source, part)[row] += part
+                self.add(source, row, part)
 
 
 def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:

@@ -39,10 +39,10 @@ def gradients_by_rows(losses: Tensor, wanted: Sequence[Tensor]) -> list[Array | 
         _go_on(walk.sums, sources)
         for source, marked in walk.arrived():
             _place(walk, source, marked)
-    found, given = walk.sums.found, set()
-    results = []
+    found = {source: walk.sums.taken(source) for source in dict.fromkeys(sources)}
+    given, results = set(), []
     for source in sources:
-        g = found.get(source)
+        g = found[source]
         results.append(g.copy() if g is not None and source in given else g)
         given.add(source)
     return results
@@ -66,7 +66,8 @@ def _go_on(sums: RowSums, sources: Sequence[Any]) -> None:
 
     No row has a place of its own there, so each walks by itself: a few steps, as a rule.
     """
-    inside = [(node, sums.found.pop(node)) for node in list(sums.found) if isinstance(node, Node)]
+    nodes = [source for source in sums.found if isinstance(source, Node)]
+    inside = [(node, rows) for node in nodes if (rows := sums.taken(node)) is not None]
     if not inside:
         return
     for row in range(sums.rows):
@@ -76,7 +77,7 @@ def _go_on(sums: RowSums, sources: Sequence[Any]) -> None:
         for source in dict.fromkeys(sources):
             slot = walk.found.get(source) if isinstance(source, Node) else walk.ends.get(source)
             if slot is not None:
-                sums.total(source, slot[1])[row] += slot[1]
+                sums.add(source, row, slot[1])
 
 
 class _RowWalk(Walk):
