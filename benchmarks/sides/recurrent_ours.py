@@ -5,7 +5,7 @@ is a decoder's: the cell by itself, its own state carried on.
 """
 
 import numpy as np
-from sides.arguments import arguments
+from sides.arguments import arguments, draw_lengths
 from sides.users_cell import Notebook
 
 import tinygrad_rnn as tg
@@ -41,6 +41,7 @@ def case(name):
     if what == "step":
         return step(kind, *sizes)
     T, B, H = sizes
+    lengths = draw_lengths(options, T, B)
     layer = make(kind, H, options)
     rng = np.random.default_rng(0)
     x = tg.Tensor(rng.standard_normal((T, B, H)).astype(np.float32))
@@ -48,7 +49,7 @@ def case(name):
 
         def work():
             with tg.no_grad():
-                layer(x)
+                layer(x, lengths=next(lengths))
 
         return work
     x.requires_grad = True
@@ -73,7 +74,7 @@ def case(name):
             parameter.grad = None
         for bump in changed:
             bump()
-        y, _ = layer(x)
+        y, _ = layer(x, lengths=next(lengths))
         y.backward(dy)
 
     return work

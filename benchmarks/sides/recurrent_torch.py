@@ -2,8 +2,9 @@
 
 import numpy as np
 import torch
-from sides.arguments import arguments
+from sides.arguments import arguments, draw_lengths
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 def step(kind, B, H):
@@ -20,12 +21,21 @@ def step(kind, B, H):
     return work
 
 
+def run(layer, x, lengths):
+    """The outputs of a batch, of sequences with these lengths if there are any."""
+    if lengths is None:
+        return layer(x)[0]
+    packed = pack_padded_sequence(x, torch.from_numpy(lengths), enforce_sorted=False)
+    return pad_packed_sequence(layer(packed)[0], total_length=x.shape[0])[0]
+
+
 def case(name):
     what, kind, sizes, last_only, options = arguments(name)
     torch.manual_seed(0)
     if what == "step":
         return step(kind, *sizes)
     T, B, H = sizes
+    lengths = draw_lengths(options, T, B)
     layer = getattr(nn, kind)(H, H, **options)
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.standard_normal((T, B, H)).astype(np.float32))
@@ -33,7 +43,7 @@ def case(name):
 
         def work():
             with torch.no_grad():
-                layer(x)
+                run(layer, x, next(lengths))
 
         return work
     x.requires_grad_()
@@ -55,7 +65,6 @@ def case(name):
         x.grad = None
         for parameter in parameters:
             parameter.grad = None
-        y, _ = layer(x)
-        y.backward(dy)
+        run(layer, x, next(lengths)).backward(dy)
 
     return work

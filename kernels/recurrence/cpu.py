@@ -10,6 +10,7 @@ from tinygrad_rnn.kernels._memory import empty, zeros
 from tinygrad_rnn.kernels._pool import num_threads, team
 from tinygrad_rnn.kernels.matmul.cpu import matmul
 from tinygrad_rnn.kernels.recurrence.cpu_ends import (
+    NO_ROWS,
     StateGradients,
     final_states,
     gathered,
@@ -73,12 +74,12 @@ def _by_columns(rows, weights):
     return each < 6 or (each <= 16 and weights > _CACHE)
 
 
-def _given(program, settings, noise, schedule, rows, dtype):
+def _given(layout, settings, noise, schedule, rows, dtype):
     """Settings and noise, as written kernels take them."""
     given = {}
-    if program.settings:
-        given["settings"] = np.array([settings[name] for name in program.settings], dtype)
-    if program.sites:
+    if layout.settings:
+        given["settings"] = np.array([settings[name] for name in layout.settings], dtype)
+    if layout.sites:
         given |= {"noise_key": noise.key, "first_step": noise.first_step, "batch": rows}
         ids = noise.row_ids(rows).astype(np.int64)
         given["row_ids"] = ids if schedule.order is None else ids[schedule.order]
@@ -104,17 +105,17 @@ def forward(
     for name, weight, columns in sized.biases:
         arrays[name] = np.ascontiguousarray(params[weight][columns])
     again = states if restart is None else restart
-    first, last = _ends(schedule, reverse)
+    first, last = (schedule.size, 0) if reverse else (0, schedule.size)
     of_rows = start(schedule, states, again)
-    for name, state, back in zip(layout.states, of_rows, again, strict=True):
-        arrays[name][first] = state
-        arrays[f"{name}_again"] = _again(schedule, back)
+    for name, state in zip(layout.states, of_rows, strict=True):
+        arrays[name][first : first + schedule.rows] = state
+    arrays |= _restarts(sized, schedule, again, dtype)
     arrays["y"] = _own_output(sized, schedule, steps * B, dtype)
     for name in layout.row_params:
         arrays[f"p_{name}"] = np.ascontiguousarray(params[name]).reshape(-1)
     if rows is not None:
         arrays["x"] = rows
-    given = _given(program, settings, noise, schedule, B, dtype)
+    given = _given(layout, settings, noise, schedule, B, dtype)
     run = Run(
         sized, schedule, (steps, B), reverse, states, restart is not None,
         rows, params, forms, given, arrays,
@@ -125,7 +126,7 @@ def forward(
     if not len(y):
         y = arrays[layout.states[layout.lowered.output_state or 0]]
         y = y[: steps * B] if reverse else y[B:]
-    finals = [arrays[name][last] for name in layout.states]
+    finals = [arrays[name][last : last + schedule.rows] for name in layout.states]
     finals = final_states(schedule, finals, states, again)
     return y.reshape(steps, B, y.shape[1]), finals, run
 
@@ -137,27 +138,22 @@ def _arrays(listed, schedule, dtype):
     }
 
 
-def _ends(schedule, reverse):
-    """Where the states are that rows start from, and where their final ones."""
-    low, high = slice(0, schedule.rows), slice(schedule.size, schedule.size + schedule.rows)
-    return (high, low) if reverse else (low, high)
-
-
 def _own_output(sized, schedule, rows, dtype):
     """An array for the output, unless the steps of a state are just that."""
-    layout = sized.kernels.layout
-    width = layout.output.of(sized.sizes)
     if schedule.order is not None:
-        return zeros((rows, width), dtype)
-    is_state = layout.lowered.output_state is not None
-    return empty((0 if is_state and not schedule.resets else rows, width), dtype)
+        return zeros((rows, sized.output_width), dtype)
+    if schedule.resets or sized.kernels.layout.lowered.output_state is None:
+        return empty((rows, sized.output_width), dtype)
+    return NO_ROWS[dtype.char]
 
 
-def _again(schedule, state):
+def _restarts(sized, schedule, states, dtype):
     """What rows are put back to, in the order of the schedule."""
     if not schedule.resets:
-        return empty((0, state.shape[1]), state.dtype)
-    return np.ascontiguousarray(state if schedule.order is None else state[schedule.order])
+        return dict.fromkeys(sized.restarts, NO_ROWS[dtype.char])
+    if schedule.order is not None:
+        states = [state[schedule.order] for state in states]
+    return dict(zip(sized.restarts, map(np.ascontiguousarray, states), strict=True))
 
 
 def backward(run, dy, d_finals, *, needs_x, needed, later=None, by_rows=False, sums=None):
@@ -169,12 +165,11 @@ def backward(run, dy, d_finals, *, needs_x, needed, later=None, by_rows=False, s
     states.put_into(values)
     for name, width in layout.row_grads.items():
         values[f"dp_{name}"] = zeros((schedule.rows, width.of(sized.sizes)), dtype)
-    width = layout.output.of(sized.sizes)
     if dy is None:
-        values["dy"], values["dy_row"] = zeros((1, width), dtype), 0
+        values["dy"], values["dy_row"] = zeros((1, sized.output_width), dtype), 0
     else:
-        values["dy"] = np.ascontiguousarray(dy).reshape(T * B, width)
-        values["dy_row"] = width * dtype.itemsize
+        values["dy"] = np.ascontiguousarray(dy).reshape(T * B, sized.output_width)
+        values["dy_row"] = sized.output_width * dtype.itemsize
     if layout.reads_input:
         values["dx"] = empty(run.x.shape, dtype)
     module = sized.kernels.module

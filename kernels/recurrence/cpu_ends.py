@@ -11,7 +11,9 @@ from tinygrad_rnn.kernels._memory import empty, zeros
 from tinygrad_rnn.kernels.recurrence.reference import CUT, RESET
 from tinygrad_rnn.kernels.recurrence.schedule import Schedule
 
-__all__ = ["StateGradients", "final_states", "gathered", "scattered", "start"]
+__all__ = ["NO_ROWS", "StateGradients", "final_states", "gathered", "scattered", "start"]
+
+NO_ROWS = {char: np.zeros((0, 0), char) for char in "fd"}
 
 
 def gathered(schedule, array):
@@ -60,42 +62,48 @@ class StateGradients:
     def __init__(self, run, d_finals):
         self.run, self.schedule = run, run.schedule
         self.names = run.sized.kernels.layout.states
-        shapes = [(run.extent[1], run.arrays[name].shape[1]) for name in self.names]
-        dtype = run.like.dtype
-        self.d_restart = [zeros(s, dtype) for s in shapes] if run.schedule.flagged else []
+        like = [run.arrays[name] for name in self.names]
+        B = run.extent[1]
         finals = [
-            zeros(s, dtype) if d is None else d for s, d in zip(shapes, d_finals, strict=True)
+            zeros((B, a.shape[1]), a.dtype) if d is None else d
+            for a, d in zip(like, d_finals, strict=True)
         ]
+        flagged = run.schedule.flagged
+        self.d_restart = [zeros((B, a.shape[1]), a.dtype) for a in like] if flagged else []
         self.after = self._passed_on(run.schedule.last, finals)  # each row's last step
 
     def put_into(self, values):
         """What the kernel needs: every row's gradient comes in at the last of its own steps."""
-        schedule = self.schedule
+        schedule, kept = self.schedule, values["kept"]
         for name, after in zip(self.names, self.after, strict=True):
-            kept, (_, width) = values["kept"], after.shape
-            rows = values[f"d{name}"] = empty((kept * schedule.rows, width), after.dtype)
+            width, dtype = after.shape[1], after.dtype
+            rows = values[f"d{name}"] = empty((kept * schedule.rows, width), dtype)
             if schedule.order is None:
                 rows[: schedule.rows] = after
             else:  # the steps take turns in ``rows``, and any of them may be a row's last
                 rows.reshape(kept, schedule.rows, width)[:] = after[schedule.order]
-            again = schedule.rows if len(schedule.flags) else 0
-            values[f"d{name}_again"] = zeros((again, width), after.dtype)
+            flagged = len(schedule.flags) > 0
+            again = zeros((schedule.rows, width), dtype) if flagged else NO_ROWS[dtype.char]
+            values[f"d{name}_again"] = again
 
     def of_given(self, values):
         """The gradients of the states that were given, and of the restart."""
         schedule, found = self.schedule, []
-        order = slice(None) if schedule.order is None else schedule.order
         first = schedule.steps % values["kept"] * schedule.rows
         for i, name in enumerate(self.names):
-            before = self.after[i].copy()  # where a row has no step, it is the same
-            before[order] = values[f"d{name}"][first : first + schedule.rows]
+            before = values[f"d{name}"][first : first + schedule.rows].copy()
+            again = values[f"d{name}_again"]
+            if schedule.order is not None:
+                packed, before = before, self.after[i].copy()  # the same, where a row has no step
+                before[schedule.order] = packed
             found.append(before)
-            if len(schedule.flags):
-                self.d_restart[i][order] += values[f"d{name}_again"]
+            if len(again):
+                order = slice(None) if schedule.order is None else schedule.order
+                self.d_restart[i][order] += again
         found = self._passed_on(schedule.first, found)
-        if self.d_restart and not self.run.own_restart:
-            found = [a + b for a, b in zip(found, self.d_restart, strict=True)]
-        return found, self.d_restart if self.run.own_restart else []
+        if not self.d_restart or self.run.own_restart:
+            return found, self.d_restart
+        return [a + b for a, b in zip(found, self.d_restart, strict=True)], []
 
     def _passed_on(self, flags, gradients):
         """What passes flags (B,); the gradient of a row that was put back is the restart's."""

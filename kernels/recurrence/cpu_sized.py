@@ -55,6 +55,8 @@ class Sized:
     standards: list[tuple[int, float]]  # buffers that are standardised before the steps, eps
     parts: list[tuple[str, Part, int, int]]  # array, part, its block forward and backward
     weight_count: int  # how many a step multiplies with
+    output_width: int
+    restarts: list[str]  # the arrays of what states are put back to
 
 
 @lru_cache(maxsize=4096)  # it would take a third of the time of a small step
@@ -94,7 +96,10 @@ def at_sizes(program: Program, rules: Rules, shapes: Shapes) -> Sized:
         left = (layout.state_widths if kind == "state" else layout.operand_widths)[number]
         parts.append((f"w{i}", part, size, sizes[left.letter]))
         weights += left.of(sizes) * part.blocks * size
-    return Sized(kernels, sizes, forward, backward, hoisted, biases, standards, parts, weights)
+    return Sized(
+        kernels, sizes, forward, backward, hoisted, biases, standards, parts, weights,
+        layout.output.of(sizes), [f"{name}_again" for name in layout.states],
+    )  # fmt: skip
 
 
 @dataclass

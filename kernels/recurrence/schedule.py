@@ -24,8 +24,10 @@ _IN_ORDER = np.zeros(0, np.int64)
 class Schedule:
     """The packed steps of a run, numbered in the order of time: backwards, the last is the first.
 
+    steps             T, as many as the longest row has
     rows              how many rows step at all
-    offsets (T + 1)   where each packed step starts among all N; its rows are the first of these
+    size              N, how many steps all rows have together
+    offsets (T + 1)   where each packed step starts among all; its rows are the first of these
     places (N)        where each packed row stands among the caller's (T B), as t B + b; empty
                       where they stand as they came
     flags (N)         RESET and CUT before each, or empty
@@ -34,7 +36,9 @@ class Schedule:
     resets            whether there is a RESET among the flags
     """
 
+    steps: int
     rows: int
+    size: int
     offsets: Array
     places: Array
     flags: Array
@@ -44,19 +48,9 @@ class Schedule:
     resets: bool = False
 
     @property
-    def steps(self) -> int:
-        """How many packed steps there are: as many as the longest row has."""
-        return len(self.offsets) - 1
-
-    @property
     def flagged(self) -> bool:
         """Whether states are put back or cut off anywhere."""
         return len(self.flags) > 0 or self.first is not None or self.last is not None
-
-    @property
-    def size(self) -> int:
-        """N, how many steps all rows have together."""
-        return int(self.offsets[-1])
 
 
 def schedule_of(mask: Array | None, T: int, B: int, reverse: bool) -> Schedule:
@@ -68,51 +62,51 @@ def schedule_of(mask: Array | None, T: int, B: int, reverse: bool) -> Schedule:
 
 @lru_cache(maxsize=256)
 def _full(T: int, B: int) -> Schedule:
-    return Schedule(B, np.arange(T + 1) * B, _IN_ORDER, _NO_FLAGS)
+    return Schedule(T, B, T * B, np.arange(T + 1) * B, _IN_ORDER, _NO_FLAGS)
 
 
 @lru_cache(maxsize=16)  # the layers and directions of a call have the same one
 def _masked(flags: bytes, T: int, B: int, reverse: bool) -> Schedule:
     mask = np.frombuffer(flags, np.uint8).reshape(T, B)
     stepping = (mask & STEP) != 0
-    before, last = mask & (RESET | CUT), None
-    if (before != 0)[~stepping].any():
-        before, last = _carried_over(before, stepping, reverse)
-    whole = bool(stepping.all())
-    if whole:
-        order, places, offsets = None, _IN_ORDER, np.arange(T + 1) * B
-        rows, first = B, before[-1 if reverse else 0]
+    if stepping.all():
+        rows, offsets, places, order = B, np.arange(T + 1) * B, _IN_ORDER, None
     else:
-        order, places, offsets = _packed(stepping, reverse)
+        offsets, places, order = _packed(stepping, reverse)
         rows = len(order)
-        first = np.zeros(B, np.uint8)
-        begun = places[len(places) - rows :] if reverse else places[:rows]
-        first[order] = before.reshape(-1)[begun]
-    packed = before.reshape(-1) if whole else before.reshape(-1)[places]
+    extent = len(offsets) - 1, rows, int(offsets[-1])
+    if not (mask > STEP).any():
+        return Schedule(*extent, offsets, places, _NO_FLAGS, order)
+    before, last = _carried_over(mask & (RESET | CUT), stepping, reverse)
+    packed = before.reshape(-1) if order is None else before.reshape(-1)[places]
+    first = np.zeros(B, np.uint8)
+    of_rows = packed[len(packed) - rows :] if reverse else packed[:rows]
+    first[slice(None) if order is None else order] = of_rows
     return Schedule(
-        rows, offsets, places, packed if packed.any() else _NO_FLAGS, order,
+        *extent, offsets, places, packed if packed.any() else _NO_FLAGS, order,
         first=first if first.any() else None,
-        last=last if last is not None and last.any() else None,
+        last=last if last.any() else None,
         resets=bool((packed & RESET).any()),
     )  # fmt: skip
 
 
 def _packed(stepping: Array, reverse: bool) -> tuple[Array, Array, Array]:
-    """The order, the places and the offsets of the steps that rows take."""
-    B = stepping.shape[1]
+    """The offsets, the places and the order of the steps that rows take."""
+    T, B = stepping.shape
     lengths = stepping.sum(axis=0)
     order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
     lengths = lengths[order]
     longest = int(lengths[0]) if len(order) else 0
-    row, t = np.nonzero(stepping.T[order])  # row after row, each in the order of time
-    step = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row]
-    if reverse:  # all begin at the last
-        step += (longest - lengths)[row]
-    counts = np.bincount(step, minlength=longest)
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    places = np.empty(len(row), np.int64)
-    places[offsets[step] + row] = t * B + order[row]
-    return order, places, offsets
+    # Each row's own steps one after the other; backwards, all begin at the last of them.
+    number = np.arange(longest)[:, None]
+    if reverse:
+        times = np.argsort(stepping, axis=0, kind="stable")[T - longest :]
+        taken = number >= longest - lengths
+    else:
+        times = np.argsort(~stepping, axis=0, kind="stable")[:longest]
+        taken = number < lengths
+    offsets = np.concatenate([[0], np.cumsum(taken.sum(axis=1))])
+    return offsets, (times[:, order] * B + order)[taken], order
 
 
 def _carried_over(before: Array, stepping: Array, reverse: bool) -> tuple[Array, Array]:
@@ -121,6 +115,8 @@ def _carried_over(before: Array, stepping: Array, reverse: bool) -> tuple[Array,
     Nobody sees the state between. Of several, the last reset counts, and what comes after it.
     """
     moved, waiting = np.zeros_like(before), np.zeros_like(before[0])
+    if not before[~stepping].any():
+        return before, waiting
     for t in reversed(range(len(before))) if reverse else range(len(before)):
         waiting = np.where(before[t] & RESET, before[t], waiting | before[t])
         moved[t] = np.where(stepping[t], waiting, 0)
