@@ -7,13 +7,10 @@ variables after the function has returned, for as long as somebody holds it.
 
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
-from tinygrad_rnn.kernels.recurrence.program import Program
-
-__all__ = ["Locals", "moved"]
+__all__ = ["Locals"]
 
 
 class Locals:
@@ -57,13 +54,3 @@ class Locals:
                 else:
                     values[name] = value
         return values
-
-
-def moved(names: Mapping[str, int], lines: Sequence[int], program: Program) -> dict[str, int]:
-    """The names of lines in a program that was rewritten.
-
-    lines  for each line of the old program the one that stands for it, -1 if none does
-    """
-    found = {name: lines[line] for name, line in names.items() if lines[line] >= 0}
-    states = [name for name, _ in program.states]
-    return found | dict(zip(states, program.results, strict=True))

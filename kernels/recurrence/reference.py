@@ -14,7 +14,18 @@ import numpy as np
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.program import Program
 
-__all__ = ["CUT", "HOLD", "NUMPY", "RESET", "STEP", "lines", "one_step", "over_time", "sequence"]
+__all__ = [
+    "CUT",
+    "HOLD",
+    "NUMPY",
+    "RESET",
+    "STEP",
+    "lines",
+    "needed",
+    "one_step",
+    "over_time",
+    "sequence",
+]
 
 # What a row does at a step: flags in one byte of a mask. A row that does not STEP is held: its
 # state is carried, its output is 0. Before a step, RESET puts the state back to where it
@@ -58,18 +69,23 @@ def lines(program: Program, F, known, params, wanted, dtype, *, settings=None, n
 
     def numbers(op, row):
         steps = range(row.shape[0])
-        return noise.at(op["site"], steps, *row.shape[1:], row, locked=op["locked"])
+        return noise.at(op["site"], steps, *row.shape[1:], _array(row), locked=op["locked"])
 
-    ahead, needed = list(wanted), set()
-    while ahead:
-        number = ahead.pop()
-        if number not in needed and number not in known:
-            needed.add(number)
-            ahead += program.operations[number].args
     values = dict(known)
-    for number in sorted(needed):
+    for number in needed(program, wanted, known):
         values[number] = _value(program, number, F, values, params, (settings, numbers), dtype)
     return values
+
+
+def needed(program: Program, wanted, known):
+    """The lines to be computed for the ``wanted`` ones, in order, where some are ``known``."""
+    ahead, found = list(wanted), set()
+    while ahead:
+        number = ahead.pop()
+        if number not in found and number not in known:
+            found.add(number)
+            ahead += program.operations[number].args
+    return sorted(found)
 
 
 def _array(row):
@@ -104,7 +120,7 @@ def _value(program: Program, number, F, values, params, given, dtype):
 
 def sequence(
     program: Program, F, x, states, params, *,
-    steps, mask=None, reverse=False, restart=None, settings=None, noise=None,
+    steps, mask=None, reverse=False, restart=None, settings=None, noise=None, watch=None,
 ):  # fmt: skip
     """All steps: outputs (T, B, ...) and the final states.
 
@@ -118,14 +134,20 @@ def sequence(
         more = {"step": t, "settings": settings, "noise": noise}
         return one_step(program, F, x, states, params, **more)
 
-    return over_time(step, F, x, states, steps=steps, mask=mask, reverse=reverse, restart=restart)
+    return over_time(
+        step, F, x, states,
+        steps=steps, mask=mask, reverse=reverse, restart=restart, watch=watch,
+    )  # fmt: skip
 
 
 def over_time(
     step: Any, F: Any, x: Any, states: Any, *,
-    steps: int, mask: Any, reverse: Any, restart: Any = None,
+    steps: int, mask: Any, reverse: Any, restart: Any = None, watch: Any = None,
 ) -> Any:  # fmt: skip
-    """The same for any ``step(t, x, states)`` that gives an output and new states."""
+    """The same for any ``step(t, x, states)`` that gives an output and new states.
+
+    ``watch(t, before, after)`` sees the states around a step, and gives those to go on with.
+    """
     restart = states if restart is None else restart
     current = list(states)
     outputs: list[Any] = [None] * steps
@@ -139,7 +161,7 @@ def over_time(
             held = (mask[t] & STEP == 0)[:, None]
             new = [F.where(held, a, b) for a, b in zip(current, new, strict=True)]
             output = F.where(held, 0.0, output)
-        outputs[t], current = output, new
+        outputs[t], current = output, new if watch is None else watch(t, current, new)
     return F.stack(outputs), current
 
 

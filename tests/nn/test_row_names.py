@@ -10,7 +10,6 @@ import pytest
 
 from tests.nn.cell_list import H, I, make
 from tinygrad_rnn import nn
-from tinygrad_rnn.kernels.recurrence.naming import moved
 from tinygrad_rnn.kernels.recurrence.symbols import Symbol
 
 GATES = {
@@ -100,16 +99,6 @@ def test_names_are_found_anew_and_belong_to_the_cell():
     for again in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
         assert "_names" not in vars(again)
         assert again.row_names == one.row_names
-
-
-def test_names_follow_the_lines_of_a_program_that_is_rewritten():
-    cell = Plain(I, H)
-    lines = [n + 2 for n in range(len(cell.program.operations))]
-    lines[cell.row_names["rows_1"]] = -1
-    names = moved(cell.row_names, lines, cell.program)
-    assert names["h"] == cell.program.results[0]
-    assert names["rows_0"] == cell.row_names["rows_0"] + 2
-    assert "rows_1" not in names
 
 
 def test_frames_die_with_the_call():

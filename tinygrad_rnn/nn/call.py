@@ -8,10 +8,14 @@ from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.nn.checks import batch_hint, check_dtype, check_size
 from tinygrad_rnn.nn.masks import pattern_of
+from tinygrad_rnn.nn.own_record import record_of
 from tinygrad_rnn.nn.ragged import is_ragged, lengths_of, padded, padded_booleans, unpadded
+from tinygrad_rnn.nn.trace import traces
+from tinygrad_rnn.ops.record import Record
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
 if TYPE_CHECKING:
+    from tinygrad_rnn.nn.cell import Cell
     from tinygrad_rnn.nn.recurrent import Recurrent
 
 __all__ = ["Call", "Output"]
@@ -31,6 +35,7 @@ class Call:
     start    the states of each cell before the first step
     restart  the states that resets put those of each cell back to; None: the same
     noise    what it is that dropout draws from, or None
+    records  what sees each cell run, if a trace is to be returned
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Call:
                 x = x.swapaxes(0, 1)
         self.x = x
         self.noise: Noise | None = None
+        self.records: list[Record] | None = None
         try:
             self.pattern = pattern_of(
                 self.where, T, self.rows, lengths=lengths, mask=self._in_time(mask),
@@ -177,15 +183,26 @@ class Call:
             return states
         return [[s.to(weight.device).astype(weight.dtype) for s in each] for each in states]
 
+    def record(self, cell: "Cell") -> Record | None:
+        """What is to see the next cell run, if a trace is to be returned."""
+        if self.records is None:
+            return None
+        self.records.append(record_of(cell))
+        return self.records[-1]
+
     def returned(
         self, y: Tensor | tuple[Tensor, Tensor], finals: list[list[Tensor]]
-    ) -> tuple[Output, Any]:
-        """The outputs in the axes that x came in, and the final states as they are given."""
+    ) -> tuple[Any, ...]:
+        """The outputs in the axes that x came in, the final states as they are given, the trace."""
         if isinstance(y, tuple):
             arranged: Output = (self._arranged(y[0]), self._arranged(y[1]))
         else:
             arranged = self._arranged(y)
-        return arranged, self.layer.layout.pack(finals, self.B is not None)
+        state = self.layer.layout.pack(finals, self.B is not None)
+        if self.records is None:
+            return arranged, state
+        axes = {"batch_first": not self.time_first, "batched": self.B is not None}
+        return arranged, state, traces(self.layer, self.records, **axes)
 
     def _arranged(self, y: Tensor) -> Part:
         if self.layer.output == "last":

@@ -1,6 +1,7 @@
 """Cell: the equations of one step, as a module that can be called, trained and read."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import FunctionType, MappingProxyType, SimpleNamespace
 from typing import Any, Literal, Self, Unpack
 
@@ -34,6 +35,7 @@ from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.options import FUSED, Fused
 from tinygrad_rnn.nn.single_step import State, one_step
 from tinygrad_rnn.nn.warning import warn_step_by_step
+from tinygrad_rnn.ops.record import Record
 from tinygrad_rnn.ops.recurrence import obstacle, source_of, unfusable
 from tinygrad_rnn.tensor import Tensor
 
@@ -280,16 +282,19 @@ class Cell(Module):
         restart: Sequence[Tensor] | None = None,
         noise: Noise | None = None,
         recompute: bool | int = False,
+        record: Record | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """Run over a sequence: outputs (T, B, width) and the final states.
 
         x (T, B, I), or None with ``steps``; states (B, width) each; noise for the options that
-        drop something, drawn if there is none; the rest as for ``ops.recurrence``.
+        drop something, drawn if there is none; ``record``, if there is one, is that of
+        ``record_of(cell)``; the rest as for ``ops.recurrence``.
         """
         found = self._trace()
         if self.fused == "require":
             _ = self.plan
         how: dict[str, Any] = {"mask": mask, "reverse": reverse, "restart": restart}
+        how["record"] = record
         if isinstance(found, Program):
             weights, settings = self.weights(), None
             if options := self.options:
@@ -297,6 +302,8 @@ class Cell(Module):
                 if self.draws:
                     noise = random.noise() if noise is None else noise
                     weights = options.weights(weights, noise)
+                    if record is not None:
+                        record.prepare(self.weights(), partial(options.weights, noise=noise))
             y, finals = ops.recurrence(
                 found, x, states, weights, settings=settings, noise=noise, steps=steps,
                 composite=not self.fused, recompute=recompute, **how,

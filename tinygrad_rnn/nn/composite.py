@@ -3,7 +3,7 @@
 For equations that cannot become a program; any other cell's program runs as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,16 @@ from tinygrad_rnn.errors import CellError
 from tinygrad_rnn.kernels.recurrence.reference import over_time
 from tinygrad_rnn.kernels.recurrence.symbols import Weights
 from tinygrad_rnn.kernels.recurrence.tracing import new_output, new_states
+from tinygrad_rnn.ops.record import Record
 from tinygrad_rnn.ops.recurrence import without_steps
 from tinygrad_rnn.tensor import Tensor
 
 if TYPE_CHECKING:
     from tinygrad_rnn.nn.cell import Cell
 
-__all__ = ["step_by_step"]
+__all__ = ["step_by_step", "stepper"]
+
+Stepper = Callable[[int, Tensor | None, Sequence[Tensor]], tuple[Tensor, list[Tensor]]]
 
 _TENSORS = SimpleNamespace(where=ops.where, stack=ops.stack, detach=Tensor.detach)
 
@@ -32,11 +35,33 @@ def step_by_step(
     mask: Any,
     reverse: bool,
     restart: Sequence[Tensor] | None = None,
+    weights: Mapping[str, Tensor] | None = None,
+    record: Record | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Outputs (T, B, width) and the final states, as ``ops.recurrence`` gives them."""
-    weights = Weights({**cell.constants, **cell.weights()})
+    """Outputs (T, B, width) and the final states, as ``ops.recurrence`` gives them.
 
-    def step(t: int, x: Tensor | None, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    ``weights`` take the place of the cell's own; ``record`` sees every step.
+    """
+    weights = cell.weights() if weights is None else weights
+    T = x.shape[0] if x is not None else steps or 0
+    if record is not None:
+        record.begin(
+            x, states, weights, restart=restart, besides=cell.parameters(),
+            steps=T, mask=mask, reverse=reverse,
+        )  # fmt: skip
+    if not T:
+        return without_steps(cell.output_size, x, list(states), list(cell.parameters()))
+    y, finals = over_time(
+        stepper(cell, Weights({**cell.constants, **weights})), _TENSORS, x, states,
+        steps=T, mask=mask, reverse=reverse, restart=restart, watch=record and record.watch,
+    )  # fmt: skip
+    return y if record is None else record.end(y), finals
+
+
+def stepper(cell: "Cell", weights: Any) -> Stepper:
+    """One step of a cell, checked: (t, x, states) -> the output and the new states."""
+
+    def step(_t: int, x: Tensor | None, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         results = cell.step(*([] if x is None else [x]), *states, weights)
         new = new_states(cell, cell._declared, results)
         for name, before, row in zip(cell.state_sizes, states, new, strict=True):
@@ -45,13 +70,7 @@ def step_by_step(
         _check(f"{type(cell).__name__}.output", "", output, None)
         return output, new
 
-    T = x.shape[0] if x is not None else steps
-    if not T:
-        return without_steps(cell.output_size, x, list(states), list(cell.parameters()))
-    y, finals = over_time(
-        step, _TENSORS, x, states, steps=T, mask=mask, reverse=reverse, restart=restart
-    )
-    return y, finals
+    return step
 
 
 def _check(where: str, what: str, row: Any, before: Tensor | None) -> None:

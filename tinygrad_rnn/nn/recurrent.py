@@ -8,10 +8,10 @@ import numpy as np
 from tinygrad_rnn import ops
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels.noise import Noise
-from tinygrad_rnn.nn.call import Call, Output
+from tinygrad_rnn.nn.call import Call
 from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.cell_options import CellKeywords
-from tinygrad_rnn.nn.checks import check_call, check_size, check_sizes
+from tinygrad_rnn.nn.checks import check_call, check_flag, check_size, check_sizes
 from tinygrad_rnn.nn.connection import Highway, Residual
 from tinygrad_rnn.nn.dropping import dropped_output, noise_of
 from tinygrad_rnn.nn.module import Module
@@ -231,8 +231,9 @@ class Recurrent(Module):
         resets: Any = None,
         row_ids: Any = None,
         noise: Noise | None = None,
+        return_trace: bool = False,
         **unknown: Any,
-    ) -> tuple[Output, Any]:
+    ) -> tuple[Any, ...]:
         """Run over x (T, B, I): the outputs y (T, B, D H) and the final state.
 
         x may also be a list of sequences (T_i, I), of different lengths: then y is a list of
@@ -249,12 +250,17 @@ class Recurrent(Module):
             row_ids: Names of the rows, by which dropout knows them; their places, if not given.
             noise: What dropout is made of, for two calls that are to drop the same; see
                 ``random.noise``. Drawn anew if it is not given.
+            return_trace: Also return every state and gate of every step: a ``Trace``.
         """
         if more or unknown:
-            known = ("x", "state", "steps", "lengths", "mask", "resets", "row_ids", "noise")
+            known = (
+                "x", "state", "steps", "lengths", "mask", "resets", "row_ids", "noise",
+                "return_trace",
+            )  # fmt: skip
             check_call(type(self).__name__, self.layout.names, known, more, unknown)
         call = Call(self, x, state, steps, lengths, mask, resets)
         call.noise = noise_of(self, call.rows, noise, row_ids)
+        call.records = [] if check_flag(call.where, "return_trace", return_trace) else None
         y, finals = self._run(call)
         if self.stateful:
             self.carried = [[s.detach() for s in states] for states in finals]
@@ -275,8 +281,8 @@ class Recurrent(Module):
                 given, restart = call.states(len(finals))
                 noise = call.noise and call.noise.fold(number, place)
                 out, final = cell.sequence(
-                    x, given, steps=steps, mask=pattern.flags(back), reverse=back,
-                    restart=restart, noise=noise, recompute=self.recompute,
+                    x, given, steps=steps, mask=pattern.flags(back), reverse=back, noise=noise,
+                    restart=restart, recompute=self.recompute, record=call.record(cell),
                 )  # fmt: skip
                 finals.append(final)
                 outputs.append(cell.given_out(final) if last else out)

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from math import isqrt
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Optional
+from weakref import ref
 
 import numpy as np
 
@@ -29,12 +30,25 @@ from tinygrad_rnn.ops.shape import stack
 from tinygrad_rnn.primitive import PRIMITIVES, RowWise, fused
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
-__all__ = ["RULES", "obstacle", "recurrence", "source_of", "unfusable", "without_steps"]
+if TYPE_CHECKING:
+    from tinygrad_rnn.ops.program_record import ProgramRecord
+
+__all__ = [
+    "OVER_TENSORS",
+    "RULES",
+    "obstacle",
+    "recurrence",
+    "source_of",
+    "unfusable",
+    "without_steps",
+]
+
+Watching = Optional["ref[ProgramRecord]"]  # weak: a graph keeps no record alive
 
 # The kernel's backward is derived by the same rules as everybody's.
 RULES = Rules({name: PRIMITIVES[name].rules for name in ELEMENTWISE.keys() - COMPARISONS})
 
-_OVER_TENSORS = SimpleNamespace(
+OVER_TENSORS = SimpleNamespace(
     **{name: getattr(TENSORS, name) for name in ELEMENTWISE.keys() - COMPARISONS},
     matmul=TENSORS.matmul,
     standardize=TENSORS.standardize,
@@ -44,11 +58,14 @@ _OVER_TENSORS = SimpleNamespace(
 
 
 def _forward(
-    *arrays: Array, program: Program, own_restart: bool, recompute: int, **how: Any
-) -> tuple[tuple[Array, ...], Any]:
+    *arrays: Array, program: Program, own_restart: bool, recompute: int, record: Watching,
+    **how: Any,
+) -> tuple[tuple[Array, ...], Any]:  # fmt: skip
     x, states, restart, params = _parts(program, arrays, own_restart)
     run = partial(pieces.forward, count=recompute) if recompute else kernel.forward
     y, finals, kept = run(program, x, states, params, rules=RULES, restart=restart, **how)
+    if record and (seen := record()):
+        seen.run(partial(kernel.kept, kept))
     return (y, *finals), kept
 
 
@@ -59,15 +76,21 @@ def _backward(
     *arrays: Array,
     program: Program,
     own_restart: bool,
+    record: Watching,
     by_rows: bool = False,
     **how: Any,
 ) -> list[Array | None]:
     *_, needs_params = _parts(program, needs, own_restart)
     needed = {name for name, need in needs_params.items() if need}
     back = pieces.backward if isinstance(run, pieces.Pieces) else kernel.backward
+    seen = record() if record and not by_rows else None
+    later: list[Array] = []
+    more: dict[str, Any] = {"later": later} if seen else {}
     dx, d_states, d_restart, grads = back(
-        run, gs[0], gs[1:], needs_x=needs[0], needed=needed, by_rows=by_rows
-    )
+        run, gs[0], gs[1:], needs_x=needs[0], needed=needed, by_rows=by_rows, **more
+    )  # fmt: skip
+    if seen:
+        seen.went_back(gs[0], later)
     if own_restart and not d_restart:
         d_restart = [None] * len(d_states)
     return [dx, *d_states, *d_restart, *(grads.get(name) for name in needs_params)]
@@ -82,11 +105,14 @@ def _row_axes(
 
 
 def _replay(
-    *tensors: Any, program: Program, own_restart: bool, forms: Any, recompute: int, **how: Any
-) -> tuple[Tensor, ...]:
+    *tensors: Any, program: Program, own_restart: bool, forms: Any, recompute: int,
+    record: Watching, **how: Any,
+) -> tuple[Tensor, ...]:  # fmt: skip
     x, states, restart, params = _parts(program, tensors, own_restart)
-    y, finals = sequence(program, _OVER_TENSORS, x, states, params, restart=restart, **how)
-    return (y, *finals)
+    seen = record() if record else None
+    how["watch"] = seen.watch if seen else None
+    y, finals = sequence(program, OVER_TENSORS, x, states, params, restart=restart, **how)
+    return (seen.end(y) if seen else y, *finals)
 
 
 def _parts(
@@ -138,6 +164,7 @@ def recurrence(
     recompute: bool | int = False,
     settings: Mapping[str, float] | None = None,
     noise: Noise | None = None,
+    record: "ProgramRecord | None" = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Run a cell's program over a sequence: y (T, B, width) and the final states.
 
@@ -154,6 +181,8 @@ def recurrence(
             backward runs each piece again. Line by line everything is kept.
         settings: The numbers that the program asks for by name.
         noise: Where its random numbers come from; see ``random.noise``.
+        record: What is to see every step, and the gradients of walks back while it lives;
+            then everything is kept, whatever ``recompute`` says.
     """
     states = [as_tensor(s) for s in states]
     x = None if x is None else as_tensor(x)
@@ -170,7 +199,12 @@ def recurrence(
         mask = np.ascontiguousarray(mask, np.uint8)
         if mask.shape != (T, B):
             raise ShapeError(f"recurrence: mask has shape {mask.shape}, expected {(T, B)}.")
-    count = _pieces_of(T, recompute)
+    count = 0 if record is not None else _pieces_of(T, recompute)
+    if record is not None:
+        record.program = program
+        record.how = {"settings": settings, "noise": noise, "composite": composite}
+        named = dict(zip((n for n, _ in program.params), weights, strict=True))
+        record.begin(x, states, named, restart=restart, steps=T, mask=mask, reverse=bool(reverse))
     if T == 0:
         width = program.operations[program.output].width.of(sizes)
         return without_steps(width, x, states, weights)
@@ -184,6 +218,7 @@ def recurrence(
         x, *states, *(restart or ()), *weights, own_restart=restart is not None,
         program=program, steps=T, mask=mask, reverse=bool(reverse), forms=forms,
         recompute=count, settings=settings, noise=noise,
+        record=None if record is None else ref(record),
     )  # fmt: skip
     return y, finals
 
