@@ -8,6 +8,7 @@ widths only as letters ("4H"), so one program serves all sizes.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tinygrad_rnn.errors import TraceError
@@ -100,12 +101,13 @@ class Program:
         widths += [w for _, shape in self.params for w in shape]
         return tuple(dict.fromkeys(w.letter for w in widths if w.letter))
 
-    @property
+    # Both are asked for at every call.
+    @cached_property
     def settings(self) -> list[str]:
         """The names of the numbers that come with a call."""
         return list(dict.fromkeys(op["name"] for op in self.operations if op.name == "setting"))
 
-    @property
+    @cached_property
     def sites(self) -> dict[int, bool]:
         """The places of noise, and whether each gives the same numbers at all steps."""
         return {op["site"]: op["locked"] for op in self.operations if op.name == "noise"}

@@ -44,6 +44,8 @@ def _dropped(y: Tensor, rate: float, noise: Noise, locked: bool) -> Tensor:
 def noise_of(layer: "Recurrent", rows: int, noise: Any, row_ids: Any) -> Noise | None:
     """What a call of a layer is to draw its random numbers from; None where it draws none."""
     where = type(layer).__name__
+    if noise is None and row_ids is None and not layer.training:
+        return None
     if noise is not None and not isinstance(noise, Noise):
         raise ArgumentError(
             f"{where}: noise is a {type(noise).__name__}, expected what random.noise() gives."

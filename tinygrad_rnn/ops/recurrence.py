@@ -234,7 +234,8 @@ def _pieces_of(steps: int, recompute: Any) -> int:
 
 def _check_given(program: Program, settings: Any, noise: Any, states: list[Tensor]) -> None:
     """Raise unless everything is there that the program asks for by name."""
-    if missing := [name for name in program.settings if name not in (settings or {})]:
+    asked = program.settings
+    if asked and (missing := [name for name in asked if name not in (settings or {})]):
         raise TypeError(f"recurrence: settings has no {missing[0]!r}, expected a number.")
     if not program.sites:
         return
