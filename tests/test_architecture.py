@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "graph": CORE,
     "debug": CORE,
     "nn": CORE | {"ops", "nn"},
+    "inspect": CORE | {"ops", "nn", "inspect"},
     "testing": CORE | {"ops", "nn", "transforms", "testing", "creation", "debug", "warmup"},
     "cache": {"kernels"},
     "warmup": {"kernels", "nn"},

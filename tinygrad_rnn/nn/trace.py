@@ -95,6 +95,13 @@ class Trace(Mapping[str, Tensor]):
         norms = [_norms(record.part(weight, t)[None], 1) for t in range(record.T)]
         return _fixed(record.xp.concatenate(norms) if norms else record.xp.empty(0, record.dtype))
 
+    def go_back(self, loss: Tensor) -> None:
+        """Let the gradients be those of a loss: walk back from it, keep the graph and any ``grad``.
+
+        For looking only: training calls ``backward`` anyway.
+        """
+        self._record.go_back(loss)
+
     # ----- how it is given -----
 
     def _known(self, name: str) -> str:

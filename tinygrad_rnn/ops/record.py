@@ -38,12 +38,14 @@ class Record:
         self._walk: weakref.ref[Walk] | None = None
         self._sources: Mapping[str, Tensor] | None = None
         self._prepared: Callable[[dict[str, Tensor]], Any] = dict
+        self._leaves: list[weakref.ref[Tensor]] = []  # what it is given, and wants a gradient
 
     def prepare(
         self, sources: Mapping[str, Tensor], prepared: Callable[[dict[str, Tensor]], Any]
     ) -> None:
         """The weights that the recurrence is going to be given are made of others."""
         self._sources = {name: weight.detach() for name, weight in sources.items()}
+        self._note_leaves(sources.values())
         self._prepared = prepared
 
     def begin(
@@ -67,6 +69,7 @@ class Record:
             *([] if x is None else [x]),
         ]
         self.differentiable = is_grad_enabled() and any(t._requires_grad for t in given)
+        self._note_leaves(given)
         self.when = tick()
         self.x = None if x is None else x.detach()
         self.weights = {name: weight.detach() for name, weight in weights.items()}
@@ -77,6 +80,9 @@ class Record:
         self.restart = self.states if restart is None else [s.detach() for s in restart]
         self.mask, self.reverse = mask, reverse
         self.held = None if mask is None else (mask & STEP == 0)[..., None]
+
+    def _note_leaves(self, given: Iterable[Tensor]) -> None:
+        self._leaves += [weakref.ref(t) for t in given if t._requires_grad and t._node is None]
 
     # ----- while it runs, and while gradients go back -----
 
@@ -105,6 +111,18 @@ class Record:
         """A kernel has gone back."""
         self._gradients = dict(enumerate(later)) | ({} if dy is None else {"y": dy})
         self._walk = None
+
+    def go_back(self, loss: Tensor) -> None:
+        """Walk back from a loss to this recurrence, as ``grad`` does, and keep the graph."""
+        leaves = [leaf for leaf in (known() for known in self._leaves) if leaf is not None]
+        if not leaves:
+            raise GradientError(
+                "trace: nothing that the recurrence was given wants a gradient, expected a weight "
+                "or an input that does: a walk back has to end somewhere behind it."
+            )
+        self.went_back(None, [self.xp.zeros((self.T, self.B, n), self.dtype) for n in self.widths])
+        nearest = min(leaves, key=lambda leaf: leaf.size)  # the one that costs least
+        grad(loss, [nearest], retain_graph=True, allow_unused=True)
 
     def _seer(self, place: Any) -> Callable[[Array, Walk], None]:
         """What notes a gradient; it does not keep the record alive."""
