@@ -68,6 +68,7 @@ test_kernels = check_sequence_module(
         "lstm": lambda: nn.LSTM(I, H),
         "gru": lambda: nn.GRU(I, H),
         "both directions": lambda: nn.GRU(I, H, 2, bidirectional=True),
+        "backwards": lambda: nn.LSTM(I, H, reverse=True),
     },
     settings=SOME,
 )
