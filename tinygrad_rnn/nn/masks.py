@@ -55,6 +55,8 @@ def pattern_of(
     where: str, T: int, B: int, *, lengths: Any, mask: Any, resets: Any, truncate: int | None
 ) -> Pattern:
     """The pattern of what a layer is called with, (T, B) each, or raise."""
+    if lengths is mask is resets is truncate is None:
+        return Pattern((T, B))
     if lengths is not None and mask is not None:
         raise TypeError(f"{where}: given lengths and a mask, expected one of them.")
     stepping = None
