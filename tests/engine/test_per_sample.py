@@ -129,12 +129,22 @@ LAYERS = {
 }
 
 
+HOW = {
+    "plain": {},
+    "lengths": {"lengths": [5, 0, 3]},
+    "resets": {"resets": np.arange(15).reshape(5, 3) % 4 == 2},
+}
+
+
 @pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize("lengths", [None, [5, 0, 3]])
-def test_layers_of_cells_walk_once_for_all_rows(name, lengths, monkeypatch):
+@pytest.mark.parametrize("how", HOW)
+def test_layers_of_cells_walk_once_for_all_rows(name, how, monkeypatch):
     layer = LAYERS[name]().astype(np.float64)
     x = weight(3, 5, 3) if layer.batch_first else weight(5, 3, 3)
-    y, final = layer(x, lengths=lengths)
+    how = {
+        key: np.transpose(value) if layer.batch_first else value for key, value in HOW[how].items()
+    }
+    y, final = layer(x, **how)
     state = final[1] if isinstance(final, tuple) else final
     losses = (y**2).sum((1, 2) if layer.batch_first else (0, 2)) + state.tanh().sum((0, 2))
     check(losses, [x, *layer.parameters()], monkeypatch)

@@ -1,6 +1,7 @@
 """The options of recurrent layers: which there are, their values, and what goes together."""
 
 from collections.abc import Iterable, Mapping
+from numbers import Integral
 from typing import Any, Literal
 
 from tinygrad_rnn.arguments import shortened
@@ -61,7 +62,8 @@ def check_options(where: str, options: Mapping[str, Any], besides: Iterable[str]
     for name in ("dropout", "output_dropout"):
         dropout_rate(where, name, options.get(name, 0.0))
     recompute = options.get("recompute", False)
-    if not isinstance(recompute, bool | int) or (recompute is not False and recompute < 1):
+    count = isinstance(recompute, Integral) and int(recompute) > 0
+    if not count and recompute is not False:
         raise ArgumentError(
             f"{where}: recompute is {shortened(recompute)}, expected True, False, or the number of "
             "pieces that sequences are to be cut into, from 1 up."
