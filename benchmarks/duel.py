@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -47,7 +47,7 @@ class Result:
 
 
 class Side:
-    """A process that runs cases of one file when asked to."""
+    """A process that runs cases of one file when asked to, and keeps the last few prepared."""
 
     def __init__(
         self,
@@ -55,11 +55,12 @@ class Side:
         python: str,
         environment: dict[str, str] | None = None,
         rest: float = 0.0,
+        keep: int = 1,
     ) -> None:
         self.file = file
         self.rest = rest
         self.process = subprocess.Popen(
-            [python, str(HERE / "duel.py"), str(file)],
+            [python, str(HERE / "duel.py"), str(file), str(keep)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -116,10 +117,10 @@ def duel(
         for case in cases:
             names = (case, case) if isinstance(case, str) else case
             turns = [
-                _turn(side, name, seconds, warm_up=0 if results else WARM_UP)
+                turn(side, name, seconds, warm_up=0 if results else WARM_UP)
                 for side, name in zip(sides, names, strict=True)
             ]
-            pairs = [[turn() for turn in turns] for _ in range(rounds)]
+            pairs = [[take() for take in turns] for _ in range(rounds)]
             left, right = zip(*pairs, strict=True)
             results.append(
                 Result(
@@ -138,7 +139,7 @@ def duel(
     return results
 
 
-def _turn(side: Side, name: str, seconds: float, warm_up: float) -> Callable[[], float]:
+def turn(side: Side, name: str, seconds: float, warm_up: float = 0) -> Callable[[], float]:
     """A side's turn of about ``seconds`` with a case that has been run before."""
     side.run(name, 2)  # compile, allocate
     side.run(name, 1 + round(warm_up / side.run(name, 1)))
@@ -146,25 +147,22 @@ def _turn(side: Side, name: str, seconds: float, warm_up: float) -> Callable[[],
     return partial(side.run, name, times)
 
 
-def _serve(file: str) -> None:
+def _serve(file: str, keep: int) -> None:
     """The other end of Side: load the file, run what is asked for."""
     namespace: dict[str, object] = {"__name__": "side", "__file__": file}
     exec(compile(Path(file).read_text(), file, "exec"), namespace)
-    prepared: dict[str, object] = {}
+    prepare = lru_cache(maxsize=keep)(namespace["case"])  # type: ignore[arg-type]
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a case prints must not mix with the answers
     for line in sys.stdin:
         request = json.loads(line)
-        name = request["case"]
-        if name not in prepared:
-            prepared = {name: namespace["case"](name)}  # type: ignore[operator]
-        work = prepared[name]
+        work = prepare(request["case"])
         begin = time.perf_counter()
         for _ in range(request["times"]):
-            work()  # type: ignore[operator]
+            work()
         answers.write(json.dumps((time.perf_counter() - begin) / request["times"]) + "\n")
         answers.flush()
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(sys.argv[1], int(sys.argv[2]))

@@ -17,7 +17,6 @@ BARS = {
     "train": "Bar: 1.05 in the LSTM's mean and 2 in the others', no LSTM of the five below 0.9.",
     "infer": "Bar: 1 in the LSTM's mean and 2 in the others', no LSTM of the five below 0.85.",
 }
-RAGGED = "lengths=0.2"  # uniform from there to T, unsorted
 STACKS = ["bidirectional=True", "num_layers=2"]  # in the order that PyTorch is faster in
 OURS, PYTORCH = HERE / "sides" / "recurrent_ours.py", HERE / "sides" / "recurrent_torch.py"
 
@@ -63,25 +62,12 @@ def stacked(kinds: list[str]) -> list[str]:
     return table(bar, columns("directions and layers"), [result.row() for result in results])
 
 
-def ragged(kinds: list[str]) -> list[str]:
-    """Rows for sequences of different lengths, beside PyTorch's packed ones and a full batch."""
-    cases = [f"train {kind} {size}" for kind in kinds for size in (SIZES[0], SIZES[2])]
-    packed = against_pytorch([f"{case} {RAGGED}" for case in cases], rounds=7)
-    full = duel(
-        [(f"{case} {RAGGED}", case) for case in cases], OURS, OURS, rounds=7, python=sys.executable
-    )
-    rows = [f"{p.row()[:-1]}| {1 / f.ratio:.2f} |" for p, f in zip(packed, full, strict=True)]
-    bar = "Bar: 0.8 of the time that the same layer takes for a full batch."
-    return table(bar, [*columns("lengths from 0.2 T to T"), "of a full batch's time"], rows)
-
-
 def sections(kinds: list[str] = KINDS) -> dict[str, list[str]]:
     """What ``run.py`` writes into RESULTS.md."""
     return {
         "Recurrent layers, training": by_size("train", kinds),
         "Recurrent layers, inference": by_size("infer", kinds),
         "Both directions, and two layers": stacked(kinds),
-        "Sequences of different lengths": ragged(kinds),
     }
 
 

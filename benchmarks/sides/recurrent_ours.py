@@ -1,7 +1,7 @@
 """Recurrence: ``train LSTM T B H``, ``infer GRU T B H``, ``backward RNN T B H``, options behind.
 
 A name that ends in Cell, or ``Notebook``, is a cell that ``Recurrent`` runs. ``step LSTMCell B H``
-is a decoder's: the cell by itself, its own state carried on.
+is a decoder's: the cell by itself, its own state carried on. ``return_trace`` goes to the call.
 """
 
 import numpy as np
@@ -42,6 +42,7 @@ def case(name):
         return step(kind, *sizes)
     T, B, H = sizes
     lengths = draw_lengths(options, T, B)
+    call = {key: options.pop(key) for key in ("return_trace",) if key in options}
     layer = make(kind, H, options)
     rng = np.random.default_rng(0)
     x = tg.Tensor(rng.standard_normal((T, B, H)).astype(np.float32))
@@ -49,12 +50,12 @@ def case(name):
 
         def work():
             with tg.no_grad():
-                layer(x, lengths=next(lengths))
+                layer(x, lengths=next(lengths), **call)
 
         return work
     x.requires_grad = True
     parameters = list(layer.parameters())
-    y, _ = layer(x)
+    y, *_ = layer(x, **call)
     dy = rng.standard_normal(y.shape).astype(np.float32)
     if last_only:
         dy[:-1] = 0
@@ -74,7 +75,7 @@ def case(name):
             parameter.grad = None
         for bump in changed:
             bump()
-        y, _ = layer(x, lengths=next(lengths))
+        y, *_ = layer(x, lengths=next(lengths), **call)
         y.backward(dy)
 
     return work

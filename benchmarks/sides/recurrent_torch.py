@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from sides.arguments import arguments, draw_lengths
+from sides.options_torch import make
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -36,7 +37,7 @@ def case(name):
         return step(kind, *sizes)
     T, B, H = sizes
     lengths = draw_lengths(options, T, B)
-    layer = getattr(nn, kind)(H, H, **options)
+    layer = make(kind, H, options)
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.standard_normal((T, B, H)).astype(np.float32))
     if what == "infer":
