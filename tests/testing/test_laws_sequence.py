@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -271,6 +272,46 @@ def test_what_a_subject_cannot_do_is_said(name):
     with pytest.raises(Untestable, match=f"cumulated cannot be held to {name}: ") as caught:
         law(subject, None)
     assert ABILITIES[law.needs[0]] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "law"),
+    [
+        (None, None),
+        ({"rows": None}, "batch_split"),
+        ({"rows": None}, "batch_permutation"),
+        ({"rows": None}, "packed_equals_padded"),
+        ({"first_step": 0}, "time_split"),
+        ({"first_step": 0}, "unroll"),
+        ({"first_step": 0}, "mask_equals_truncate"),
+        ({"first_step": 0}, "reverse"),
+    ],
+)
+def test_what_is_dropped_follows_rows_and_steps(wrong, law):
+    def dropping(x, state=None, lengths=None, mask=None, noise=None, back=False):
+        noise = replace(noise, **wrong) if wrong else noise
+        T, B, size = x.shape
+        mask = np.ones((T, B), bool) if mask is None else mask
+        mask = mask if lengths is None else np.arange(T)[:, None] < lengths
+        x = ops.where(mask[..., None], x, 0.0)
+        kept = x * (noise.at(0, range(T), B, size, x.numpy()) > 0.5)
+        y = ops.cumsum(kept[::-1], axis=0)[::-1] if back else ops.cumsum(kept, axis=0)
+        h = x[0] * 0.0 if state is None else state
+        return ops.where(mask[..., None], y + h, 0.0), h + kept.sum(axis=0)
+
+    names = ["batch_split", "batch_permutation", "time_split", "unroll", "mask_equals_truncate",
+             "packed_equals_padded", "truncation"]  # fmt: skip
+    forwards = SequenceSubject.of(dropping, I)
+    both = SequenceSubject.of(
+        partial(dropping, back=True), I, directions=lambda: [(forwards, True)]
+    )
+    assert "noise" in forwards.can
+    if law is None:
+        for name in names:
+            assert held(LAWS[name], forwards) is None, name
+        assert held(LAWS["reverse"], both) is None
+    else:
+        assert held(LAWS[law], both if law == "reverse" else forwards) is not None
 
 
 def test_states_of_any_form():

@@ -1,5 +1,6 @@
 """Dropout by noise, outside of the kernels: of weights, and of what a layer gives to the next."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_rnn import random
@@ -60,4 +61,4 @@ def noise_of(layer: "Recurrent", rows: int, noise: Any, row_ids: Any) -> Noise |
     if not drops and not any(cell.draws for cell in layer.cells()):
         return None
     given = random.noise() if noise is None else noise
-    return Noise(given.key, given.first_step, ids)
+    return replace(given, rows=ids)

@@ -26,6 +26,10 @@ _KEEPING: dict[type[Cell], tuple[int, dict[str, tuple[int, ...]]]] = {
 }
 
 
+# Options of cells that change what a memory keeps of the step before, or leave nothing to shut.
+_LEAKING = {"state_clip", "gate_activation"}
+
+
 def memory_of(cell: Cell) -> int:
     """The number of the state that a cell's gates keep."""
     return _KEEPING.get(type(cell), (0, {}))[0]
@@ -33,7 +37,7 @@ def memory_of(cell: Cell) -> int:
 
 def has_gates(cell: Cell) -> bool:
     """Whether it is known how to shut a cell's gates: it takes biases."""
-    return type(cell) in _KEEPING and cell.bias
+    return type(cell) in _KEEPING and cell.bias and not _LEAKING & set(cell.chosen)
 
 
 def close_gates(cell: Cell) -> None:
@@ -47,7 +51,12 @@ def close_gates(cell: Cell) -> None:
 
 
 def forget_gate_of(cell: Cell) -> Callable[[Tensor, list[Tensor]], Array] | None:
-    """The function of x and the states that is the forget gate, of weights read as they are."""
+    """The function of x and the states that is the forget gate, of weights read as they are.
+
+    None where it is not known: of a cell with options, too.
+    """
+    if cell.chosen:
+        return None
     if type(cell) is LSTMWithoutForgetCell:
         return lambda x, states: np.ones(states[1].shape)
     if type(cell) is not LSTMCell:

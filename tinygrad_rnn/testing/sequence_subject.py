@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.testing.faults import Untestable
@@ -23,6 +24,7 @@ ABILITIES = {
     "state": "it takes no initial state, or returns no final one",
     "lengths": "it takes no lengths: lengths=(B,) whole numbers",
     "mask": "it takes no mask: mask=(T, B) booleans",
+    "noise": "it drops nothing by the names of rows and steps: noise=random.noise()",
     "gradients": "it computes with plain arrays, which have no gradients",
     "forward": "it does not run from the first step to the last alone, so it cannot be cut in two",
     "layers": "its layers are not known: give layers=, from the bottom up",
@@ -34,16 +36,19 @@ ABILITIES = {
 
 @dataclass(frozen=True)
 class SequenceSubject:
-    """Something that runs over time, in float64 and without noise; ``of`` makes one.
+    """Something that runs over time, in float64; ``of`` makes one.
 
     title         what messages call it
-    run           run(x, states, lengths=, mask=) -> (y, states); x (T, B, I), y (T, B, O)
+    run           run(x, states, lengths=, mask=, noise=) -> (y, states); x (T, B, I),
+                  y (T, B, O); what it drops is a function of the noise: of its key, the
+                  names of the rows, and the numbers of the steps
     input_size    I; 0 where there is no input, and x only says how many steps and rows there are
     shapes        of the states, a list of Tensors (..., B, H), for one row
     params        whatever else has gradients, by name
     can           which of ``ABILITIES`` it has
     module        the module behind it, where there is one
-    step          one step: step(x (B, I), states) -> (y (B, O), states); None: ``run`` with T = 1
+    step          one step: step(x (B, I), states, noise=) -> (y (B, O), states); None: ``run``
+                  with T = 1
     layers        gives the layers as subjects that share its parameters, from the bottom up
     directions    gives its directions as subjects that run forwards: (subject, backwards?)
     merge         makes one output of those of the directions
@@ -70,13 +75,17 @@ class SequenceSubject:
     memory: int = 0
 
     @classmethod
-    def of(cls, subject: Any, input_size: int | None = None, **known: Any) -> "SequenceSubject":
+    def of(
+        cls, subject: Any, input_size: int | None = None, *, training: bool = False, **known: Any
+    ) -> "SequenceSubject":
         """The subject of a recurrent layer, a cell, any other module, or a function.
 
-        Modules are copied, in float64 and in evaluation mode, so that nothing is dropped.
+        Modules are copied, in float64 and, unless told otherwise, in evaluation mode, so that
+        nothing is dropped.
         Modules of one's own and functions are called as ``run(x, state, lengths=lengths)``, time
         first, and return ``(y, state)``; state is whatever they return, None at first. Arguments
-        that their signature does not name, among state, lengths and mask, they cannot take.
+        that their signature does not name, among state, lengths, mask and noise, they cannot
+        take.
         Rows of a state stand on the axis before the last.
 
             SequenceSubject.of(nn.LSTM(3, 4, bidirectional=True))
@@ -84,6 +93,8 @@ class SequenceSubject:
 
         Args:
             input_size: I, for functions, and for modules without such an attribute.
+            training: Modules stay in training mode: laws give them a ``Noise``, the same for
+                the same rows and steps however they are cut.
             known: What else is known of it: fields such as ``step`` or ``params``; ``cannot``
                 names abilities that it does not have, ``title`` what to call it.
         """
@@ -91,9 +102,9 @@ class SequenceSubject:
             return subject
         from tinygrad_rnn.testing.recurrent_subject import of_recurrent  # which needs this file
 
-        found = of_recurrent(subject)
+        found = of_recurrent(subject, training)
         if found is None:
-            found = _of_callable(subject, input_size, known)
+            found = _of_callable(subject, input_size, training, known)
         return _with(found, known)
 
     @classmethod
@@ -123,7 +134,9 @@ class SequenceSubject:
 # ----- functions, and modules that nothing is known of -----
 
 
-def _of_callable(subject: Any, input_size: int | None, known: dict[str, Any]) -> SequenceSubject:
+def _of_callable(
+    subject: Any, input_size: int | None, training: bool, known: dict[str, Any]
+) -> SequenceSubject:
     if not callable(subject):
         raise TypeError(
             f"SequenceSubject.of: given a {type(subject).__name__}, expected a recurrent layer, a "
@@ -136,22 +149,27 @@ def _of_callable(subject: Any, input_size: int | None, known: dict[str, Any]) ->
             "SequenceSubject.of: input_size is missing: how wide x is cannot be seen from "
             f"{getattr(subject, '__name__', type(subject).__name__)}."
         )
-    return of_run(subject, input_size, known.get("title"))
+    return of_run(subject, input_size, known.get("title"), training=training)
 
 
 def of_run(
-    call: Any, input_size: int, title: str | None = None, *, arrays: bool = False
+    call: Any,
+    input_size: int,
+    title: str | None = None,
+    *,
+    arrays: bool = False,
+    training: bool = False,
 ) -> SequenceSubject:
     """The subject of ``call(x, state, lengths=lengths)``, asked once for the form of its state."""
     module = call if isinstance(call, Module) else None
     if module is not None:
         from copy import deepcopy
 
-        call = module = deepcopy(module).astype(np.float64).eval()
+        call = module = deepcopy(module).astype(np.float64).train(training)
     title = title or str(getattr(call, "__name__", type(call).__name__))
     size = whole("SequenceSubject", "input_size", input_size, least=0)
     taken = inspect.signature(call.forward if module is not None else call).parameters
-    can = {name for name in ("state", "lengths", "mask") if name in taken} | {"forward"}
+    can = {name for name in ("state", "lengths", "mask", "noise") if name in taken} | {"forward"}
     can |= set() if arrays else {"gradients"}
 
     def called(x: Tensor, state: Any, rows: dict[str, Any]) -> tuple[Tensor, Any]:
@@ -164,7 +182,8 @@ def of_run(
             )
         return _tensor(returned[0]), returned[1]
 
-    _, form = called(Tensor(np.zeros((1, 1, size))), None, {})
+    first = {"noise": Noise(0)} if "noise" in can else {}
+    _, form = called(Tensor(np.zeros((1, 1, size))), None, first)
     shapes = tuple(leaf.shape for leaf in _leaves(form))
     if not shapes:
         can.discard("state")

@@ -1,6 +1,7 @@
 """What the laws of sequences share: what they need, the cases they draw, and comparing runs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.modes import enable_grad
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.testing import strategies as gs
@@ -64,11 +66,21 @@ def sequence_law(
 
 
 class Case(NamedTuple):
-    """A batch to run over: x (T, B, I), its initial states or None, its lengths or None."""
+    """A batch to run over: x (T, B, I), its initial states or None, its lengths or None.
+
+    noise is what the subject drops things by, if it does; its rows have names.
+    """
 
     x: Array
     states: list[Array] | None
     lengths: Array | None
+    noise: Noise | None = None
+
+    def dropping(self, rows: Any = slice(None), start: int = 0) -> dict[str, Noise]:
+        """What to run some rows with from some step on, for the same to be dropped as in all."""
+        if self.noise is None:
+            return {}
+        return {"noise": replace(self.noise.later(start), rows=self.noise.rows[rows])}
 
     @property
     def mask(self) -> Array:
@@ -107,7 +119,15 @@ def drawn(
         rng = np.random.default_rng(draw(gs.seeds()))
         zeros = subject.zero_states(found.data.shape[1])
         states = [np.array(rng.standard_normal(s.shape)) for s in zeros]
-    return Case(found.data, states, found.lengths if ragged else None)
+    noise = _noise(draw, found.data.shape[1]) if "noise" in subject.can else None
+    return Case(found.data, states, found.lengths if ragged else None, noise)
+
+
+def _noise(draw: Draw, rows: int) -> Noise:
+    """Noise for rows of any names, which goes on from any step."""
+    key = draw(gs.seeds())
+    names = np.random.default_rng(key).choice(2**32, rows, replace=False)
+    return Noise(key, draw(st.integers(0, 9)), names)
 
 
 def valid(y: Tensor, mask: Array) -> Tensor:

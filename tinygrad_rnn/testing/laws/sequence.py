@@ -10,6 +10,8 @@ A subject that cannot do what a law is about, such as taking lengths, raises Unt
 ``check_sequence_module`` makes a test of each law that a module can be held to.
 """
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.testing.faults import LawViolation
 from tinygrad_rnn.testing.laws.common import Draw
 from tinygrad_rnn.testing.laws.over_time import (
+    Case,
     Results,
     SequenceLaw,
     agree,
@@ -41,10 +44,11 @@ def _named(y: Tensor, states: States) -> Results:
 
 
 def _run(
-    subject: SequenceSubject, x: Tensor, states: States | None, lengths: Array | None
+    subject: SequenceSubject, x: Tensor, states: States | None, lengths: Array | None, **noise: Any
 ) -> Results:
     """A run whose outputs behind the ends of rows do not count."""
-    y, finals = subject.run(x, states, **({} if lengths is None else {"lengths": lengths}))
+    how = noise if lengths is None else {"lengths": lengths, **noise}
+    y, finals = subject.run(x, states, **how)
     if lengths is not None:
         y = valid(y, np.arange(len(x))[:, None] < lengths)
     return _named(y, finals)
@@ -62,11 +66,11 @@ def batch_permutation(subject: SequenceSubject, draw: Draw) -> None:
     lengths = None if case.lengths is None else case.lengths[order]
 
     def permuted(x: Tensor, states: States | None) -> Results:
-        found = _run(subject, x[:, order], rows_of(states, order), lengths)
+        found = _run(subject, x[:, order], rows_of(states, order), lengths, **case.dropping(order))
         return {name: result[..., back, :] for name, result in found.items()}
 
     def plain(x: Tensor, states: States | None) -> Results:
-        return _run(subject, x, states, case.lengths)
+        return _run(subject, x, states, case.lengths, **case.dropping())
 
     agree("batch_permutation", subject, draw, case, permuted, plain)
 
@@ -82,11 +86,12 @@ def batch_split(subject: SequenceSubject, draw: Draw) -> None:
         parts = []
         for rows in (slice(0, k), slice(k, B)):
             lengths = None if case.lengths is None else case.lengths[rows]
-            parts.append(_run(subject, x[:, rows], rows_of(states, rows), lengths))
+            how = case.dropping(rows)
+            parts.append(_run(subject, x[:, rows], rows_of(states, rows), lengths, **how))
         return {name: ops.concat([part[name] for part in parts], axis=-2) for name in parts[0]}
 
     def whole(x: Tensor, states: States | None) -> Results:
-        return _run(subject, x, states, case.lengths)
+        return _run(subject, x, states, case.lengths, **case.dropping())
 
     agree("batch_split", subject, draw, case, halves, whole)
 
@@ -105,11 +110,11 @@ def padding_invariance(subject: SequenceSubject, draw: Draw) -> None:
     assert case.lengths is not None
 
     def padded(x: Tensor, states: States | None) -> Results:
-        found = _run(subject, x, states, case.lengths)
+        found = _run(subject, x, states, case.lengths, **case.dropping())
         return {**found, "y": found["y"][:T]}
 
     def clean(x: Tensor, states: States | None) -> Results:
-        return _run(subject, valid(x[:T], case.mask), states, case.lengths)
+        return _run(subject, valid(x[:T], case.mask), states, case.lengths, **case.dropping())
 
     found = agree("padding_invariance", subject, draw, longer, padded, clean)
     leaked = found["x"][~longer.mask] if found else np.zeros(0)
@@ -125,7 +130,7 @@ def padded_outputs_are_zero(subject: SequenceSubject, draw: Draw) -> None:
     """Behind the ends of rows the outputs are 0."""
     case = drawn(subject, draw, ragged=True)
     states = None if case.states is None else [Tensor(s) for s in case.states]
-    y, _ = subject.run(Tensor(case.x), states, lengths=case.lengths)
+    y, _ = subject.run(Tensor(case.x), states, lengths=case.lengths, **case.dropping())
     behind = y.numpy()[~case.mask]
     if np.any(behind):
         raise LawViolation(
@@ -138,7 +143,8 @@ def padded_outputs_are_zero(subject: SequenceSubject, draw: Draw) -> None:
 def mask_equals_truncate(subject: SequenceSubject, draw: Draw) -> None:
     """A masked row is the row alone, cut to the steps that it has.
 
-    Where the subject takes masks, they also have gaps and padding in front.
+    Where the subject takes masks, they also have gaps and padding in front; no gaps where it
+    drops things by the numbers of its steps, and cannot be run in pieces.
     """
     case = drawn(subject, draw, ragged=True, shortest=1)
     mask, how = case.mask, {"lengths": case.lengths}
@@ -147,10 +153,12 @@ def mask_equals_truncate(subject: SequenceSubject, draw: Draw) -> None:
         T, B = case.mask.shape
         steps = st.lists(st.booleans(), min_size=T, max_size=T).filter(any)
         mask = np.array([draw(steps) for _ in range(B)]).T
+        if case.noise is not None and "forward" not in subject.can:
+            mask = np.maximum.accumulate(mask) & np.maximum.accumulate(mask[::-1])[::-1]
         case, how = case._replace(x=np.where(mask[..., None], case.x, np.nan)), {"mask": mask}
 
     def masked(x: Tensor, states: States | None) -> Results:
-        y, finals = subject.run(x, states, **how)
+        y, finals = subject.run(x, states, **how, **case.dropping())
         found: Results = {}
         for b in range(mask.shape[1]):
             ends = rows_of(finals, slice(b, b + 1)) or []
@@ -160,11 +168,26 @@ def mask_equals_truncate(subject: SequenceSubject, draw: Draw) -> None:
     def truncated(x: Tensor, states: States | None) -> Results:
         found: Results = {}
         for b in range(mask.shape[1]):
-            row = x[mask[:, b]][:, b : b + 1]
-            found |= _of_row(b, *subject.run(row, rows_of(states, slice(b, b + 1))))
+            alone = rows_of(states, slice(b, b + 1))
+            found |= _of_row(b, *_cut(subject, case, x, alone, b, mask[:, b]))
         return found
 
     agree("mask_equals_truncate", subject, draw, case, masked, truncated)
+
+
+def _cut(
+    subject: SequenceSubject, case: Case, x: Tensor, states: States | None, b: int, mask: Array
+) -> tuple[Tensor, States]:
+    """A row alone, over the steps that it has: in one run, or each stretch by its numbers."""
+    if case.noise is None:
+        return subject.run(x[mask][:, b : b + 1], states)
+    places = np.flatnonzero(mask)
+    outputs = []
+    for stretch in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1):
+        row = x[stretch][:, b : b + 1]
+        y, states = subject.run(row, states, **case.dropping([b], int(stretch[0])))
+        outputs.append(y)
+    return ops.concat(outputs), states or []
 
 
 def _of_row(b: int, y: Tensor, states: States) -> Results:
@@ -186,7 +209,8 @@ def packed_equals_padded(subject: SequenceSubject, draw: Draw) -> None:
             count = int((lengths >= end).sum())
             left.append([s[..., count:, :] for s in running])
             running = [s[..., :count, :] for s in running]
-            y, running = subject.run(x[start:end, :count], running)
+            how = case.dropping(order[:count], start)
+            y, running = subject.run(x[start:end, :count], running, **how)
             missing = np.zeros((end - start, len(order) - count, y.shape[-1]))
             outputs.append(ops.concat([y, missing], axis=1))
             start = end
@@ -197,7 +221,7 @@ def packed_equals_padded(subject: SequenceSubject, draw: Draw) -> None:
         return _named(y[:, back], rows_of(finals, back) or [])
 
     def padded(x: Tensor, states: States | None) -> Results:
-        return _run(subject, x, states, case.lengths)
+        return _run(subject, x, states, case.lengths, **case.dropping())
 
     agree("packed_equals_padded", subject, draw, case, packed, padded)
 
@@ -213,7 +237,7 @@ def zero_length(subject: SequenceSubject, draw: Draw) -> None:
     case = case._replace(lengths=lengths, x=np.where(_mask(case.x, lengths), case.x, np.nan))
 
     def ran(x: Tensor, states: States | None) -> Results:
-        _, finals = subject.run(x, states, lengths=lengths)
+        _, finals = subject.run(x, states, lengths=lengths, **case.dropping())
         return {f"final state {i}": s[..., none, :] for i, s in enumerate(finals)}
 
     def kept(_: Tensor, states: States | None) -> Results:
@@ -230,11 +254,11 @@ def _mask(x: Array, lengths: Array) -> Array:
 def no_steps(subject: SequenceSubject, draw: Draw) -> None:
     """Over no steps there are no outputs, and the state stays as it is."""
     case = drawn(subject, draw, ragged=False, given=True)
-    y, _ = subject.run(Tensor(case.x), [Tensor(s) for s in case.states or []])
+    y, _ = subject.run(Tensor(case.x), [Tensor(s) for s in case.states or []], **case.dropping())
     empty = case._replace(x=case.x[:0])
 
     def ran(x: Tensor, states: States | None) -> Results:
-        return _named(*subject.run(x, states))
+        return _named(*subject.run(x, states, **case.dropping()))
 
     def kept(_: Tensor, states: States | None) -> Results:
         return _named(Tensor(np.zeros((0, *y.shape[1:]))), list(states or []))
@@ -251,16 +275,16 @@ def unroll(subject: SequenceSubject, draw: Draw) -> None:
     case = drawn(subject, draw, ragged=False, given=True)
 
     def whole(x: Tensor, states: States | None) -> Results:
-        return _run(subject, x, states, None)
+        return _run(subject, x, states, None, **case.dropping())
 
     def steps(x: Tensor, states: States | None) -> Results:
         running, outputs = list(states or []), []
         for t in range(len(x)):
             if subject.step is None:
-                y, running = subject.run(x[t : t + 1], running)
+                y, running = subject.run(x[t : t + 1], running, **case.dropping(start=t))
                 y = y[0]
             else:
-                y, running = subject.step(x[t], running)
+                y, running = subject.step(x[t], running, **case.dropping(start=t))
             outputs.append(y)
         return _named(ops.stack(outputs), running)
 
@@ -275,14 +299,10 @@ def reverse(subject: SequenceSubject, draw: Draw) -> None:
         subject = parts[draw(st.integers(0, len(parts) - 1))]
     assert subject.directions is not None
     case = drawn(subject, draw)
-    T, B = case.x.shape[:2]
-    lengths = np.full(B, T) if case.lengths is None else case.lengths
-    t = np.arange(T)[:, None]
-    turned = np.where(t < lengths, lengths - 1 - t, t)
     directions = subject.directions()
 
     def together(x: Tensor, states: States | None) -> Results:
-        return _run(subject, x, states, case.lengths)
+        return _run(subject, x, states, case.lengths, **case.dropping())
 
     def apart(x: Tensor, states: States | None) -> Results:
         outputs: States = []
@@ -290,15 +310,42 @@ def reverse(subject: SequenceSubject, draw: Draw) -> None:
         for direction, backwards in directions:
             first = len(finals)
             own = None if states is None else states[first : first + len(direction.shapes)]
-            read = x[turned, np.arange(B)] if backwards else x
-            found = _run(direction, read, own, case.lengths)
-            y = found.pop("y")
-            outputs.append(y[turned, np.arange(B)] if backwards else y)
+            if not backwards:
+                found = _run(direction, x, own, case.lengths, **case.dropping())
+            elif case.noise is None:
+                found = _turned(direction, case, x, own)
+            else:
+                found = _from_the_end(direction, case, x, own)
+            outputs.append(found.pop("y"))
             finals += list(found.values())
         merge = subject.merge or (lambda parts: ops.concat(parts, axis=-1))
         return _named(outputs[0] if len(outputs) == 1 else merge(outputs), finals)
 
     agree("reverse", subject, draw, case, together, apart)
+
+
+def _turned(direction: SequenceSubject, case: Case, x: Tensor, states: States | None) -> Results:
+    """Forwards over rows that are turned around, and their outputs turned back."""
+    T, B = case.x.shape[:2]
+    lengths = np.full(B, T) if case.lengths is None else case.lengths
+    t = np.arange(T)[:, None]
+    places = np.where(t < lengths, lengths - 1 - t, t), np.arange(B)
+    found = _run(direction, x[places], states, case.lengths)
+    return {**found, "y": found["y"][places]}
+
+
+def _from_the_end(
+    direction: SequenceSubject, case: Case, x: Tensor, states: States | None
+) -> Results:
+    """Forwards over one step after the other from the last on, each under its own number."""
+    outputs: States = []
+    found: Results = {}
+    for t in reversed(range(len(x))):
+        steps = None if case.lengths is None else (case.lengths > t).astype(np.int64)
+        found = _run(direction, x[t : t + 1], states, steps, **case.dropping(start=t))
+        outputs.append(found.pop("y"))
+        states = list(found.values())
+    return {"y": ops.concat(outputs[::-1]), **found}
 
 
 @sequence_law("layers")
@@ -309,14 +356,14 @@ def layer_stack(subject: SequenceSubject, draw: Draw) -> None:
     layers = subject.layers()
 
     def stacked(x: Tensor, states: States | None) -> Results:
-        return _run(subject, x, states, case.lengths)
+        return _run(subject, x, states, case.lengths, **case.dropping())
 
     def one_by_one(x: Tensor, states: States | None) -> Results:
         finals: States = []
         for layer in layers:
             first = len(finals)
             own = None if states is None else states[first : first + len(layer.shapes)]
-            found = _run(layer, x, own, case.lengths)
+            found = _run(layer, x, own, case.lengths, **case.dropping())
             x = found.pop("y")
             finals += list(found.values())
         return _named(x, finals)

@@ -43,7 +43,7 @@ def _chunk(
     subject: SequenceSubject, case: Case, x: Tensor, states: States | None, start: int, steps: int
 ) -> tuple[Tensor, States]:
     """Some of the steps of a case."""
-    how = {}
+    how: dict[str, Any] = case.dropping(start=start)
     if case.lengths is not None:
         how["lengths"] = np.clip(case.lengths - start, 0, steps)
     y, finals = subject.run(x[start : start + steps], states, **how)
@@ -184,9 +184,9 @@ def cell_jacobian_is_forget_gate(subject: SequenceSubject, draw: Draw) -> None:
         x, states = leaves_of(subject, case)
         with enable_grad():
             if subject.step is None:
-                _, finals = subject.run(x, states)
+                _, finals = subject.run(x, states, **case.dropping())
             else:
-                _, finals = subject.step(x[0], states or [])
+                _, finals = subject.step(x[0], states or [], **case.dropping())
             memory = finals[subject.memory][..., unit]
         row = pulled(subject, [memory], [np.ones(memory.shape)], x, states)
         expected = np.zeros(f.shape)
@@ -210,7 +210,7 @@ def saturated_gates_keep_the_state(subject: SequenceSubject, draw: Draw) -> None
     x, states = leaves_of(shut, long)
     assert states is not None
     with enable_grad():
-        memory = shut.run(x, states)[1][subject.memory]
+        memory = shut.run(x, states, **long.dropping())[1][subject.memory]
     law, before = "saturated_gates_keep_the_state", states[subject.memory].numpy()
     expect_close(law, shut.title, f"the memory after {MANY} steps", memory.numpy(), before, STAYS)
     if "gradients" in shut.can:

@@ -10,7 +10,7 @@ Numbers: ``arrays``, ``tensors``, ``layouts``, ``dtypes``, ``seeds``. Shapes and
 ``shapes``, ``broadcastable``, ``matmul_operands``, ``axis``, ``axes``, ``permutations``,
 ``indices``. Sequences: ``lengths``, ``partitions``, ``sequence_batches``, ``token_batches``,
 ``label_batches``. Backward: ``cotangents``, ``needs_grad``. Networks: ``modules``,
-``rnn_configs``.
+``rnn_configs``, ``cell_options``.
 
 Everything shrinks: styles to zeros, shapes to few axes of size 1, axes to the first, rows to
 full length, layers to one of the plainest. Wrong arguments raise at the call.
@@ -25,6 +25,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from tinygrad_rnn.testing.strategies.backward import cotangents, needs_grad
+from tinygrad_rnn.testing.strategies.cell_options import cell_options
 from tinygrad_rnn.testing.strategies.extents import broadcastable, matmul_operands, shapes
 from tinygrad_rnn.testing.strategies.networks import build_module, modules
 from tinygrad_rnn.testing.strategies.places import axes, axis, indices, permutations
@@ -40,8 +41,8 @@ from tinygrad_rnn.testing.strategies.values import arrays, dtypes, layouts, seed
 
 __all__ = [
     "CELLS", "RecurrentConfig", "SequenceBatch", "TokenBatch", "arrays", "axes", "axis",
-    "broadcastable", "build_module", "cotangents", "dtypes", "indices", "label_batches",
-    "layouts", "lengths", "matmul_operands", "modules", "needs_grad", "partitions",
-    "permutations", "rnn_configs", "seeds", "sequence_batches", "shapes", "tensors",
+    "broadcastable", "build_module", "cell_options", "cotangents", "dtypes", "indices",
+    "label_batches", "layouts", "lengths", "matmul_operands", "modules", "needs_grad",
+    "partitions", "permutations", "rnn_configs", "seeds", "sequence_batches", "shapes", "tensors",
     "token_batches",
 ]  # fmt: skip

@@ -167,9 +167,13 @@ def rnn_configs(
         options: ``bias``, those of ``nn.Recurrent`` (its cells' ones in ``of_cells``), and
             ``unequal``, whether each layer has a width of its own: one value, or several to
             choose from, simplest first. All values of all options unless given, but no dropout,
-            no options of cells, and no states carried on.
+            no options of cells, and no states carried on. ``of_cells`` may be a strategy, such as
+            ``gs.cell_options()``; without an input there is no dropout of it.
     """
     where = "rnn_configs"
+    of_cells: st.SearchStrategy[Any] | None = None
+    if isinstance(options.get("of_cells"), st.SearchStrategy):
+        of_cells = options.pop("of_cells")
     if isinstance(cells, Mapping):
         makers = dict(cells)
     else:
@@ -195,6 +199,7 @@ def rnn_configs(
         sizes(where, "input_size", input_size, 1),
         sizes(where, "hidden_size", hidden_size, 1),
         _Choices(options),
+        of_cells,
     )
 
 
@@ -236,7 +241,7 @@ class _Choices:
         for name, values in self.values.items():
             value = draw(st.sampled_from(values))
             fitting = [c[name] for c in left]
-            unused = (name in ("connect", "unequal") and layers == 1) or (
+            unused = (name in ("connect", "unequal", "dropout") and layers == 1) or (
                 name == "merge" and not chosen["bidirectional"]
             )
             chosen[name] = fitting[0] if unused or value not in fitting else value
@@ -268,12 +273,16 @@ def _rnn_configs(
     input_size: st.SearchStrategy[int | None],
     hidden_size: st.SearchStrategy[int],
     choices: _Choices,
+    of_cells: st.SearchStrategy[Any] | None,
 ) -> RecurrentConfig:
     name, count, size = draw(st.sampled_from([*cells])), draw(layers), draw(input_size)
     make = cells[name]
     if not _reads_input(make):
         count, size = 1, None
     options = choices.drawn(draw, count)
+    if of_cells is not None:
+        given = {k: v for k, v in draw(of_cells).items() if size or k != "input_dropout"}
+        options["of_cells"] = given or None
     widths = tuple(draw(hidden_size) for _ in range(count if options.pop("unequal") else 1))
     return RecurrentConfig(
         name,
