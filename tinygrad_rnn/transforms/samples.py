@@ -21,7 +21,7 @@ def per_sample_grads(losses_of_rows: Tensor, parameters: Iterable[Tensor]) -> li
     Their sum over rows is the gradient of the summed loss. A parameter that a loss does not
     depend on gets zeros. The graph is kept, ``grad`` is left alone.
 
-    It takes one walk back, at less than twice the time of a plain one, where rows meet only in
+    It takes one walk back, at about twice the time of a plain one, where rows meet only in
     inputs that they share, such as weights of recurrences, products and embeddings, biases and
     whatever is repeated for every row. Where one row's loss depends on another row, each row
     costs a walk back.
