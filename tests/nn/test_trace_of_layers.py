@@ -98,6 +98,36 @@ def test_layers_and_directions_have_traces_of_their_own():
 
 
 @pytest.mark.usefixtures("reference")
+def test_a_list_of_sequences_has_its_trace_side_by_side():
+    layer = lstm(batch_first=True)
+    long, short = randn(T, I), randn(2, I)
+    (y, y_short), _, trace = layer([long, short], return_trace=True)
+    y_short.sum().backward()
+    assert trace["f"].shape == (T, 2, H)
+    assert np.array_equal(trace["h"][:, 0], y)
+    assert np.array_equal(trace["h"][:2, 1], y_short)
+    assert np.array_equal(trace["h"][4, 1], y_short[-1])
+    assert not trace["o"].numpy()[2:, 1].any()
+    assert not trace.gradient("f").numpy()[:, 0].any()
+    assert trace.gradient("h").numpy()[:2, 1].all()
+
+
+def test_kernels_and_tensors_tell_the_same_where_gradients_are_cut():
+    x, seen = randn(7, B, I), []
+    mask = np.arange(7)[:, None] < np.array([7, 4, 5])
+    for fused in (True, False):
+        layer = lstm(truncate=2, bidirectional=True, fused=fused)
+        y, (_, c), trace = layer(x, mask=mask, return_trace=True)
+        (y.square().sum() + c.sum()).backward()
+        for one in trace.layers[0].values():
+            seen.append([one[n].numpy() for n in one] + [one.gradient(n).numpy() for n in one])
+            seen[-1].append(one.part_norms("w_h").numpy())
+    for mine, other in zip(seen[:2], seen[2:], strict=True):
+        for a, b in zip(mine, other, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-10)
+
+
+@pytest.mark.usefixtures("reference")
 def test_names_that_are_not_there_are_told():
     _, _, trace = lstm()(randn(T, B, I), return_trace=True)
     assert isinstance(trace, Trace)

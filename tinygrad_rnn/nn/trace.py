@@ -53,6 +53,9 @@ class Trace(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         return self._arranged(self._record.rows(self._known(name)))
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.names  # without computing its values
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
