@@ -6,10 +6,12 @@ A new operation needs one more: ``test_registry.py`` says which is missing.
 from tests.ops import (
     specs_activation,
     specs_arithmetic,
+    specs_attention,
     specs_index,
     specs_recurrence,
     specs_reduce,
     specs_shape,
+    specs_window,
 )
 from tinygrad_rnn.testing.opspec import OpSpec
 
@@ -22,6 +24,8 @@ SPECS: dict[str, OpSpec] = {
         specs_shape,
         specs_index,
         specs_recurrence,
+        specs_attention,
+        specs_window,
     )
     for spec in family.SPECS
 }

@@ -17,25 +17,39 @@ import numpy as np
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels.recurrence.symbols import Symbol
-from tinygrad_rnn.ops import activation, arithmetic, index, normalization, products, reduce, shape
+from tinygrad_rnn.ops import (
+    activation,
+    arithmetic,
+    attention,
+    index,
+    normalization,
+    products,
+    reduce,
+    shape,
+    window,
+)
 from tinygrad_rnn.ops.activation import *  # noqa: F403
 from tinygrad_rnn.ops.arithmetic import *  # noqa: F403
+from tinygrad_rnn.ops.attention import *  # noqa: F403
 from tinygrad_rnn.ops.index import *  # noqa: F403
 from tinygrad_rnn.ops.normalization import *  # noqa: F403
 from tinygrad_rnn.ops.products import *  # noqa: F403
 from tinygrad_rnn.ops.recurrence import recurrence as recurrence
 from tinygrad_rnn.ops.reduce import *  # noqa: F403
 from tinygrad_rnn.ops.shape import *  # noqa: F403
+from tinygrad_rnn.ops.window import *  # noqa: F403
 from tinygrad_rnn.tensor import Tensor, as_array
 
 __all__ = (
     activation.__all__
     + arithmetic.__all__
+    + attention.__all__
     + index.__all__
     + normalization.__all__
     + products.__all__
     + reduce.__all__
     + shape.__all__
+    + window.__all__
 )
 
 
@@ -122,7 +136,10 @@ def _bind() -> None:
     }
     for name, bound in methods.items():
         setattr(Tensor, name, bound)
-    functions_only = {"concat", "stack", "where", "einsum", "linear", "embedding", "dropout"}
+    functions_only = {
+        "additive_scores", "concat", "dropout", "einsum", "embedding", "linear", "masked_softmax",
+        "stack", "where", "windows",
+    }  # fmt: skip
     for name in __all__:
         if name not in functions_only:
             setattr(Tensor, name, globals()[name])

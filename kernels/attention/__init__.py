@@ -1,0 +1,43 @@
+"""Additive attention: how well each query fits each key (Bahdanau et al. 2015).
+
+    z[b, t, s, h]   = tanh(query[b, t, h] + key[b, s, h])
+    scores[b, t, s] = sum over h of vector[h] z[b, t, s, h]
+
+z is T S H numbers for every row of a batch, and the largest thing in attention by far. It
+never exists: kernels compute it in registers, forward, and again in ``backward``:
+
+    d_query[b, t, h] = sum over s    of d_scores[b, t, s] vector[h] (1 - z^2)
+    d_key[b, s, h]   = sum over t    of the same
+    d_vector[b, h]   = sum over t, s of d_scores[b, t, s] z
+
+The last is left apart for each row b. Where ``seen`` is 0 nothing is computed, and the score
+is 0; where a gradient of a score is 0, nothing is computed for it.
+"""
+
+from tinygrad_rnn.kernels._twin import Array, twin
+
+__all__ = ["additive_backward", "additive_scores"]
+
+
+def additive_scores(query: Array, key: Array, vector: Array, seen: Array | None) -> Array:
+    """Return the scores (B, T, S).
+
+    query (B, T, H)  C-contiguous, as all of them
+    key (B, S, H)
+    vector (H)
+    seen (B, T, S)   one byte, 0 where the score does not matter; T may be 1, for all; or None
+    """
+    return twin(__name__, query).additive_scores(query, key, vector, seen)
+
+
+def additive_backward(
+    g: Array, query: Array, key: Array, vector: Array
+) -> tuple[Array, Array, Array]:
+    """Return the gradients of query (B, T, H), of key (B, S, H), and of vector by row (B, H).
+
+    g (B, T, S)  that of the scores, 0 where they do not matter
+    """
+    found: tuple[Array, Array, Array] = twin(__name__, query).additive_backward(
+        g, query, key, vector
+    )
+    return found

@@ -1,0 +1,24 @@
+"""On the GPU: the definition, a query at a time, so that T S H numbers are never held."""
+
+from tinygrad_rnn.kernels._cuda import require
+
+
+def additive_scores(query, key, vector, seen):
+    xp = require(__name__)
+    rows = [xp.tanh(query[:, t, None] + key) @ vector for t in range(query.shape[1])]
+    shape = (*query.shape[:2], key.shape[1])
+    scores = xp.stack(rows, axis=1) if rows else xp.zeros(shape, query.dtype)
+    return scores if seen is None else xp.where(seen != 0, scores, 0)
+
+
+def additive_backward(g, query, key, vector):
+    xp = require(__name__)
+    d_query, d_key = xp.zeros_like(query), xp.zeros_like(key)
+    d_vector = xp.zeros((len(query), len(vector)), query.dtype)
+    for t in range(query.shape[1]):
+        z, here = xp.tanh(query[:, t, None] + key), g[:, t, :, None]
+        inner = here * (1 - z * z) * vector
+        d_query[:, t] = inner.sum(axis=1)
+        d_key += inner
+        d_vector += (here * z).sum(axis=1)
+    return d_query, d_key, d_vector

@@ -1,0 +1,91 @@
+"""Additive attention: the compiled kernels hold what the definition says, whatever the sizes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_rnn.kernels import attention
+from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
+from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.testing import strategies as gs
+
+SIZES = st.tuples(*[st.integers(0, 4)] * 3, st.sampled_from([0, 1, 3, 16, 17, 40]))
+
+
+def drawn(seed, B, T, S, H, dtype):
+    rng = np.random.default_rng(seed)
+    shapes = ((B, T, S), (B, T, H), (B, S, H), (H,))
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def close(found, expected, dtype, terms):
+    room = 16 * np.finfo(dtype).eps * np.sqrt(max(1, terms))
+    largest = max(1.0, np.abs(expected).max(initial=0))
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=0, atol=room * largest)
+
+
+@given(SIZES, gs.seeds(), st.sampled_from(["float32", "float64"]), st.sampled_from([None, 1, "T"]))
+def test_kernels_give_what_the_definition_says(sizes, seed, dtype, mask):
+    B, T, S, H = sizes
+    g, *inputs = drawn(seed, B, T, S, H, dtype)
+    seen = None
+    if mask is not None:
+        rng = np.random.default_rng(seed + 1)
+        seen = rng.integers(0, 2, (B, T if mask == "T" else 1, S)).astype(np.uint8)
+        g = np.where(seen, g, g.dtype.type(0))
+    wide = [x.astype(np.float64) for x in (g, *inputs)]
+    with use_reference():
+        scores = attention.additive_scores(*wide[1:], seen)
+        gradients = attention.additive_backward(*wide)
+    close(attention.additive_scores(*inputs, seen), scores, dtype, H)
+    found = attention.additive_backward(g, *inputs)
+    for one, other, terms in zip(found, gradients, (S, T, T * S), strict=True):
+        close(one, other, dtype, terms)
+
+
+@given(gs.seeds())
+def test_what_is_behind_a_mask_is_never_read(seed):
+    g, query, key, vector = drawn(seed, 2, 3, 4, 20, "float32")
+    seen = np.array([[[1, 0, 1, 0]], [[0, 0, 0, 0]]], np.uint8)
+    key[np.broadcast_to(seen[:, 0, :, None] == 0, key.shape)] = np.nan
+    assert np.isfinite(attention.additive_scores(query, key, vector, seen)).all()
+    gradients = attention.additive_backward(np.where(seen, g, np.float32(0)), query, key, vector)
+    assert all(np.isfinite(x).all() for x in gradients)
+
+
+def results(*arrays):
+    return [attention.additive_scores(*arrays[1:], None), *attention.additive_backward(*arrays)]
+
+
+def test_bits_depend_neither_on_threads_nor_on_other_rows():
+    g, query, key, vector = drawn(0, 6, 20, 30, 130, "float32")
+    before, found = num_threads(), []
+    try:
+        for count in (1, 2):
+            set_num_threads(count)
+            found.append(results(g, query, key, vector))
+    finally:
+        set_num_threads(before)
+    alone = results(g[2:3], query[2:3], key[2:3], vector)
+    for one, two, row in zip(*found, alone, strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one[2:3], row)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_saturated_units_pass_no_gradient_and_no_nan(dtype):
+    g, query, key, vector = drawn(1, 1, 2, 2, 5, dtype)
+    scores = attention.additive_scores(query + dtype_of(dtype, 1e30), key, vector, None)
+    close(scores, np.full((1, 2, 2), vector.sum()), dtype, 5)
+    d_query, d_key, d_vector = attention.additive_backward(
+        g, query + dtype_of(dtype, np.inf), key, vector
+    )
+    assert not d_query.any()
+    assert not d_key.any()
+    close(d_vector, np.full((1, 5), g.sum()), dtype, 4)
+
+
+def dtype_of(dtype, number):
+    return np.dtype(dtype).type(number)

@@ -1,0 +1,127 @@
+"""The two steps of attention that plain operations have no good way for."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.kernels import attention as kernel
+from tinygrad_rnn.kernels import pointwise
+from tinygrad_rnn.ops.activation import tanh
+from tinygrad_rnn.ops.arithmetic import where
+from tinygrad_rnn.primitive import RowWise, fused, unary
+from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
+
+__all__ = ["additive_scores", "masked_softmax"]
+
+# ----- weights -----
+
+
+def _masked_softmax_forward(x: Array, seen: Array) -> Array:
+    x = np.where(seen, x, -np.inf).astype(x.dtype, copy=False)
+    top = np.max(x.real, axis=-1, keepdims=True, initial=-np.inf)
+    top = np.where(np.isinf(top), 0, top).astype(x.real.dtype)
+    e = pointwise.exp(x - top)
+    total = e.sum(axis=-1, keepdims=True)
+    return e / np.where(total == 0, 1, total).astype(x.dtype, copy=False)
+
+
+_masked_softmax = unary(
+    "masked_softmax",
+    _masked_softmax_forward,
+    lambda F, g, out, _x, seen: (
+        out * (g - F.sum(g * out, axis=(out.ndim - 1,), keepdims=True, shape=out.shape))
+    ),
+)
+
+
+def masked_softmax(x: object, mask: Any) -> Tensor:
+    """``exp(x) / sum(exp(x))`` over those entries of the last axis where the mask is true.
+
+    The others are 0; so is all of a row without any true entry, and its gradient: no NaN.
+    """
+    x = as_tensor(x, "masked_softmax")
+    seen = as_array(mask, "masked_softmax")
+    if seen.dtype != np.bool_:
+        raise DTypeError(f"masked_softmax: the mask holds {seen.dtype}, expected booleans.")
+    try:
+        fits = np.broadcast_shapes(x.shape, seen.shape) == x.shape and x.ndim > 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError(
+            f"masked_softmax: the mask has shape {seen.shape}, x {x.shape}, expected a mask that "
+            "broadcasts to x, with at least one axis."
+        )
+    return _masked_softmax(x, seen=seen)
+
+
+# ----- additive scores -----
+
+
+def _forward(query: Array, key: Array, vector: Array, seen: Array | None) -> tuple[Array, None]:
+    query, key, vector = map(np.ascontiguousarray, (query, key, vector))
+    return kernel.additive_scores(query, key, vector, seen), None
+
+
+def _backward(
+    _residuals: None,
+    gs: Sequence[Array],
+    _needs: Sequence[bool],
+    *arrays: Array,
+    seen: Array | None,
+    by_rows: bool = False,
+) -> tuple[Array, Array, Array]:
+    g = gs[0] if seen is None else np.where(seen, gs[0], gs[0].dtype.type(0))
+    d_query, d_key, d_vector = kernel.additive_backward(*map(np.ascontiguousarray, (g, *arrays)))
+    return d_query, d_key, d_vector if by_rows else d_vector.sum(axis=0)
+
+
+def _replay(query: Tensor, key: Tensor, vector: Tensor, seen: Array | None) -> Tensor:
+    scores = (tanh(query.unsqueeze(2) + key.unsqueeze(1)) * vector).sum(-1)
+    return scores if seen is None else where(seen != 0, scores, 0.0)
+
+
+_additive_scores = fused(
+    "additive_scores", _forward, _backward, _replay,
+    rows=RowWise(lambda inputs, **attrs: ([0], [0, 0, None]), partial(_backward, by_rows=True)),
+)  # fmt: skip
+
+
+def additive_scores(query: object, key: object, vector: object, mask: Any = None) -> Tensor:
+    """``scores[b, t, s] = sum over h of vector[h] tanh(query[b, t, h] + key[b, s, h])``.
+
+    query (B, T, H), key (B, S, H), vector (H)  ->  scores (B, T, S), without an array of the
+    size of all four. Where the mask, booleans that broadcast to the scores, is false, the
+    score is 0 and takes no time.
+    """
+    given = [as_tensor(x, "additive_scores") for x in (query, key, vector)]
+    q, k, v = (x.shape for x in given)
+    if len(q) != 3 or len(k) != 3 or q[::2] != k[::2] or v != q[2:]:
+        raise ShapeError(
+            f"additive_scores: query has shape {q}, key {k}, vector {v}; expected (B, T, H), "
+            "(B, S, H) and (H)."
+        )
+    if len({x.dtype for x in given}) > 1:
+        names = ", ".join(str(x.dtype) for x in given)
+        raise DTypeError(
+            f"additive_scores: query, key and vector hold {names}, expected one type: nothing is "
+            "converted silently."
+        )
+    seen = None
+    if mask is not None:
+        seen = as_array(mask, "additive_scores")
+        shape = (q[0], q[1], k[1])
+        fits = seen.ndim == 3 and all(n in (1, m) for n, m in zip(seen.shape, shape, strict=True))
+        if seen.dtype != np.bool_ or not fits:
+            raise ShapeError(
+                f"additive_scores: the mask holds {seen.dtype} of shape {seen.shape}, expected "
+                f"booleans that broadcast to {shape}."
+            )
+        if seen.shape[::2] != shape[::2]:
+            seen = np.broadcast_to(seen, shape)
+        seen = np.ascontiguousarray(seen).view(np.uint8)
+    return _additive_scores(*given, seen=seen)  # type: ignore[no-any-return]
