@@ -18,7 +18,7 @@ from pathlib import Path
 from duel import peer_python
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-ALL = ["engine", "matmul", "recurrent", "cells", "limits", "options", "startup"]
+ALL = ["engine", "matmul", "recurrent", "cells", "limits", "options", "attention", "startup"]
 HEAD = """# Measured
 
 Where two sides are compared, they are processes that take turns on the same machine, and the

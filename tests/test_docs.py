@@ -18,7 +18,7 @@ RECURRENCES = (ROOT / "docs" / "recurrences.md").read_text()
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.S)
 
 
-@pytest.mark.parametrize("page", ["recurrences.md", "options.md"])
+@pytest.mark.parametrize("page", ["recurrences.md", "options.md", "layers.md"])
 def test_the_pages_run_from_top_to_bottom(page):
     names = {"__name__": "page"}
     for code, expected in BLOCK.findall((ROOT / "docs" / page).read_text()):
@@ -91,6 +91,15 @@ def test_the_order_of_gates_is_told(kind):
     cell = kind(3) if kind.input is None else kind(3, 4)
     if any(shape.split()[-1] not in ("H", "I") for shape in cell.params.values()):
         assert "Gates: " in (kind.__doc__ or "")
+
+
+def test_every_layer_stands_on_a_page():
+    pages = "".join((ROOT / "docs" / name).read_text() for name in ("layers.md", "options.md"))
+    pages += RECURRENCES
+    for name in nn.__all__:
+        kind = getattr(nn, name)
+        if isinstance(kind, type) and kind not in (nn.Module, nn.Parameter):
+            assert re.search(rf"\b{name}\b", pages), name
 
 
 def test_weights_of_a_layer_have_the_names_and_shapes_of_the_page():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.errors import IndexRangeError, ShapeError
+from tinygrad_rnn.testing import check_module
 
 ids = st.lists(st.integers(0, 6), max_size=12)
 
@@ -60,3 +61,82 @@ def test_sizes_are_whole_numbers_from_one_up():
     assert str(caught.value) == (
         "Embedding: num_embeddings is 0, expected a whole number from 1 up."
     )
+
+
+# ----- padding, vectors that are there already, and the output that shares the table -----
+
+
+def test_the_vector_of_padding_is_0_and_stays_so():
+    m = nn.Embedding(5, 3, padding_id=2)
+    assert not m.weight.numpy()[2].any()
+    y = m([[0, 2], [2, 4]])
+    y.backward(np.ones((2, 2, 3), np.float32))
+    assert not y.numpy()[0, 1].any()
+    assert np.array_equal(m.weight.grad.numpy().any(1), [True, False, False, False, True])
+    m.weight.assign_(np.ones((5, 3), np.float32))
+    assert not m([2]).numpy().any()
+    assert repr(m) == "Embedding(5, 3, padding_id=2)"
+    with pytest.raises(IndexRangeError, match="padding_id is 5, expected 0 to 4"):
+        nn.Embedding(5, 3, padding_id=5)
+
+
+test_padded = check_module(
+    lambda: nn.Embedding(4, 2, padding_id=0),
+    inputs=lambda m: [np.array([[0, 1], [3, 1]])],
+    order=2,
+    laws=["gradients", "state_dict", "float32_tracks_float64"],
+)
+
+
+def test_a_table_is_made_of_vectors_and_frozen():
+    table = np.arange(6.0).reshape(3, 2)
+    m = nn.Embedding.from_pretrained(table, padding_id=0)
+    assert np.array_equal(m([1, 2]), table[1:])
+    assert not m([0]).numpy().any()
+    assert m.weight.dtype == np.float64
+    assert not m.weight.requires_grad
+    assert nn.Embedding.from_pretrained(table, freeze=False).weight.requires_grad
+    with pytest.raises(ShapeError, match=r"vectors are float64 of shape \(2,\)"):
+        nn.Embedding.from_pretrained(table[0])
+
+
+def test_vectors_of_words_are_written_into_their_rows(tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("3 2\nthe 0.5 1\nnew york -1 2\ncat 3e-1 4\n", encoding="utf-8")
+    vectors = nn.read_vectors(path)
+    assert list(vectors) == ["the", "new york", "cat"]
+    assert list(nn.read_vectors(path, words={"cat"})) == ["cat"]
+    m = nn.Embedding(3, 2)
+    drawn = m.weight.numpy().copy()
+    assert m.load_vectors(vectors, ["cat", "dog", "the"]) == ["dog"]
+    np.testing.assert_allclose(m.weight, [[0.3, 4], drawn[1], [0.5, 1]])
+    with pytest.raises(ShapeError, match=r"the vector of 'the' has shape \(2,\), expected \(3,\)"):
+        nn.Embedding(1, 3).load_vectors(vectors, ["the"])
+    with pytest.raises(ShapeError, match="tokens has 2 words, expected 3"):
+        m.load_vectors(vectors, ["the", "cat"])
+    path.write_text("the 1 2\ncat 1\n", encoding="utf-8")
+    with pytest.raises(ShapeError, match=r"line 2 of .* holds 'cat 1', expected a word and 2"):
+        nn.read_vectors(path)
+
+
+def test_the_output_shares_the_table():
+    embedding = nn.Embedding(5, 3)
+    out = nn.TiedLinear(embedding)
+    model = nn.Sequential(embedding, out)
+    assert len(list(model.parameters())) == 2
+    assert list(model.state_dict()) == ["0.weight", "1.weight", "1.bias"]
+    x = tg.randn(2, 4, 3)
+    np.testing.assert_allclose(out(x), x.numpy() @ embedding.weight.numpy().T, rtol=1e-5, atol=1e-6)
+    model([1, 2]).sum().backward()
+    assert embedding.weight.grad.numpy().all()  # of reading two rows, and of scoring all
+    assert repr(out) == "TiedLinear(3, 5, bias=True)"
+    assert nn.TiedLinear(embedding, bias=False).bias is None
+    with pytest.raises(ShapeError, match=r"x has shape \(2, 4\), expected \(..., E\) with E = 3"):
+        out(tg.ones(2, 4))
+
+
+test_tied = check_module(
+    lambda: nn.Sequential(nn.Embedding(4, 2), nn.TiedLinear(nn.Embedding(3, 2))),
+    inputs=lambda m: [np.array([0, 1, 3])],
+    laws=["gradients", "state_dict", "needs_grad_lattice"],
+)

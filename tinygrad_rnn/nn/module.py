@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from reprlib import recursive_repr
 from types import MappingProxyType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from tinygrad_rnn.nn.members import CONTAINERS, dotted, first_of_each, held_by, 
 from tinygrad_rnn.nn.parameter import Parameter, own, replace
 from tinygrad_rnn.nn.state_dict import IncompatibleKeys, load, snapshot
 from tinygrad_rnn.tensor import FLOATS, HookHandle, Tensor, as_array
+
+if TYPE_CHECKING:
+    from tinygrad_rnn.nn.summary import Summary
 
 __all__ = ["Module"]
 
@@ -161,6 +164,7 @@ class Module:
     ) -> Iterator[tuple[str, Tensor, bool]]:
         """Parameters and buffers under every name, and whether the state dict holds them."""
         for place, module, members in self._walk(prefix):
+            module._check_made(place)
             for name, member in members:
                 if isinstance(member, Parameter):
                     yield dotted(place, name), member, True
@@ -170,6 +174,9 @@ class Module:
                     yield dotted(place, name), buffer, persistent
             if not recurse:
                 return
+
+    def _check_made(self, place: str) -> None:
+        """Raise if parameters are still to be made; listings that lack some would be wrong."""
 
     def named_modules(self, prefix: str = "") -> "Iterator[tuple[str, Module]]":
         """This module and all below, each once, with the first of its names."""
@@ -230,6 +237,14 @@ class Module:
         for parameter in self.parameters():
             parameter.requires_grad = flag
         return self
+
+    def freeze(self) -> Self:
+        """Train no parameter here and below: backward leaves out all that only they need."""
+        return self.requires_grad_(False)
+
+    def unfreeze(self) -> Self:
+        """Train all parameters again."""
+        return self.requires_grad_(True)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -310,6 +325,20 @@ class Module:
                     "them under a number and under the same number as a string."
                 )
         return entries
+
+    # ----- looking at it -----
+
+    def summary(self, *inputs: Any, **options: Any) -> "Summary":
+        """What it is made of: modules, the shapes that they give, parameters, multiply-adds.
+
+            print(model.summary(tg.zeros(20, 3, 8)))
+
+        The inputs, as in a call, are run through a copy in ``eval`` mode; without them only
+        parameters are counted.
+        """
+        from tinygrad_rnn.nn.summary import summarize
+
+        return summarize(self, inputs, options)
 
     # ----- Python's protocols -----
 
