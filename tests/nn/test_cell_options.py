@@ -264,7 +264,7 @@ def test_an_option_can_be_set_and_taken_back_and_weights_keep_their_numbers():
         ({"weight_drop": "much"}, ArgumentError, "weight_drop is 'much', expected 0 <="),
         ({"recurrent_dropout": True}, ArgumentError, "recurrent_dropout is True, expected 0 <="),
         ({"input_dropout": float("nan")}, ValueError, "input_dropout is nan, expected 0 <="),
-        ({"layer_norm": ["w"]}, ArgumentError, "layer_norm is .'w'., .* some of w_x, w_h, h, c"),
+        ({"layer_norm": ["w"]}, ArgumentError, "layer_norm is .'w'., .* some of w_x, w_h, c"),
         ({"layer_norm": 3}, ArgumentError, "layer_norm is 3, expected True, False, or some of"),
         ({"state_clip": 0}, ValueError, "state_clip is 0, expected a number above 0"),
         ({"state_clip": {"c": "a"}}, ArgumentError, r"state_clip\['c'\] is 'a', expected a number"),
@@ -289,6 +289,20 @@ def test_a_wrong_option_is_named_and_changes_nothing(option, error, message):
     with pytest.raises(error, match=message):
         cell.configure(**option)
     assert (list(cell.state_dict()), cell.chosen) == (names, {})
+
+
+def test_a_state_that_the_step_does_not_read_anew_is_not_normalised():
+    class Slow(nn.Cell):
+        state, params = ("h", "c"), {"w": "I H", "u": "H H"}
+
+        def step(self, x, h, c, p):
+            return (x @ p.w + c @ p.u).tanh(), 0.9 * c + 0.1 * h
+
+    cell = Slow(I, H).configure(layer_norm=True)
+    assert cell.plan == "fused"
+    assert [name for name, _ in cell.named_parameters()] == ["w", "u", "gain_w", "gain_u"]
+    with pytest.raises(ArgumentError, match=r"Slow: layer_norm is 'c', expected .* some of w, u"):
+        cell.configure(layer_norm="c")
 
 
 def test_what_cannot_have_an_option_says_so():

@@ -201,12 +201,14 @@ def _by_state(
 
 
 def _norms(where: str, given: Any, program: Program) -> tuple[list[str], list[str]]:
-    """The weights whose products, and the states that, are normalised."""
-    states = [name for name, _ in program.states]
+    """The weights whose products, and the states that, are normalised: those that a step reads."""
+    read = {line for op in program.operations for line in op.args}
+    new = zip(program.states, program.results, strict=True)
+    states = [name for (name, _), line in new if line in read]
     weights = [op["weight"] for op in program.operations if op.name == "matmul"]
     weights = list(dict.fromkeys(weights))
     if given is True:
-        return weights, [name for name in states[1:] if name == "c"]
+        return weights, [n for n in states if n == "c" != program.states[0][0]]
     if given is False:
         return [], []
     names = [given] if isinstance(given, str) else given
