@@ -94,7 +94,9 @@ class _Rewriting:
             if result == number:
                 name = self.states[i][0]
                 self.carried[i], used = self.change.state(name, self.old[i], row)
-                row = used if i == self.program.results.index(number) else row
+                # An old state that is a new one, too, is read in this step as it was.
+                first = i == self.program.results.index(number) and op.name != "state"
+                row = used if first else row
         self.rows.append(row)
 
     def made(self, number: int) -> Symbol:

@@ -305,6 +305,22 @@ def test_a_state_that_the_step_does_not_read_anew_is_not_normalised():
         cell.configure(layer_norm="c")
 
 
+def test_an_old_state_that_is_kept_as_another_is_read_as_it_was():
+    class Delayed(nn.Cell):
+        state, params = ("h", "c"), {"w": "I H", "u": "H H", "v": "H H"}
+
+        def step(self, x, h, c, p):
+            return (x @ p.w + h @ p.u + c @ p.v).tanh(), h
+
+    cell = generic(Delayed(I, H).configure(state_clip={"c": 0.1}, zoneout={"c": 0.25})).eval()
+    x, h, c = (np.random.default_rng(3).standard_normal((B, n)) for n in (I, H, H))
+    new, kept_one = cell(tg.tensor(x), (tg.tensor(h), tg.tensor(c)))
+    w = {name: p.numpy() for name, p in cell.named_parameters()}
+    np.testing.assert_allclose(new.numpy(), np.tanh(x @ w["w"] + h @ w["u"] + c @ w["v"]))
+    np.testing.assert_allclose(kept_one.numpy(), 0.25 * c + 0.75 * np.clip(h, -0.1, 0.1))
+    assert not {"gain_c", "shift_c"} & set(cell.configure(layer_norm=True).weights())
+
+
 def test_what_cannot_have_an_option_says_so():
     with pytest.raises(CellError, match="input_dropout is given, but the cell reads no input"):
         nn.AutonomousCell(H).configure(input_dropout=0.1)

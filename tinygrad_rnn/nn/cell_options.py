@@ -204,6 +204,7 @@ def _norms(where: str, given: Any, program: Program) -> tuple[list[str], list[st
     """The weights whose products, and the states that, are normalised: those that a step reads."""
     read = {line for op in program.operations for line in op.args}
     new = zip(program.states, program.results, strict=True)
+    read -= {line for line, op in enumerate(program.operations) if op.name == "state"}
     states = [name for (name, _), line in new if line in read]
     weights = [op["weight"] for op in program.operations if op.name == "matmul"]
     weights = list(dict.fromkeys(weights))
