@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "debug": CORE,
     "nn": CORE | {"ops", "nn"},
     "inspect": CORE | {"ops", "nn", "inspect"},
+    "optim": CORE | {"optim"},
     "testing": CORE | {"ops", "nn", "transforms", "testing", "creation", "debug", "warmup"},
     "cache": {"kernels"},
     "warmup": {"kernels", "nn"},

@@ -18,7 +18,7 @@ RECURRENCES = (ROOT / "docs" / "recurrences.md").read_text()
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.S)
 
 
-@pytest.mark.parametrize("page", ["recurrences.md", "options.md", "layers.md"])
+@pytest.mark.parametrize("page", ["recurrences.md", "options.md", "layers.md", "training.md"])
 def test_the_pages_run_from_top_to_bottom(page):
     names = {"__name__": "page"}
     for code, expected in BLOCK.findall((ROOT / "docs" / page).read_text()):

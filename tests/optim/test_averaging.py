@@ -1,0 +1,81 @@
+"""Averages of weights."""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn, optim
+from tinygrad_rnn.errors import ArgumentError, StateDictError
+
+HISTORY = np.random.default_rng(0).standard_normal((7, 3, 2))
+
+
+def averaged(history, **options):
+    w = nn.Parameter(np.zeros((3, 2)))
+    ema = optim.EMA([w], **options)
+    for numbers in history:
+        w.assign_(numbers)
+        ema.update()
+    return w, ema
+
+
+def test_an_average_with_decay():
+    _, ema = averaged(HISTORY, decay=0.7)
+    wanted = HISTORY[0]
+    for numbers in HISTORY[1:]:
+        wanted = 0.7 * wanted + 0.3 * numbers
+    np.testing.assert_allclose(ema.averages[0], wanted, rtol=1e-13)
+
+
+def test_an_average_that_warms_up():
+    _, ema = averaged(HISTORY, decay=0.4, warm_up=True)
+    wanted = HISTORY[0]
+    for t, numbers in enumerate(HISTORY[1:], 2):
+        decay = min(0.4, (1 + t) / (10 + t))
+        wanted = decay * wanted + (1 - decay) * numbers
+    np.testing.assert_allclose(ema.averages[0], wanted, rtol=1e-13)
+
+
+def test_without_decay_it_is_the_mean():
+    _, ema = averaged(HISTORY, decay=None)
+    np.testing.assert_allclose(ema.averages[0], HISTORY.mean(0), rtol=1e-13)
+
+
+def test_averages_take_the_place_of_the_weights_for_a_while_also_after_an_error():
+    w, ema = averaged(HISTORY)
+
+    def evaluate():
+        with ema.averaged():
+            np.testing.assert_array_equal(w.numpy(), ema.averages[0])
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        evaluate()
+    np.testing.assert_array_equal(w.numpy(), HISTORY[-1])
+    ema.copy_to_parameters()
+    np.testing.assert_array_equal(w.numpy(), ema.averages[0])
+
+
+def test_resuming_gives_the_same_bits():
+    _, whole = averaged(HISTORY, decay=0.7, warm_up=True)
+    w, first = averaged(HISTORY[:3], decay=0.7, warm_up=True)
+    second = optim.EMA([w], decay=0.7, warm_up=True)
+    second.load_state_dict(first.state_dict())
+    for numbers in HISTORY[3:]:
+        w.assign_(numbers)
+        second.update()
+    np.testing.assert_array_equal(second.averages[0], whole.averages[0])
+
+
+def test_what_does_not_fit_is_refused():
+    w = nn.Parameter(np.zeros(3))
+    with pytest.raises(ArgumentError, match=r"EMA: decay is 1.0, expected a number from 0"):
+        optim.EMA([w], decay=1.0)
+    with pytest.raises(ArgumentError, match="EMA: params is empty"):
+        optim.EMA([])
+    ema = optim.EMA([w])
+    other = optim.EMA([nn.Parameter(tg.ones(3))])
+    with pytest.raises(StateDictError, match=r"the averages are .*float32.* expected .*float64"):
+        ema.load_state_dict(other.state_dict())
+    with pytest.raises(StateDictError, match="expected what the state_dict"):
+        ema.load_state_dict({})

@@ -1,0 +1,122 @@
+"""The arrays of parameters and gradients, as kernels write them in place."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.errors import ArgumentError, GradientError
+from tinygrad_rnn.kernels import _memory
+from tinygrad_rnn.tensor import FLOATS, Tensor
+
+__all__ = ["copy_of", "gradients_of", "tensors_of", "weight_of", "writing", "zeros_like"]
+
+
+def zeros_like(array: Array) -> Array:
+    """Zeros of its shape, type and device, in memory of the library's own."""
+    if isinstance(array, np.ndarray):
+        return _memory.zeros(array.shape, array.dtype)
+    return array_module(array).zeros_like(array)
+
+
+def copy_of(array: Array) -> Array:
+    """A copy, in memory of the library's own."""
+    copy = zeros_like(array)
+    copy[...] = array
+    return copy
+
+
+@contextmanager
+def writing(tensors: Iterable[Tensor]) -> Iterator[None]:
+    """Stamp the versions of what is written inside: saved graphs and packed weights notice.
+
+    Twice, as ``Tensor.assign_`` does: what another thread makes of the numbers meanwhile must
+    not pass for what stands there afterwards.
+    """
+    versions = [tensor.shared_version() for tensor in tensors]
+    for version in versions:
+        version.bump()
+    try:
+        yield
+    finally:
+        for version in versions:
+            version.bump()
+
+
+def tensors_of(where: str, given: Any) -> list[tuple[str, Tensor]]:
+    """What a caller gives as parameters: tensors, or pairs with their names; each only once."""
+    if isinstance(given, Tensor):
+        given = [given]
+    if hasattr(given, "parameters"):
+        raise ArgumentError(
+            f"{where}: params is a {type(given).__name__}, expected its parameters: write "
+            "module.parameters()."
+        )
+    try:
+        entries = list(given)
+    except TypeError:
+        raise ArgumentError(
+            f"{where}: params is a {type(given).__name__}, expected tensors, such as "
+            "module.parameters()."
+        ) from None
+    found: dict[int, tuple[str, Tensor]] = {}
+    for number, entry in enumerate(entries):
+        name, tensor = entry if isinstance(entry, tuple) and len(entry) == 2 else ("", entry)
+        name = str(name) or f"parameter {number}"
+        _check(where, name, tensor)
+        if id(tensor) in found:
+            raise ArgumentError(
+                f"{where}: {name} is {found[id(tensor)][0]} again, expected each tensor once: it "
+                "would be updated twice."
+            )
+        found[id(tensor)] = name, tensor
+    return list(found.values())
+
+
+def _check(where: str, name: str, tensor: Any) -> None:
+    if not isinstance(tensor, Tensor):
+        raise ArgumentError(
+            f"{where}: {name} is a {type(tensor).__name__}, expected a Tensor, such as those of "
+            "module.parameters()."
+        )
+    if not tensor.is_leaf:
+        raise GradientError(
+            f"{where}: {name} ({tensor.dtype}{list(tensor.shape)}) is the result of an operation, "
+            "expected a leaf: results have no gradient, and are not to be changed."
+        )
+    if tensor.dtype not in FLOATS:
+        raise ArgumentError(
+            f"{where}: {name} holds {tensor.dtype}, expected floating-point numbers: only they "
+            "have a gradient."
+        )
+
+
+def weight_of(where: str, name: str, tensor: Tensor) -> Array:
+    """The array of a tensor that is about to be written."""
+    array = tensor._data
+    if not array.flags.c_contiguous or getattr(array.flags, "writeable", True) is False:
+        raise ArgumentError(
+            f"{where}: {name} stands on an array that is read-only or not contiguous, expected "
+            "one of its own: make it with tg.tensor(), or as an nn.Parameter."
+        )
+    return array
+
+
+def gradients_of(tensors: Sequence[Tensor]) -> list[Array]:
+    """The arrays of all gradients that there are, each of its own, to be written in place."""
+    arrays: dict[int, Array] = {}
+    for tensor in tensors:
+        grad = tensor.grad
+        if grad is not None:
+            array = grad._data
+            plain = (isinstance(array, np.ndarray) and array.flags.writeable) or _on_gpu(array)
+            if not (grad.is_leaf and plain and array.flags.c_contiguous):
+                tensor.grad = grad = Tensor(array.copy(order="C"))  # of a graph, or a view
+            arrays[id(grad._data)] = grad._data
+    return list(arrays.values())
+
+
+def _on_gpu(array: Array) -> bool:
+    return not isinstance(array, np.ndarray)

@@ -1,0 +1,117 @@
+"""Averages of weights: kept beside them, and put in their place for a while."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.arguments import number
+from tinygrad_rnn.device import Array, to_host
+from tinygrad_rnn.errors import ArgumentError, StateDictError
+from tinygrad_rnn.kernels.update import Item, update, written
+from tinygrad_rnn.optim.arrays import copy_of, tensors_of, weight_of
+from tinygrad_rnn.tensor import Tensor
+
+__all__ = ["EMA", "exchanged"]
+
+
+@contextmanager
+def exchanged(pairs: Sequence[tuple[Tensor, Array]]) -> Iterator[None]:
+    """Let tensors hold other arrays' numbers; give them their own back, whatever happens."""
+    own_numbers = [tensor._data.copy() for tensor, _ in pairs]
+    try:
+        for tensor, array in pairs:
+            tensor.assign_(array)
+        yield
+    finally:
+        for (tensor, _), before in zip(pairs, own_numbers, strict=True):
+            tensor.assign_(before)
+
+
+class EMA:
+    """An average of the weights as they were after each step.
+
+        average ← average + (1 - decay) (w - average)
+
+    With ``decay=None`` all steps count alike: average ← average + (w - average) / t, which is
+    stochastic weight averaging. The first update takes the weights as they are.
+
+        ema = optim.EMA(model.parameters())
+        ...
+        optimizer.step()
+        ema.update()
+        ...
+        with ema.averaged():                # evaluate with the averages
+            ...
+
+    Args:
+        decay: How much of the average stays at each update.
+        warm_up: Begin with a smaller decay, (1 + t) / (10 + t), so that early weights do not
+            stay for long.
+    """
+
+    def __init__(self, params: Any, decay: float | None = 0.999, *, warm_up: bool = False) -> None:
+        if decay is not None and not 0 <= number("EMA", "decay", decay) < 1:
+            raise ArgumentError(f"EMA: decay is {decay}, expected a number from 0 to below 1.")
+        self.decay = decay
+        self.warm_up = warm_up
+        self.t = 0
+        self._tensors = tensors_of("EMA", params)
+        if not self._tensors:
+            raise ArgumentError("EMA: params is empty, expected at least one tensor.")
+        self.averages = [copy_of(tensor._data) for _, tensor in self._tensors]
+
+    def update(self) -> None:
+        """Take the weights as they are now into the average."""
+        self.t += 1
+        share = self._share()
+
+        def rule(x: Any) -> None:
+            x.average = (1 - share) * x.average + share * x.w
+
+        equations = written(rule)
+        update([
+            Item(equations, {"average": average, "w": weight_of("EMA.update", name, tensor)})
+            for (name, tensor), average in zip(self._tensors, self.averages, strict=True)
+        ])  # fmt: skip
+
+    def _share(self) -> float:
+        if self.t == 1:
+            return 1.0
+        if self.decay is None:
+            return 1 / self.t
+        decay = self.decay
+        return 1 - (min(decay, (1 + self.t) / (10 + self.t)) if self.warm_up else decay)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """In a with block, the parameters hold their averages."""
+        tensors = [tensor for _, tensor in self._tensors]
+        return exchanged(list(zip(tensors, self.averages, strict=True)))
+
+    def copy_to_parameters(self) -> None:
+        """Make the averages the weights, for good."""
+        for (_, tensor), average in zip(self._tensors, self.averages, strict=True):
+            tensor.assign_(average)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many updates there were, and copies of the averages."""
+        return {"t": self.t, "averages": [np.array(to_host(a), copy=True) for a in self.averages]}
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Go on where another average of the same weights was."""
+        try:
+            t, given = int(state_dict["t"]), [np.asarray(a) for a in state_dict["averages"]]
+        except (TypeError, KeyError, ValueError):
+            raise StateDictError(
+                "EMA.load_state_dict: expected what the state_dict() of an EMA returned."
+            ) from None
+        kinds = [[(a.shape, a.dtype.name) for a in arrays] for arrays in (given, self.averages)]
+        if kinds[0] != kinds[1]:
+            raise StateDictError(
+                f"EMA.load_state_dict: the averages are {kinds[0]}, expected {kinds[1]}; nothing "
+                "was changed."
+            )
+        self.t = t
+        for average, array in zip(self.averages, given, strict=True):
+            average[...] = array

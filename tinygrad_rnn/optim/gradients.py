@@ -1,0 +1,123 @@
+"""What is done to gradients between backward and step: clipping, accumulating."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.arguments import number, whole
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError, GradientError
+from tinygrad_rnn.kernels.update import Item, sum_of_squares, update, written
+from tinygrad_rnn.optim.arrays import gradients_of, tensors_of
+from tinygrad_rnn.tensor import Tensor
+
+__all__ = ["Accumulation", "clip_grad_norm", "clip_grad_value", "grad_norm"]
+
+
+def grad_norm(parameters: Any) -> float:
+    """The length of all gradients as one vector: the root of the sum of all squares."""
+    tensors = [tensor for _, tensor in tensors_of("grad_norm", parameters)]
+    return _norm([tensor.grad._data for tensor in tensors if tensor.grad is not None])
+
+
+def clip_grad_norm(parameters: Any, max_norm: float, *, error_if_nonfinite: bool = False) -> float:
+    """If ‖g‖ ≥ max_norm, g ← g · max_norm / ‖g‖; returns ‖g‖ as it was.
+
+        ‖g‖ = √(Σ g²)     over all numbers of all gradients
+
+    The root belongs to it: without, a norm of 10 is taken for 100, and gradients are scaled
+    to a tenth of what they should be. Below ``max_norm`` nothing is touched. The norm depends
+    neither on threads nor on the order of the parameters.
+
+    Args:
+        error_if_nonfinite: Raise where the norm is infinite or NaN; else the gradients become
+            NaN, as PyTorch's do.
+    """
+    where = "clip_grad_norm"
+    max_norm = _positive(where, "max_norm", max_norm)
+    arrays = gradients_of([tensor for _, tensor in tensors_of(where, parameters)])
+    norm = _norm(arrays)
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise GradientError(
+            f"{where}: the norm of the gradients is {norm}, expected a finite number. "
+            "tg.debug() finds the operation that made it."
+        )
+    if not norm < max_norm:  # NaN, too
+        _scale(arrays, max_norm / norm)
+    return norm
+
+
+def clip_grad_value(parameters: Any, clip_value: float) -> None:
+    """Every number of every gradient ← min(max(g, -clip_value), clip_value); NaN stays NaN."""
+    where = "clip_grad_value"
+    bound = _positive(where, "clip_value", clip_value)
+
+    def rule(x: Any) -> None:
+        x.g = np.minimum(np.maximum(x.g, -bound), bound)
+
+    _change(gradients_of([tensor for _, tensor in tensors_of(where, parameters)]), rule)
+
+
+class Accumulation:
+    """One step for several backward passes, with the mean of their gradients.
+
+        accumulation = optim.Accumulation(model.parameters(), every=4)
+        for x, y in batches:
+            loss_of(model(x), y).backward()      # gradients add up by themselves
+            if accumulation.complete():          # after every fourth: they are the mean now
+                optimizer.step()
+                optimizer.zero_grad()
+
+    Four batches of eight then make the step of one of 32, where losses are means.
+    """
+
+    def __init__(self, params: Any, every: int) -> None:
+        self.every = whole("Accumulation", "every", every, 1, ArgumentError)
+        self.count = 0
+        self._tensors: list[Tensor] = [tensor for _, tensor in tensors_of("Accumulation", params)]
+
+    def complete(self) -> bool:
+        """Count a backward pass; after the last of a group, make means of the sums."""
+        self.count = (self.count + 1) % self.every
+        if self.count == 0:
+            _scale(gradients_of(self._tensors), 1 / self.every)
+        return self.count == 0
+
+
+def _positive(where: str, name: str, value: Any) -> float:
+    value = number(where, name, value)
+    if not value > 0:
+        raise ArgumentError(f"{where}: {name} is {value}, expected a number above 0.")
+    return float(value)
+
+
+def _scale(arrays: list[Array], factor: float) -> None:
+    def rule(x: Any) -> None:
+        x.g = factor * x.g
+
+    _change(arrays, rule)
+
+
+def _change(arrays: list[Array], rule: Any) -> None:
+    if arrays:
+        equations = written(rule)
+        update([Item(equations, {"g": array}) for array in arrays])
+
+
+# Powers of two, so that nothing is rounded: squares leave the range of float32 where a number is
+# above 2^64 or below 2^-63, and that of float64 above 2^512.
+_DOWN, _UP = (2.0**-80, 2.0**-520), 2.0**64
+
+
+def _norm(arrays: list[Array]) -> float:
+    """√(Σ g²), also where the squares are out of range."""
+    total = sum_of_squares(arrays)
+    if total < 2.0**-60:
+        return math.sqrt(sum_of_squares(arrays, _UP)) / _UP
+    if total == math.inf:
+        for scale in _DOWN:
+            scaled = sum_of_squares(arrays, scale)
+            if scaled < math.inf:
+                return math.sqrt(scaled) / scale
+    return math.sqrt(total)

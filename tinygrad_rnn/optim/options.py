@@ -1,0 +1,57 @@
+"""The options of parameter groups: what each may be."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.arguments import number, shortened
+from tinygrad_rnn.errors import ArgumentError
+
+__all__ = ["checked", "checked_group"]
+
+# The least number that an option may be, and the first that it may not be any more.
+_RANGES = {
+    "lr": (0.0, math.inf), "weight_decay": (0.0, math.inf), "eps": (0.0, math.inf),
+    "momentum": (0.0, math.inf), "dampening": (-math.inf, math.inf), "alpha": (0.0, math.inf),
+    "rho": (0.0, 1.0), "betas": (0.0, 1.0), "lr_decay": (0.0, math.inf), "lambd": (0.0, math.inf),
+    "t0": (0.0, math.inf), "momentum_decay": (0.0, math.inf),
+    "initial_accumulator_value": (0.0, math.inf),
+}  # fmt: skip
+
+
+def checked(where: str, name: str, value: Any) -> Any:
+    """An option as Python's own number, or pair of numbers, or as it is where it is neither."""
+    if name == "betas":
+        try:
+            first, second = value
+        except (TypeError, ValueError):
+            raise ArgumentError(
+                f"{where}: betas is {shortened(value)}, expected two numbers from 0 to below 1."
+            ) from None
+        return _in_range(where, name, first), _in_range(where, name, second)
+    if name in _RANGES:
+        return _in_range(where, name, value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _in_range(where: str, name: str, value: Any) -> float:
+    found = float(number(where, name, value))
+    low, high = _RANGES[name]
+    if not low <= found < high:
+        bounds = f"from {low:g} up" if high == math.inf else f"from {low:g} to below {high:g}"
+        raise ArgumentError(f"{where}: {name} is {found}, expected a number {bounds}.")
+    return found
+
+
+def checked_group(where: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a group: those given, and the optimiser's own for the rest."""
+    given = {name: value for name, value in given.items() if name != "params"}
+    unknown = [name for name in given if name not in known and name != "initial_lr"]
+    if unknown:
+        raise ArgumentError(
+            f"{where}: unknown option {', '.join(map(repr, unknown))}, expected some of "
+            f"{', '.join(known)}."
+        )
+    return {name: checked(where, name, value) for name, value in {**known, **given}.items()}
