@@ -1,4 +1,4 @@
-"""Attention: ``additive B T S H`` and ``dot B T S H``, forward and backward; a memory of keys."""
+"""Attention: ``additive B T S H``, ``dot B T S H``; ``step`` behind them for a decoder's."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from tinygrad_rnn import nn
 
 
 def case(name):
-    kind, *sizes = name.split()
+    kind, *sizes = name.removesuffix(" step").split()
     B, T, S, H = map(int, sizes)
     tg.seed(0)
     attention = nn.Attention(kind, *([H, H, H] if kind == "additive" else []))
@@ -18,6 +18,16 @@ def case(name):
     )
     sent = rng.standard_normal((B, T, H)).astype(np.float32)
     leaves = [query, keys, values, *attention.parameters()]
+
+    if name.endswith("step"):
+        with tg.no_grad():
+            memory = attention.prepare(keys, values)
+
+        def step():
+            with tg.no_grad():
+                attention(query, memory)
+
+        return step
 
     def work():
         for leaf in leaves:

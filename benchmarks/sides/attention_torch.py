@@ -5,7 +5,7 @@ import torch
 
 
 def case(name):
-    kind, *sizes = name.split()
+    kind, *sizes = name.removesuffix(" step").split()
     B, T, S, H = map(int, sizes)
     rng = np.random.default_rng(0)
     query, keys, values = (
@@ -19,14 +19,29 @@ def case(name):
         v = torch.nn.Parameter(torch.rand(H) / H**0.5)
         leaves += [*w_q.parameters(), *w_k.parameters(), v]
 
-    def scores():
+    def prepared():
+        return keys if kind == "dot" else w_k(keys)
+
+    def context(keys):
         if kind == "dot":
-            return query @ keys.mT
-        return torch.tanh(w_q(query)[:, :, None] + w_k(keys)[:, None]) @ v
+            scores = query @ keys.mT
+        else:
+            scores = torch.tanh(w_q(query)[:, :, None] + keys[:, None]) @ v
+        return torch.softmax(scores, -1) @ values
+
+    if name.endswith("step"):
+        with torch.no_grad():
+            memory = prepared()
+
+        def step():
+            with torch.no_grad():
+                context(memory)
+
+        return step
 
     def work():
         for leaf in leaves:
             leaf.grad = None
-        (torch.softmax(scores(), -1) @ values).backward(sent)
+        context(prepared()).backward(sent)
 
     return work

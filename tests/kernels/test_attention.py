@@ -9,6 +9,7 @@ from tinygrad_rnn.kernels import attention
 from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
 from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.kernels.attention import gpu, reference
 from tinygrad_rnn.testing import strategies as gs
 
 MOST = 2 if DISABLED else 4  # Python takes its time
@@ -45,6 +46,19 @@ def test_kernels_give_what_the_definition_says(sizes, seed, dtype, mask):
     found = attention.additive_backward(g, *inputs)
     for one, other, terms in zip(found, gradients, (S, T, T * S), strict=True):
         close(one, other, dtype, terms)
+
+
+@pytest.mark.parametrize("sizes", [(2, 3, 4, 5), (1, 0, 2, 3), (2, 2, 0, 3)])
+def test_the_twin_for_gpus_is_the_definition_one_query_at_a_time(monkeypatch, sizes):
+    monkeypatch.setattr(gpu, "require", lambda name: np)
+    g, *inputs = drawn(0, *sizes, "float64")
+    for seen in (None, np.random.default_rng(0).integers(0, 2, g.shape).astype(np.uint8)):
+        expected = reference.additive_scores(*inputs, seen)
+        close(gpu.additive_scores(*inputs, seen), expected, "float64", 5)
+    for one, other in zip(
+        gpu.additive_backward(g, *inputs), reference.additive_backward(g, *inputs), strict=True
+    ):
+        close(one, other, "float64", 20)
 
 
 @given(gs.seeds())

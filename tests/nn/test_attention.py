@@ -281,6 +281,18 @@ def test_dropped_weights_are_those_of_the_context_alone():
     assert np.array_equal(module(query, keys)[0], module(query, keys)[0])
 
 
+def test_weights_start_after_glorot_and_biases_at_0():
+    score = nn.Attention("additive", 40, 60, 50).score
+    assert 0.9 < np.abs(score.w_q.numpy()).max() / np.sqrt(6 / 90) <= 1
+    assert 0.9 < np.abs(score.w_k.numpy()).max() / np.sqrt(6 / 110) <= 1
+    assert 0.8 < np.abs(score.v.numpy()).max() * np.sqrt(50) <= 1
+    assert not score.b.numpy().any()
+    assert nn.Attention("additive", 2, 2, 3, bias=False).score.b is None
+    for score in (MAKE["multi_head"]().score, MAKE["general"]().score):
+        for name, weight in score.named_parameters():
+            assert weight.numpy().any() != name.startswith("b_")
+
+
 # ----- errors -----
 
 

@@ -42,6 +42,13 @@ def test_a_convolution_is_its_sum():
         np.testing.assert_allclose(y[b, o, t], s + m.bias.numpy()[o])
 
 
+def test_padding_that_keeps_the_length_has_the_odd_place_behind():
+    same, by_hand = nn.Conv1d(1, 2, 4, padding="same"), nn.Conv1d(1, 2, 4)
+    by_hand.load_state_dict(same.state_dict())
+    x = np.random.default_rng(0).standard_normal((2, 1, 5)).astype(np.float32)
+    assert np.array_equal(same(x), by_hand(np.pad(x, ((0, 0), (0, 0), (1, 2)))))
+
+
 def test_the_largest_alone_has_the_gradient_and_of_equals_the_first():
     x = tg.tensor([[[[1.0, 3.0, 2.0, 2.0], [3.0, 0.0, 2.0, 2.0]]]], requires_grad=True)
     y = nn.MaxPool2d(2)(x)
