@@ -18,7 +18,17 @@ from pathlib import Path
 from duel import peer_python
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-ALL = ["engine", "matmul", "recurrent", "cells", "limits", "options", "attention", "startup"]
+ALL = [
+    "engine",
+    "matmul",
+    "recurrent",
+    "cells",
+    "limits",
+    "options",
+    "attention",
+    "layers",
+    "startup",
+]
 HEAD = """# Measured
 
 Where two sides are compared, they are processes that take turns on the same machine, and the

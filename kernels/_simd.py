@@ -4,6 +4,7 @@
     store(like, address, count, v)       the first ``count`` of them
     fill(like, 0.5)                      the same number in all lanes
     total(v)                             their sum, from the first to the last
+    largest(v)                           the largest of them, none of which is NaN
     add(a, b), fma(a, b, c), tanh(a)...  lane by lane
 
 Every operation is written out as LLVM's own, without fast-math flags: the last, partly
@@ -24,9 +25,9 @@ from tinygrad_rnn.kernels._jit import cgutils, extending, intrinsic, ir, types
 from tinygrad_rnn.kernels._vector import BYTES, Element, at, lanes_of
 
 __all__ = [
-    "absolute", "add", "both", "cos", "div", "eq", "exp", "expm1", "fill", "fma", "ge", "gt", "le",
-    "load", "log", "log1p", "lt", "maximum", "minimum", "mul", "neg", "power", "sigmoid", "sign",
-    "sin", "sqrt", "store", "sub", "tanh", "total", "where",
+    "absolute", "add", "both", "cos", "div", "eq", "exp", "expm1", "fill", "fma", "ge", "gt",
+    "largest", "le", "load", "log", "log1p", "lt", "maximum", "minimum", "mul", "neg", "power",
+    "sigmoid", "sign", "sin", "sqrt", "store", "sub", "tanh", "total", "where",
 ]  # fmt: skip
 
 
@@ -218,5 +219,18 @@ def total(typing, v):
         name = f"llvm.vector.reduce.fadd.{F.name}"
         function = cgutils.get_or_insert_function(builder.module, kind, name)
         return builder.call(function, [ir.Constant(F.type.element, 0.0), args[0]])
+
+    return v.dtype(v), codegen
+
+
+@partial(intrinsic, twin=np.max)
+def largest(typing, v):
+    """The largest of the lanes, none of which is NaN."""
+
+    def codegen(context, builder, signature, args):
+        F = Compiled(builder, v.dtype, v.lanes)
+        kind = ir.FunctionType(F.type.element, [F.type])
+        name = f"llvm.vector.reduce.fmax.{F.name}"
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
 
     return v.dtype(v), codegen

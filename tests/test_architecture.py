@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "nn": CORE | {"ops", "nn"},
     "inspect": CORE | {"ops", "nn", "inspect"},
     "optim": CORE | {"optim"},
+    "losses": CORE | {"ops", "nn"},  # modules hold the weights of some
     "testing": CORE | {"ops", "nn", "transforms", "testing", "creation", "debug", "warmup"},
     "cache": {"kernels"},
     "warmup": {"kernels", "nn"},

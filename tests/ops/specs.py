@@ -8,6 +8,7 @@ from tests.ops import (
     specs_arithmetic,
     specs_attention,
     specs_index,
+    specs_losses,
     specs_recurrence,
     specs_reduce,
     specs_shape,
@@ -26,6 +27,7 @@ SPECS: dict[str, OpSpec] = {
         specs_recurrence,
         specs_attention,
         specs_window,
+        specs_losses,
     )
     for spec in family.SPECS
 }

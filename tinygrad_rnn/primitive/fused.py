@@ -22,11 +22,12 @@ class Fused:
 
     ``gs`` holds a gradient or None per output, ``needs`` a boolean per input. The gradients
     returned are new arrays, no two of them the same. Where the backward is to be
-    differentiated itself, the reference is replayed in its place. ``rows``, if there is one,
-    is the backward row by row.
+    differentiated itself, the reference is replayed in its place; or, where there is one,
+    ``gradient(gs, needs, *tensors, **attrs)`` is called, the backward as a function of
+    Tensors. ``rows``, if there is one, is the backward row by row.
     """
 
-    __slots__ = ("backward", "call", "forward", "name", "reference", "rows")
+    __slots__ = ("backward", "call", "forward", "gradient", "name", "reference", "rows")
 
     rules = None
 
@@ -37,12 +38,14 @@ class Fused:
         backward: Callable[..., Any],
         reference: Callable[..., Any],
         rows: RowWise | None = None,
+        gradient: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
         self.backward = backward
         self.reference = reference
         self.rows = rows
+        self.gradient = gradient
         self.call: Callable[..., Any]
 
     def pull(self, node: Node, g: Any, walk: Walk) -> Iterator[tuple[int, Any, bool]]:
@@ -50,13 +53,16 @@ class Fused:
         count, residuals = node.out
         gs = g if count else [g]
         attrs = node.attrs or {}
-        if walk.graph:
+        needs = tuple(map(walk.wants, node.parents))
+        if walk.graph and self.gradient is None:
             start = tick()
             outs = self.reference(*inputs_as_tensors(node), **attrs)
             walk_back(node, outs if isinstance(outs, tuple) else (outs,), gs, start, walk)
             return
-        needs = tuple(map(walk.wants, node.parents))
-        parts = self.backward(residuals, gs, needs, *node.saved, **attrs)
+        if walk.graph:
+            parts = self.gradient(gs, needs, *inputs_as_tensors(node), **attrs)  # type: ignore[misc]
+        else:
+            parts = self.backward(residuals, gs, needs, *node.saved, **attrs)
         for number, (part, need) in enumerate(zip(parts, needs, strict=True)):
             if need and part is not None:
                 yield number, part, True
@@ -142,9 +148,10 @@ def fused(
     backward: Callable[..., Any],
     reference: Callable[..., Any],
     rows: RowWise | None = None,
+    gradient: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """Declare a fused operation; its function takes inputs by position, attrs by keyword."""
-    op = Fused(name, forward, backward, reference, rows)
+    op = Fused(name, forward, backward, reference, rows, gradient)
 
     def call(*inputs: Any, **attrs: Any) -> Any:
         return run_fused(op, inputs, attrs)

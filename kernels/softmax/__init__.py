@@ -1,0 +1,39 @@
+"""Rows of scores as probabilities: their sums for a loss, and the slopes of that loss.
+
+    top[n]   = max_c x[n, c]                        (0 where that is not finite)
+    total[n] = Σ_c exp(x[n, c] - top[n])            so log Σ_c exp(x[n, c]) = top[n] + log(total[n])
+    lean[n]  = Σ_c weights[c] (x[n, c] - top[n])
+
+    slopes:  out[n, c] = g[n] exp(x[n, c] - top[n]) / total[n] - even[n] weights[c]
+
+x (N, V), weights (V,), all others (N,). With g = 1 and even = 0 the slopes are the softmax;
+cross-entropy, its class weights and its smoothed labels are made of these in ``losses``. A row
+whose g and even are 0 has the slopes 0, whatever it holds. A row's bits depend on that row
+alone; they may differ between CPUs with vectors of different width.
+"""
+
+from tinygrad_rnn.kernels._twin import Array, twin
+
+__all__ = ["row_slopes", "row_sums"]
+
+
+def row_sums(x: Array, weights: Array | None = None) -> tuple[Array, Array, Array | None]:
+    """Return top, total and lean of each row; lean is None where no weights are given."""
+    sums: tuple[Array, Array, Array | None] = twin(__name__, x).row_sums(x, weights)
+    return sums
+
+
+def row_slopes(
+    x: Array,
+    top: Array,
+    total: Array,
+    g: Array,
+    even: Array | None = None,
+    weights: Array | None = None,
+    out: Array | None = None,
+) -> Array:
+    """Return the slopes, in ``out``, which may be x, or a new array.
+
+    ``even`` and ``weights`` come together, or not at all.
+    """
+    return twin(__name__, x).row_slopes(x, top, total, g, even, weights, out)

@@ -1,0 +1,144 @@
+"""Rows of scores on the CPU: a vector at a time, some rows a slice.
+
+A row is read twice for its sums, for its maximum and for its exponentials: one of 100,000
+scores still lies in the second-level cache, and to keep both in one pass would take two
+exponentials a score instead of one.
+"""
+
+import numpy as np
+
+from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
+from tinygrad_rnn.kernels._memory import empty
+from tinygrad_rnn.kernels._pool import parallel
+from tinygrad_rnn.kernels._simd import (
+    add,
+    exp,
+    fill,
+    fma,
+    gt,
+    largest,
+    load,
+    lt,
+    mul,
+    store,
+    sub,
+    total,
+    where,
+)
+from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
+
+__all__ = ["row_slopes", "row_sums"]
+
+_BLOCK = 32  # vectors that are summed before their sum is added: less is lost in long rows
+_NOTHING = {char: np.zeros(0, char) for char in "fd"}
+_PLACES = {char: np.arange(lanes_of(char), dtype=char) for char in "fd"}
+
+
+@helper(fastmath=NO_FASTMATH)
+def _scores(like, place, count, places):
+    """The next scores; past the end of the row -inf, which has no weight."""
+    scores = load(like, place, count)
+    if count < lanes(like):
+        scores = where(lt(places, fill(like, count)), scores, fill(like, -np.inf))
+    return scores
+
+
+@helper(fastmath=NO_FASTMATH)
+def _top(like, row, width, places):
+    """The largest score, or 0; NaN is passed over, and is found in the sum."""
+    size, step = element_size(like), lanes(like)
+    most = fill(like, -np.inf)
+    for u in range(0, width, step):
+        scores = _scores(like, row + u * size, width - u, places)
+        most = where(gt(scores, most), scores, most)
+    found = largest(most)
+    return found if np.isfinite(found) else type(found)(0)
+
+
+@helper(fastmath=NO_FASTMATH)
+def _total(like, row, width, places, top):
+    size, step = element_size(like), lanes(like)
+    summed, top = fill(like, 0.0), fill(like, top)
+    for block in range(0, width, _BLOCK * step):
+        part = fill(like, 0.0)
+        for u in range(block, min(width, block + _BLOCK * step), step):
+            part = add(part, exp(sub(_scores(like, row + u * size, width - u, places), top)))
+        summed = add(summed, part)
+    return total(summed)
+
+
+@helper(fastmath=NO_FASTMATH)
+def _lean(like, row, weights, width, top):
+    size, step = element_size(like), lanes(like)
+    summed, top = fill(like, 0.0), fill(like, top)
+    for block in range(0, width, _BLOCK * step):
+        part = fill(like, 0.0)
+        for u in range(block, min(width, block + _BLOCK * step), step):
+            shifted = sub(load(like, row + u * size, width - u), top)
+            part = fma(load(like, weights + u * size, width - u), shifted, part)
+        summed = add(summed, part)
+    return total(summed)
+
+
+@kernel(
+    "intp, intp, const(T[:, ::1]), const(T[::1]), const(T[::1]), T[:, ::1]", fastmath=NO_FASTMATH
+)
+def _sums(first, stop, x, weights, places, sums):
+    width, numbers = x.shape[1], load(x, address(places), len(places))
+    for n in range(first, stop):
+        row = address(x) + n * width * element_size(x)
+        top = _top(x, row, width, numbers)
+        sums[0, n] = top
+        sums[1, n] = _total(x, row, width, numbers, top)
+        if len(weights) > 0:
+            sums[2, n] = _lean(x, row, address(weights), width, top)
+
+
+@kernel(
+    "intp, intp, const(T[:, ::1]), const(T[:, ::1]), const(T[::1]), T[:, ::1]",
+    fastmath=NO_FASTMATH,
+)
+def _slopes(first, stop, x, factors, weights, out):
+    size, step, width = element_size(x), lanes(x), x.shape[1]
+    for n in range(first, stop):
+        here, there = address(x) + n * width * size, address(out) + n * width * size
+        factor, even = factors[1, n], factors[2, n]
+        idle = factor == 0 and even == 0
+        top, scale, less = fill(x, factors[0, n]), fill(x, factor), fill(x, -even)
+        for u in range(0, width, step):
+            slopes = fill(x, 0.0)
+            if not idle:
+                slopes = mul(scale, exp(sub(load(x, here + u * size, width - u), top)))
+                if len(weights) > 0:
+                    row = load(x, address(weights) + u * size, width - u)
+                    slopes = fma(less, row, slopes)
+            store(x, there + u * size, width - u, slopes)
+
+
+def row_sums(x, weights=None):
+    x, char = np.ascontiguousarray(x), x.dtype.char
+    sums = np.empty((3, len(x)), x.dtype)
+    weights = _NOTHING[char] if weights is None else np.ascontiguousarray(weights)
+    parallel(_sums, len(x), x, weights, _PLACES[char], sums, grain=_grain(x))
+    return sums[0], sums[1], sums[2] if len(weights) else None
+
+
+def row_slopes(x, top, total, g, even=None, weights=None, out=None):
+    x, char = np.ascontiguousarray(x), x.dtype.char
+    out = empty(x.shape, x.dtype) if out is None else out
+    target = out if out.flags.c_contiguous else empty(x.shape, x.dtype)
+    factors = np.zeros((3, len(x)), x.dtype)
+    factors[0] = top
+    with np.errstate(all="ignore"):
+        np.divide(g, total, out=factors[1], where=g != 0)
+    if even is not None:
+        factors[2] = even
+    weights = _NOTHING[char] if even is None else np.ascontiguousarray(weights)
+    parallel(_slopes, len(x), x, factors, weights, target, grain=_grain(x))
+    if target is not out:
+        out[...] = target
+    return out
+
+
+def _grain(x):
+    return 1 + 10_000 // (x.shape[1] + 1)

@@ -1,0 +1,90 @@
+"""Sums and slopes of rows of scores: the definition, at any width, with any rows beside them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_rnn.kernels import softmax
+from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
+from tinygrad_rnn.kernels.softmax import reference
+
+DTYPES = ["float32", "float64"]
+
+
+def draw(rows, width, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    x = (4 * rng.standard_normal((rows, width))).astype(dtype)
+    g, even = rng.standard_normal((2, rows)).astype(dtype)
+    return x, g, even, rng.random(width).astype(dtype)
+
+
+def all_of(family, x, g, even, weights):
+    top, total, lean = family.row_sums(x, weights)
+    bare = family.row_slopes(x, top, total, g)
+    return [top, total, lean, bare, family.row_slopes(x, top, total, g, even, weights)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(rows=st.integers(0, 4), width=st.integers(1, 1100), seed=st.integers(0, 99))
+def test_it_is_the_definition(dtype, rows, width, seed):
+    given = draw(rows, width, dtype, seed)
+    wide = all_of(reference, *(a.astype(np.float64) for a in given))
+    for got, want in zip(all_of(softmax, *given), wide, strict=True):
+        assert got.dtype == dtype
+        size = max(1.0, np.abs(want).max(initial=0))
+        np.testing.assert_allclose(
+            got, want, rtol=0, atol=16 * np.finfo(dtype).eps * np.sqrt(width) * size
+        )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_row_has_the_same_bits_alone_and_on_any_number_of_threads(dtype):
+    given = draw(301, 333, dtype)
+    before, found = num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            set_num_threads(threads)
+            found.append(all_of(softmax, *given))
+    finally:
+        set_num_threads(before)
+    x, g, even, weights = given
+    alone = all_of(softmax, x[7:8], g[7:8], even[7:8], weights)
+    for one, two, three, single in zip(*found, alone, strict=True):
+        assert np.array_equal(one, two)
+        assert np.array_equal(one, three)
+        assert np.array_equal(one[7:8], single)
+
+
+@pytest.mark.parametrize("family", [softmax, reference])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_infinities_and_nan(family, dtype):
+    inf, nan = np.inf, np.nan
+    x = np.array([[-inf, 1, 1], [-inf] * 3, [inf, 0, 0], [nan, 0, 5], [0, 3, nan]], dtype)
+    top, total, _ = family.row_sums(x)
+    np.testing.assert_array_equal(top[:3], [1, 0, 0])
+    np.testing.assert_array_equal(total, np.array([2, 0, inf, nan, nan], dtype))
+    slopes = family.row_slopes(x, top, total, np.ones(5, dtype))
+    np.testing.assert_array_equal(slopes[0], [0, 0.5, 0.5])
+    assert np.isnan(slopes[3:]).all()
+
+
+@pytest.mark.parametrize("family", [softmax, reference])
+def test_rows_of_no_weight_have_no_slope_whatever_they_hold(family):
+    x = np.array([[np.nan, np.inf], [1, 1]], np.float32)
+    top, total, _ = family.row_sums(x)
+    slopes = family.row_slopes(x, top, total, np.array([0, 2], np.float32))
+    np.testing.assert_array_equal(slopes, [[0, 0], [1, 1]])
+
+
+def test_the_result_may_go_where_the_scores_are_or_anywhere():
+    x, g, even, weights = draw(9, 70, "float32")
+    top, total, _ = softmax.row_sums(x)
+    want = softmax.row_slopes(x, top, total, g, even, weights)
+    out = np.zeros((9, 140), np.float32)[:, ::2]
+    assert softmax.row_slopes(x, top, total, g, even, weights, out) is out
+    assert np.array_equal(out, want)
+    assert np.array_equal(softmax.row_slopes(x[:, ::-1], top, total, g)[:, ::-1],
+                          softmax.row_slopes(x, top, total, g))  # fmt: skip
+    softmax.row_slopes(x, top, total, g, even, weights, x)
+    assert np.array_equal(x, want)

@@ -1,0 +1,120 @@
+"""Adaptive softmax: frequent classes at full width, rare ones at less."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn import ops
+from tinygrad_rnn.arguments import number, shape_of, whole
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.losses.labels import labels_of
+from tinygrad_rnn.losses.layers import check_rows, gathered, rows_that_count
+from tinygrad_rnn.losses.linear import linear_cross_entropy
+from tinygrad_rnn.nn import Linear, Module
+from tinygrad_rnn.tensor import Tensor
+
+__all__ = ["AdaptiveSoftmax"]
+
+
+class AdaptiveSoftmax(Module):
+    """A softmax in two steps, for classes in the order of their frequency (Grave et al. 2017).
+
+        log p(c) = log softmax(h head)[c]                            for c < cutoffs[0]
+        log p(c) = log softmax(h head)[cutoffs[0] + i]               for c in cluster i
+                   + log softmax(h tails[i][0] tails[i][1])[c - cutoffs[i]]
+
+    Cluster i holds the classes from cutoffs[i] to before cutoffs[i + 1], the last one all that
+    are left. It goes through D / div_value^(i + 1) units, and is computed only for rows whose
+    target lies in it. Weights, names and numbers are those of PyTorch's
+    ``AdaptiveLogSoftmaxWithLoss``, up to the transposition of weights.
+
+    Args:
+        in_features: D.
+        classes: V.
+        cutoffs: Where each cluster begins, ascending, between 1 and V - 1.
+        div_value: By how much each cluster is narrower than the one before.
+        head_bias: Whether the head's scores have a bias.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        classes: int,
+        cutoffs: Sequence[int],
+        div_value: float = 4.0,
+        head_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        where = "AdaptiveSoftmax"
+        self.in_features = whole(where, "in_features", in_features, least=1)
+        self.classes = whole(where, "classes", classes, least=1)
+        cuts = shape_of(where, (cutoffs,), "cutoffs")
+        if not cuts or any(b <= a for a, b in pairwise((0, *cuts, self.classes))):
+            raise ArgumentError(
+                f"{where}: cutoffs are {cuts}, expected ascending numbers from 1 to "
+                f"{self.classes - 1}."
+            )
+        div_value = number(where, "div_value", div_value)
+        if not div_value > 0:
+            raise ArgumentError(f"{where}: div_value is {div_value}, expected a positive number.")
+        self.cutoffs = (*cuts, self.classes)
+        self.head = Linear(self.in_features, cuts[0] + len(cuts), bias=bool(head_bias))
+        self.tails = []
+        for i, (first, stop) in enumerate(pairwise(self.cutoffs)):
+            width = max(1, int(self.in_features // div_value ** (i + 1)))
+            down = Linear(self.in_features, width, bias=False)
+            self.tails.append([down, Linear(width, stop - first, bias=False)])
+
+    def forward(
+        self,
+        h: object,
+        targets: Any,
+        *,
+        ignore_index: int | None = -100,
+        mask: Any = None,
+        reduction: str = "mean",
+    ) -> Tensor:
+        """h (..., D), targets (...) -> the loss, -log p of the targets."""
+        h = check_rows("AdaptiveSoftmax", h, self.in_features)
+        labels = labels_of(
+            "AdaptiveSoftmax", targets, h.shape[:-1], self.classes, h,
+            weights=None, ignore_index=ignore_index, mask=mask, reduction=reduction,
+        )  # fmt: skip
+        rows, ids = rows_that_count(h, labels)
+        kind = "none" if reduction == "none" else "sum"
+        first = self.cutoffs[0]
+        cluster = np.searchsorted(self.cutoffs, ids, side="right")  # 0 for a class of the head
+        losses = _loss(rows, self.head, np.where(cluster, first + cluster - 1, ids), kind)
+        for i, (down, out) in enumerate(self.tails):
+            (own,) = np.nonzero(cluster == i + 1)
+            if not len(own):
+                continue
+            part = _loss(down(ops.embedding(rows, own)), out, ids[own] - self.cutoffs[i], kind)
+            losses = losses + part if kind == "sum" else ops.index_add(losses, own, part)
+        return gathered(losses, labels, h.shape[:-1], reduction)
+
+    def log_prob(self, h: object) -> Tensor:
+        """The logarithm of the probability of every class: h (..., D) -> (..., V)."""
+        h = check_rows("AdaptiveSoftmax", h, self.in_features)
+        head, first = ops.log_softmax(self.head(h)), self.cutoffs[0]
+        parts = [head[..., :first]]
+        for i, (down, out) in enumerate(self.tails):
+            parts.append(ops.log_softmax(out(down(h))) + head[..., first + i : first + i + 1])
+        return ops.concat(parts, axis=-1)
+
+    def predict(self, h: object) -> Array:
+        """The most probable class of each row: h (..., D) -> (...) integers."""
+        return ops.argmax(self.log_prob(h), -1)
+
+    def extra_repr(self) -> str:
+        """D, V and the cutoffs."""
+        return f"{self.in_features}, {self.classes}, cutoffs={list(self.cutoffs[:-1])}"
+
+
+def _loss(h: Tensor, layer: Linear, targets: Array, reduction: str) -> Tensor:
+    return linear_cross_entropy(
+        h, layer.weight, targets, layer.bias, ignore_index=None, reduction=reduction
+    )

@@ -1,0 +1,74 @@
+"""Rows of a linear layer's scores a chunk at a time, and the sums that their gradients make."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.kernels.matmul import matmul
+from tinygrad_rnn.losses.classification import row_slopes
+
+__all__ = ["Gradients", "chunks", "gradients_of", "part_of"]
+
+
+def chunks(count: int, rows: int) -> Iterator[slice]:
+    """Slices of so many rows; an empty one if there is nothing."""
+    for first in range(0, max(1, count), rows):
+        yield slice(first, min(count, first + rows))
+
+
+def part_of(labels: Mapping[str, Any], rows: Any) -> dict[str, Any]:
+    """What belongs to some of the rows; class weights belong to all."""
+    return {
+        name: value if value is None or name == "weights" else value[rows]
+        for name, value in labels.items()
+    }
+
+
+class Gradients:
+    """Those of h, w and b that are wanted, of which every chunk of slopes adds a part.
+
+    A chunk of products a b is added to a sum that is there by going on with its chains.
+    """
+
+    def __init__(self, h: Array, w: Array, wanted: Sequence[bool]) -> None:
+        self.h, self.w, self.wanted = h, w, wanted
+        self.rows: list[Array] = []
+        self.dw: Array | None = None
+        self.db: Array | None = None
+
+    def add(self, chunk: slice, slopes: Array, h: Array | None = None, w: Any = None) -> None:
+        """Add what slopes (n, V) of the scores of a chunk give; for other factors than h and w."""
+        xp, h = array_module(slopes), self.h[chunk] if h is None else h
+        w = self.w if w is None else w
+        if self.wanted[0]:
+            self.rows.append(matmul(slopes, w.T))
+        if self.wanted[1]:
+            self.dw = matmul(h.T, slopes, out=self.dw, accumulate=self.dw is not None)
+        if self.wanted[2]:
+            ones = xp.ones((1, len(slopes)), slopes.dtype)
+            self.db = matmul(ones, slopes, out=self.db, accumulate=self.db is not None)
+
+    def result(self) -> list[Array | None]:
+        """The gradients of h, w and b, or None."""
+        dh = array_module(self.h).concatenate(self.rows) if self.wanted[0] else None
+        return [dh, self.dw, None if self.db is None else self.db[0]]
+
+
+def gradients_of(
+    g: Any,
+    h: Array,
+    w: Array,
+    b: Array | None,
+    wanted: Sequence[bool],
+    sums: Sequence[Any],
+    *,
+    rows: int,
+    **labels: Any,
+) -> list[Array | None]:
+    """The gradients for losses whose own are g (N,), or 1, from the sums of each chunk's scores."""
+    found = Gradients(h, w, wanted)
+    for chunk, stats in zip(chunks(len(h), rows), sums, strict=True):
+        scores, own = matmul(h[chunk], w, bias=b), g[chunk] if getattr(g, "ndim", 0) else g
+        found.add(chunk, row_slopes(own, stats, scores, **part_of(labels, chunk), out=scores))
+        del scores
+    return found.result()

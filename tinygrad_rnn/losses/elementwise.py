@@ -1,0 +1,91 @@
+"""Losses of numbers against numbers, element by element.
+
+Everywhere ``x`` and ``targets`` have one shape, ``mask`` (booleans, of that shape or of its
+leading axes) says what counts, and ``reduction`` is "none", "sum" or "mean" over what counts.
+Gradients go to both sides.
+"""
+
+from typing import Any
+
+from tinygrad_rnn import ops
+from tinygrad_rnn.arguments import number
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError, ShapeError
+from tinygrad_rnn.losses.reducing import masked, reduced, spread_mask
+from tinygrad_rnn.tensor import Tensor, as_tensor
+
+__all__ = ["bce_with_logits", "huber", "l1", "mse"]
+
+
+def _pair(where: str, x: object, targets: object, mask: Any) -> tuple[Tensor, Tensor, Array | None]:
+    """Both sides as tensors of one shape, 0 where they do not count."""
+    x, targets = as_tensor(x, where), as_tensor(targets, where)
+    if x.shape != targets.shape:
+        raise ShapeError(
+            f"{where}: x has shape {x.shape}, targets {targets.shape}; expected equal shapes: "
+            "nothing is broadcast, which would average over what nobody meant."
+        )
+    mask = spread_mask(where, mask, x.shape)
+    return masked(mask, x), masked(mask, targets), mask
+
+
+def mse(x: object, targets: object, *, mask: Any = None, reduction: str = "mean") -> Tensor:
+    """Squared error, ``(x - y)^2``."""
+    x, y, mask = _pair("mse", x, targets, mask)
+    return reduced("mse", ops.square(x - y), mask, reduction)
+
+
+def l1(x: object, targets: object, *, mask: Any = None, reduction: str = "mean") -> Tensor:
+    """Absolute error, ``|x - y|``; its slope where they are equal is 0."""
+    x, y, mask = _pair("l1", x, targets, mask)
+    return reduced("l1", ops.abs(x - y), mask, reduction)
+
+
+def huber(
+    x: object, targets: object, *, delta: float = 1.0, mask: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """With d = x - y: ``d^2 / 2`` where |d| <= delta, else ``delta (|d| - delta / 2)``.
+
+    Divided by delta this is what others call the smooth L1 loss.
+    """
+    delta = number("huber", "delta", delta)
+    if not delta > 0:
+        raise ArgumentError(f"huber: delta is {delta}, expected a positive number.")
+    x, y, mask = _pair("huber", x, targets, mask)
+    d = x - y
+    near = ops.clip(d, -delta, delta)  # d while it is near, else delta with the sign of d
+    return reduced("huber", near * (d - near * 0.5), mask, reduction)
+
+
+def bce_with_logits(
+    scores: object,
+    targets: object,
+    *,
+    pos_weight: Any = None,
+    mask: Any = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cross-entropy of two classes, ``-w y log σ(s) - (1 - y) log(1 - σ(s))``, y from 0 to 1.
+
+    Computed as ``(1 - y) s + (1 + (w - 1) y) log(1 + exp(-s))``, which overflows nowhere.
+
+    Args:
+        pos_weight: w, how much a positive counts: a number, or an array that broadcasts.
+    """
+    where = "bce_with_logits"
+    s, y, mask = _pair(where, scores, targets, mask)
+    lowest, highest = y._data.real.min(initial=0), y._data.real.max(initial=1)
+    if not (lowest >= 0 and highest <= 1):
+        bad = highest if lowest >= 0 else lowest
+        raise ArgumentError(f"{where}: the targets hold {bad}, expected 0 to 1.")
+    losses = ops.softplus(-s)
+    if pos_weight is not None:
+        weight = as_tensor(pos_weight, where)
+        losses = losses * ((weight.astype(s.dtype) - 1.0) * y + 1.0)
+    losses = (1.0 - y) * s + losses
+    if losses.shape != s.shape:
+        raise ShapeError(
+            f"{where}: pos_weight has shape {weight.shape}, expected one that broadcasts to "
+            f"{s.shape}."
+        )
+    return reduced(where, masked(mask, losses), mask, reduction)
