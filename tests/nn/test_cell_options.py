@@ -275,7 +275,25 @@ def test_an_option_can_be_set_and_taken_back_and_weights_keep_their_numbers():
             "activation is 'tan', expected tanh, relu, .* or a fun",
         ),
         ({"gate_activation": 1}, ValueError, "gate_activation is 1, expected tanh, relu"),
+        (
+            {"activation": np.tanh},
+            CellError,
+            "activation is <ufunc 'tanh'>, expected a function of a row .* operand 'Symbol'",
+        ),
+        (
+            {"gate_activation": lambda row: None, "layer_norm": True},
+            CellError,
+            "LSTMCell: gate_activation is <function .* words of equations.*: a NoneType",
+        ),
+        (
+            {"gate_activation": lambda row: row.chunk(2)[0]},
+            CellError,
+            "gate_activation is <function .* chunk: a row of width H in 2 equal",
+        ),
+        ({"state_clip": True}, ArgumentError, "state_clip is True, expected a number"),
         ({"locked": 2}, TypeError, "locked is 2, expected True, False or None"),
+        ({"locked": 1}, TypeError, "locked is 1, expected True, False or None"),
+        ({"locked": np.array([True, False])}, TypeError, "locked is array.* expected True, False"),
         (
             {"zone_out": 0.1},
             TypeError,
@@ -289,6 +307,15 @@ def test_a_wrong_option_is_named_and_changes_nothing(option, error, message):
     with pytest.raises(error, match=message):
         cell.configure(**option)
     assert (list(cell.state_dict()), cell.chosen) == (names, {})
+
+
+def test_options_are_those_of_the_time_when_they_were_given():
+    rates, names = {"h": 0.1}, ["w_h"]
+    cell = nn.LSTMCell(I, H).configure(zoneout=rates, layer_norm=names)
+    rates["h"] = 7.0
+    names.append("no weight")
+    assert copy.deepcopy(cell).options.settings() == cell.options.settings()
+    assert "zoneout={'h': 0.1}" in repr(cell.clone())
 
 
 def test_a_state_that_the_step_does_not_read_anew_is_not_normalised():

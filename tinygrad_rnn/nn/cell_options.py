@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, TypedDict
 
+import numpy as np
+
 from tinygrad_rnn.arguments import number, shortened
 from tinygrad_rnn.errors import ArgumentError, CellError
 from tinygrad_rnn.kernels.noise import Noise
@@ -73,7 +75,7 @@ class CellOptions:
         if self.rates["input_dropout"] and program.input is None:
             raise CellError(f"{where}: input_dropout is given, but the cell reads no input.")
         self.locked = get("locked")
-        if self.locked not in (None, True, False):
+        if not (self.locked is None or isinstance(self.locked, bool | np.bool_)):
             raise TypeError(f"{where}: locked is {self.locked!r}, expected True, False or None.")
         states = [name for name, _ in program.states]
         self.zoneout = _by_state(where, "zoneout", get("zoneout", 0.0), states, dropout_rate)
@@ -83,7 +85,7 @@ class CellOptions:
         for replaced, name in (("tanh", "activation"), ("sigmoid", "gate_activation")):
             if get(name) is not None:
                 check_function(where, name, get(name))
-                self.functions[replaced] = function_of(given[name])
+                self.functions[replaced] = _of_rows(where, name, function_of(given[name]))
         proj_size = get("proj_size")
         self.proj_size = None if proj_size is None else check_size(where, "proj_size", proj_size)
         self.dropped_weights = _recurrent_weights(program)
@@ -172,8 +174,25 @@ def dropout_rate(where: str, name: str, given: Any) -> float:
     return min(math.ceil(float(given) * 2.0**24), 2**24 - 1) * 2.0**-24
 
 
+def _of_rows(where: str, name: str, function: Function) -> Function:
+    """The function; where it is none of rows, the error says which option it is."""
+
+    def of_row(row: Any) -> Any:
+        try:
+            return row.tracer.operand(function(row))
+        except Exception as error:
+            raise CellError(
+                f"{where}: {name} is {shortened(function)}, expected a function of a row in the "
+                f"words of equations, such as ops.softplus: {error}."
+            ) from error
+
+    return of_row
+
+
 def _bound(where: str, name: str, given: Any) -> float:
     """A positive number."""
+    if isinstance(given, bool | np.bool_):
+        raise ArgumentError(f"{where}: {name} is {given!r}, expected a number.")
     bound = number(where, name, given)
     if not bound > 0:
         raise ValueError(f"{where}: {name} is {given!r}, expected a number above 0.")

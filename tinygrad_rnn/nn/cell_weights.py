@@ -71,7 +71,7 @@ def equations(cell: "Cell") -> Program:
 
 def configure(cell: "Cell", given: Mapping[str, Any]) -> None:
     """Set options; weights that stay as they are keep their numbers."""
-    chosen = {**cell.chosen, **given}
+    chosen = {**cell.chosen, **{name: _own(value) for name, value in given.items()}}
     program = equations(cell)
     options = CellOptions(type(cell).__name__, program, chosen)
     made, _ = options.applied(program, {}, False, cell.output)
@@ -90,3 +90,10 @@ def configure(cell: "Cell", given: Mapping[str, Any]) -> None:
             make_weight(cell, name, weight)
             draw_weight(cell, name)
     cell.chosen, cell._options, cell._traced = chosen, options, None
+
+
+def _own(value: Any) -> Any:
+    """A copy of what the caller may change later: copies of the cell read it again."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, list) else value
