@@ -11,9 +11,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -139,12 +139,24 @@ def duel(
     return results
 
 
-def turn(side: Side, name: str, seconds: float, warm_up: float = 0) -> Callable[[], float]:
+@dataclass(frozen=True)
+class Turn:
+    """So many calls of a case."""
+
+    side: Side
+    name: str
+    times: int
+
+    def __call__(self) -> float:
+        """Seconds a call."""
+        return self.side.run(self.name, self.times)
+
+
+def turn(side: Side, name: str, seconds: float, warm_up: float = 0) -> Turn:
     """A side's turn of about ``seconds`` with a case that has been run before."""
     side.run(name, 2)  # compile, allocate
     side.run(name, 1 + round(warm_up / side.run(name, 1)))
-    times = max(1, min(10_000, round(seconds / side.run(name, 1))))
-    return partial(side.run, name, times)
+    return Turn(side, name, max(1, min(10_000, round(seconds / side.run(name, 1)))))
 
 
 def _serve(file: str, keep: int) -> None:

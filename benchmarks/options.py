@@ -19,7 +19,7 @@ from together import Times, Together
 
 KINDS, SIZES = ["LSTM", "GRU"], ["35 20 200", "50 64 512"]
 SMALL, LARGE = SIZES
-ROUNDS = {SMALL: 11, LARGE: 7}
+ROUNDS = {SMALL: 9, LARGE: 5}
 OPTIONS = {
     "plain": "",
     "input dropout, each step": "input_dropout=0.3",
@@ -138,7 +138,7 @@ def beyond() -> list[str]:
         print(rows[-1], flush=True)
 
     for size in SIZES:
-        with Together(OURS, PYTORCH, 3 * ROUNDS[size]) as measured:
+        with Together(OURS, PYTORCH, 5 * ROUNDS[size]) as measured:
             for kind in KINDS:
                 plain = f"train {kind} {size}"
                 times = measured([plain, f"{plain} return_trace=True"])
