@@ -23,6 +23,7 @@ ALL = [
     "matmul",
     "recurrent",
     "cells",
+    "optim",
     "limits",
     "options",
     "attention",
