@@ -95,7 +95,8 @@ def noise(first_step: int = 0, rows: Any = None) -> Noise:
     """Noise for one call of a recurrent layer, under a key that is drawn from the stream.
 
     Who gives the same noise to two calls gets the same numbers in both. ``first_step`` is the
-    number of the first step, for a sequence that is run in pieces; ``rows`` are names of the
+    number of the first step; pieces of one sequence share a noise, ``noise.later(t)`` for the one
+    that begins with step t. ``rows`` are names of the
     rows (whole numbers), by which a row gets the same numbers in any batch.
     """
     first_step = whole("random.noise", "first_step", first_step, least=0)

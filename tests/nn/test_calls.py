@@ -43,6 +43,7 @@ def reference():
         (lambda m: m(X, lengths=[]), ShapeError, r"LSTM: lengths has shape \(0,\), expected"),
         (lambda m: m(X, lengths=[True] * B), DTypeError, "LSTM: lengths are bool, expected whole"),
         (lambda m: m(X, mask=np.ones(B, bool)), ShapeError, r"LSTM: mask is for \(4,\)"),
+        (lambda m: m(X, mask=np.ones((T, B, 1), bool)), ShapeError, r"mask is for \(5, 4, 1\)"),
         (lambda m: m(X, steps=T), ShapeError, "LSTM: steps is for cells without input"),
     ],
 )

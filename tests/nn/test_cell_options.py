@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -346,6 +347,15 @@ def test_an_old_state_that_is_kept_as_another_is_read_as_it_was():
     np.testing.assert_allclose(new.numpy(), np.tanh(x @ w["w"] + h @ w["u"] + c @ w["v"]))
     np.testing.assert_allclose(kept_one.numpy(), 0.25 * c + 0.75 * np.clip(h, -0.1, 0.1))
     assert not {"gain_c", "shift_c"} & set(cell.configure(layer_norm=True).weights())
+
+
+def test_an_awd_lstm_has_as_many_layers_as_widths():
+    shapes = {tuple(map(len, nn.AWDLSTM(I, [H] * n).layers)): n for n in (1, 2, 4)}
+    assert shapes == {(1,) * n: n for n in (1, 2, 4)}
+    assert (nn.AWDLSTM(I, H).num_layers, nn.AWDLSTM(I, H, 2).num_layers) == (3, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of dropout between layers where there is one
+        assert [nn.AWDLSTM(I, size, 1).dropout for size in (H, [H])] == [0.0, 0.0]
 
 
 def test_what_cannot_have_an_option_says_so():

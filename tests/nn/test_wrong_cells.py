@@ -99,6 +99,14 @@ def test_a_constructor_that_forgets_the_one_above_it(use):
     [
         (lambda: nn.GRUCell(2, 3, f=1), "GRUCell: 'f' is not an argument .* reset_after, bias"),
         (lambda: nn.LSTMCell(2, 3, f=1), "LSTMCell: given f, expected bias or one of input_size, "),
+        (
+            lambda: nn.LSTMCell(2, 3, zoneout=0.1),
+            "given zoneout, .* hidden_size; .* to configure()",
+        ),
+        (
+            lambda: nn.GRUCell(2, 3, zoneout=0.1),
+            "'zoneout' is not an arg.* bias; .* to configure()",
+        ),
         (lambda: nn.Recurrent(nn.GRUCell(2, 3), f=1), "Recurrent: 'f' is not an opt.* hidden_siz"),
         (lambda: nn.GRU(2, 3, dtype="f"), "GRU: 'dtype' is not an option, .* reset_after, bias"),
     ],

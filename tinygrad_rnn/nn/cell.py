@@ -171,8 +171,8 @@ class Cell(Module):
 
             nn.LSTMCell(8, 16).configure(zoneout={"h": 0.05, "c": 0.5}, layer_norm=True)
 
-        See ``CellKeywords`` for what there is. Weights that options add stand beside the others;
-        those whose shape changes are drawn anew.
+        ``help(nn.cell_options.CellKeywords)`` lists what there is. Weights that options add stand
+        beside the others; those whose shape changes are drawn anew.
         """
         configure(self, options)
         return self
@@ -354,7 +354,8 @@ class Cell(Module):
         """One step: x (B, I) or (I) and the state -> the new state, a tuple if there are several.
 
         No state means zeros. A cell without input takes the state alone. ``noise`` is for options
-        that drop something: ``random.noise(first_step=t)``, drawn anew if it is not given.
+        that drop something: at step t ``noise.later(t)`` of one ``random.noise()`` for the whole
+        sequence; drawn anew if it is not given.
         """
         if more or unknown:
             known = [*([] if self.input is None else ["x"]), "state", "noise"]

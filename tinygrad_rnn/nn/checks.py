@@ -110,7 +110,8 @@ def check_letters(where: str, declared: Declaration, given: Mapping[str, Any]) -
         expected = [names["I"]] if declared.input else []
         expected += [names["H"], *sorted(letters - set(names))]
         raise TypeError(
-            f"{where}: given {', '.join(unknown)}, expected bias or one of {', '.join(expected)}."
+            f"{where}: given {', '.join(unknown)}, expected bias or one of {', '.join(expected)}; "
+            "options, such as zoneout, are given to configure()."
         )
     if missing := sorted(letters - set(given)):
         raise ShapeError(

@@ -45,7 +45,7 @@ def check_keywords(kind: type, given: Iterable[str]) -> None:
     if unknown:
         raise TypeError(
             f"{kind.__name__}: {unknown[0]!r} is not an argument of its constructor, expected "
-            f"one of {', '.join(known)}."
+            f"one of {', '.join(known)}; options, such as zoneout, are given to configure()."
         )
 
 

@@ -103,6 +103,6 @@ def _booleans(where: str, name: str, given: Any, extent: tuple[int, int], true: 
         )
     if array.shape != extent:
         raise ShapeError(
-            f"{where}: {name} is for {array.shape[:2]} steps and rows, expected {extent}, as x has."
+            f"{where}: {name} is for {array.shape} steps and rows, expected {extent}, as x has."
         )
     return array

@@ -1,5 +1,6 @@
 """Layers that have a name of their own: LSTM and GRU with some options set."""
 
+from collections.abc import Sequence
 from typing import Unpack
 
 from tinygrad_rnn.nn.checks import check_size
@@ -60,21 +61,29 @@ class AWDLSTM(LSTM):
 
     Recurrent weights are dropped for a whole sequence, and what is dropped of inputs, between
     layers and of outputs stays the same at all steps. Arguments and results are those of
-    ``LSTM``; the shares are the paper's unless given.
+    ``LSTM``.
+
+    Args:
+        num_layers: L; 3, or as many as there are widths, if it is not given.
+        options: Those of ``LSTM``. The shares of what is dropped are the paper's unless given:
+            weight_drop 0.5, input_dropout 0.4, dropout 0.3, output_dropout 0.4; locked is True.
     """
 
     def __init__(
         self,
         input_size: int,
         hidden_size: Sizes,
-        num_layers: int = 3,
+        num_layers: int | None = None,
         *,
         bias: bool = True,
         **options: Unpack[Options],
     ) -> None:
+        widths = len(hidden_size) if isinstance(hidden_size, Sequence) else 0
+        if num_layers is None:
+            num_layers = widths or 3
         options.setdefault("weight_drop", 0.5)
         options.setdefault("input_dropout", 0.4)
-        one = num_layers == 1 and isinstance(hidden_size, int)
+        one = (widths or num_layers) == 1
         options.setdefault("dropout", 0.0 if one else 0.3)  # it stands between layers
         options.setdefault("output_dropout", 0.4)
         options.setdefault("locked", True)
