@@ -11,7 +11,7 @@ step have been folded into.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,11 @@ class Noise:
     def later(self, steps: int) -> "Noise":
         """The noise of the rest of a sequence, after so many steps."""
         return Noise(self.key, self.first_step + steps, self.rows)
+
+    def of_rows(self, places: Array) -> "Noise":
+        """The noise of some of the rows."""
+        rows = places if self.rows is None else np.asarray(self.rows)[places]
+        return replace(self, rows=rows)
 
     def row_ids(self, count: int) -> Array:
         """What ``count`` rows are called."""

@@ -130,8 +130,9 @@ def sequence(
     restart      (B, ...) each, what RESET puts states back to; None: the given states
     """
 
-    def step(t, x, states):
-        more = {"step": t, "settings": settings, "noise": noise}
+    def step(t, x, states, rows):
+        of_rows = noise if rows is None or noise is None else noise.of_rows(rows)
+        more = {"step": t, "settings": settings, "noise": of_rows}
         return one_step(program, F, x, states, params, **more)
 
     return over_time(
@@ -144,25 +145,49 @@ def over_time(
     step: Any, F: Any, x: Any, states: Any, *,
     steps: int, mask: Any, reverse: Any, restart: Any = None, watch: Any = None,
 ) -> Any:  # fmt: skip
-    """The same for any ``step(t, x, states)`` that gives an output and new states.
+    """The same for any ``step(t, x, states, rows)`` that gives an output and new states.
 
+    ``rows`` are the places of the rows that step; None: all. Those that are held are no part of
+    a step: their x may hold NaN, and so may what equations make of any number in its place.
     ``watch(t, before, after)`` sees the states around a step, and gives those to go on with.
     """
     restart = states if restart is None else restart
     current = list(states)
     outputs: list[Any] = [None] * steps
-    if mask is not None and x is not None:
-        x = F.where((mask & STEP == 0)[..., None], 0.0, x)  # padding may hold NaN
     for t in reversed(range(steps)) if reverse else range(steps):
         if mask is not None:
             current = _before(F, mask[t], current, restart)
-        output, new = step(t, None if x is None else x[t], current)
-        if mask is not None:
-            held = (mask[t] & STEP == 0)[:, None]
-            new = [F.where(held, a, b) for a, b in zip(current, new, strict=True)]
-            output = F.where(held, 0.0, output)
+        seen = None if x is None else x[t]
+        stepping = None if mask is None else mask[t] & STEP != 0
+        if stepping is None or stepping.all():
+            output, new = step(t, seen, current, None)
+        elif stepping.any():
+            output, new = _of_some(step, F, t, seen, current, stepping)
+        else:
+            output, new = None, current
         outputs[t], current = output, new if watch is None else watch(t, current, new)
+    if any(output is None for output in outputs):
+        outputs = _filled(step, F, x, states, outputs)
     return F.stack(outputs), current
+
+
+def _filled(step: Any, F: Any, x: Any, states: Any, outputs: list[Any]) -> list[Any]:
+    """The outputs, with zeros where no row has stepped."""
+    every = np.ones((len(states[0]), 1), np.bool_)
+    known = next((F.detach(o) for o in outputs if o is not None), None)
+    if known is None:  # what a step would give tells how wide an output is
+        known, _ = step(0, None if x is None else F.where(every, 0.0, x[0]), states, None)
+    nothing = F.where(every, 0.0, known)
+    return [nothing if o is None else o for o in outputs]
+
+
+def _of_some(step: Any, F: Any, t: int, x: Any, states: Any, stepping: Any) -> Any:
+    """A step of some rows (B,); the states of others are carried, and their outputs are 0."""
+    rows = np.flatnonzero(stepping)
+    output, new = step(t, None if x is None else x[rows], [s[rows] for s in states], rows)
+    places, held = np.maximum(np.cumsum(stepping) - 1, 0), ~stepping[:, None]
+    new = [F.where(held, a, b[places]) for a, b in zip(states, new, strict=True)]
+    return F.where(held, 0.0, output[places]), new
 
 
 def _before(F: Any, flags: Any, states: Any, restart: Any) -> Any:

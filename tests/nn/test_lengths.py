@@ -1,6 +1,7 @@
 """How lengths and masks are given, in every configuration; ``test_laws`` has what they mean."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 
 import tinygrad_rnn as tg
@@ -67,3 +68,26 @@ def test_in_every_configuration_a_row_is_what_it_is_alone(config, batch):
                 assert not got[len(want) :, b].any()
             for got, want in zip(state, ends, strict=True):
                 np.testing.assert_allclose(got[..., b, :], want[..., 0, :], atol=1e-12)
+
+
+class Logarithmic(nn.Cell):
+    """A cell whose equations are not defined at 0, where padding might be put."""
+
+    state, params = ("h",), {"w": "I H", "u": "H H"}
+
+    def step(self, x, h, p):
+        return (x.log() @ p.w + h @ p.u).tanh()
+
+
+@pytest.mark.parametrize("way", ["line by line", "replayed"])
+def test_held_rows_are_no_part_of_a_step_in_any_way_to_run_it(way):
+    layer = nn.Recurrent(Logarithmic(3, 4), fused=way == "replayed")
+    x = tg.rand(4, 2, 3) + 0.5
+    state = np.zeros((1, 2, 4), np.float32)
+    state[:, 1] = np.nan  # of a row that never steps
+    for lengths, start in (([4, 2], None), ([4, 0], tg.tensor(state))):
+        y, _ = layer(x, start, lengths=lengths)
+        grads = tg.grad(y.sum(), list(layer.parameters()), create_graph=way == "replayed")
+        assert all(np.isfinite(g.numpy()).all() for g in grads)
+        alone, _ = layer(x[: lengths[0], :1])
+        np.testing.assert_array_equal(y.numpy()[: lengths[0], :1], alone.numpy())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["step_by_step", "stepper"]
 
-Stepper = Callable[[int, Tensor | None, Sequence[Tensor]], tuple[Tensor, list[Tensor]]]
+Stepper = Callable[..., tuple[Tensor, list[Tensor]]]
 
 _TENSORS = SimpleNamespace(where=ops.where, stack=ops.stack, detach=Tensor.detach)
 
@@ -59,9 +59,11 @@ def step_by_step(
 
 
 def stepper(cell: "Cell", weights: Any) -> Stepper:
-    """One step of a cell, checked: (t, x, states) -> the output and the new states."""
+    """One step of a cell, checked: (t, x, states, rows) -> the output and the new states."""
 
-    def step(_t: int, x: Tensor | None, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def step(
+        _t: int, x: Tensor | None, states: Sequence[Tensor], _rows: Any = None
+    ) -> tuple[Tensor, list[Tensor]]:
         results = cell.step(*([] if x is None else [x]), *states, weights)
         new = new_states(cell, cell._declared, results)
         for name, before, row in zip(cell.state_sizes, states, new, strict=True):
