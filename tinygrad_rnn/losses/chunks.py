@@ -36,16 +36,14 @@ class Gradients:
         self.dw: Array | None = None
         self.db: Array | None = None
 
-    def add(self, chunk: slice, slopes: Array, h: Array | None = None, w: Any = None) -> None:
-        """Add what slopes (n, V) of the scores of a chunk give; for other factors than h and w."""
-        xp, h = array_module(slopes), self.h[chunk] if h is None else h
-        w = self.w if w is None else w
+    def add(self, chunk: slice, slopes: Array) -> None:
+        """Add what the slopes (n, V) of a chunk's scores give."""
         if self.wanted[0]:
-            self.rows.append(matmul(slopes, w.T))
+            self.rows.append(matmul(slopes, self.w.T))
         if self.wanted[1]:
-            self.dw = matmul(h.T, slopes, out=self.dw, accumulate=self.dw is not None)
+            self.dw = matmul(self.h[chunk].T, slopes, out=self.dw, accumulate=self.dw is not None)
         if self.wanted[2]:
-            ones = xp.ones((1, len(slopes)), slopes.dtype)
+            ones = array_module(slopes).ones((1, len(slopes)), slopes.dtype)
             self.db = matmul(ones, slopes, out=self.db, accumulate=self.db is not None)
 
     def result(self) -> list[Array | None]:
