@@ -2,24 +2,22 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.arguments import number, shape_of, whole
+from tinygrad_rnn.arguments import number, shape_of
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
-from tinygrad_rnn.losses.labels import labels_of
-from tinygrad_rnn.losses.layers import check_rows, gathered, rows_that_count
+from tinygrad_rnn.losses.layers import ClassLoss
 from tinygrad_rnn.losses.linear import linear_cross_entropy
-from tinygrad_rnn.nn import Linear, Module
+from tinygrad_rnn.nn import Linear
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["AdaptiveSoftmax"]
 
 
-class AdaptiveSoftmax(Module):
+class AdaptiveSoftmax(ClassLoss):
     """A softmax in two steps, for classes in the order of their frequency (Grave et al. 2017).
 
         log p(c) = log softmax(h head)[c]                            for c < cutoffs[0]
@@ -47,10 +45,8 @@ class AdaptiveSoftmax(Module):
         div_value: float = 4.0,
         head_bias: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(in_features, classes)
         where = "AdaptiveSoftmax"
-        self.in_features = whole(where, "in_features", in_features, least=1)
-        self.classes = whole(where, "classes", classes, least=1)
         cuts = shape_of(where, (cutoffs,), "cutoffs")
         if not cuts or any(b <= a for a, b in pairwise((0, *cuts, self.classes))):
             raise ArgumentError(
@@ -68,46 +64,27 @@ class AdaptiveSoftmax(Module):
             down = Linear(self.in_features, width, bias=False)
             self.tails.append([down, Linear(width, stop - first, bias=False)])
 
-    def forward(
-        self,
-        h: object,
-        targets: Any,
-        *,
-        ignore_index: int | None = -100,
-        mask: Any = None,
-        reduction: str = "mean",
-    ) -> Tensor:
-        """h (..., D), targets (...) -> the loss, -log p of the targets."""
-        h = check_rows("AdaptiveSoftmax", h, self.in_features)
-        labels = labels_of(
-            "AdaptiveSoftmax", targets, h.shape[:-1], self.classes, h,
-            weights=None, ignore_index=ignore_index, mask=mask, reduction=reduction,
-        )  # fmt: skip
-        rows, ids = rows_that_count(h, labels)
-        kind = "none" if reduction == "none" else "sum"
+    def _losses(self, h: Tensor, ids: Array, *, summed: bool) -> Tensor:
+        kind = "sum" if summed else "none"
         first = self.cutoffs[0]
         cluster = np.searchsorted(self.cutoffs, ids, side="right")  # 0 for a class of the head
-        losses = _loss(rows, self.head, np.where(cluster, first + cluster - 1, ids), kind)
+        losses = _loss(h, self.head, np.where(cluster, first + cluster - 1, ids), kind)
         for i, (down, out) in enumerate(self.tails):
             (own,) = np.nonzero(cluster == i + 1)
             if not len(own):
                 continue
-            part = _loss(down(ops.embedding(rows, own)), out, ids[own] - self.cutoffs[i], kind)
-            losses = losses + part if kind == "sum" else ops.index_add(losses, own, part)
-        return gathered(losses, labels, h.shape[:-1], reduction)
+            part = _loss(down(ops.embedding(h, own)), out, ids[own] - self.cutoffs[i], kind)
+            losses = losses + part if summed else ops.index_add(losses, own, part)
+        return losses
 
     def log_prob(self, h: object) -> Tensor:
         """The logarithm of the probability of every class: h (..., D) -> (..., V)."""
-        h = check_rows("AdaptiveSoftmax", h, self.in_features)
+        h = self._rows(h)
         head, first = ops.log_softmax(self.head(h)), self.cutoffs[0]
         parts = [head[..., :first]]
         for i, (down, out) in enumerate(self.tails):
             parts.append(ops.log_softmax(out(down(h))) + head[..., first + i : first + i + 1])
         return ops.concat(parts, axis=-1)
-
-    def predict(self, h: object) -> Array:
-        """The most probable class of each row: h (..., D) -> (...) integers."""
-        return ops.argmax(self.log_prob(h), -1)
 
     def extra_repr(self) -> str:
         """D, V and the cutoffs."""

@@ -10,15 +10,14 @@ from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
-from tinygrad_rnn.losses.labels import labels_of
-from tinygrad_rnn.losses.layers import check_rows, gathered, rows_that_count
-from tinygrad_rnn.nn import Module, Parameter, init
+from tinygrad_rnn.losses.layers import ClassLoss
+from tinygrad_rnn.nn import Parameter, init
 from tinygrad_rnn.tensor import Tensor, as_array
 
 __all__ = ["HierarchicalSoftmax"]
 
 
-class HierarchicalSoftmax(Module):
+class HierarchicalSoftmax(ClassLoss):
     """A softmax as a walk down a binary tree whose leaves are the classes (Morin & Bengio 2005).
 
         p(c) = Π_j σ(t_j (h · weight[n_j] + bias[n_j]))
@@ -34,9 +33,7 @@ class HierarchicalSoftmax(Module):
     """
 
     def __init__(self, in_features: int, counts: Any) -> None:
-        super().__init__()
         where = "HierarchicalSoftmax"
-        self.in_features = whole(where, "in_features", in_features, least=1)
         occurs = as_array(counts, where)
         if not occurs.ndim:
             occurs = np.ones(whole(where, "counts", counts, least=2))
@@ -45,7 +42,7 @@ class HierarchicalSoftmax(Module):
                 f"{where}: counts has shape {occurs.shape}, expected how often each of two or "
                 "more classes occurs, or how many classes there are."
             )
-        self.classes = len(occurs)
+        super().__init__(in_features, len(occurs))
         self.tree = _huffman(occurs)
         # Where each class's way leads: inner nodes and signs, filled up with the sign 0.
         self.ways, self.signs = _ways(self.tree)
@@ -59,32 +56,17 @@ class HierarchicalSoftmax(Module):
         init.uniform_(self.weight, -bound, bound)
         init.zeros_(self.bias)
 
-    def forward(
-        self,
-        h: object,
-        targets: Any,
-        *,
-        ignore_index: int | None = -100,
-        mask: Any = None,
-        reduction: str = "mean",
-    ) -> Tensor:
-        """h (..., D), targets (...) -> the loss, -log p of the targets."""
-        h = check_rows("HierarchicalSoftmax", h, self.in_features)
-        labels = labels_of(
-            "HierarchicalSoftmax", targets, h.shape[:-1], self.classes, h,
-            weights=None, ignore_index=ignore_index, mask=mask, reduction=reduction,
-        )  # fmt: skip
-        rows, ids = rows_that_count(h, labels)
+    def _losses(self, h: Tensor, ids: Array, *, summed: bool) -> Tensor:
         ways, signs = self.ways[ids], self.signs[ids].astype(h.dtype)  # (N, steps)
         vectors = ops.embedding(self.weight, ways)  # (N, steps, D)
-        scores = (vectors @ rows.reshape(*rows.shape, 1)).squeeze(-1)
+        scores = (vectors @ h.reshape(*h.shape, 1)).squeeze(-1)
         scores = scores + ops.embedding(self.bias, ways)
         steps = ops.where(signs != 0, ops.softplus(scores * -signs), 0.0)
-        return gathered(steps.sum(-1), labels, h.shape[:-1], reduction)
+        return steps.sum() if summed else steps.sum(-1)
 
     def log_prob(self, h: object) -> Tensor:
         """The logarithm of the probability of every class: h (..., D) -> (..., V)."""
-        h = check_rows("HierarchicalSoftmax", h, self.in_features)
+        h = self._rows(h)
         scores = ops.linear(h, self.weight.T, self.bias)
         # Both ways out of every node, then the sums from the root down, a level at a time.
         first, second = -ops.softplus(-scores), -ops.softplus(scores)
@@ -101,10 +83,6 @@ class HierarchicalSoftmax(Module):
             classes.append(below[leaves])
             nodes, reached = below[~leaves] - self.classes, both[..., np.flatnonzero(~leaves)]
         return ops.concat(found, axis=-1)[..., np.argsort(np.concatenate(classes))]
-
-    def predict(self, h: object) -> Array:
-        """The most probable class of each row: h (..., D) -> (...) integers."""
-        return ops.argmax(self.log_prob(h), -1)
 
     def extra_repr(self) -> str:
         """D, V and the longest way."""

@@ -1,15 +1,71 @@
-"""What layers that hold the weights of a loss have in common."""
+"""Layers that hold the weights of a loss: what they have in common."""
+
+from typing import Any
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.losses.labels import Labels
+from tinygrad_rnn.losses.labels import Labels, labels_of
+from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
-__all__ = ["check_rows", "gathered", "rows_that_count"]
+__all__ = ["ClassLoss", "gathered", "rows_that_count"]
 
 
-def check_rows(where: str, h: object, width: int) -> Tensor:
+class ClassLoss(Module):
+    """A layer and its loss in one: -log p of the targets, for many classes.
+
+    A subclass says what ``_losses`` of rows are, and what ``log_prob`` of all classes is.
+
+    Args:
+        in_features: D.
+        classes: V.
+    """
+
+    def __init__(self, in_features: int, classes: int) -> None:
+        super().__init__()
+        where = type(self).__name__
+        self.in_features = whole(where, "in_features", in_features, least=1)
+        self.classes = whole(where, "classes", classes, least=1)
+
+    def forward(
+        self,
+        h: object,
+        targets: Any,
+        *,
+        ignore_index: int | None = -100,
+        mask: Any = None,
+        reduction: str = "mean",
+    ) -> Tensor:
+        """h (..., D), targets (...) -> the loss, -log p of the targets."""
+        h = self._rows(h)
+        lead = h.shape[:-1]
+        labels = labels_of(
+            type(self).__name__, targets, lead, self.classes, h,
+            weights=None, ignore_index=ignore_index, mask=mask, reduction=reduction,
+        )  # fmt: skip
+        losses = self._losses(*rows_that_count(h, labels), summed=reduction != "none")
+        return gathered(losses, labels, lead, reduction)
+
+    def _losses(self, h: Tensor, ids: Array, *, summed: bool) -> Tensor:
+        """The loss of each row h (N, D) with the class ids (N); or at once their sum."""
+        raise NotImplementedError
+
+    def log_prob(self, h: object) -> Tensor:
+        """The logarithm of the probability of every class: h (..., D) -> (..., V)."""
+        raise NotImplementedError
+
+    def predict(self, h: object) -> Array:
+        """The most probable class of each row: h (..., D) -> (...) integers."""
+        return ops.argmax(self.log_prob(h), -1)
+
+    def _rows(self, h: object) -> Tensor:
+        """h (..., D) as a tensor."""
+        return _check_rows(type(self).__name__, h, self.in_features)
+
+
+def _check_rows(where: str, h: object, width: int) -> Tensor:
     """h (..., D) as a tensor."""
     h = as_tensor(h, where)
     if not h.ndim or h.shape[-1] != width:

@@ -14,19 +14,19 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.losses.classification import cross_entropy
-from tinygrad_rnn.losses.labels import labels_of
-from tinygrad_rnn.losses.layers import check_rows, gathered, rows_that_count
+from tinygrad_rnn.losses.layers import ClassLoss
 from tinygrad_rnn.losses.reducing import masked
 from tinygrad_rnn.losses.samplers import LogUniformSampler, Sampler
-from tinygrad_rnn.nn import Module, Parameter, init
+from tinygrad_rnn.nn import Parameter, init
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["NCE", "NegativeSampling", "SampledSoftmax"]
 
 
-class _Sampled(Module):
+class _Sampled(ClassLoss):
     """A table of class vectors, a sampler, and a loss of what both give.
 
     Args:
@@ -48,10 +48,8 @@ class _Sampled(Module):
         sampler: Sampler | None = None,
         bias: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(in_features, classes)
         name = type(self).__name__
-        self.in_features = whole(name, "in_features", in_features, least=1)
-        self.classes = whole(name, "classes", classes, least=1)
         self.samples = whole(name, "samples", samples, least=1)
         self.sampler = LogUniformSampler(self.classes) if sampler is None else sampler
         if self.sampler.classes != self.classes:
@@ -70,33 +68,17 @@ class _Sampled(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
-    def forward(
-        self,
-        h: object,
-        targets: Any,
-        *,
-        ignore_index: int | None = -100,
-        mask: Any = None,
-        reduction: str = "mean",
-    ) -> Tensor:
-        """h (..., D), targets (...) -> the loss, over classes that are drawn anew by each call."""
-        name = type(self).__name__
-        h = check_rows(name, h, self.in_features)
-        labels = labels_of(
-            name, targets, h.shape[:-1], self.classes, h,
-            weights=None, ignore_index=ignore_index, mask=mask, reduction=reduction,
-        )  # fmt: skip
-        rows, ids = rows_that_count(h, labels)
-        drawn = self.sampler.sample(self.samples)
-        own = (rows * ops.embedding(self.weight, ids)).sum(-1)
-        others = rows @ ops.embedding(self.weight, drawn).T
+    def _losses(self, h: Tensor, ids: Array, *, summed: bool) -> Tensor:
+        drawn = self.sampler.sample(self.samples)  # anew by each call, for all of its rows
+        own = (h * ops.embedding(self.weight, ids)).sum(-1)
+        others = h @ ops.embedding(self.weight, drawn).T
         if self.bias is not None:
             own = own + ops.embedding(self.bias, ids)
             others = others + ops.embedding(self.bias, drawn)
-        losses = self._losses(own, others, ids, drawn)
-        return gathered(losses, labels, h.shape[:-1], reduction)
+        losses = self._contrast(own, others, ids, drawn)
+        return losses.sum() if summed else losses
 
-    def _losses(self, own: Tensor, others: Tensor, ids: Any, drawn: Any) -> Tensor:
+    def _contrast(self, own: Tensor, others: Tensor, ids: Any, drawn: Any) -> Tensor:
         """The loss of rows, own (N) the scores of the targets and others (N, k) those drawn."""
         raise NotImplementedError
 
@@ -106,9 +88,7 @@ class _Sampled(Module):
 
     def scores(self, h: object) -> Tensor:
         """The scores of all classes: h (..., D) -> (..., V)."""
-        return ops.linear(
-            check_rows(type(self).__name__, h, self.in_features), self.weight.T, self.bias
-        )
+        return ops.linear(self._rows(h), self.weight.T, self.bias)
 
     def log_prob(self, h: object) -> Tensor:
         """The logarithm of the softmax over all classes: h (..., D) -> (..., V)."""
@@ -129,7 +109,7 @@ class SampledSoftmax(_Sampled):
     all classes that is right on average; the more are drawn, the closer.
     """
 
-    def _losses(self, own: Tensor, others: Tensor, ids: Any, drawn: Any) -> Tensor:
+    def _contrast(self, own: Tensor, others: Tensor, ids: Any, drawn: Any) -> Tensor:
         others = others - self._expected(drawn, own.dtype)
         others = ops.masked_fill(others, drawn == ids[:, None], -math.inf)
         scores = ops.concat([own.reshape(-1, 1), others], axis=1)
@@ -146,7 +126,7 @@ class NCE(_Sampled):
     the target too, as the derivation has it.
     """
 
-    def _losses(self, own: Tensor, others: Tensor, ids: Any, drawn: Any) -> Tensor:
+    def _contrast(self, own: Tensor, others: Tensor, ids: Any, drawn: Any) -> Tensor:
         true = own - self._expected(ids, own.dtype)
         noise = others - self._expected(drawn, own.dtype)
         return ops.softplus(-true) + ops.softplus(noise).sum(-1)
@@ -161,6 +141,6 @@ class NegativeSampling(_Sampled):
     classes too high.
     """
 
-    def _losses(self, own: Tensor, others: Tensor, ids: Any, drawn: Any) -> Tensor:
+    def _contrast(self, own: Tensor, others: Tensor, ids: Any, drawn: Any) -> Tensor:
         others = masked(drawn != ids[:, None], ops.softplus(others))
         return ops.softplus(-own) + others.sum(-1)

@@ -1,7 +1,7 @@
 """RNN, LSTM and GRU: recurrent layers with PyTorch's names, shapes and returns."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.cells import GRUCell, LSTMCell, RNNCell
@@ -17,6 +17,8 @@ Sizes = int | Sequence[int]
 class _Layer(Recurrent):
     """A recurrent layer that makes its own cell; one width, or one for each layer."""
 
+    defaults: ClassVar[Options] = {}  # of the options that a subclass sets
+
     def __init__(
         self,
         kind: type[Cell],
@@ -26,6 +28,7 @@ class _Layer(Recurrent):
     ) -> None:
         where = type(self).__name__
         input_size, hidden_size, num_layers = sizes
+        options = {**self.defaults, **options}
         check_options(where, options, besides=of_cell)
         check_size(where, "input_size", input_size)
         widths = None

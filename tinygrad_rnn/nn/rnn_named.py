@@ -1,7 +1,7 @@
 """Layers that have a name of their own: LSTM and GRU with some options set."""
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from tinygrad_rnn.nn.checks import check_size
 from tinygrad_rnn.nn.options import Options
@@ -20,17 +20,7 @@ class LayerNormLSTM(LSTM):
     Arguments and results are those of ``LSTM``; ``layer_norm`` may name fewer of w_x, w_h, c.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: Sizes,
-        num_layers: int = 1,
-        *,
-        bias: bool = True,
-        **options: Unpack[Options],
-    ) -> None:
-        options.setdefault("layer_norm", True)
-        super().__init__(input_size, hidden_size, num_layers, bias=bias, **options)
+    defaults: ClassVar[Options] = {"layer_norm": True}
 
 
 class LayerNormGRU(GRU):
@@ -43,17 +33,7 @@ class LayerNormGRU(GRU):
     Arguments and results are those of ``GRU``; ``layer_norm`` may name one of w_x, w_h.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: Sizes,
-        num_layers: int = 1,
-        *,
-        bias: bool = True,
-        **options: Unpack[Options],
-    ) -> None:
-        options.setdefault("layer_norm", True)
-        super().__init__(input_size, hidden_size, num_layers, bias=bias, **options)
+    defaults: ClassVar[Options] = {"layer_norm": True}
 
 
 class AWDLSTM(LSTM):
@@ -69,6 +49,14 @@ class AWDLSTM(LSTM):
             weight_drop 0.5, input_dropout 0.4, dropout 0.3, output_dropout 0.4; locked is True.
     """
 
+    defaults: ClassVar[Options] = {
+        "weight_drop": 0.5,
+        "input_dropout": 0.4,
+        "dropout": 0.3,
+        "output_dropout": 0.4,
+        "locked": True,
+    }
+
     def __init__(
         self,
         input_size: int,
@@ -81,12 +69,8 @@ class AWDLSTM(LSTM):
         widths = len(hidden_size) if isinstance(hidden_size, Sequence) else 0
         if num_layers is None:
             num_layers = widths or 3
-        options.setdefault("weight_drop", 0.5)
-        options.setdefault("input_dropout", 0.4)
-        one = (widths or num_layers) == 1
-        options.setdefault("dropout", 0.0 if one else 0.3)  # it stands between layers
-        options.setdefault("output_dropout", 0.4)
-        options.setdefault("locked", True)
+        if (widths or num_layers) == 1:
+            options.setdefault("dropout", 0.0)  # it stands between layers
         super().__init__(input_size, hidden_size, num_layers, bias=bias, **options)
 
 
