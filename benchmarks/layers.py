@@ -41,9 +41,20 @@ def losses() -> dict[str, list[str]]:
     return {"Linear and cross-entropy": table(bar, columns, rows)}
 
 
+def word_model() -> dict[str, list[str]]:
+    """A whole training step of a language model of words."""
+    case = "train 10000 200 200 2 35 20"
+    results = duel(
+        [case], SIDES / "word_model_ours.py", SIDES / "word_model_torch.py", rounds=15, seconds=0.3
+    )
+    rows = [result.row().replace("| train ", "| ") for result in results]
+    head = ["V E H layers T B", "ours, ms (best)", "PyTorch, ms (best)", "times as fast"]
+    return {"A word language model's training step": table("Bar: 1.05; goal: 1.2.", head, rows)}
+
+
 def sections() -> dict[str, list[str]]:
     """What ``run.py`` writes into RESULTS.md."""
-    return losses()
+    return {**losses(), **word_model()}
 
 
 if __name__ == "__main__":
