@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "inspect": CORE | {"ops", "nn", "inspect"},
     "optim": CORE | {"optim"},
     "losses": CORE | {"ops", "nn"},  # modules hold the weights of some
+    "data": BASE | {"data"},  # arrays in, arrays out
     "testing": CORE | {"ops", "nn", "transforms", "testing", "creation", "debug", "warmup"},
     "cache": {"kernels"},
     "warmup": {"kernels", "nn"},

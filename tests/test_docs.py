@@ -18,7 +18,10 @@ RECURRENCES = (ROOT / "docs" / "recurrences.md").read_text()
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.S)
 
 
-@pytest.mark.parametrize("page", ["recurrences.md", "options.md", "layers.md", "training.md"])
+RUN = ["recurrences.md", "options.md", "layers.md", "training.md", "data.md"]
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_the_pages_run_from_top_to_bottom(page):
     names = {"__name__": "page"}
     for code, expected in BLOCK.findall((ROOT / "docs" / page).read_text()):

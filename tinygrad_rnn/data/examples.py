@@ -1,0 +1,73 @@
+"""Examples as users have them: arrays side by side, or anything with a length and [number]."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.data.collate import stack
+from tinygrad_rnn.errors import ArgumentError, ShapeError
+
+__all__ = ["Examples"]
+
+
+class Examples:
+    """Columns of one length, of which each example has an item.
+
+    A tuple or a dict is several columns, anything else is one.
+    """
+
+    def __init__(self, where: str, given: Any) -> None:
+        self.names: list[Any] | None = None
+        columns = {"examples": given}
+        if isinstance(given, tuple):
+            columns = {f"examples[{number}]": column for number, column in enumerate(given)}
+        elif isinstance(given, Mapping):
+            columns = {f"examples[{name!r}]": column for name, column in given.items()}
+            self.names = list(given)
+        self.single = not isinstance(given, tuple | Mapping)
+        self.columns = [_column(where, name, column) for name, column in columns.items()]
+        sizes = {name: len(column) for name, column in zip(columns, self.columns, strict=True)}
+        if len(set(sizes.values())) > 1:
+            told = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+            raise ShapeError(f"{where}: {told}; expected as many in each.")
+        self.size = next(iter(sizes.values()), 0)
+        if not self.size:
+            raise ShapeError(f"{where}: examples is empty, expected at least one.")
+
+    def __len__(self) -> int:
+        return self.size
+
+    def _put_together(self, parts: list[Any]) -> Any:
+        if self.single:
+            return parts[0]
+        return tuple(parts) if self.names is None else dict(zip(self.names, parts, strict=True))
+
+    def __getitem__(self, number: int) -> Any:
+        try:
+            return self._put_together([column[number] for column in self.columns])
+        except Exception as error:
+            error.add_note(f"while example {number} was read.")
+            raise
+
+    def batch(self, rows: Any, collate: Callable[[Sequence[Any]], Any] | None) -> Any:
+        """The examples of these numbers, side by side."""
+        if collate is None and all(isinstance(column, np.ndarray) for column in self.columns):
+            return self._put_together([column[rows] for column in self.columns])
+        return (collate or stack)([self[number] for number in rows.tolist()])
+
+
+def _column(where: str, name: str, given: Any) -> Any:
+    if hasattr(given, "__array__"):
+        given = np.asarray(given)
+    if (
+        isinstance(given, str | bytes)
+        or not all(hasattr(given, needed) for needed in ("__len__", "__getitem__"))
+        or (isinstance(given, np.ndarray) and not given.ndim)
+    ):
+        raise ArgumentError(
+            f"{where}: {name} is {shortened(given)}, expected an array, or a sequence of examples "
+            "with a length."
+        )
+    return given

@@ -1,0 +1,78 @@
+"""In which order an epoch reads its examples: a function of seed and epoch, and of nothing else."""
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["EXAMPLES", "SPLIT", "TURNS", "Plan", "by_length", "in_order", "permutation"]
+
+Rows = np.ndarray[Any, np.dtype[np.intp]]
+
+EXAMPLES, TURNS, SPLIT = range(3)  # streams of random numbers that do not meet
+
+
+def permutation(count: int, seed: int, epoch: int, stream: int) -> Rows:
+    """The numbers below ``count``, shuffled.
+
+    Philox computes its numbers from a key and a place, so there is nothing to keep. They are
+    sorted here rather than given to a Generator, whose methods may change with NumPy's version.
+    """
+    drawn = np.random.Philox(key=seed, counter=[0, 0, stream, epoch]).random_raw(count)
+    return np.argsort(drawn, kind="stable")
+
+
+class Plan:
+    """An epoch: its examples in order, and where in them each batch begins and ends."""
+
+    def __init__(self, order: Rows, ends: Rows) -> None:
+        self.order = order
+        self.ends = ends
+        self.begins = np.concatenate([np.zeros(1, np.intp), ends[:-1]])
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, batch: int) -> Rows:
+        return self.order[self.begins[batch] : self.ends[batch]]
+
+    def shuffled(self, seed: int, epoch: int) -> "Plan":
+        """The same batches in another order."""
+        turns = permutation(len(self), seed, epoch, TURNS)
+        self.begins, self.ends = self.begins[turns], self.ends[turns]
+        return self
+
+
+def in_order(order: Rows, batch_size: int) -> Plan:
+    """Batches of equal size; the last one may be smaller."""
+    return Plan(
+        order, np.minimum(np.arange(1, -(-len(order) // batch_size) + 1) * batch_size, len(order))
+    )
+
+
+def by_length(
+    order: Rows, lengths: Rows, pool: int, batch_size: int | None, max_tokens: int | None
+) -> Plan:
+    """Batches of like lengths: sorted within pools of so many examples, then cut."""
+    order = order.copy()
+    ends = []
+    for begin in range(0, len(order), pool):
+        part = order[begin : begin + pool]
+        part[:] = part[np.argsort(lengths[part], kind="stable")]
+        sizes = cut(lengths[part], batch_size or len(part), max_tokens)
+        ends.append(begin + np.cumsum(sizes))
+    return Plan(order, np.concatenate(ends))
+
+
+def cut(lengths: Rows, batch_size: int, max_tokens: int | None) -> list[int]:
+    """How many rows each batch takes of rows that become longer and longer."""
+    sizes = []
+    begin = 0
+    while begin < len(lengths):
+        most = min(batch_size, len(lengths) - begin)
+        if max_tokens is not None:
+            # The last row is the longest: with it, n rows make n times its length.
+            allowed = max_tokens // np.maximum(lengths[begin : begin + most], 1)
+            most = int(np.count_nonzero(np.arange(1, most + 1) <= allowed))
+        sizes.append(most)
+        begin += most
+    return sizes
