@@ -29,6 +29,7 @@ ALL = [
     "attention",
     "layers",
     "startup",
+    "broken_files",
 ]
 HEAD = """# Measured
 

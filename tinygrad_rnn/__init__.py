@@ -7,6 +7,7 @@ from tinygrad_rnn.creation import *  # noqa: F403
 from tinygrad_rnn.debug import debug
 from tinygrad_rnn.device import empty_cache, num_threads, set_num_threads
 from tinygrad_rnn.engine import backward, grad
+from tinygrad_rnn.files import load, save
 from tinygrad_rnn.graph import graph
 from tinygrad_rnn.modes import (
     enable_grad,
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = creation.__all__ + [
     "Tensor", "backward", "bool_", "checkpoint", "data", "debug", "empty_cache", "enable_grad",
     "errors", "float32", "float64", "grad", "graph", "hvp", "inference_mode", "inspect", "int32",
-    "int64", "is_grad_enabled", "jacobian", "jvp", "losses", "nn", "no_grad", "num_threads", "ops",
-    "optim", "per_sample_grads", "random", "seed", "set_grad_enabled", "set_num_threads", "vjp",
+    "int64", "is_grad_enabled", "jacobian", "jvp", "load", "losses", "nn", "no_grad",
+    "num_threads", "ops", "optim", "per_sample_grads", "random", "save", "seed",
+    "set_grad_enabled", "set_num_threads", "vjp",
 ]  # fmt: skip

@@ -9,9 +9,11 @@ __all__ = [
     "CellError",
     "DTypeError",
     "DeviceError",
+    "FileFormatError",
     "GradientError",
     "IndexRangeError",
     "ModuleError",
+    "SaveError",
     "ShapeError",
     "StateDictError",
     "TinygradError",
@@ -64,3 +66,15 @@ class StateDictError(TinygradError, KeyError):
 
     def __str__(self) -> str:  # KeyError would print the repr of the message
         return str(self.args[0]) if self.args else ""
+
+
+class FileFormatError(TinygradError, ValueError):
+    """A file that is damaged, or none of the kind that was expected."""
+
+
+class SaveError(TinygradError, OSError):
+    """A file that could not be written: a full disk, a folder that is not there."""
+
+    def __init__(self, message: str, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
