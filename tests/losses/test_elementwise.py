@@ -70,6 +70,18 @@ def test_large_scores_do_not_overflow():
     np.testing.assert_array_equal(found, [0, 0, 900, 900])
 
 
+def test_options_given_as_python_numbers_keep_their_digits():
+    x, y = draw()
+    weights = [0.1, 0.2, 0.3, 0.4]
+    for given, option in (0.1, np.float64(0.1)), (weights, np.array(weights)):
+        a, b = (losses.bce_with_logits(x, y, pos_weight=w).item() for w in (given, option))
+        assert a == b
+    a, b = (losses.cross_entropy(x, [0, 1, 2], weights=w).item() for w in (given, option))
+    assert a == b
+    a, b = (losses.reinforce(x[0], w, 0.1).item() for w in (given, option))
+    assert a == b == pytest.approx(-(np.array(weights) - 0.1) @ x[0] / 4, rel=1e-12)
+
+
 def test_wrong_arguments_are_named():
     x, y = draw()
     with pytest.raises(ShapeError, match=r"mse: x has shape \(3, 4\), targets \(4,\).*nothing is"):

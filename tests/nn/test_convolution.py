@@ -49,6 +49,15 @@ def test_padding_that_keeps_the_length_has_the_odd_place_behind():
     assert np.array_equal(same(x), by_hand(np.pad(x, ((0, 0), (0, 0), (1, 2)))))
 
 
+@pytest.mark.parametrize("make", [partial(nn.Conv1d, 2, 4, groups=2), nn.MaxPool1d, nn.AvgPool1d])
+def test_of_no_rows_they_make_no_rows(make):
+    x = tg.zeros(0, 2, 5, requires_grad=True)
+    y = make(kernel_size=3)(x)
+    assert (len(y), y.shape[2] > 0) == (0, True)
+    y.sum().backward()
+    assert x.grad.shape == x.shape
+
+
 def test_the_largest_alone_has_the_gradient_and_of_equals_the_first():
     x = tg.tensor([[[[1.0, 3.0, 2.0, 2.0], [3.0, 0.0, 2.0, 2.0]]]], requires_grad=True)
     y = nn.MaxPool2d(2)(x)

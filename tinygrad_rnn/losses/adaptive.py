@@ -25,8 +25,8 @@ class AdaptiveSoftmax(ClassLoss):
                    + log softmax(h tails[i][0] tails[i][1])[c - cutoffs[i]]
 
     Cluster i holds the classes from cutoffs[i] to before cutoffs[i + 1], the last one all that
-    are left. It goes through D / div_value^(i + 1) units, and is computed only for rows whose
-    target lies in it. Weights, names and numbers are those of PyTorch's
+    are left. It goes through D / div_value^(i + 1) units, one at least, and is computed only
+    for rows whose target lies in it. Weights, names and numbers are those of PyTorch's
     ``AdaptiveLogSoftmaxWithLoss``, up to the transposition of weights.
 
     Args:

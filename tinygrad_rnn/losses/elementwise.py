@@ -12,7 +12,7 @@ from tinygrad_rnn.arguments import number
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.losses.reducing import masked, reduced, spread_mask
-from tinygrad_rnn.tensor import Tensor, as_tensor
+from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
 __all__ = ["bce_with_logits", "huber", "l1", "mse"]
 
@@ -80,7 +80,9 @@ def bce_with_logits(
         raise ArgumentError(f"{where}: the targets hold {bad}, expected 0 to 1.")
     losses = ops.softplus(-s)
     if pos_weight is not None:
-        weight = as_tensor(pos_weight, where)
+        weight = pos_weight
+        if not isinstance(weight, Tensor):
+            weight = Tensor(as_array(weight, where, exact=True))
         losses = losses * ((weight.astype(s.dtype) - 1.0) * y + 1.0)
     losses = (1.0 - y) * s + losses
     if losses.shape != s.shape:

@@ -34,7 +34,7 @@ class HierarchicalSoftmax(ClassLoss):
 
     def __init__(self, in_features: int, counts: Any) -> None:
         where = "HierarchicalSoftmax"
-        occurs = as_array(counts, where)
+        occurs = as_array(counts, where, exact=True)
         if not occurs.ndim:
             occurs = np.ones(whole(where, "counts", counts, least=2))
         if occurs.ndim != 1 or len(occurs) < 2 or not (occurs >= 0).all():

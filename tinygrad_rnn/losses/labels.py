@@ -106,7 +106,7 @@ def check_weights(where: str, weights: Any, classes: int, like: Tensor) -> Array
     """How much each class counts, as an array of the type of the scores."""
     if weights is None:
         return None
-    array = as_array(weights, where)
+    array = as_array(weights, where, exact=True)
     if array.shape != (classes,):
         raise ShapeError(
             f"{where}: weights has shape {array.shape}, expected {(classes,)}, one for each class."

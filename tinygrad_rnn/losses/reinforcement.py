@@ -37,7 +37,7 @@ def reinforce(
     mask = spread_mask(where, mask, log_probs.shape)
     gain = None
     for name, given, sign in (("rewards", rewards, 1), ("baseline", baseline, -1)):
-        array = as_array(given, where)
+        array = as_array(given, where, exact=True)
         if array.shape != log_probs.shape[: array.ndim]:
             raise ShapeError(
                 f"{where}: {name} has shape {array.shape}, expected {log_probs.shape} as log_probs "
@@ -75,7 +75,7 @@ class MovingBaseline(Module):
 
     def forward(self, rewards: Any) -> float:
         """The baseline for these rewards, any shape."""
-        rewards = as_array(rewards, "MovingBaseline")
+        rewards = as_array(rewards, "MovingBaseline", exact=True)
         if not rewards.size:
             raise ArgumentError("MovingBaseline: there are no rewards, expected one or more.")
         before = self.mean.item() / self.known.item() if self.known.item() else 0.0

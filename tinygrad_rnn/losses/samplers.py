@@ -54,7 +54,7 @@ class UnigramSampler(Sampler):
     """
 
     def __init__(self, counts: Any, power: float = 0.75) -> None:
-        counts = as_array(counts, "UnigramSampler").astype(np.float64)
+        counts = as_array(counts, "UnigramSampler", exact=True).astype(np.float64)
         if counts.ndim != 1 or not counts.size or not (counts >= 0).all() or not counts.any():
             raise ArgumentError(
                 f"UnigramSampler: counts has shape {counts.shape}, expected how often each class "

@@ -113,9 +113,10 @@ class _Conv(Module):
         """windows (B, C, *places, *kernel) -> (B, O, *places)."""
         B, C, *rest = windows.shape
         G, O, places = self.groups, self.out_channels, rest[: self.axes]
-        inner, count = C // G * math.prod(self.kernel_size), math.prod(places)
+        size, count = math.prod(self.kernel_size), math.prod(places)
+        inner = C // G * size
         # (B, G, c, places, kernel) -> (B, G, c kernel, places): one product for each row and group
-        w = windows.reshape(B, G, C // G, count, -1).swapaxes(3, 4).reshape(B, G, inner, count)
+        w = windows.reshape(B, G, C // G, count, size).swapaxes(3, 4).reshape(B, G, inner, count)
         return (self.weight.reshape(G, O // G, inner) @ w).reshape(B, O, *places)
 
     def extra_repr(self) -> str:

@@ -294,8 +294,12 @@ def _restore(kind: type[Tensor], data: Array, requires_grad: bool) -> Tensor:
     return result
 
 
-def as_array(data: Any, where: str = "tensor") -> Array:
-    """The array behind anything array-like; Python floats become float32, nothing is copied."""
+def as_array(data: Any, where: str = "tensor", *, exact: bool = False) -> Array:
+    """The array behind anything array-like; nothing is copied.
+
+    Python floats become float32. ``exact`` keeps their digits, for constants that are brought
+    to the type of a tensor afterwards.
+    """
     if isinstance(data, Tensor):
         return data._data
     if isinstance(data, np.ndarray):
@@ -319,7 +323,7 @@ def as_array(data: Any, where: str = "tensor") -> Array:
                 f"{where}: got rows of different lengths, expected equal ones ({error}). Pad them "
                 "to one length first."
             ) from None
-        if array.dtype == np.float64 and not hasattr(data, "__array__"):
+        if array.dtype == np.float64 and not hasattr(data, "__array__") and not exact:
             array = array.astype(np.float32)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
