@@ -5,6 +5,7 @@
 Every array stands under ``case/name``: parameters and buffers under PyTorch's names, inputs
 ``x``, ``x1``, ..., what came out (``y``, ``y1``), the gradient of y that was sent back (``dy``),
 and those that arrived (``d_x``, ``d_weight``, ...). Buffers after the call are ``after_...``.
+Integers are ids, which have no gradient.
 """
 
 from pathlib import Path
@@ -41,48 +42,76 @@ CASES = {
     "softplus": ("Softplus", (), {}, [(4, 5)]),
     "softsign": ("Softsign", (), {}, [(4, 5)]),
     "multi_head": (
-        "MultiheadAttention", (4, 2), {"kdim": 3, "vdim": 5, "batch_first": True},
+        "MultiheadAttention", (4, 2), {"kdim": 3, "vdim": 5, "batch_first": True, "mask": "keys"},
         [(2, 3, 4), (2, 6, 3), (2, 6, 5)],
     ),
+    "multi_head_of_one_sequence": (
+        "MultiheadAttention", (4, 2), {"bias": False, "mask": "added"}, [(3, 2, 4)] * 3,
+    ),
+    "embedding": ("Embedding", (5, 3), {"padding_idx": -2}, [(4, 6)]),
+    "flatten": ("Flatten", (1, 2), {}, [(2, 3, 4, 5)]),
 }  # fmt: skip
 
 
-def compute(case: str, seed: int = 0) -> dict[str, np.ndarray]:
+def compute(kind: str, arguments: tuple, options: dict, shapes: list, seed: int = 0) -> dict:
     """All arrays of one case, drawn from ``seed``."""
     import torch
 
-    kind, arguments, options, shapes = CASES[case]
+    options = dict(options)
+    mask = options.pop("mask", None)
     torch.manual_seed(seed)
     module = getattr(torch.nn, kind)(*arguments, **options).double()
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
     names = ["x", *(f"x{k}" for k in range(1, len(shapes)))]
-    inputs = {
-        n: torch.randn(s, dtype=torch.float64, requires_grad=True)
-        for n, s in zip(names, shapes, strict=True)
-    }
+    if kind == "Embedding":
+        if options.get("padding_idx") is not None:
+            module.weight.data[options["padding_idx"]] = 0
+        inputs = {"x": torch.randint(0, arguments[0], shapes[0])}
+    else:
+        inputs = {
+            n: torch.randn(s, dtype=torch.float64, requires_grad=True)
+            for n, s in zip(names, shapes, strict=True)
+        }
     found = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     found = {name: value.detach().clone() for name, value in found.items()}
     more = {}
-    if kind == "MultiheadAttention":
-        more["key_padding_mask"] = hidden = torch.rand(2, 6) < 0.3
-        hidden[:, 0] = False
-        found["mask"] = ~hidden
+    if mask is not None:
+        more, found["mask"] = _masked(mask, options.get("batch_first", False), arguments, shapes)
     y = module(*inputs.values(), **more)
     y, *rest = y if isinstance(y, tuple) else (y,)
     dy = torch.randn_like(y)
-    (y * dy).sum().backward()
+    if y.requires_grad:
+        (y * dy).sum().backward()
     found |= {**inputs, "y": y, "dy": dy, **{f"y{k}": v for k, v in enumerate(rest, 1)}}
     found |= {f"after_{name}": value for name, value in module.named_buffers()}
     leaves = {**inputs, **dict(module.named_parameters())}
-    found |= {f"d_{name}": leaf.grad for name, leaf in leaves.items()}
-    if "batch_norm" in case:
+    found |= {f"d_{name}": leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+    if kind.startswith("BatchNorm"):
         found["y_eval"] = module.eval()(inputs["x"])
     return {name: value.detach().numpy() for name, value in found.items()}
+
+
+def _masked(mask: str, batch_first: bool, arguments: tuple, shapes: list) -> tuple[dict, object]:
+    """The masks of one kind in PyTorch's form, where True hides, and in ours, where it shows."""
+    import torch
+
+    heads = arguments[1]
+    T, S = (shape[1 if batch_first else 0] for shape in shapes[:2])
+    B = shapes[0][0 if batch_first else 1]
+    if mask == "keys":
+        hidden = torch.rand(B, S) < 0.3
+        hidden[:, 0] = False
+        return {"key_padding_mask": hidden}, ~hidden if batch_first else ~hidden.T
+    hidden = torch.rand(B, T, S) < 0.3
+    hidden[..., 0] = False
+    added = torch.randn(B, T, S, dtype=torch.float64).masked_fill(hidden, -torch.inf)
+    seen = {"added": added, "pairs": hidden}[mask]
+    return {"attn_mask": seen.repeat_interleave(heads, 0)}, added if mask == "added" else ~hidden
 
 
 if __name__ == "__main__":
     np.savez_compressed(
         GOLDEN,
-        **{f"{case}/{name}": a for case in CASES for name, a in compute(case).items()},
+        **{f"{case}/{name}": a for case in CASES for name, a in compute(*CASES[case]).items()},
     )

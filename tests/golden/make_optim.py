@@ -3,7 +3,8 @@
     python tests/golden/make_optim.py      # with PyTorch installed
 
 ``case/0``, ``case/1`` are two parameters after every step; ``draw`` gives what they were at first,
-and their gradients. Under ``schedule/case`` stand the rates and momenta of every step.
+and their gradients. Under ``schedule/case`` stand the rates and momenta of every step, under
+``clip/case`` the norm and the gradients after clipping.
 """
 
 from pathlib import Path
@@ -59,6 +60,9 @@ SCHEDULES = {
     ),
 }
 PLATEAU = {"factor": 0.5, "patience": 2, "cooldown": 1, "threshold": 0.01, "min_lr": 0.02}
+SCHEDULES["plateau"] = ("ReduceLROnPlateau", PLATEAU, 19)
+CLIPS = {"norm": ("clip_grad_norm", 1.5), "value": ("clip_grad_value", 0.5)}
+# In which a plateau is found.
 METRICS = [3, 2, 2.5, 2, 1.999, 2, 1.5, 1.6, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.4, 1.6, 1.6, 1.6, 1.6]
 
 
@@ -69,11 +73,10 @@ def draw(seed=0):
     return weights, [rng.standard_normal((STEPS, *shape)) for shape in SHAPES]
 
 
-def compute(case, seed=0):
-    """The parameters after every step."""
+def compute(kind, options, seed=0):
+    """The parameters after every step, and the averages of ASGD."""
     import torch
 
-    kind, options = CASES[case]
     first, gradients = draw(seed)
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)  # in which it keeps the numbers of a step
@@ -87,41 +90,68 @@ def compute(case, seed=0):
         for number, weight in enumerate(weights):
             after[number][step] = weight.detach().numpy()
     torch.set_default_dtype(default)
-    return after
+    found = {str(number): array for number, array in enumerate(after)}
+    if kind == "ASGD":
+        found |= {f"average{i}": optimizer.state[w]["ax"].numpy() for i, w in enumerate(weights)}
+    return found
 
 
-def rates(case):
+def rates(kind, options, steps):
     """Rates at every step, and momenta."""
     import torch
 
-    kind, options, steps = SCHEDULES[case]
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([weight], lr=0.2, momentum=0.9)
-    schedule = getattr(torch.optim.lr_scheduler, kind)(optimizer, **options)
+    schedule = schedule_of(torch.optim.lr_scheduler, optimizer, kind, options)
     found = []
     for step in range(steps + 1):
         group = optimizer.param_groups[0]
         found.append([group["lr"], group["momentum"]])
         if step < steps:
             optimizer.step()
-            schedule.step()
-    return np.array(found)
+            schedule.step(*([METRICS[step]] if kind == "ReduceLROnPlateau" else []))
+    return {"rates": np.array(found)}
 
 
-def plateau():
-    """Rates after every metric."""
+def schedule_of(module, optimizer, kind, options):
+    """A schedule of theirs or ours; those of a sequence are (kind, options) themselves."""
+    options = dict(options)
+    if kind == "SequentialLR":
+        parts = options.pop("schedulers")
+        options["schedulers"] = [schedule_of(module, optimizer, *part) for part in parts]
+    return getattr(module, kind)(optimizer, **options)
+
+
+def clipped(kind, bound, seed=0):
+    """The gradients that ``draw`` gives first, clipped, and their norm."""
     import torch
 
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.2)
-    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **PLATEAU)
-    found = []
-    for metric in METRICS:
-        schedule.step(metric)
-        found.append(optimizer.param_groups[0]["lr"])
-    return np.array(found)
+    weights, gradients = draw(seed)
+    parameters = [torch.nn.Parameter(torch.tensor(w)) for w in weights]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = torch.tensor(gradient[0])
+    norm = getattr(torch.nn.utils, f"{kind}_")(parameters, bound)
+    found = {str(number): p.grad.numpy() for number, p in enumerate(parameters)}
+    return found | ({} if norm is None else {"norm": norm.numpy()})
+
+
+def averaged(decay, seed=0):
+    """The average of a weight that was ``draw``'s first gradients; without decay, their mean."""
+    import torch
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    how = {} if decay is None else {"multi_avg_fn": get_ema_multi_avg_fn(decay)}
+    _, (history, _) = draw(seed)
+    model = torch.nn.Linear(4, 3, bias=False).double()
+    average = AveragedModel(model, **how)
+    for numbers in history:
+        model.weight.data[:] = torch.tensor(numbers)
+        average.update_parameters(model)
+    return average.module.weight.detach().numpy()
 
 
 if __name__ == "__main__":
-    arrays = {f"{case}/{i}": a for case in CASES for i, a in enumerate(compute(case))}
-    arrays |= {f"schedule/{case}": rates(case) for case in SCHEDULES}
-    np.savez_compressed(GOLDEN, **arrays, **{"schedule/plateau": plateau()})
+    arrays = {f"{c}/{name}": a for c in CASES for name, a in compute(*CASES[c]).items()}
+    for place, makers, make in (("schedule", SCHEDULES, rates), ("clip", CLIPS, clipped)):
+        arrays |= {f"{place}/{c}/{n}": a for c in makers for n, a in make(*makers[c]).items()}
+    np.savez_compressed(GOLDEN, **arrays)

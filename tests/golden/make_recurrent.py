@@ -29,11 +29,10 @@ CASES = {
 T, B, I, H = 5, 4, 3, 4
 
 
-def compute(case: str, seed: int = 0) -> dict[str, np.ndarray]:
+def compute(kind: str, options: dict, has_lengths: bool, seed: int = 0) -> dict[str, np.ndarray]:
     """All arrays of one case, drawn from ``seed``."""
     import torch
 
-    kind, options, has_lengths = CASES[case]
     torch.manual_seed(seed)
     module = getattr(torch.nn, kind)(I, H, dtype=torch.float64, **options)
     cell = kind.endswith("Cell")
@@ -68,5 +67,5 @@ def compute(case: str, seed: int = 0) -> dict[str, np.ndarray]:
 if __name__ == "__main__":
     np.savez_compressed(
         GOLDEN,
-        **{f"{case}/{name}": a for case in CASES for name, a in compute(case).items()},
+        **{f"{case}/{name}": a for case in CASES for name, a in compute(*CASES[case]).items()},
     )

@@ -1,58 +1,50 @@
 """The same losses and gradients as PyTorch's.
 
 Golden arrays stand in tests/golden/losses.npz; where PyTorch is installed, fresh cases are
-drawn as well, in all reductions.
+drawn as well, with any of the options and reductions that both have.
 """
-
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tests.golden.make_losses import CASES, CUTOFFS, GOLDEN, REDUCTIONS, D, V, compute
+from tests.golden.make_losses import CASES, GOLDEN, D, N, V, compute
+from tests.golden.stored import fresh, stored
 from tinygrad_rnn import losses, ops
 
-FRESH = [(seed, how) for seed in (1, 2) for how in REDUCTIONS] if find_spec("torch") else []
-# None: the golden arrays.
-DRAWS = [(None, "mean"), *FRESH]
+
+def close(got, want):
+    np.testing.assert_allclose(got.numpy(), want, rtol=1e-10, atol=1e-12)
 
 
-def arrays_of(case, seed, reduction):
-    if seed is not None:
-        return compute(case, reduction, seed)
-    with np.load(GOLDEN) as golden:
-        return {n.partition("/")[2]: golden[n] for n in golden if n.startswith(f"{case}/")}
-
-
-def ours(case, x, y, torch, reduction):
-    """The loss by this library, for the same options under its names."""
-    options = {k: v for k, v in CASES[case][1].items() if k not in ("weights", "soft")}
-    if "weights" in torch:
-        options["weights"] = torch["weights"]
-    name = "cross_entropy" if case.startswith("cross_entropy") else case
-    x = ops.log_softmax(x) if name in ("nll", "kl_divergence") else x
-    return getattr(losses, name)(x, y, reduction=reduction, **options)
-
-
-@pytest.mark.parametrize(("seed", "reduction"), DRAWS)
-@pytest.mark.parametrize("case", [case for case in CASES if case != "adaptive"])
-def test_values_and_gradients_are_those_of_pytorch(case, seed, reduction):
-    torch = arrays_of(case, seed, reduction)
-    x = tg.tensor(torch["x"], requires_grad=True)
-    y = tg.tensor(torch["y"], requires_grad=True) if "d_y" in torch else torch["y"]
-    loss = ours(case, x, y, torch, reduction)
-    np.testing.assert_allclose(loss.numpy(), torch["loss"], rtol=1e-10, atol=1e-12)
+def agrees_with(torch, kind, options, reduction="mean"):
+    """Hold our loss against the arrays of PyTorch's."""
+    if kind == "AdaptiveSoftmax":
+        adaptive_agrees_with(torch, options, reduction)
+        return
+    theirs = ("weights", "pos_weights", "soft", "lead", "ignored", "masked")
+    options = {k: v for k, v in options.items() if k not in theirs}
+    options |= {name: torch[name] for name in ("weights", "pos_weight") if name in torch}
+    names = [name for name in ("x", "w", "bias", "y") if f"d_{name}" in torch]
+    leaves = {name: tg.tensor(torch[name], requires_grad=True) for name in names}
+    x, y = leaves["x"], leaves.get("y", torch["y"])
+    if kind == "linear_cross_entropy":
+        inputs = x, leaves["w"], y, leaves["bias"]
+    else:
+        inputs = ops.log_softmax(x) if kind in ("nll", "kl_divergence") else x, y
+    if not torch["mask"].all():
+        options["mask"] = torch["mask"]
+    loss = getattr(losses, kind)(*inputs, reduction=reduction, **options)
+    close(loss, torch["loss"])
     loss.sum().backward()
-    np.testing.assert_allclose(x.grad.numpy(), torch["d_x"], rtol=1e-10, atol=1e-12)
-    if "d_y" in torch:
-        np.testing.assert_allclose(y.grad.numpy(), torch["d_y"], rtol=1e-10, atol=1e-12)
+    for name, leaf in leaves.items():
+        close(leaf.grad, torch[f"d_{name}"])
 
 
-@pytest.mark.parametrize(("seed", "reduction"), DRAWS)
-def test_an_adaptive_softmax_is_that_of_pytorch(seed, reduction):
-    torch = arrays_of("adaptive", seed, reduction)
-    layer = losses.AdaptiveSoftmax(D, V, CUTOFFS, div_value=2.0, head_bias=True).astype(np.float64)
+def adaptive_agrees_with(torch, options, reduction):
+    layer = losses.AdaptiveSoftmax(D, V, **options).astype(np.float64)
     weights = dict(layer.named_parameters())
     names = {name: name.replace("tails", "tail").replace(".", "_") for name in weights}
     for name, weight in weights.items():
@@ -60,9 +52,62 @@ def test_an_adaptive_softmax_is_that_of_pytorch(seed, reduction):
     h = tg.tensor(torch["x"], requires_grad=True)
     loss = layer(h, torch["y"], reduction=reduction)
     loss.sum().backward()
-    np.testing.assert_allclose(loss.numpy(), torch["loss"], rtol=1e-10)
-    np.testing.assert_allclose(layer.log_prob(h).numpy(), torch["log_prob"], rtol=1e-10)
-    np.testing.assert_allclose(h.grad.numpy(), torch["d_x"], rtol=1e-10, atol=1e-12)
+    close(loss, torch["loss"])
+    close(layer.log_prob(h), torch["log_prob"])
+    np.testing.assert_array_equal(layer.predict(h), torch["best"])
+    close(h.grad, torch["d_x"])
     for name, weight in weights.items():
         want = torch[f"d_{names[name]}"].T
-        np.testing.assert_allclose(weight.grad.numpy(), want, rtol=1e-10, atol=1e-12)
+        close(tg.zeros_like(weight) if weight.grad is None else weight.grad, want)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden_losses(case):
+    agrees_with(stored(GOLDEN, case), *CASES[case])
+
+
+# ----- fresh cases: our function -> a strategy of its options -----
+
+flags, shares = st.booleans(), st.sampled_from([0.0, 0.1, 1.0])
+places = st.lists(st.integers(0, N - 1), max_size=3)  # not all of them
+rows = {"lead": st.sampled_from([(N,), (2, 3)]), "masked": places}
+classes = rows | {"weights": flags, "ignored": places}
+
+
+def options_of(**more):
+    return st.fixed_dictionaries(rows | more)
+
+
+labels = st.fixed_dictionaries(
+    classes | {"label_smoothing": shares}, optional={"ignore_index": st.sampled_from([-1, 4])}
+)
+FRESH = {
+    "cross_entropy": labels | options_of(weights=flags, label_smoothing=shares, soft=st.just(True)),
+    "linear_cross_entropy": st.tuples(labels, st.integers(1, 7)).map(
+        lambda both: {**both[0], "chunk": both[1]}
+    ),
+    "nll": st.fixed_dictionaries(classes),
+    "mse": options_of(),
+    "l1": options_of(),
+    "huber": options_of(delta=st.floats(0.1, 3)),
+    "bce_with_logits": options_of(pos_weights=flags) | options_of(pos_weight=st.floats(0, 3)),
+    "kl_divergence": options_of(),
+    "AdaptiveSoftmax": st.fixed_dictionaries({
+        "cutoffs": st.sets(st.integers(1, V - 1), min_size=1, max_size=3).map(sorted),
+        "div_value": st.sampled_from([0.5, 1.0, 2.0]), "head_bias": flags,
+    }),
+}  # fmt: skip
+
+
+@fresh
+@pytest.mark.parametrize("kind", FRESH)
+@given(st.data(), st.sampled_from(["none", "sum", "mean"]), st.integers(0, 99))
+def test_fresh_losses(kind, data, reduction, seed):
+    options = data.draw(FRESH[kind])
+    theirs = {name: value for name, value in options.items() if name != "chunk"}
+    torch = compute(kind, theirs, reduction, seed)
+    if np.isnan(torch["loss"]).any():  # a mean over nothing, which is an error here
+        with pytest.raises(tg.errors.ArgumentError, match="there is nothing to take the mean of"):
+            agrees_with(torch, kind, options, reduction)
+    else:
+        agrees_with(torch, kind, options, reduction)

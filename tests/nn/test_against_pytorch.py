@@ -1,32 +1,19 @@
 """The same results as PyTorch's layers and cells for the same weights, gradients included.
 
 Golden arrays stand in tests/golden/recurrent.npz; where PyTorch is installed, fresh cases are
-drawn as well.
+drawn as well, with any of the options that both have.
 """
-
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tests.golden.make_recurrent import CASES, GOLDEN, H, I, compute
+from tests.golden.stored import fresh, stored
 from tinygrad_rnn import nn
-
-SEEDS = [None, 1, 2, 3] if find_spec("torch") else [None]  # None: the golden arrays
-
-
-def arrays_of(case, seed):
-    if seed is not None:
-        return compute(case, seed)
-    with np.load(GOLDEN) as golden:
-        return {n.partition("/")[2]: golden[n] for n in golden if n.startswith(f"{case}/")}
-
-
-def build(case, dtype):
-    """The module of ours that the case is about."""
-    kind, options, _ = CASES[case]
-    return getattr(nn, kind)(I, H, **options).astype(dtype)
+from tinygrad_rnn.kernels._twin import use_reference
 
 
 def places(module):
@@ -57,14 +44,9 @@ def ours(cell, ending, torch, prefix=""):
     return found
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize(
-    ("case", "dtype"),
-    [(c, np.float64) for c in CASES] + [(c, np.float32) for c in ("lstm_deep", "gru_deep")],
-)
-def test_values_and_gradients_are_those_of_pytorch(case, dtype, seed):
-    torch = arrays_of(case, seed)
-    module = build(case, dtype)
+def agrees_with(torch, kind, options, dtype=np.float64):
+    """Hold our layer or cell against the arrays of PyTorch's."""
+    module = getattr(nn, kind)(I, H, **options).astype(dtype)
     for cell, ending in places(module):
         for name, weight in ours(cell, ending, torch).items():
             getattr(cell, name).assign_(weight.astype(dtype))
@@ -96,3 +78,33 @@ def test_values_and_gradients_are_those_of_pytorch(case, dtype, seed):
     for cell, ending in places(module):
         for name, gradient in ours(cell, ending, torch, "d_").items():
             agrees(getattr(cell, name).grad, gradient, f"{name}{ending}")
+
+
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [(c, np.float64) for c in CASES] + [(c, np.float32) for c in ("lstm_deep", "gru_deep")],
+)
+def test_golden_recurrences(case, dtype):
+    agrees_with(stored(GOLDEN, case), *CASES[case][:2], dtype)
+
+
+flags = st.booleans()
+stacks = {"bidirectional": flags, "num_layers": st.integers(1, 3)}
+plain = {"nonlinearity": st.sampled_from(["tanh", "relu"])}
+FRESH = {
+    kind: st.fixed_dictionaries({"bias": flags, **options})
+    for kind, options in {
+        "LSTM": stacks, "GRU": stacks, "RNN": stacks | plain,
+        "LSTMCell": {}, "GRUCell": {}, "RNNCell": plain,
+    }.items()
+}  # fmt: skip
+
+
+@fresh
+@pytest.mark.parametrize("kind", FRESH)
+@given(st.data(), st.booleans(), st.integers(0, 99))
+def test_fresh_recurrences(kind, data, lengths, seed):
+    options = data.draw(FRESH[kind])
+    with use_reference():
+        lengths = lengths and not kind.endswith("Cell")
+        agrees_with(compute(kind, options, lengths, seed), kind, options)

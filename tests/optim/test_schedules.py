@@ -1,7 +1,6 @@
-"""Schedules: PyTorch's rates, formulas written out, resuming, and what they refuse."""
+"""Schedules: formulas written out, resuming, and what they refuse."""
 
 import math
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,18 +10,9 @@ from tinygrad_rnn import nn, optim
 from tinygrad_rnn.errors import ArgumentError, StateDictError
 from tinygrad_rnn.optim import schedules
 
-SOURCES = ["golden", "torch"] if find_spec("torch") else ["golden"]
-
 
 def optimizer_at(lr=0.2, kind=optim.SGD, **options):
     return kind([nn.Parameter(np.zeros(1))], lr=lr, **options)
-
-
-def wanted_of(case, source, compute):
-    if source == "torch":
-        return compute()
-    with np.load(make_optim.GOLDEN) as golden:
-        return golden[f"schedule/{case}"]
 
 
 def rates(schedule, steps):
@@ -34,37 +24,18 @@ def rates(schedule, steps):
     return found
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("case", make_optim.SCHEDULES)
-def test_rates_and_momenta_are_those_of_pytorch(case, source):
-    kind, options, steps = make_optim.SCHEDULES[case]
-    wanted = wanted_of(case, source, lambda: make_optim.rates(case))
-    optimizer = optimizer_at(momentum=0.9)
-    schedule = getattr(schedules, kind)(optimizer, **options)
-    for step in range(steps + 1):
-        group = optimizer.param_groups[0]
-        np.testing.assert_allclose([group["lr"], group["momentum"]], wanted[step], rtol=1e-12,
-                                   atol=1e-15)  # fmt: skip
-        if step < steps:
-            schedule.step()
-
-
-@pytest.mark.parametrize("source", SOURCES)
-def test_a_plateau_is_seen_where_pytorch_sees_it(source):
-    wanted = wanted_of("plateau", source, make_optim.plateau)
-    optimizer = optimizer_at()
-    schedule = schedules.ReduceLROnPlateau(optimizer, **make_optim.PLATEAU)
+def plateau(mode="min", sign=1):
+    schedule = schedules.ReduceLROnPlateau(optimizer_at(), mode, **make_optim.PLATEAU)
     found = []
     for metric in make_optim.METRICS:
-        schedule.step(metric)
+        schedule.step(sign * metric)
         found += schedule.get_last_lr()
-    np.testing.assert_allclose(found, wanted, rtol=1e-12)
-    assert len(set(found)) > 2
-    other = optimizer_at()
-    upwards = schedules.ReduceLROnPlateau(other, "max", **make_optim.PLATEAU)
-    for metric, rate in zip(make_optim.METRICS, found, strict=True):
-        upwards.step(-metric)
-        assert upwards.get_last_lr() == [rate]
+    return found
+
+
+def test_a_plateau_is_the_same_upside_down():
+    assert plateau() == plateau("max", -1)
+    assert len(set(plateau())) > 2
 
 
 def test_an_absolute_threshold():
@@ -114,12 +85,10 @@ def test_one_cycle_moves_the_first_beta_of_adam():
     assert plain.param_groups[0]["lr"] == pytest.approx(0.02)
 
 
-@pytest.mark.parametrize("case", [*make_optim.SCHEDULES, "plateau"])
+@pytest.mark.parametrize("case", make_optim.SCHEDULES)
 def test_resuming_gives_the_same_bits(case):
     def begin():
         optimizer = optimizer_at(momentum=0.5)
-        if case == "plateau":
-            return optimizer, schedules.ReduceLROnPlateau(optimizer, **make_optim.PLATEAU)
         kind, options, _ = make_optim.SCHEDULES[case]
         return optimizer, getattr(schedules, kind)(optimizer, **options)
 

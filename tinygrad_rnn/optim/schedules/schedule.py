@@ -111,9 +111,9 @@ class SequentialLR(Schedule):
     """
 
     def __init__(
-        self, optimizer: Optimizer, schedules: Sequence[Schedule], milestones: Sequence[int]
+        self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]
     ) -> None:
-        self.schedules = list(schedules)
+        self.schedules = list(schedulers)
         self.milestones = milestones_of("SequentialLR", milestones)
         if len(self.schedules) != len(self.milestones) + 1:
             raise ArgumentError(
