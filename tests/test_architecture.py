@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": CORE | {"ops", "nn"},  # modules hold the weights of some
     "files": CORE | {"files"},
     "data": BASE | {"data"},  # arrays in, arrays out
+    "training": CORE | {"data", "files", "losses", "nn", "ops", "optim", "training"},
     "testing": CORE | {"ops", "nn", "transforms", "testing", "creation", "debug", "warmup"},
     "cache": {"kernels"},
     "warmup": {"kernels", "nn"},

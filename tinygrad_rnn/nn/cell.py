@@ -93,9 +93,6 @@ class Cell(Module):
     chosen: Mapping[str, Any] = MappingProxyType({})
     _options: CellOptions | None = None
 
-    # A plain object, so that modules among the arguments are not found a second time.
-    _arguments: SimpleNamespace
-
     # What the constructor makes.
     _declared: Declaration = made_later("_declared")
     constants: dict[str, float] = made_later("constants")
@@ -107,11 +104,9 @@ class Cell(Module):
     _names: Mapping[str, int] = MappingProxyType({})
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Keep the arguments for ``clone``, whatever the constructor of a subclass takes."""
+        """Refuse keywords that the constructor does not know, with those that it does."""
         check_keywords(cls, kwargs)
-        cell = super().__new__(cls)
-        cell._arguments = SimpleNamespace(args=args, kwargs=kwargs)
-        return cell
+        return super().__new__(cls, *args, **kwargs)
 
     def __init__(
         self,

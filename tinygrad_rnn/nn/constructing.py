@@ -8,8 +8,16 @@ from tinygrad_rnn.errors import ModuleError
 
 if TYPE_CHECKING:
     from tinygrad_rnn.nn.cell import Cell
+    from tinygrad_rnn.nn.module import Module
 
-__all__ = ["arguments_for", "check_keywords", "made_later"]
+__all__ = ["arguments_by_name", "arguments_for", "check_keywords", "made_later"]
+
+
+def arguments_by_name(module: "Module") -> dict[str, Any]:
+    """What a module was made with; of ``*modules`` a tuple, of ``**options`` a dict."""
+    given = module._arguments
+    bound = inspect.signature(type(module).__init__).bind(module, *given.args, **given.kwargs)
+    return dict(list(bound.arguments.items())[1:])
 
 
 def made_later(name: str) -> Any:

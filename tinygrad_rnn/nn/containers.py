@@ -44,6 +44,10 @@ class _Ordered(Module):
             self.append(module)
         return self
 
+    def made_with(self) -> dict[str, Any]:
+        """Nothing: what it holds may have come later, and is put in by name."""
+        return {}
+
     def _put(self, name: str, module: Module) -> Self:
         if hasattr(type(self), name):
             raise ModuleError(f"{type(self).__name__}: {name!r} is a method of it already.")

@@ -97,6 +97,11 @@ class Dense(Module):
                 "give input_dim=, or call the model once with an input."
             )
 
+    def made_with(self) -> dict[str, Any]:
+        """The arguments, the input size among them once it is known."""
+        known = {} if self.weight is None else {"input_dim": self.weight.shape[0]}
+        return super().made_with() | known
+
     def extra_repr(self) -> str:
         """O, and I if it is known."""
         known = "" if self.weight is None else f", input_dim={self.weight.shape[0]}"

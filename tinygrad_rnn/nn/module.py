@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from reprlib import recursive_repr
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,9 +17,11 @@ from tinygrad_rnn.nn.assigning import (
     check_name,
     not_a_member,
 )
+from tinygrad_rnn.nn.constructing import arguments_by_name
 from tinygrad_rnn.nn.members import CONTAINERS, dotted, first_of_each, held_by, joined
 from tinygrad_rnn.nn.parameter import Parameter, own, replace
 from tinygrad_rnn.nn.state_dict import IncompatibleKeys, load, snapshot
+from tinygrad_rnn.nn.symbol import Symbol
 from tinygrad_rnn.tensor import FLOATS, HookHandle, Tensor, as_array
 
 if TYPE_CHECKING:
@@ -59,6 +61,17 @@ class Module:
     _buffers: Mapping[str, bool] = MappingProxyType({})  # name -> whether the state dict has it
     _forward_hooks: Mapping[int, ForwardHook] = MappingProxyType({})
 
+    # A plain object, so that modules among the arguments are not found a second time.
+    _arguments: SimpleNamespace
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep the arguments, by which another can be made that is like it."""
+        if (args or kwargs) and cls.__init__ is object.__init__:
+            raise TypeError(f"{cls.__name__}() takes no arguments")
+        module = super().__new__(cls)
+        object.__setattr__(module, "_arguments", SimpleNamespace(args=args, kwargs=kwargs))
+        return module
+
     # ----- what it computes -----
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -70,6 +83,9 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output: what ``forward`` returns, after the hooks."""
+        for given in (*args, *kwargs.values()) if kwargs else args:
+            if isinstance(given, Symbol):
+                return given.called(self, args, kwargs)
         result = self.forward(*args, **kwargs)
         # A copy: hooks may come and go meanwhile, in a hook or in another thread.
         for hook in tuple(self._forward_hooks.values()):
@@ -339,6 +355,14 @@ class Module:
         from tinygrad_rnn.nn.summary import summarize
 
         return summarize(self, inputs, options)
+
+    def made_with(self) -> dict[str, Any]:
+        """The arguments, by the names of the constructor, that make another like it.
+
+        A class whose modules come to know sizes, or are given others, later than in the
+        constructor says here what would make them as they are now.
+        """
+        return arguments_by_name(self)
 
     # ----- Python's protocols -----
 

@@ -96,7 +96,8 @@ class Recurrent(Module):
         self.merge, self.connect, self.output = merge, connect, output
         self.dropout, self.output_dropout = dropout, output_dropout
         self.batch_first, self.recompute, self.truncate = batch_first, recompute, truncate
-        given = {**vars(self), "initial_state": initial_state, "fused": fused, **of_cells}
+        given = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        given |= {"initial_state": initial_state, "fused": fused, **of_cells}
         check_options(type(self).__name__, given, besides=("num_layers", "hidden_sizes"))
         sizes = self._layer_sizes(cell, num_layers, hidden_sizes)
         if of_cells:

@@ -1,0 +1,67 @@
+"""Whole models in files: weights, and beside them a description of what they are the weights of."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tinygrad_rnn import random
+from tinygrad_rnn.errors import FileFormatError
+from tinygrad_rnn.files import read, write
+from tinygrad_rnn.nn import Module
+from tinygrad_rnn.nn.parameter import own, replace
+from tinygrad_rnn.training.describing import describe
+from tinygrad_rnn.training.description import build
+
+__all__ = ["load_model", "save_model"]
+
+Path = str | os.PathLike[str]
+
+_MODEL = "tinygrad_rnn.model"
+
+
+def save_model(path: Path, model: Module) -> None:
+    """Write a model as one safetensors file: weights, and a description of the model in JSON.
+
+        training.save_model("tagger.safetensors", model)
+        model = training.load_model("tagger.safetensors")
+
+    The file holds no code: of classes that are not the library's it holds names, and what they
+    were made with. The weights alone can be read by whatever reads safetensors; ``tg.load`` does.
+    """
+    where = "save_model"
+    description = describe(model, where=where)
+    state = model.state_dict()
+    names = {id(array): name for name, array in reversed(state.items())}  # what is shared, once
+    arrays = {name: array for name, array in state.items() if names[id(array)] == name}
+    write(path, arrays, {_MODEL: json.dumps(description)}, where)
+
+
+def load_model(path: Path, custom: Mapping[str, Any] | None = None) -> Any:
+    """The model of a file that ``save_model`` has written.
+
+    Args:
+        custom: The classes and functions that are not the library's, by the names that they had:
+            ``{"MyCell": MyCell}``.
+    """
+    where = "load_model"
+    arrays, texts = read(path, where)
+    if _MODEL not in texts:
+        raise FileFormatError(
+            f"{where}: {os.fspath(path)!r} holds weights, but no description of a model; make the "
+            "model, and give it the weights: model.load_state_dict(tg.load(path))."
+        )
+    try:
+        description = json.loads(texts[_MODEL])
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(
+            f"{where}: the description in {os.fspath(path)!r} is no JSON: {error}."
+        ) from error
+    with random.fork():  # what is drawn here is written over
+        model = build(description, custom, where)
+    for name, tensor in model._state().items():
+        dtype = arrays[name].dtype if name in arrays else tensor.dtype
+        if dtype != tensor.dtype and dtype.kind == tensor.dtype.kind == "f":
+            replace(tensor, own(tensor._data, dtype))
+    model.load_state_dict(arrays)
+    return model
