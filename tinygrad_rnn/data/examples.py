@@ -1,6 +1,6 @@
 """Examples as users have them: arrays side by side, or anything with a length and [number]."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,36 @@ class Examples:
         if collate is None and all(isinstance(column, np.ndarray) for column in self.columns):
             return self._put_together([column[rows] for column in self.columns])
         return (collate or stack)([self[number] for number in rows.tolist()])
+
+    def part(self, rows: Any) -> Any:
+        """The examples of these numbers, by themselves."""
+        return self._put_together([_part(column, rows) for column in self.columns])
+
+
+class _Part:
+    """Some items of a sequence, each read when it is asked for."""
+
+    def __init__(self, column: Any, rows: Any) -> None:
+        self.column = column
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[place] for place in range(len(self)))
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return _Part(self.column, self.rows[number])
+        return self.column[int(self.rows[number])]
+
+
+def _part(column: Any, rows: Any) -> Any:
+    if isinstance(column, np.ndarray):
+        return column[rows]
+    found = _Part(column, rows)
+    return list(found) if isinstance(column, list) else found
 
 
 def _column(where: str, name: str, given: Any) -> Any:

@@ -1,0 +1,211 @@
+"""Reading ahead in a thread, without a difference to be seen."""
+
+import contextvars
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
+
+from tinygrad_rnn.arguments import shortened, whole
+from tinygrad_rnn.errors import ArgumentError
+
+__all__ = ["Background"]
+
+
+class _Read(NamedTuple):
+    """What a thread has read, and the place behind it."""
+
+    batch: Any
+    place: Any
+    error: BaseException | None = None
+    end: bool = False
+
+
+class Background:
+    """Batches that a thread reads ahead, the same in the same order.
+
+    ``state_dict()`` is the place of the batch that was handed out last, however much was read.
+    What a reader raises arrives where its batch would have; the next call goes on behind it.
+
+        with data.Background(batches) as ahead:
+            for x, y in ahead:
+                ...
+
+    Without ``with`` the thread ends with the epoch, with ``close()``, or with the last reference.
+    While it runs, ``batches`` belong to it.
+
+    Args:
+        batches: Batches, Streams, or anything that can be iterated.
+        ahead: How many batches may wait.
+    """
+
+    def __init__(self, batches: Any, ahead: int = 2) -> None:
+        if not hasattr(batches, "__iter__"):
+            raise ArgumentError(
+                f"Background: batches is {shortened(batches)}, expected data.Batches, "
+                "data.Streams or another iterable of batches."
+            )
+        self.batches = batches
+        self.ahead = whole("Background", "ahead", ahead, 1)
+        self._run: _Run | None = None
+        self._handed_out = False  # a batch, since the epoch began or a place was loaded
+
+    def __iter__(self) -> Iterator[Any]:
+        return _Loop(self)
+
+    def __len__(self) -> int:
+        """How many batches the epoch has."""
+        if self._run is None or self._run.length is None:
+            return len(self.batches)
+        return self._run.length
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the batch that comes next."""
+        return int(self.state_dict()["epoch"])
+
+    @property
+    def batch(self) -> int:
+        """The number in its epoch of the batch that comes next."""
+        return int(self.state_dict()["batch"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place behind the batch that was handed out last."""
+        if not hasattr(self.batches, "state_dict"):
+            raise ArgumentError(
+                f"Background.state_dict: batches is a {type(self.batches).__name__}, which has "
+                "no state_dict; data.Batches and data.Streams have."
+            )
+        return dict(self.batches.state_dict() if self._run is None else self._run.place)
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Go to a place."""
+        self.close()
+        self.batches.load_state_dict(state_dict)
+        self._handed_out = False
+
+    def close(self) -> None:
+        """End the thread, and put ``batches`` where this is. A later loop starts another."""
+        if self._run is not None:
+            run, self._run = self._run, None
+            run.stop()
+            run.thread.join()
+            if run.place is not None:
+                self.batches.load_state_dict(run.place)
+
+    def __enter__(self) -> "Background":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _next(self, begins: bool) -> Any:
+        run = self._running()
+        read = run.read.get()
+        if read.end:
+            run.stop()
+            self._run = None
+            again, self._handed_out = begins and self._handed_out, False
+            if again:  # the loop before took the last batch and was left: this is the next epoch's
+                return self._next(begins=False)
+            raise StopIteration
+        run.place = read.place
+        self._handed_out = True
+        run.wanted.put(True)
+        if read.error is None:
+            return read.batch
+        try:
+            raise read.error
+        finally:
+            del read  # an error that knows this frame, which knows the error, would live on
+
+    def _running(self) -> "_Run":
+        run = self._run
+        if run is not None and run.process != os.getpid():  # a fork has no threads
+            if run.place is None:
+                raise RuntimeError(
+                    "Background: batches without state_dict cannot be gone on with in a forked "
+                    "process."
+                )
+            self.batches.load_state_dict(run.place)
+            run = None
+        if run is None:
+            run = self._run = _Run(self)
+        return run
+
+
+class _Loop:
+    """One loop: what is left of an epoch."""
+
+    def __init__(self, background: Background) -> None:
+        self._background: Background | None = background
+        self._begins = True
+
+    def __iter__(self) -> "_Loop":
+        return self
+
+    def __next__(self) -> Any:
+        if self._background is None:
+            raise StopIteration
+        begins, self._begins = self._begins, False
+        try:
+            return self._background._next(begins)
+        except StopIteration:
+            self._background = None
+            raise
+
+
+class _Run:
+    """A thread that reads what is left of an epoch."""
+
+    def __init__(self, background: Background) -> None:
+        batches = background.batches
+        iterator = iter(batches)
+        place = getattr(batches, "state_dict", lambda: None)
+        self.process = os.getpid()
+        self.place: Any = place()
+        self.length: int | None = len(batches) if hasattr(batches, "__len__") else None
+        # Simple queues can be used by a finalizer, wherever garbage happens to be collected.
+        self.wanted: SimpleQueue[bool] = SimpleQueue()
+        self.read: SimpleQueue[_Read] = SimpleQueue()
+        for _ in range(background.ahead):
+            self.wanted.put(True)
+        self.stop = weakref.finalize(background, _stop, self.wanted)
+        # The thread must not know the Background, which would never be garbage then.
+        work = (_read_on, iterator, place, self.wanted, self.read)
+        self.thread = threading.Thread(
+            target=contextvars.copy_context().run, args=work, name="reading ahead", daemon=True
+        )
+        self.thread.start()
+
+
+def _read_on(
+    iterator: Iterator[Any],
+    place: Callable[[], Any],
+    wanted: "SimpleQueue[bool]",
+    read: "SimpleQueue[_Read]",
+) -> None:
+    """Read as much as is wanted, up to the end."""
+    number = 0
+    while wanted.get():
+        try:
+            read.put(_Read(next(iterator), place()))
+        except StopIteration:
+            read.put(_Read(None, None, end=True))
+            return
+        except BaseException as error:
+            if not hasattr(error, "__notes__"):
+                error.add_note(f"Background: while batch {number} was read ahead.")
+            read.put(_Read(None, place(), error))
+        number += 1
+
+
+def _stop(wanted: "SimpleQueue[bool]") -> None:
+    """Let a thread end as soon as it has read what it is reading."""
+    with suppress(Empty):
+        while True:
+            wanted.get_nowait()
+    wanted.put(False)
