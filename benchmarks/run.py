@@ -28,6 +28,7 @@ ALL = [
     "options",
     "attention",
     "layers",
+    "round_trips",
     "startup",
     "broken_files",
 ]

@@ -10,7 +10,7 @@ from tinygrad_rnn.device import Array, to_host
 from tinygrad_rnn.errors import StateDictError, TinygradError
 from tinygrad_rnn.tensor import Tensor, as_array
 
-__all__ = ["IncompatibleKeys", "load", "snapshot"]
+__all__ = ["IncompatibleKeys", "load", "prefix_of", "snapshot"]
 
 _OF_PYTORCH = re.compile(r"(weight|bias)_(ih|hh)(_l\d+(_reverse)?)?$")
 
@@ -127,14 +127,14 @@ def _report(
 ) -> str:
     lines = [f"load_state_dict: the state dict does not fit {where}; nothing was changed."]
     lines += [f"  {kind}: {', '.join(names)}" for kind, names in problems.items() if names]
-    if extra := _prefix(missing, unexpected):
+    if extra := prefix_of(missing, unexpected):
         lines.append(f"Every unexpected name is a missing one behind {extra!r}: remove it.")
-    elif extra := _prefix(unexpected, missing):
+    elif extra := prefix_of(unexpected, missing):
         lines.append(f"Every missing name is an unexpected one behind {extra!r}: add it.")
     elif any(_OF_PYTORCH.search(name) for name in problems["unexpected"]):
         lines.append(
             "Names such as weight_ih_l0 are PyTorch's. Its weights are (out, in) with two biases, "
-            "here they are (in, out) with one; docs/recurrences.md says which becomes which."
+            "here they are (in, out) with one; interop.from_torch(arrays, module) reads them."
         )
     elif problems["missing"] or problems["unexpected"]:
         lines.append("strict=False passes over names that are missing or unexpected.")
@@ -143,7 +143,7 @@ def _report(
     return "\n".join(lines)
 
 
-def _prefix(short: list[str], long: list[str]) -> str:
+def prefix_of(short: list[str], long: list[str]) -> str:
     """What stands before each of the short names in the long ones, or nothing."""
     if not short or len(short) != len(long) or not long[0].endswith(f".{short[0]}"):
         return ""
