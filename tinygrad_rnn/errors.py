@@ -13,6 +13,7 @@ __all__ = [
     "GradientError",
     "IndexRangeError",
     "ModuleError",
+    "NotFiniteError",
     "SaveError",
     "ShapeError",
     "StateDictError",
@@ -70,6 +71,10 @@ class StateDictError(TinygradError, KeyError):
 
 class FileFormatError(TinygradError, ValueError):
     """A file that is damaged, or none of the kind that was expected."""
+
+
+class NotFiniteError(TinygradError, ArithmeticError):
+    """NaN or infinity where a run cannot go on with it: in a loss, a gradient, a weight."""
 
 
 class SaveError(TinygradError, OSError):

@@ -8,9 +8,9 @@ after its header has been checked against its size. ``write`` and ``read`` also 
 ``flatten`` and ``restored`` take trees of arrays and numbers, such as checkpoints, apart.
 """
 
-from tinygrad_rnn.files.atomic import replacing
+from tinygrad_rnn.files.atomic import UNFINISHED, replacing
 from tinygrad_rnn.files.reading import load, read
 from tinygrad_rnn.files.trees import flatten, restored
 from tinygrad_rnn.files.writing import save, write
 
-__all__ = ["flatten", "load", "read", "replacing", "restored", "save", "write"]
+__all__ = ["UNFINISHED", "flatten", "load", "read", "replacing", "restored", "save", "write"]

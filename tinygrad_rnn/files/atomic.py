@@ -8,9 +8,9 @@ from typing import Any
 
 from tinygrad_rnn.errors import SaveError
 
-__all__ = ["SUFFIX", "Writer", "replacing"]
+__all__ = ["UNFINISHED", "Writer", "replacing"]
 
-SUFFIX = ".unfinished"
+UNFINISHED = ".unfinished"
 _ADVICE = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota is used up",
@@ -50,7 +50,7 @@ def replacing(path: str | os.PathLike[str], where: str = "save") -> Iterator[Wri
     """
     final = os.path.realpath(os.fspath(path))
     folder, name = os.path.split(final)
-    unfinished = os.path.join(folder, f".{name}.{os.urandom(4).hex()}{SUFFIX}")
+    unfinished = os.path.join(folder, f".{name}.{os.urandom(4).hex()}{UNFINISHED}")
     try:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:

@@ -342,6 +342,16 @@ class Module:
                 )
         return entries
 
+    def passing_state(self) -> Any:
+        """What one call leaves for the next beside the state dict, None if there is nothing.
+
+        A run that is to go on exactly needs it too: ``training`` keeps it in checkpoints.
+        """
+        return None
+
+    def load_passing_state(self, state: Any) -> None:
+        """Take up what ``passing_state`` gave; None is the beginning."""
+
     # ----- looking at it -----
 
     def summary(self, *inputs: Any, **options: Any) -> "Summary":

@@ -219,6 +219,14 @@ class Recurrent(Module):
         """Let the next call of a stateful layer start from the initial state."""
         self.carried: list[list[Tensor]] | None = None
 
+    def passing_state(self) -> list[list[Tensor]] | None:
+        """Where the next call of a stateful layer starts."""
+        return self.carried
+
+    def load_passing_state(self, state: list[list[Tensor]] | None) -> None:
+        """Let the next call of a stateful layer start there."""
+        self.carried = state
+
     # ----- running -----
 
     def forward(

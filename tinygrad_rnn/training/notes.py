@@ -1,0 +1,121 @@
+"""Callbacks that write down what happens: a table in a file, samples of what a model says."""
+
+import csv
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_rnn import files
+from tinygrad_rnn.arguments import function_of
+from tinygrad_rnn.training.callback import Callback, every_steps
+from tinygrad_rnn.training.run_state import in_use
+
+if TYPE_CHECKING:
+    from tinygrad_rnn.training.trainer import Trainer
+
+__all__ = ["CSVLog", "Sample"]
+
+
+class CSVLog(Callback):
+    """A table with a row for each epoch, or for every so many steps.
+
+    A run that is resumed goes on with the table: rows of steps that are made again are
+    removed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], every: int | None = None) -> None:
+        self.path = Path(path)
+        self.every = every_steps("CSVLog", every)
+
+    def on_fit_begin(self, trainer: "Trainer") -> None:
+        """Remove rows of steps that are still to be made."""
+        rows = self._rows()
+        kept = [row for row in rows if int(row["step"]) <= trainer.step] if trainer.step else []
+        if rows != kept:
+            self._write(list(rows[0]), kept)
+
+    def on_step(self, trainer: "Trainer") -> None:
+        """A row, if it is time."""
+        if self.every is not None and trainer.step % self.every == 0:
+            lr = trainer.optimizer.param_groups[0]["lr"]
+            self._add({"step": trainer.step, "epoch": trainer.epoch, **trainer.values, "lr": lr})
+
+    def on_epoch_end(self, trainer: "Trainer", logs: dict[str, Any]) -> None:
+        """A row for each epoch."""
+        if self.every is None:
+            self._add(logs)
+
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return [row for row in csv.DictReader(file) if (row.get("step") or "").isdecimal()]
+
+    def _add(self, row: dict[str, Any]) -> None:
+        """One line more; columns that are new make the table anew."""
+        rows = self._rows() if self.path.exists() else []
+        columns = list(rows[0]) if rows else []
+        if set(row) - set(columns) or not rows:
+            columns += [name for name in row if name not in columns]
+            self._write(columns, [*rows, row])
+            return
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, columns).writerow(row)
+
+    def _write(self, columns: list[str], rows: list[dict[str, Any]]) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        with files.replacing(self.path, "CSVLog") as file:
+            file.write(text.getvalue().encode())
+
+
+class Sample(Callback):
+    """Show what the model says, every so many steps or after each epoch.
+
+        training.Sample(lambda trainer: generate(trainer.model, 200), every=100)
+
+    The function is called while the model is in use (nothing is dropped or recorded), and what
+    it draws does not change the run.
+
+    Args:
+        function: Is given the trainer; what it returns is shown.
+        every: Steps; None: after each epoch.
+        show: What is done with it; None writes it above the progress bar.
+    """
+
+    def __init__(
+        self,
+        function: Callable[["Trainer"], Any],
+        every: int | None = None,
+        *,
+        show: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.function = function_of("Sample", "function", function)
+        self.every = every_steps("Sample", every)
+        self.show = _written if show is None else function_of("Sample", "show", show)
+
+    def on_step(self, trainer: "Trainer") -> None:
+        """If it is time."""
+        if self.every is not None and trainer.step % self.every == 0:
+            self._sample(trainer)
+
+    def on_epoch_end(self, trainer: "Trainer", logs: dict[str, Any]) -> None:
+        """After each epoch."""
+        if self.every is None:
+            self._sample(trainer)
+
+    def _sample(self, trainer: "Trainer") -> None:
+        with in_use(trainer.model):
+            said = self.function(trainer)
+        if said is not None:
+            self.show(said)
+
+
+def _written(said: Any) -> None:
+    from tqdm.auto import tqdm
+
+    tqdm.write(str(said))

@@ -1,0 +1,44 @@
+"""The progress bar: one for each epoch, by tqdm, where there is somebody to look at it."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Bar"]
+
+_PAUSE = 0.1  # seconds between two looks at the values: writing them takes longer than a step may
+
+
+class Bar:
+    """A bar, or nothing where progress is off or standard error is no terminal."""
+
+    def __init__(self, wanted: bool, title: str, batches: Any, done: int) -> None:
+        self._bar: Any = None
+        self._next = 0.0
+        if wanted and sys.stderr is not None and sys.stderr.isatty():
+            from tqdm.auto import tqdm
+
+            total = len(batches) if hasattr(batches, "__len__") else None
+            self._bar = tqdm(total=total, initial=done, desc=title, unit="batch", leave=True)
+
+    def advance(self, batches: int, values: Callable[[], dict[str, float]]) -> None:
+        """Some batches more; ``values`` gives what is to stand behind the bar."""
+        if self._bar is None:
+            return
+        now = time.perf_counter()
+        if now >= self._next:
+            self.show(values())
+            self._next = now + _PAUSE
+        self._bar.update(batches)
+
+    def show(self, values: dict[str, Any]) -> None:
+        """Values behind the bar."""
+        if self._bar is not None:
+            texts = {k: f"{v:.4g}" for k, v in values.items() if isinstance(v, float)}
+            self._bar.set_postfix(texts, refresh=False)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()
