@@ -181,10 +181,13 @@ def test_options_and_defaults_are_those_of_pytorch(kind):
     theirs = getattr(torch.optim, kind, None) or getattr(torch.optim.lr_scheduler, kind)
     ours = getattr(optim, kind, None) or getattr(optim.schedules, kind)
     known = {**signature(optim.Optimizer).parameters, **signature(ours).parameters}
-    for name, option in signature(theirs).parameters.items():
-        if name not in THEIRS:
-            assert name in known, name
-            assert known[name].default == option.default, name
+    wanted = {n: o for n, o in signature(theirs).parameters.items() if n not in THEIRS}
+    for name, option in wanted.items():
+        assert name in known, name
+        assert known[name].default == option.default, name
+    in_order = [name for name, option in wanted.items() if option.kind != option.KEYWORD_ONLY]
+    mine = [name for name in signature(ours).parameters if name in in_order]
+    assert mine == in_order[: len(mine)]
 
 
 # ----- clipping, averages -----

@@ -5,7 +5,8 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn, optim
-from tinygrad_rnn.errors import ArgumentError, StateDictError
+from tinygrad_rnn.errors import ArgumentError, DTypeError, StateDictError
+from tinygrad_rnn.kernels._twin import use_reference
 
 HISTORY = np.random.default_rng(0).standard_normal((7, 3, 2))
 
@@ -73,9 +74,33 @@ def test_what_does_not_fit_is_refused():
         optim.EMA([w], decay=1.0)
     with pytest.raises(ArgumentError, match="EMA: params is empty"):
         optim.EMA([])
+    used_up = iter([w])
+    assert next(used_up) is w
+    for refuses in (optim.clip_grad_norm, optim.clip_grad_value, optim.Accumulation):
+        with pytest.raises(ArgumentError, match=f"{refuses.__name__}: params is empty.*used up"):
+            refuses(used_up, 1)
     ema = optim.EMA([w])
     other = optim.EMA([nn.Parameter(tg.ones(3))])
     with pytest.raises(StateDictError, match=r"the averages are .*float32.* expected .*float64"):
         ema.load_state_dict(other.state_dict())
     with pytest.raises(StateDictError, match="expected what the state_dict"):
         ema.load_state_dict({})
+
+
+@pytest.mark.parametrize("kind", [optim.EMA, optim.ASGD])
+def test_weights_that_were_converted_are_not_those_of_the_averages(kind):
+    model = nn.Linear(2, 3)
+    keeps = kind(model.named_parameters())
+    model(tg.ones(1, 2)).sum().backward()
+    calls = [lambda: keeps.averaged().__enter__()]
+    if kind is optim.EMA:
+        calls.append(keeps.update)
+    else:
+        with use_reference():
+            keeps.step()
+    model.astype("float64")
+    before = model.state_dict()
+    for call in calls:
+        with pytest.raises(DTypeError, match=r"weight is float64\[2, 3\].*'average' was kept as"):
+            call()
+    np.testing.assert_equal(model.state_dict(), before)

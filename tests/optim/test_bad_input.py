@@ -1,5 +1,7 @@
 """What an optimiser refuses, and in which words."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -34,12 +36,13 @@ TWICE = parameter(1)
         ([{"params": [TWICE]}, {"params": TWICE}], "parameter 0 is in another group already"),
         ([{"params": [TWICE]}, parameter(1)], "params mixes dicts and tensors"),
         ([{"params": []}], "params is empty"),
-        ({"lr": 3}, "a group is a dict with 'params' and options"),
+        ({"lr": 3}, "a group is the keys ['lr'], expected a dict with 'params'"),
+        (dict(nn.Linear(2, 2).named_parameters()), "the keys ['weight', 'bias'], expected a dict"),
         ({"params": TWICE, "learning_rate": 3}, "unknown option 'learning_rate', expected some of"),
     ],
 )  # fmt: skip
 def test_parameters(params, message):
-    with pytest.raises(ArgumentError, match=message.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(ArgumentError, match=re.escape(message)):
         optim.Adam(params)
 
 
@@ -61,6 +64,14 @@ def test_results_of_operations():
         ("Adadelta", {"rho": 2}, "rho is 2.0, expected a number from 0 to below 1"),
         ("Lion", {"weight_decay": -1}, "weight_decay is -1.0"),
         ("NTASGD", {"n": -1}, "n is -1, expected a whole number from 0 up"),
+        (
+            "Adam",
+            {"learning_rate": 1},
+            "Adam: unknown option 'learning_rate', expected some of lr,",
+        ),
+        ("AdamW", {"rho": 1}, "AdamW: unknown option 'rho', expected some of lr, betas"),
+        ("Adam", {"amsgrad": "no"}, "amsgrad is 'no', expected True or False"),
+        ("Lion", {"lazy": 1}, "lazy is 1, expected True or False"),
     ],
 )
 def test_options(kind, options, message):
@@ -132,6 +143,10 @@ def trained(shapes=((2, 3), (3,)), kind=optim.Adam):
         (lambda d: d["param_groups"][0]["params"].append(9), r"hold \[3\] parameters, expected"),
         (lambda d: d["state"].update({7: {}}), "there is no parameter 7"),
         (lambda d: d["state"][0].pop("step"), "parameter 0 has no 'step'"),
+        (
+            lambda d: d["state"][0].update(step="x"),
+            "'step' of parameter 0 is 'x', expected a whole",
+        ),
         (lambda d: d["state"][1].update(m=np.zeros(4)), r"'m' of parameter 1 is float64\[4\], exp"),
         (lambda d: d["param_groups"][0].update(rho=3), "unknown option 'rho'"),
         (lambda d: d["param_groups"][0].update(lr=-3), "lr is -3"),

@@ -56,6 +56,16 @@ def test_the_inverse_square_root_is_that_of_the_transformer():
     np.testing.assert_allclose(rates(schedule, 20), wanted, rtol=1e-13)
 
 
+def test_a_change_of_the_rate_as_small_as_eps_is_not_made():
+    for eps, rates in ((0.4, [0.5, 0.5]), (0.1, [0.5, 0.25])):
+        schedule = schedules.ReduceLROnPlateau(optimizer_at(1.0), factor=0.5, patience=0, eps=eps)
+        found = []
+        for _ in range(3):
+            schedule.step(1)
+            found += schedule.get_last_lr()
+        assert found[1:] == rates
+
+
 def test_functions_and_sequences():
     optimizer = optimizer_at(2.0)
     assert rates(schedules.LambdaLR(optimizer, lambda t: 1 / (1 + t)), 2) == [2, 1, 2 / 3]
@@ -124,6 +134,17 @@ def test_groups_keep_the_proportion_of_their_rates():
         (lambda o: schedules.StepLR(3, 1), "StepLR: optimizer is a int, expected one of"),
         (lambda o: schedules.StepLR(o, 0), "StepLR: step_size is 0, expected a whole number"),
         (lambda o: schedules.MultiStepLR(o, [3, 1]), r"milestones are \[3, 1\], expected them to"),
+        (lambda o: schedules.MultiStepLR(o, 3), "milestones is 3, expected a sequence"),
+        (lambda o: schedules.OneCycleLR(o, 1, 9, div_factor=0), "div_factor is 0, expected a num"),
+        (lambda o: schedules.OneCycleLR(o, 1, 9, 0.6, three_phase=True), "pct_start is 0.6 with"),
+        (lambda o: schedules.OneCycleLR(o, 1, 9, base_momentum="a"), "base_momentum is 'a', exp"),
+        (lambda o: schedules.ReduceLROnPlateau(o, min_lr=None), "min_lr is None, expected a nu"),
+        (lambda o: schedules.ReduceLROnPlateau(o).step("a"), "step: metric is 'a', expected a num"),
+        (lambda o: schedules.LambdaLR(o, lambda t: -1), "LambdaLR: lr is -0.2, expected a num"),
+        (lambda o: schedules.SequentialLR(o, None, [1]), "schedulers is None, expected a seq"),
+        (lambda o: schedules.SequentialLR(o, [3], []), "schedulers is a int, expected a schedule"),
+        (lambda o: schedules.SequentialLR(o, [schedules.StepLR(optimizer_at(), 1)], []),
+         "expected a schedule of the same optimizer"),
         (lambda o: schedules.LambdaLR(o, 3), "lr_lambda is 3, expected a function"),
         (lambda o: schedules.LambdaLR(o, lambda t: "a"), "what lr_lambda returned is 'a'"),
         (lambda o: schedules.OneCycleLR(o, 1, 10, 1.5), "pct_start is 1.5, expected a number"),
@@ -149,3 +170,5 @@ def test_a_schedule_without_a_formula_and_states_of_something_else():
     ):  # fmt: skip
         with pytest.raises(StateDictError, match="expected what state_dict"):
             schedule.load_state_dict({"last_epoch": 3})
+    with pytest.raises(StateDictError, match="a dict with 't'"):
+        schedules.ExponentialLR(optimizer_at(), 0.5).load_state_dict({"t": -1})

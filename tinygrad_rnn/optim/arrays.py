@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import Array, array_module
-from tinygrad_rnn.errors import ArgumentError, GradientError
+from tinygrad_rnn.device import Array, array_module, device_of
+from tinygrad_rnn.errors import ArgumentError, DTypeError, GradientError
 from tinygrad_rnn.kernels import _memory
 from tinygrad_rnn.tensor import FLOATS, Tensor
 
-__all__ = ["copy_of", "gradients_of", "tensors_of", "weight_of", "writing", "zeros_like"]
+__all__ = [
+    "copy_of", "fitting", "gradients_of", "tensors_of", "weight_of", "writing", "zeros_like",
+]  # fmt: skip
 
 
 def zeros_like(array: Array) -> Array:
@@ -61,6 +63,11 @@ def tensors_of(where: str, given: Any) -> list[tuple[str, Tensor]]:
             f"{where}: params is a {type(given).__name__}, expected tensors, such as "
             "module.parameters()."
         ) from None
+    if not entries:
+        raise ArgumentError(
+            f"{where}: params is empty, expected at least one tensor. Is it an iterator that "
+            "something else has used up, or a module without parameters?"
+        )
     found: dict[int, tuple[str, Tensor]] = {}
     for number, entry in enumerate(entries):
         name, tensor = entry if isinstance(entry, tuple) and len(entry) == 2 else ("", entry)
@@ -100,6 +107,18 @@ def weight_of(where: str, name: str, tensor: Tensor) -> Array:
         raise ArgumentError(
             f"{where}: {name} stands on an array that is read-only or not contiguous, expected "
             "one of its own: make it with tg.tensor(), or as an nn.Parameter."
+        )
+    return array
+
+
+def fitting(where: str, name: str, tensor: Tensor, what: str, array: Array) -> Array:
+    """An array that was made for a tensor, if it still is like the tensor's own."""
+    w = tensor._data
+    if array.dtype != w.dtype or array.shape != w.shape or type(array) is not type(w):
+        raise DTypeError(
+            f"{where}: {name} is {w.dtype}{list(w.shape)} on {device_of(w)}, but its {what!r} was "
+            f"kept as {array.dtype}{list(array.shape)} on {device_of(array)}, expected the same. "
+            "Was it moved or converted in the meantime? Make what keeps it after that."
         )
     return array
 

@@ -10,22 +10,24 @@ from tinygrad_rnn.arguments import number
 from tinygrad_rnn.device import Array, to_host
 from tinygrad_rnn.errors import ArgumentError, StateDictError
 from tinygrad_rnn.kernels.update import Item, update, written
-from tinygrad_rnn.optim.arrays import copy_of, tensors_of, weight_of
+from tinygrad_rnn.optim.arrays import copy_of, fitting, tensors_of, weight_of
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["EMA", "exchanged"]
 
 
 @contextmanager
-def exchanged(pairs: Sequence[tuple[Tensor, Array]]) -> Iterator[None]:
-    """Let tensors hold other arrays' numbers; give them their own back, whatever happens."""
-    own_numbers = [tensor._data.copy() for tensor, _ in pairs]
+def exchanged(where: str, averages: Sequence[tuple[str, Tensor, Array]]) -> Iterator[None]:
+    """Let tensors hold their averages; give them their own numbers back, whatever happens."""
+    for name, tensor, average in averages:
+        fitting(f"{where}.averaged", name, tensor, "average", average)
+    own_numbers = [tensor._data.copy() for _, tensor, _ in averages]
     try:
-        for tensor, array in pairs:
-            tensor.assign_(array)
+        for _, tensor, average in averages:
+            tensor.assign_(average)
         yield
     finally:
-        for (tensor, _), before in zip(pairs, own_numbers, strict=True):
+        for (_, tensor, _), before in zip(averages, own_numbers, strict=True):
             tensor.assign_(before)
 
 
@@ -58,12 +60,12 @@ class EMA:
         self.warm_up = warm_up
         self.t = 0
         self._tensors = tensors_of("EMA", params)
-        if not self._tensors:
-            raise ArgumentError("EMA: params is empty, expected at least one tensor.")
         self.averages = [copy_of(tensor._data) for _, tensor in self._tensors]
 
     def update(self) -> None:
         """Take the weights as they are now into the average."""
+        for name, tensor, average in self._averages():
+            fitting("EMA.update", name, tensor, "average", average)
         self.t += 1
         share = self._share()
 
@@ -73,7 +75,7 @@ class EMA:
         equations = written(rule)
         update([
             Item(equations, {"average": average, "w": weight_of("EMA.update", name, tensor)})
-            for (name, tensor), average in zip(self._tensors, self.averages, strict=True)
+            for name, tensor, average in self._averages()
         ])  # fmt: skip
 
     def _share(self) -> float:
@@ -86,13 +88,16 @@ class EMA:
 
     def averaged(self) -> AbstractContextManager[None]:
         """In a with block, the parameters hold their averages."""
-        tensors = [tensor for _, tensor in self._tensors]
-        return exchanged(list(zip(tensors, self.averages, strict=True)))
+        return exchanged("EMA", self._averages())
 
     def copy_to_parameters(self) -> None:
         """Make the averages the weights, for good."""
-        for (_, tensor), average in zip(self._tensors, self.averages, strict=True):
+        for _, tensor, average in self._averages():
             tensor.assign_(average)
+
+    def _averages(self) -> list[tuple[str, Tensor, Array]]:
+        pairs = zip(self._tensors, self.averages, strict=True)
+        return [(name, tensor, average) for (name, tensor), average in pairs]
 
     def state_dict(self) -> dict[str, Any]:
         """How many updates there were, and copies of the averages."""

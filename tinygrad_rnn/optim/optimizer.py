@@ -5,12 +5,12 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from tinygrad_rnn.device import Array, device_of
-from tinygrad_rnn.errors import ArgumentError, DTypeError, GradientError
+from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.errors import ArgumentError, GradientError
 from tinygrad_rnn.kernels.update import Equations, Item, touched, update, written
 from tinygrad_rnn.optim import state
-from tinygrad_rnn.optim.arrays import tensors_of, weight_of, writing, zeros_like
-from tinygrad_rnn.optim.options import checked_group
+from tinygrad_rnn.optim.arrays import fitting, tensors_of, weight_of, writing, zeros_like
+from tinygrad_rnn.optim.options import check_named, checked_group
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["Optimizer"]
@@ -44,7 +44,8 @@ class Optimizer:
         maximize: Go up instead of down.
         lazy: Where all numbers of a gradient's row are zero, leave the row of the weights and
             of what is kept as they are: for embeddings, of which a batch reads few rows.
-        options: What the equations read from ``s`` beside these.
+        options: What the equations read from ``s`` beside these. A subclass with an ``__init__``
+            of its own names them there; others are refused.
     """
 
     def __init__(
@@ -63,6 +64,8 @@ class Optimizer:
             "decoupled_weight_decay": decoupled_weight_decay,
         }  # fmt: skip
         self.name = type(self).__name__
+        if type(self).__init__ is not Optimizer.__init__:
+            check_named(type(self), options)
         self.defaults = checked_group(self.name, {}, {**common, **options})
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
@@ -73,15 +76,14 @@ class Optimizer:
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Train more parameters: a dict with "params" and options of their own."""
         if not isinstance(group, dict) or "params" not in group:
-            raise ArgumentError(f"{self.name}: a group is a dict with 'params' and options.")
+            given = f"the keys {shortened(list(group))}" if isinstance(group, dict) else repr(group)
+            raise ArgumentError(
+                f"{self.name}: a group is {given}, expected a dict with 'params' and options. A "
+                "dict of parameters by their names is given as its items()."
+            )
         options = checked_group(self.name, group, self.defaults)
         self.check_group(options)
         entries = tensors_of(self.name, group["params"])
-        if not entries:
-            raise ArgumentError(
-                f"{self.name}: params is empty, expected at least one tensor. Is it an iterator "
-                "that something else has used up, or a module without parameters?"
-            )
         for name, tensor in entries:
             if tensor in self.names:
                 raise ArgumentError(
@@ -156,19 +158,9 @@ class Optimizer:
             if name not in arrays:
                 if name not in kept:
                     kept[name] = zeros_like(w)
-                arrays[name] = self._fitting(tensor, name, kept[name])
+                where = f"{self.name}.step"
+                arrays[name] = fitting(where, self.names[tensor], tensor, name, kept[name])
         return Item(equations, arrays, touched(g) if lazy and g.ndim > 1 else None)
-
-    def _fitting(self, tensor: Tensor, name: str, array: Array) -> Array:
-        w = tensor._data
-        if array.dtype != w.dtype or array.shape != w.shape or type(array) is not type(w):
-            raise DTypeError(
-                f"{self.name}.step: {self.names[tensor]} is {w.dtype}{list(w.shape)} on "
-                f"{device_of(w)}, but its {name!r} was kept as {array.dtype}{list(array.shape)} on "
-                f"{device_of(array)}, expected the same. Was it moved or converted after the "
-                "first step? Make the optimiser after that, or load its state dict again."
-            )
-        return array
 
     def state_dict(self) -> dict[str, Any]:
         """Options of the groups, and copies of all that is kept; parameters by their numbers."""

@@ -1,15 +1,17 @@
 """The options of parameter groups: what each may be."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
 
 from tinygrad_rnn.arguments import number, shortened
 from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["checked", "checked_group"]
+__all__ = ["check_named", "checked", "checked_group", "measured"]
 
 # The least number that an option may be, and the first that it may not be any more.
 _RANGES = {
@@ -19,6 +21,29 @@ _RANGES = {
     "t0": (0.0, math.inf), "momentum_decay": (0.0, math.inf),
     "initial_accumulator_value": (0.0, math.inf),
 }  # fmt: skip
+_FLAGS = {
+    "maximize", "lazy", "decoupled_weight_decay", "nesterov", "amsgrad", "centered",
+    "eps_inside_root",
+}  # fmt: skip
+
+
+def check_named(kind: type, given: Iterable[str]) -> None:
+    """Refuse options that no constructor of a class names; its ``**options`` take any."""
+    places = [base.__init__ for base in kind.__mro__ if "__init__" in vars(base)]  # type: ignore[misc]
+    known = {
+        name: None
+        for place in places
+        for name, option in signature(place).parameters.items()
+        if option.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    }
+    _refuse_unknown(kind.__name__, given, [n for n in known if n not in ("self", "params")])
+
+
+def measured(where: str, name: str, value: Any) -> float:
+    """A loss or another measure: a number, or a Tensor of one."""
+    if isinstance(value, Tensor) and value.size == 1:
+        value = value.item()
+    return float(number(where, name, value))
 
 
 def checked(where: str, name: str, value: Any) -> Any:
@@ -33,6 +58,8 @@ def checked(where: str, name: str, value: Any) -> Any:
         return _in_range(where, name, first), _in_range(where, name, second)
     if name in _RANGES:
         return _in_range(where, name, value)
+    if name in _FLAGS and not isinstance(value, bool | np.bool_):
+        raise ArgumentError(f"{where}: {name} is {shortened(value)}, expected True or False.")
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -48,10 +75,15 @@ def _in_range(where: str, name: str, value: Any) -> float:
 def checked_group(where: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """All options of a group: those given, and the optimiser's own for the rest."""
     given = {name: value for name, value in given.items() if name != "params"}
-    unknown = [name for name in given if name not in known and name != "initial_lr"]
+    _refuse_unknown(where, (name for name in given if name != "initial_lr"), known)
+    return {name: checked(where, name, value) for name, value in {**known, **given}.items()}
+
+
+def _refuse_unknown(where: str, given: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    unknown = [name for name in given if name not in known]
     if unknown:
         raise ArgumentError(
             f"{where}: unknown option {', '.join(map(repr, unknown))}, expected some of "
             f"{', '.join(known)}."
         )
-    return {name: checked(where, name, value) for name, value in {**known, **given}.items()}

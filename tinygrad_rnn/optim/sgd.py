@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import number, whole
+from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.optim.averaging import exchanged
 from tinygrad_rnn.optim.optimizer import Optimizer
+from tinygrad_rnn.optim.options import measured
 
 __all__ = ["ASGD", "NTASGD", "SGD", "Lion"]
 
@@ -29,12 +30,14 @@ class SGD(Optimizer):
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
+        weight_decay: float = 0.0,
         nesterov: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(
-            params, lr=lr, momentum=momentum, dampening=dampening, nesterov=nesterov, **options
-        )
+            params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
+            nesterov=nesterov, **options,
+        )  # fmt: skip
 
     def check_group(self, options: dict[str, Any]) -> None:
         """Nesterov's form is one of momentum."""
@@ -71,9 +74,12 @@ class ASGD(Optimizer):
         lambd: float = 1e-4,
         alpha: float = 0.75,
         t0: float = 1e6,
+        weight_decay: float = 0.0,
         **options: Any,
     ) -> None:
-        super().__init__(params, lr=lr, lambd=lambd, alpha=alpha, t0=t0, **options)
+        super().__init__(
+            params, lr=lr, lambd=lambd, alpha=alpha, t0=t0, weight_decay=weight_decay, **options
+        )
 
     def update(self, s: Any, x: Any) -> None:
         """The equations."""
@@ -85,7 +91,7 @@ class ASGD(Optimizer):
 
     def averaged(self) -> AbstractContextManager[None]:
         """In a with block, the parameters hold their averages."""
-        return exchanged(_averages(self))
+        return exchanged(self.name, _averages(self))
 
 
 class NTASGD(Optimizer):
@@ -99,18 +105,22 @@ class NTASGD(Optimizer):
 
     Args:
         n: For how many evaluations the loss may fail to improve.
+        averaging: The step at which averaging begins, if that is known; 0: the trigger decides.
     """
 
-    def __init__(self, params: Any, lr: float = 30.0, n: int = 5, **options: Any) -> None:
+    def __init__(
+        self, params: Any, lr: float = 30.0, n: int = 5, averaging: int = 0, **options: Any
+    ) -> None:
         self.n = whole("NTASGD", "n", n, 0, ArgumentError)
+        whole("NTASGD", "averaging", averaging, 0, ArgumentError)
         self.losses: list[float] = []
-        super().__init__(params, lr=lr, averaging=False, **options)
+        super().__init__(params, lr=lr, averaging=averaging, **options)
 
     def update(self, s: Any, x: Any) -> None:
         """The equations."""
         g = self.gradient(s, x)
         x.w = x.w - s.lr * g
-        if s.averaging:
+        if 0 < s.averaging <= s.t:
             share = 1 / max(1, s.t - s.averaging + 1)
             x.average = (1 - share) * x.average + share * x.w
 
@@ -119,9 +129,9 @@ class NTASGD(Optimizer):
         """Whether averaging has begun."""
         return any(group["averaging"] for group in self.param_groups)
 
-    def observe(self, loss: float) -> bool:
+    def observe(self, loss: Any) -> bool:
         """Take note of a validation loss; say whether this one began the averaging."""
-        loss = float(number("NTASGD.observe", "loss", loss))
+        loss = measured("NTASGD.observe", "loss", loss)
         earlier = self.losses[: max(0, len(self.losses) - self.n)]
         begins = not self.triggered and bool(earlier) and loss > min(earlier)
         self.losses.append(loss)
@@ -137,7 +147,7 @@ class NTASGD(Optimizer):
 
     def averaged(self) -> AbstractContextManager[None]:
         """In a with block, the parameters hold their averages, if averaging has begun."""
-        return exchanged(_averages(self))
+        return exchanged(self.name, _averages(self))
 
     def state_dict(self) -> dict[str, Any]:
         """Options, what is kept, and the losses observed."""
@@ -149,8 +159,12 @@ class NTASGD(Optimizer):
         self.losses = [float(loss) for loss in state_dict.get("losses", ())]
 
 
-def _averages(optimizer: Optimizer) -> list[tuple[Any, Any]]:
-    return [(w, kept["average"]) for w, kept in optimizer.state.items() if "average" in kept]
+def _averages(optimizer: Optimizer) -> list[tuple[str, Any, Any]]:
+    return [
+        (optimizer.names[w], w, kept["average"])
+        for w, kept in optimizer.state.items()
+        if "average" in kept
+    ]
 
 
 class Lion(Optimizer):

@@ -84,6 +84,9 @@ def _checked(tensor: Tensor, name: str, kept: Any, problems: list[str]) -> dict[
         return copies
     for key, value in kept.items():
         if key == "step":
+            if not isinstance(value, int | np.integer) or value < 0:
+                problems.append(f"'step' of {name} is {value!r}, expected a whole number from 0 up")
+                continue
             copies[key] = int(value)
             continue
         array = np.asarray(value)

@@ -88,19 +88,30 @@ class OneCycleLR(Schedule):
             raise ArgumentError(
                 f"OneCycleLR: anneal_strategy is {anneal_strategy!r}, expected 'cos' or 'linear'."
             )
+        for name, given in (
+            ("max_lr", max_lr), ("div_factor", div_factor), ("final_div_factor", final_div_factor)
+        ):  # fmt: skip
+            if not number("OneCycleLR", name, given) > 0:
+                raise ArgumentError(f"OneCycleLR: {name} is {given}, expected a number above 0.")
         self.total_steps = whole("OneCycleLR", "total_steps", total_steps, 2, ArgumentError)
         if not 1 / total_steps < number("OneCycleLR", "pct_start", pct_start) < 1:
             raise ArgumentError(
                 f"OneCycleLR: pct_start is {pct_start}, expected a number below 1 that leaves more "
                 f"than one of the {total_steps} steps for the way up."
             )
-        self.max_lr = number("OneCycleLR", "max_lr", max_lr)
+        if three_phase and 2 * (pct_start * total_steps - 1) >= total_steps - 1:
+            raise ArgumentError(
+                f"OneCycleLR: pct_start is {pct_start} with three_phase=True, expected less than "
+                "half: it goes down as long as it went up, and then on."
+            )
+        self.max_lr = max_lr
         self.anneal = _cosine if anneal_strategy == "cos" else _line
         self.cycle_momentum = cycle_momentum
         start = self.max_lr / div_factor
         up = pct_start * total_steps - 1
         # Where each phase ends, and the rate and momentum there.
-        low, high = base_momentum, max_momentum
+        low = number("OneCycleLR", "base_momentum", base_momentum)
+        high = number("OneCycleLR", "max_momentum", max_momentum)
         self.phases = [(0.0, start, high), (up, self.max_lr, low)]
         if three_phase:
             self.phases.append((2 * up, start, high))

@@ -6,6 +6,7 @@ from typing import Any
 from tinygrad_rnn.arguments import number, whole
 from tinygrad_rnn.errors import ArgumentError, StateDictError
 from tinygrad_rnn.optim.optimizer import Optimizer
+from tinygrad_rnn.optim.options import measured
 from tinygrad_rnn.optim.schedules.schedule import Schedule, optimizer_of
 
 __all__ = ["ReduceLROnPlateau"]
@@ -47,10 +48,12 @@ class ReduceLROnPlateau(Schedule):
             raise ArgumentError(f"{where}: factor is {factor}, expected from 0 to below 1.")
         self.optimizer = optimizer_of(where, optimizer)
         self.sign = 1.0 if mode == "min" else -1.0
-        self.factor, self.min_lr, self.eps = factor, min_lr, eps
+        self.factor = factor
+        self.min_lr, self.eps = number(where, "min_lr", min_lr), number(where, "eps", eps)
         self.patience = whole(where, "patience", patience, 0, ArgumentError)
         self.cooldown = whole(where, "cooldown", cooldown, 0, ArgumentError)
-        self.threshold, self.relative = threshold, threshold_mode == "rel"
+        self.threshold = number(where, "threshold", threshold)
+        self.relative = threshold_mode == "rel"
         self.t = self.bad = self.waiting = 0
         self.best = math.inf  # of what is to be small: the metric, or minus it
 
@@ -61,7 +64,7 @@ class ReduceLROnPlateau(Schedule):
                 "ReduceLROnPlateau.step: no metric was given, expected the number that should get "
                 "better: step(validation_loss)."
             )
-        value = self.sign * float(metric)
+        value = self.sign * measured("ReduceLROnPlateau.step", "metric", metric)
         self.t += 1
         margin = abs(self.best) * self.threshold if self.relative else self.threshold
         if (self.best == math.inf and value < math.inf) or value < self.best - margin:

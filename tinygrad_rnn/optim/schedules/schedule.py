@@ -1,12 +1,13 @@
 """Schedule: a formula of the number of the step."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tinygrad_rnn.arguments import function_of, number, whole
 from tinygrad_rnn.errors import ArgumentError, StateDictError
 from tinygrad_rnn.optim.optimizer import Optimizer
+from tinygrad_rnn.optim.options import checked
 
 __all__ = ["LambdaLR", "Schedule", "SequentialLR", "milestones_of", "optimizer_of"]
 
@@ -24,6 +25,10 @@ def optimizer_of(where: str, given: Any) -> Optimizer:
 
 def milestones_of(where: str, given: Any) -> list[int]:
     """Numbers of steps, ascending."""
+    if not isinstance(given, Iterable):
+        raise ArgumentError(
+            f"{where}: milestones is {given!r}, expected a sequence of whole numbers."
+        )
     milestones = [whole(where, "a milestone", n, 0, ArgumentError) for n in given]
     if milestones != sorted(milestones):
         raise ArgumentError(f"{where}: milestones are {milestones}, expected them to ascend.")
@@ -62,7 +67,8 @@ class Schedule:
         changes = []
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
-            changes.append(self.options(group, self.t))
+            options = self.options(group, self.t)
+            changes.append({k: checked(type(self).__name__, k, v) for k, v in options.items()})
         for group, change in zip(self.optimizer.param_groups, changes, strict=True):
             group.update(change)
 
@@ -77,11 +83,11 @@ class Schedule:
     def load_state_dict(self, state_dict: Any) -> None:
         """Go on from there; the rates that groups began with are in the optimiser's state dict."""
         try:
-            t = int(state_dict["t"])
+            t = whole("", "t", state_dict["t"], 0)
         except (TypeError, KeyError, ValueError):
             raise StateDictError(
                 f"{type(self).__name__}.load_state_dict: expected what state_dict() returned, "
-                "a dict with 't'."
+                "a dict with 't', the number of the step."
             ) from None
         self.t = t
         self._set()
@@ -113,6 +119,9 @@ class SequentialLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]
     ) -> None:
+        where = "SequentialLR"
+        if not isinstance(schedulers, Iterable):
+            raise ArgumentError(f"{where}: schedulers is {schedulers!r}, expected a sequence.")
         self.schedules = list(schedulers)
         self.milestones = milestones_of("SequentialLR", milestones)
         if len(self.schedules) != len(self.milestones) + 1:
@@ -121,6 +130,11 @@ class SequentialLR(Schedule):
                 "milestones, expected one milestone between each schedule and the next."
             )
         for schedule in self.schedules:
+            if not isinstance(schedule, Schedule) or schedule.optimizer is not optimizer:
+                raise ArgumentError(
+                    f"{where}: one of schedulers is a {type(schedule).__name__}, expected a "
+                    "schedule of the same optimizer."
+                )
             if type(schedule).options is Schedule.options and type(schedule).rate is Schedule.rate:
                 raise ArgumentError(
                     f"SequentialLR: {type(schedule).__name__} is no formula of the step, expected "
