@@ -14,8 +14,8 @@ from tinygrad_rnn import nn, optim
 def parameters(count, size):
     rng = np.random.default_rng(0)
     made = [nn.Parameter(rng.standard_normal(size).astype(np.float32)) for _ in range(count)]
-    for parameter in made:
-        parameter.grad = tg.Tensor(rng.standard_normal(size).astype(np.float32))
+    for parameter in made:  # gradients stand where a backward pass leaves them
+        (parameter * rng.standard_normal(size).astype(np.float32)).sum().backward()
     return made
 
 

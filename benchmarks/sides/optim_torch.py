@@ -16,7 +16,8 @@ def case(name):
         numbers = rng.standard_normal(size).astype(np.float32)
         made.append(torch.nn.Parameter(torch.from_numpy(numbers)))
     for parameter in made:
-        parameter.grad = torch.from_numpy(rng.standard_normal(size).astype(np.float32))
+        numbers = torch.from_numpy(rng.standard_normal(size).astype(np.float32))
+        (parameter * numbers).sum().backward()
     if kind == "clip":
         return lambda: torch.nn.utils.clip_grad_norm_(made, 1e-3, **how)
     return getattr(torch.optim, kind)(made, lr=1e-3, **how, **options).step
