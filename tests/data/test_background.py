@@ -219,6 +219,36 @@ def test_the_thread_ends(leave):
         assert (inner.epoch, inner.batch) == {"load": (0, 0), "finish": (1, 0)}.get(leave, (0, 1))
 
 
+def test_a_place_that_is_loaded_is_gone_to():
+    batches = data.Background(data.Batches(np.arange(3), 1))
+    start, loop = batches.state_dict(), iter(batches)
+    list(islice(loop, 3))
+    end = batches.state_dict()
+    batches.load_state_dict(start)
+    assert [batch.tolist() for batch in loop] == [[0], [1], [2]]
+    assert list(loop) == []
+    next(iter(batches))
+    batches.load_state_dict(end)
+    assert taken(batches) == []  # the epoch was over, but for what follows its loop
+    assert taken(batches) == [[0], [1], [2]]
+
+
+def test_the_number_of_batches_is_that_of_the_epoch_that_is_handed_out():
+    make = lambda: data.Batches(
+        np.arange(40), shuffle=True, lengths=np.arange(40) % 7, max_tokens=9, pool=2
+    )
+    plain, batches = make(), data.Background(make(), ahead=99)
+    counts = []
+    for _ in range(4):
+        loop, number = iter(batches), len(plain)
+        next(loop)
+        wait_until(lambda: not readers())  # all is read, and what is inside is an epoch ahead
+        assert len(batches) == number
+        counts.append(number)
+        list(loop), list(plain)
+    assert len(set(counts)) > 1
+
+
 def test_a_wrong_place_changes_nothing():
     batches = data.Background(data.Batches(np.arange(6), 2))
     next(iter(batches))
@@ -227,18 +257,24 @@ def test_a_wrong_place_changes_nothing():
     assert taken(batches) == [[2, 3], [4, 5]]
 
 
-def test_an_interrupt_of_the_consumer_loses_nothing():
-    began, may_read = threading.Event(), threading.Event()
+def slow_at(number):
+    """Batches [0], [1], [2] of which one is waited for; when that begins, and what ends it."""
+    began, may_end = threading.Event(), threading.Event()
 
     def slow(examples):
-        if examples[0] == 1:
+        if examples[0] == number:
             began.set()
-            may_read.wait()
+            may_end.wait()
         return np.array(examples)
 
-    batches = data.Background(data.Batches([0, 1, 2], 1, collate=slow))
+    return data.Background(data.Batches([0, 1, 2], 1, collate=slow)), began, may_end
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_interrupt_of_the_consumer_loses_nothing(number):
+    batches, began, may_read = slow_at(number)
     loop = iter(batches)
-    assert next(loop) == [0]
+    assert [next(loop).tolist() for _ in range(number)] == [[0]] * number
 
     def interrupt():
         began.wait()
@@ -250,8 +286,19 @@ def test_an_interrupt_of_the_consumer_loses_nothing():
     with pytest.raises(KeyboardInterrupt):
         next(loop)
     thread.join()
-    assert batches.batch == 1
+    assert batches.batch == number
     may_read.set()
+    assert taken(batches) == [[0], [1], [2]][number:]
+
+
+def test_closing_waits_for_what_is_being_read():
+    batches, began, may_read = slow_at(1)
+    next(iter(batches))
+    began.wait()
+    threading.Timer(0.02, may_read.set).start()
+    batches.close()
+    assert not readers()
+    assert batches.batches.batch == 1
     assert taken(batches) == [[1], [2]]
 
 

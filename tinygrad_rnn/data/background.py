@@ -74,18 +74,22 @@ class Background:
 
     def state_dict(self) -> dict[str, Any]:
         """The place behind the batch that was handed out last."""
-        if not hasattr(self.batches, "state_dict"):
-            raise ArgumentError(
-                f"Background.state_dict: batches is a {type(self.batches).__name__}, which has "
-                "no state_dict; data.Batches and data.Streams have."
-            )
+        self._check("state_dict")
         return dict(self.batches.state_dict() if self._run is None else self._run.place)
 
     def load_state_dict(self, state_dict: Any) -> None:
         """Go to a place."""
+        self._check("load_state_dict")
         self.close()
         self.batches.load_state_dict(state_dict)
         self._handed_out = False
+
+    def _check(self, method: str) -> None:
+        if not hasattr(self.batches, method):
+            raise ArgumentError(
+                f"Background.{method}: batches is a {type(self.batches).__name__}, which has no "
+                f"{method}; data.Batches and data.Streams have."
+            )
 
     def close(self) -> None:
         """End the thread, and put ``batches`` where this is. A later loop starts another."""

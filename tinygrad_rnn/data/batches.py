@@ -1,7 +1,7 @@
 """Batches of examples, in an order that seed and epoch alone decide."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,11 +54,12 @@ class Batches(Epochs):
         self.examples = Examples("Batches", examples)
         self.batch_size = _optional("batch_size", batch_size)
         self.max_tokens = _optional("max_tokens", max_tokens)
-        self.seed = whole("Batches", "seed", seed, 0, ArgumentError)
+        self.seed = order.seed_of("Batches", seed)
         self.pool = whole("Batches", "pool", pool, 1)
         self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
         self.collate = collate if collate is None else function_of("Batches", "collate", collate)
         self.lengths = None if lengths is None else self._lengths(lengths)
+        self._lengths_digest = None if self.lengths is None else zlib.crc32(self.lengths.tobytes())
         self._usual_rows = self._checked_size()
         self._plan: tuple[tuple[int, int], order.Plan] | None = None
 
@@ -90,9 +91,17 @@ class Batches(Epochs):
         return size or max(1, int(most / max(1, self.lengths.mean())))
 
     def _lengths(self, given: Any) -> Any:
+        if given is len and isinstance(self.examples[0], tuple | Mapping):
+            raise ArgumentError(
+                "Batches: lengths is len, which counts the fields of an example; expected a "
+                "function of all of them, such as lambda example: len(example[0])."
+            )
         if callable(given):
             given = [given(self.examples[number]) for number in range(len(self.examples))]
-        found = np.asarray(given)
+        try:
+            found = np.asarray(given)
+        except ValueError:  # rows of different lengths
+            found = np.empty(())
         if found.shape != (len(self.examples),) or found.dtype.kind not in "iuf":
             raise ShapeError(
                 f"Batches: lengths is {shortened(given)}, expected {len(self.examples)} whole "
@@ -146,7 +155,7 @@ class Batches(Epochs):
             "drop_last": self.drop_last,
             "max_tokens": self.max_tokens,
             "pool": self.pool,
-            "lengths": None if self.lengths is None else zlib.crc32(self.lengths.tobytes()),
+            "lengths": self._lengths_digest,
         }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
 
-__all__ = ["Padded", "pad", "padded", "padding_share", "stack"]
+__all__ = ["Padded", "as_array", "pad", "padded", "padding_share", "stack"]
 
 Array = np.ndarray[Any, Any]
 
@@ -25,6 +25,11 @@ def pad(sequences: Sequence[Any], value: Any = 0, batch_first: bool = False) -> 
 
     data (T, B, ...), or (B, T, ...) with ``batch_first``; lengths (B,), whole numbers.
     """
+    if not hasattr(sequences, "__iter__"):
+        raise ArgumentError(
+            f"pad: sequences is {shortened(sequences)}, expected a list of arrays or of lists of "
+            "numbers."
+        )
     arrays = [_sequence(number, given) for number, given in enumerate(sequences)]
     if not arrays:
         raise ArgumentError("pad: sequences is empty, expected at least one.")
@@ -61,27 +66,34 @@ def _sequence(number: int, given: Any) -> Array:
 
 
 def as_array(given: Any) -> Array | None:
-    """An array; None where nothing but one of Python objects can be made of it."""
+    """An array; None where it could only be one of Python objects.
+
+    Python's own numbers with a fraction become float32, as they do in Tensors.
+    """
     try:
         array = np.asarray(given)
     except ValueError:  # rows of different lengths
         return None
+    if array.dtype == np.float64:
+        leaf = given
+        while isinstance(leaf, list | tuple) and leaf:
+            leaf = leaf[0]
+        return array if hasattr(leaf, "dtype") else array.astype(np.float32)
     return None if array.dtype == object and not hasattr(given, "__array__") else array
 
 
 def _filling(value: Any, dtype: np.dtype[Any]) -> Any:
-    """``value``, if the type can hold it."""
-    try:
-        given = np.asarray(value)
+    """``value``, if the type can hold it; floating-point numbers may be rounded."""
+    given = np.asarray(value if np.isscalar(value) else None)
+    fits = given.dtype.kind in ("biufc" if dtype.kind == "c" else "biuf")
+    if fits:
         with np.errstate(all="ignore"):
             held = given.astype(dtype)
-        exact = given.ndim == 0 and bool(held == given or (held != held and given != given))
-        exact |= dtype.kind in "fc" and given.dtype.kind in "iuf" and given.ndim == 0  # rounded
-    except (TypeError, ValueError, OverflowError):
-        exact = False
-    if not exact:
+        rounded = dtype.kind in "fc" and np.isfinite(held) == np.isfinite(given)
+        fits = bool(rounded or held == given)
+    if not fits:
         raise DTypeError(f"pad: value is {shortened(value)}, which {dtype} cannot hold.")
-    return value
+    return given.astype(dtype)
 
 
 def stack(examples: Sequence[Any]) -> Any:
@@ -89,6 +101,8 @@ def stack(examples: Sequence[Any]) -> Any:
 
     Of examples that are tuples or dicts, one array for each field.
     """
+    if not len(examples):
+        raise ArgumentError("stack: examples is empty, expected at least one.")
     return _by_field(examples, lambda values, field: _stacked(values))
 
 
@@ -111,7 +125,9 @@ def padded(
         known = _keys(examples[0])
         for field in chosen or ():
             if field not in known:
-                raise ArgumentError(f"padded: fields has {field!r}, but an example has {known}.")
+                raise ArgumentError(
+                    f"padded: fields has {field!r}, but an example has {known or 'no fields'}."
+                )
         return _by_field(examples, one)
 
     return collate
@@ -134,7 +150,7 @@ def _by_field(
     for example in examples:
         if type(example) is not type(first) or _keys(example) != keys:
             raise ShapeError(
-                f"data: the examples of a batch differ: {shortened(example)} beside "
+                f"stack: the examples of a batch differ: {shortened(example)} beside "
                 f"{shortened(first)}."
             )
     columns = {

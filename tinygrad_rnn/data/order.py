@@ -4,11 +4,22 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["EXAMPLES", "SPLIT", "TURNS", "Plan", "by_length", "in_order", "permutation"]
+from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.errors import ArgumentError
+
+__all__ = ["EXAMPLES", "SPLIT", "TURNS", "Plan", "by_length", "in_order", "permutation", "seed_of"]
 
 Rows = np.ndarray[Any, np.dtype[np.intp]]
 
 EXAMPLES, TURNS, SPLIT = range(3)  # streams of random numbers that do not meet
+
+
+def seed_of(where: str, seed: Any) -> int:
+    """A seed that Philox can have as its key."""
+    found = whole(where, "seed", seed, 0, ArgumentError)
+    if found >= 2**128:
+        raise ArgumentError(f"{where}: seed is {found}, expected a whole number below 2^128.")
+    return found
 
 
 def permutation(count: int, seed: int, epoch: int, stream: int) -> Rows:
@@ -71,6 +82,7 @@ def cut(lengths: Rows, batch_size: int, max_tokens: int | None) -> list[int]:
         most = min(batch_size, len(lengths) - begin)
         if max_tokens is not None:
             # The last row is the longest: with it, n rows make n times its length.
+            most = min(most, max_tokens // max(1, int(lengths[begin])))
             allowed = max_tokens // np.maximum(lengths[begin : begin + most], 1)
             most = int(np.count_nonzero(np.arange(1, most + 1) <= allowed))
         sizes.append(most)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import number, shortened, whole
+from tinygrad_rnn.arguments import number, shortened
 from tinygrad_rnn.data import order
 from tinygrad_rnn.data.examples import Examples
 from tinygrad_rnn.errors import ArgumentError, ShapeError
@@ -32,7 +32,7 @@ def split(
     known = Examples("split", examples)
     count = len(known)
     ends = _ends(shares, count)
-    seed = whole("split", "seed", seed, 0, ArgumentError)
+    seed = order.seed_of("split", seed)
     rows = order.permutation(count, seed, 0, order.SPLIT) if shuffle else np.arange(count)
     return tuple(known.part(np.sort(part)) for part in np.split(rows[: ends[-1]], ends[:-1]))
 
