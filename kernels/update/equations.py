@@ -65,7 +65,7 @@ class _Tracer:
         """How the source names a symbol, or a number, which thereby becomes an argument."""
         if isinstance(value, _Symbol):
             return value.name
-        if isinstance(value, Real):
+        if type(value) is float or isinstance(value, Real):
             self.numbers.append(float(value))
             return f"n{len(self.numbers) - 1}"
         raise TraceError(
@@ -88,7 +88,11 @@ class _Tracer:
 
 
 class _Symbol(NDArrayOperatorsMixin):
-    """Stands for an array; NumPy's functions and Python's operators all arrive in one place."""
+    """Stands for an array; NumPy's functions and Python's operators all arrive in one place.
+
+    The four rules of arithmetic take a shorter way there than NumPy's: an optimiser's equations
+    are written down at every step, for numbers such as its rate may be others each time.
+    """
 
     def __init__(self, name: str, tracer: _Tracer) -> None:
         self.name = name
@@ -103,6 +107,30 @@ class _Symbol(NDArrayOperatorsMixin):
         if method != "__call__" or options:
             raise TraceError(f"update: {ufunc.__name__}.{method} is no element-wise operation.")
         return self.tracer.apply(ufunc, operands)
+
+    def __add__(self, other: Any) -> Any:
+        return self.tracer.apply(np.add, (self, other))
+
+    def __radd__(self, other: Any) -> Any:
+        return self.tracer.apply(np.add, (other, self))
+
+    def __sub__(self, other: Any) -> Any:
+        return self.tracer.apply(np.subtract, (self, other))
+
+    def __rsub__(self, other: Any) -> Any:
+        return self.tracer.apply(np.subtract, (other, self))
+
+    def __mul__(self, other: Any) -> Any:
+        return self.tracer.apply(np.multiply, (self, other))
+
+    def __rmul__(self, other: Any) -> Any:
+        return self.tracer.apply(np.multiply, (other, self))
+
+    def __truediv__(self, other: Any) -> Any:
+        return self.tracer.apply(np.true_divide, (self, other))
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self.tracer.apply(np.true_divide, (other, self))
 
     def __array_function__(self, function: Any, *rest: Any) -> NoReturn:
         raise TraceError(f"update: the equations use {function.__name__}; expected ufuncs.")
