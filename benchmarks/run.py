@@ -31,6 +31,7 @@ ALL = [
     "round_trips",
     "startup",
     "broken_files",
+    "resume",
 ]
 HEAD = """# Measured
 

@@ -64,7 +64,7 @@ class Fit:
             self._resume()
         self._take_places()
         with self.interrupt:
-            self._safely("on_fit_begin")
+            self.callbacks.call("on_fit_begin", trainer)
             while not self._over():
                 self._epoch()
             history.interrupted = self.interrupt.asked

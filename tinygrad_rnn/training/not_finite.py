@@ -62,14 +62,14 @@ def bad_parameters(model: Module) -> list[str]:
     return [name for name, p in model.named_parameters() if not _finite(p._data)]
 
 
-def bad_gradients(trainer: "Trainer") -> str:
+def bad_gradients(model: Module) -> str:
     """The parameters whose gradients do."""
     bad = [
         name
-        for name, parameter in trainer.model.named_parameters()
+        for name, parameter in model.named_parameters()
         if parameter.grad is not None and not _finite(parameter.grad._data)
     ]
-    return f"not finite are the gradients of {_listed(bad)}" if bad else "their squares overflow"
+    return f"that of {_listed(bad)}" if bad else "all numbers are, but the norm is not"
 
 
 def _bad(tree: Any) -> Iterator[str]:

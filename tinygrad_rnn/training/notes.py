@@ -32,7 +32,8 @@ class CSVLog(Callback):
     def on_fit_begin(self, trainer: "Trainer") -> None:
         """Remove rows of steps that are still to be made."""
         rows = self._rows()
-        kept = [row for row in rows if int(row["step"]) <= trainer.step] if trainer.step else []
+        counted, done = ("epoch", trainer.epoch) if self.every is None else ("step", trainer.step)
+        kept = [row for row in rows if int(row[counted]) <= done] if done else []
         if rows != kept:
             self._write(list(rows[0]), kept)
 

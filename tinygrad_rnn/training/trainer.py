@@ -6,7 +6,7 @@ from typing import Any
 
 from tinygrad_rnn import optim, random
 from tinygrad_rnn.arguments import function_of, number, whole
-from tinygrad_rnn.errors import ArgumentError, NotFiniteError, StateDictError
+from tinygrad_rnn.errors import ArgumentError, GradientError, NotFiniteError, StateDictError
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.fitting import Fit
@@ -199,7 +199,7 @@ class Trainer:
             loss, after, values = self._outcome(batch, state)
             if not math.isfinite(values["loss"]):
                 reason = first_bad(self, batch, state, stream)
-                raise self._not_finite(f"the loss is {values['loss']}", reason)
+                raise self._not_finite(f"the loss, {values['loss']},", reason)
             (loss if len(batches) == 1 else loss * (1 / len(batches))).backward()
             state = detached(after)
             outcomes.append((values, self._weight_of(batch)))
@@ -246,15 +246,17 @@ class Trainer:
         if self.clip_value:
             optim.clip_grad_value(self._parameters, self.clip_value)
         if self.clip_norm:
-            self.norm = optim.clip_grad_norm(self._parameters, self.clip_norm)
-            if not math.isfinite(self.norm):
-                reason = bad_gradients(self)
-                raise self._not_finite(f"the norm of the gradients is {self.norm}", reason)
+            try:
+                self.norm = optim.clip_grad_norm(
+                    self._parameters, self.clip_norm, error_if_nonfinite=True
+                )
+            except GradientError as error:
+                raise self._not_finite("a gradient", bad_gradients(self.model)) from error
 
     def _not_finite(self, what: str, reason: str) -> NotFiniteError:
         return NotFiniteError(
-            f"fit: {what} in step {self.step + 1} (batch {self.batch} of epoch {self.epoch}): "
-            f"{reason}. The step was not made."
+            f"fit: {what} is not finite in step {self.step + 1} (batch {self.batch} of epoch "
+            f"{self.epoch}): {reason}. The step was not made."
         )
 
     # ----- where it stands -----
@@ -279,8 +281,8 @@ class Trainer:
             "seconds": self._fit.seconds() if self._fit else self.seconds,
             "began": self.began,
             "carried": self.carried,
-            "sums": self.means.sums,
-            "history": self.history.epochs,
+            "sums": {name: list(pair) for name, pair in self.means.sums.items()},
+            "history": [dict(logs) for logs in self.history.epochs],
             "left": left,
         }
 
@@ -305,11 +307,12 @@ class Trainer:
                 f"Trainer.load_state_dict: this is another run: {'; '.join(others)}. Nothing was "
                 "changed."
             )
-        before = self.state_dict()
+        before, left = self.state_dict(), self._left
         try:
             self._load(state_dict)
         except Exception:
             self._load(before)
+            self._left = left
             raise
 
     def _load(self, state: Mapping[str, Any]) -> None:
