@@ -1,5 +1,7 @@
 """Cross-entropy and its relatives: the definitions, the laws, and targets that cannot be."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -126,16 +128,22 @@ def test_a_number_added_to_a_row_of_scores_changes_nothing(smoothing):
     )
 
 
-@pytest.mark.parametrize("kind", ["classes", "probabilities", "nll", "divergence"])
+@pytest.mark.parametrize("kind", ["classes", "smoothed", "probabilities", "nll", "divergence"])
 def test_rows_that_are_masked_have_no_part_whatever_they_hold(kind):
     s, y = draw((5,))
     mask = np.array([True, False, True, True, False])
     broken = s.copy()
     broken[1], broken[4] = np.nan, [np.inf, 0, -np.inf, 1]
-    targets = y if kind in ("classes", "nll") else softmax(s[::-1])
-    function = {"nll": losses.nll, "divergence": losses.kl_divergence}.get(
-        kind, losses.cross_entropy
-    )
+    if kind in ("classes", "smoothed", "nll"):
+        targets = y
+        targets[2] = -100  # ignored beside
+    else:
+        targets = softmax(s[::-1])
+        targets[1] = np.nan
+    function = {
+        "nll": losses.nll, "divergence": losses.kl_divergence,
+        "smoothed": partial(losses.cross_entropy, label_smoothing=0.3),
+    }.get(kind, losses.cross_entropy)  # fmt: skip
     for reduction in ("sum", "mean"):
         x = tg.tensor(broken, requires_grad=True)
         value = function(x, targets, mask=mask, reduction=reduction)

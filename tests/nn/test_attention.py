@@ -132,6 +132,18 @@ def test_causal_attention_sees_nothing_that_comes_later(score):
     holds()
 
 
+@scores
+def test_a_causal_query_sees_what_a_mask_shows_up_to_its_place(score):
+    causal, plain = made(score, causal=True), made(score)
+    plain.load_state_dict(causal.state_dict())
+    (x,) = drawn((2, 4, 4))
+    mask = np.array([[True, False, True, True], [False, True, True, False]])
+    context, weights = causal(x, x, mask=mask)
+    wanted, same = plain(x, x, mask=mask[:, None] & np.tri(4, dtype=bool))
+    assert np.array_equal(context, wanted)
+    assert np.array_equal(weights, same)
+
+
 def _with_mask(score):
     class Masked(nn.Module):
         def __init__(self):

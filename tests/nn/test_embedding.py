@@ -89,10 +89,10 @@ test_padded = check_module(
 
 
 def test_a_table_is_made_of_vectors_and_frozen():
-    table = np.arange(6.0).reshape(3, 2)
+    table = np.arange(1.0, 7).reshape(3, 2)
     m = nn.Embedding.from_pretrained(table, padding_id=0)
     assert np.array_equal(m([1, 2]), table[1:])
-    assert not m([0]).numpy().any()
+    assert not m.weight.numpy()[0].any()
     assert m.weight.dtype == np.float64
     assert not m.weight.requires_grad
     assert nn.Embedding.from_pretrained(table, freeze=False).weight.requires_grad
@@ -125,8 +125,10 @@ def test_the_output_shares_the_table():
     model = nn.Sequential(embedding, out)
     assert len(list(model.parameters())) == 2
     assert list(model.state_dict()) == ["0.weight", "1.weight", "1.bias"]
-    x = tg.randn(2, 4, 3)
-    np.testing.assert_allclose(out(x), x.numpy() @ embedding.weight.numpy().T, rtol=1e-5, atol=1e-6)
+    x, bias = tg.randn(2, 4, 3), np.arange(5, dtype=np.float32)
+    out.bias.assign_(bias)
+    wanted = x.numpy() @ embedding.weight.numpy().T + bias
+    np.testing.assert_allclose(out(x), wanted, rtol=1e-5, atol=1e-6)
     model([1, 2]).sum().backward()
     assert embedding.weight.grad.numpy().all()  # of reading two rows, and of scoring all
     assert repr(out) == "TiedLinear(3, 5, bias=True)"
