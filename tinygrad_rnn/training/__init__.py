@@ -15,11 +15,13 @@ from tinygrad_rnn.training.graph import Input, Node, apply, item
 from tinygrad_rnn.training.history import History
 from tinygrad_rnn.training.notes import CSVLog, Sample
 from tinygrad_rnn.training.saving import load_model, save_model
+from tinygrad_rnn.training.sequential import Sequential
 from tinygrad_rnn.training.stopping import EarlyStopping, ReduceOnPlateau, StopAtNaN
+from tinygrad_rnn.training.targets import to_categorical
 from tinygrad_rnn.training.trainer import Trainer
 
 __all__ = [
     "CSVLog", "Callback", "Checkpoints", "EarlyStopping", "History", "Input", "Model", "Node",
-    "ReduceOnPlateau", "Sample", "StopAtNaN", "Trainer", "apply", "build", "describe", "item",
-    "load_checkpoint", "load_model", "save_checkpoint", "save_model",
+    "ReduceOnPlateau", "Sample", "Sequential", "StopAtNaN", "Trainer", "apply", "build", "describe",
+    "item", "load_checkpoint", "load_model", "save_checkpoint", "save_model", "to_categorical",
 ]  # fmt: skip

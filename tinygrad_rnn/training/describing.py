@@ -17,8 +17,7 @@ from tinygrad_rnn.training.description import (
     named_parameters,
     tie,
 )
-from tinygrad_rnn.training.functional import Model
-from tinygrad_rnn.training.graph import Input, Node
+from tinygrad_rnn.training.graph import Input, Node, nodes_in, sorted_nodes
 from tinygrad_rnn.training.known import Known
 from tinygrad_rnn.training.values import encoded
 
@@ -88,12 +87,11 @@ class _Writer:
                 "args": self._encoded(f"an argument of {thing!r}", thing.args),
                 "options": self._encoded_all(repr(thing), thing.kwargs),
             }
-        if isinstance(thing, Model):
-            for node in thing.nodes:  # in their order, or a deep graph would be a deep recursion
-                self.number(node)
-        kind = type(thing)
+        kind, given = type(thing), thing.made_with()
+        for node in sorted_nodes(nodes_in(list(given.values()))):
+            self.number(node)  # in their order, or a deep graph would be a deep recursion
         name = self.known.name(kind)
-        return {"module": name, "arguments": self._encoded_all(kind.__name__, thing.made_with())}
+        return {"module": name, "arguments": self._encoded_all(kind.__name__, given)}
 
     def _encoded(self, what: str, value: Any) -> Any:
         return encoded(value, what, self.known, self.number)

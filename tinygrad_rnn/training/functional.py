@@ -7,6 +7,8 @@ from typing import Any
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, ModuleError
 from tinygrad_rnn.nn import Module
+from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.training.compilable import Compilable
 from tinygrad_rnn.training.graph import Input, Node, item, nodes_in, replaced, sorted_nodes
 
 __all__ = ["Model"]
@@ -30,7 +32,7 @@ class _Step:
     kwargs: dict[str, Any]
 
 
-class Model(Module):
+class Model(Compilable):
     """A graph of layers, with any number of inputs and outputs.
 
         left, right = training.Input(8, name="left"), training.Input(8, name="right")
@@ -135,6 +137,24 @@ class Model(Module):
                 f"Model: given {len(inputs)} inputs, expected {len(names)}: {', '.join(names)}."
             )
         return inputs
+
+    def _output_names(self) -> list[str]:
+        if isinstance(self.outputs, Node):
+            return [""]
+        if isinstance(self.outputs, dict):
+            return list(self.outputs)
+        return [f"output_{k}" for k in range(len(self.outputs))]
+
+    def _named_outputs(self, result: Any) -> dict[str, Tensor]:
+        if isinstance(result, dict):
+            return result
+        results = result if isinstance(result, tuple) else [result]
+        return dict(zip(self._output_names(), results, strict=True))
+
+    def _formed(self, named: dict[str, Any]) -> Any:
+        if isinstance(self.outputs, Node):
+            return named[""]
+        return named if isinstance(self.outputs, dict) else tuple(named.values())
 
     def extra_repr(self) -> str:
         """Inputs."""

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from tinygrad_rnn import random
@@ -18,6 +19,7 @@ __all__ = ["load_model", "save_model"]
 Path = str | os.PathLike[str]
 
 _MODEL = "tinygrad_rnn.model"
+_COMPILED = "tinygrad_rnn.compiled"
 
 
 def save_model(path: Path, model: Module) -> None:
@@ -28,13 +30,18 @@ def save_model(path: Path, model: Module) -> None:
 
     The file holds no code: of classes that are not the library's it holds names, and what they
     were made with. The weights alone can be read by whatever reads safetensors; ``tg.load`` does.
+    A model that was compiled with names of optimiser, loss and metrics is so again when loaded.
     """
     where = "save_model"
     description = describe(model, where=where)
     state = model.state_dict()
     names = {id(array): name for name, array in reversed(state.items())}  # what is shared, once
     arrays = {name: array for name, array in state.items() if names[id(array)] == name}
-    write(path, arrays, {_MODEL: json.dumps(description)}, where)
+    texts = {_MODEL: json.dumps(description)}
+    if compiled_with := getattr(model, "_compiled_with", None):
+        with suppress(TypeError):  # what is no name, such as an optimiser, has to be said again
+            texts[_COMPILED] = json.dumps(compiled_with)
+    write(path, arrays, texts, where)
 
 
 def load_model(path: Path, custom: Mapping[str, Any] | None = None) -> Any:
@@ -51,12 +58,7 @@ def load_model(path: Path, custom: Mapping[str, Any] | None = None) -> Any:
             f"{where}: {os.fspath(path)!r} holds weights, but no description of a model; make the "
             "model, and give it the weights: model.load_state_dict(tg.load(path))."
         )
-    try:
-        description = json.loads(texts[_MODEL])
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(
-            f"{where}: the description in {os.fspath(path)!r} is no JSON: {error}."
-        ) from error
+    description = _parsed(where, path, texts[_MODEL])
     with random.fork():  # what is drawn here is written over
         model = build(description, custom, where)
     for name, tensor in model._state().items():
@@ -64,4 +66,15 @@ def load_model(path: Path, custom: Mapping[str, Any] | None = None) -> Any:
         if dtype != tensor.dtype and dtype.kind == tensor.dtype.kind == "f":
             replace(tensor, own(tensor._data, dtype))
     model.load_state_dict(arrays)
+    if compiled_with := _parsed(where, path, texts.get(_COMPILED, "null")):
+        model.compile(**compiled_with)
     return model
+
+
+def _parsed(where: str, path: Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(
+            f"{where}: the description in {os.fspath(path)!r} is no JSON: {error}."
+        ) from error
