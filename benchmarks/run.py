@@ -28,6 +28,7 @@ ALL = [
     "options",
     "attention",
     "layers",
+    "loader",
     "round_trips",
     "startup",
     "broken_files",
