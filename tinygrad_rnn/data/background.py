@@ -72,24 +72,32 @@ class Background:
         """The number in its epoch of the batch that comes next."""
         return int(self.state_dict()["batch"])
 
-    def state_dict(self) -> dict[str, Any]:
-        """The place behind the batch that was handed out last."""
-        self._check("state_dict")
-        return dict(self.batches.state_dict() if self._run is None else self._run.place)
+    @property
+    def state_dict(self) -> Callable[[], dict[str, Any]]:
+        """The place behind the batch that was handed out last; if ``batches`` has places."""
+        read_ahead = self._of_batches("state_dict")
+        return lambda: dict(read_ahead() if self._run is None else self._run.place)
 
-    def load_state_dict(self, state_dict: Any) -> None:
+    @property
+    def load_state_dict(self) -> Callable[[Any], None]:
         """Go to a place."""
-        self._check("load_state_dict")
-        self.close()
-        self.batches.load_state_dict(state_dict)
-        self._handed_out = False
+        load = self._of_batches("load_state_dict")
 
-    def _check(self, method: str) -> None:
-        if not hasattr(self.batches, method):
-            raise ArgumentError(
+        def close_and_load(state_dict: Any) -> None:
+            self.close()
+            load(state_dict)
+            self._handed_out = False
+
+        return close_and_load
+
+    def _of_batches(self, method: str) -> Callable[..., Any]:
+        try:
+            return getattr(self.batches, method)  # type: ignore[no-any-return]
+        except AttributeError:
+            raise AttributeError(
                 f"Background.{method}: batches is a {type(self.batches).__name__}, which has no "
                 f"{method}; data.Batches and data.Streams have."
-            )
+            ) from None
 
     def close(self) -> None:
         """End the thread, and put ``batches`` where this is. A later loop starts another."""
@@ -107,6 +115,8 @@ class Background:
         self.close()
 
     def _next(self, begins: bool) -> Any:
+        if begins and self._run is not None and self._run.begins_anew:
+            self.close()
         run = self._running()
         read = run.read.get()
         if read.end:
@@ -171,6 +181,7 @@ class _Run:
         place = getattr(batches, "state_dict", lambda: None)
         self.process = os.getpid()
         self.place: Any = place()
+        self.begins_anew = self.place is None and iterator is not batches  # in each loop: a list
         self.length: int | None = len(batches) if hasattr(batches, "__len__") else None
         # Simple queues can be used by a finalizer, wherever garbage happens to be collected.
         self.wanted: SimpleQueue[bool] = SimpleQueue()
