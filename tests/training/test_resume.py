@@ -149,6 +149,21 @@ def test_resuming_for_more_epochs_goes_on(tmp_path):
     ]
 
 
+def test_steps_that_end_with_the_data_are_gone_on_from(tmp_path):
+    unbroken, source = trainer(), points()
+    unbroken.fit(source, steps=5, progress=False)
+    unbroken.fit(source, epochs=1, progress=False)
+    trainer().fit(points(), steps=5, callbacks=[training.Checkpoints(tmp_path)], progress=False)
+    resumed = trainer()
+    resumed.fit(
+        points(), 2, callbacks=[training.Checkpoints(tmp_path)], resume=True, progress=False
+    )
+    assert resumed.step == 10
+    found, wanted = numbers(resumed), numbers(unbroken)
+    assert found.pop("began") != wanted.pop("began")  # one call of fit, and two
+    assert found == wanted
+
+
 def test_a_state_dict_goes_on_in_the_middle_of_an_epoch():
     whole, part = trainer(), trainer()
     tg.seed(7)

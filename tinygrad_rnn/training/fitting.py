@@ -104,6 +104,8 @@ class Fit:
             reader = iter(self.batches)
             if not hasattr(self.batches, "load_state_dict"):
                 reader = islice(reader, trainer.batch, None)  # those that are done already
+            elif not trainer.batch:
+                reader = _whole_epoch(self.batches)
             limit = trainer.began[1] + self.steps
             while not (trainer.read or trainer.step >= limit or self._to_stop()):
                 self._step(reader, bar)
@@ -234,6 +236,16 @@ class Fit:
         number = self.trainer.epoch + 1
         last = self.trainer.began[0] + self.epochs
         return f"epoch {number}" if last == math.inf else f"epoch {number}/{last}"
+
+
+def _whole_epoch(batches: Iterable[Any]) -> Iterator[Any]:
+    """A loop with batches: a place behind the last one, where steps ended, has a loop without."""
+    empty = True
+    for batch in batches:
+        empty = False
+        yield batch
+    if empty:
+        yield from batches
 
 
 def _place(source: Any) -> Any:
