@@ -204,11 +204,11 @@ def test_wrong_arguments_are_named():
         losses.AdaptiveSoftmax(D, V, [V])
     with pytest.raises(ArgumentError, match=r"div_value is 0, expected a positive number"):
         losses.AdaptiveSoftmax(D, V, [2], div_value=0)
-    with pytest.raises(ArgumentError, match=r"counts has shape \(1,\), expected how often each"):
+    with pytest.raises(ArgumentError, match=r"counts is \[3\], expected how often each"):
         losses.HierarchicalSoftmax(D, [3])
     with pytest.raises(ArgumentError, match=r"NCE: the sampler draws from 4 classes, expected 11"):
         losses.NCE(D, V, 5, losses.LogUniformSampler(4))
-    with pytest.raises(ArgumentError, match=r"UnigramSampler: counts has shape \(2,\), expected"):
+    with pytest.raises(ArgumentError, match=r"UnigramSampler: counts is array.*, expected"):
         losses.UnigramSampler([0, 0])
     with pytest.raises(ShapeError, match=r"SampledSoftmax: samples is 0, expected a whole number"):
         losses.SampledSoftmax(D, V, 0)

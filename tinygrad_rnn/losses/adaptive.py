@@ -12,6 +12,7 @@ from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.losses.layers import ClassLoss
 from tinygrad_rnn.losses.linear import linear_cross_entropy
 from tinygrad_rnn.nn import Linear
+from tinygrad_rnn.nn.checks import check_flag
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["AdaptiveSoftmax"]
@@ -56,8 +57,9 @@ class AdaptiveSoftmax(ClassLoss):
         div_value = number(where, "div_value", div_value)
         if not div_value > 0:
             raise ArgumentError(f"{where}: div_value is {div_value}, expected a positive number.")
+        head_bias = check_flag(where, "head_bias", head_bias)
         self.cutoffs = (*cuts, self.classes)
-        self.head = Linear(self.in_features, cuts[0] + len(cuts), bias=bool(head_bias))
+        self.head = Linear(self.in_features, cuts[0] + len(cuts), bias=head_bias)
         self.tails = []
         for i, (first, stop) in enumerate(pairwise(self.cutoffs)):
             width = max(1, int(self.in_features // div_value ** (i + 1)))

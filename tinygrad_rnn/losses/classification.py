@@ -16,7 +16,7 @@ from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import softmax as kernel
 from tinygrad_rnn.losses.labels import Labels, check_smoothing, check_weights, labels_of
-from tinygrad_rnn.losses.reducing import masked, reduced, spread_mask
+from tinygrad_rnn.losses.reducing import check_alike, masked, reduced, spread_mask
 from tinygrad_rnn.primitive import RowWise, fused
 from tinygrad_rnn.tensor import FLOATS, Tensor, as_array, as_tensor
 
@@ -167,6 +167,7 @@ def _soft(
             f"{where}: the targets hold {targets.dtype} and have shape {targets.shape}, expected "
             f"{expected} for classes."
         )
+    check_alike(where, "scores", scores, targets)
     mask = spread_mask(where, mask, scores.shape[:-1])
     if mask is not None:
         scores, targets = masked(mask[..., None], scores), masked(mask[..., None], targets)
@@ -224,6 +225,7 @@ def kl_divergence(
         )
     if p.dtype not in FLOATS and p.dtype.kind != "c":
         raise DTypeError(f"{where}: the targets hold {p.dtype}, expected probabilities.")
+    check_alike(where, "log_probs", log_q, p)
     mask = spread_mask(where, mask, p.shape[:-1])
     counts = p._data.real != 0
     if mask is not None:

@@ -11,7 +11,7 @@ from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import number
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.losses.reducing import masked, reduced, spread_mask
+from tinygrad_rnn.losses.reducing import check_alike, masked, reduced, spread_mask
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
 __all__ = ["bce_with_logits", "huber", "l1", "mse"]
@@ -25,6 +25,7 @@ def _pair(where: str, x: object, targets: object, mask: Any) -> tuple[Tensor, Te
             f"{where}: x has shape {x.shape}, targets {targets.shape}; expected equal shapes: "
             "nothing is broadcast, which would average over what nobody meant."
         )
+    check_alike(where, "x", x, targets)
     mask = spread_mask(where, mask, x.shape)
     return masked(mask, x), masked(mask, targets), mask
 
@@ -83,6 +84,10 @@ def bce_with_logits(
         weight = pos_weight
         if not isinstance(weight, Tensor):
             weight = Tensor(as_array(weight, where, exact=True))
+        if not (weight._data.real >= 0).all():
+            raise ArgumentError(
+                f"{where}: pos_weight holds {weight._data.min()}, expected numbers from 0 up."
+            )
         losses = losses * ((weight.astype(s.dtype) - 1.0) * y + 1.0)
     losses = (1.0 - y) * s + losses
     if losses.shape != s.shape:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.losses.layers import ClassLoss
@@ -39,8 +39,8 @@ class HierarchicalSoftmax(ClassLoss):
             occurs = np.ones(whole(where, "counts", counts, least=2))
         if occurs.ndim != 1 or len(occurs) < 2 or not (occurs >= 0).all():
             raise ArgumentError(
-                f"{where}: counts has shape {occurs.shape}, expected how often each of two or "
-                "more classes occurs, or how many classes there are."
+                f"{where}: counts is {shortened(counts)}, expected how often each of two or more "
+                "classes occurs, from 0 up, or how many classes there are."
             )
         super().__init__(in_features, len(occurs))
         self.tree = _huffman(occurs)

@@ -106,6 +106,8 @@ def check_weights(where: str, weights: Any, classes: int, like: Tensor) -> Array
     """How much each class counts, as an array of the type of the scores."""
     if weights is None:
         return None
+    if isinstance(weights, Tensor) and weights.requires_grad:
+        raise ArgumentError(f"{where}: weights requires a gradient, expected constants.")
     array = as_array(weights, where, exact=True)
     if array.shape != (classes,):
         raise ShapeError(

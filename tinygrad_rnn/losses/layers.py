@@ -8,6 +8,7 @@ from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.losses.labels import Labels, labels_of
 from tinygrad_rnn.nn import Module
+from tinygrad_rnn.nn.checks import check_dtype
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = ["ClassLoss", "gathered", "rows_that_count"]
@@ -62,15 +63,13 @@ class ClassLoss(Module):
 
     def _rows(self, h: object) -> Tensor:
         """h (..., D) as a tensor."""
-        return _check_rows(type(self).__name__, h, self.in_features)
-
-
-def _check_rows(where: str, h: object, width: int) -> Tensor:
-    """h (..., D) as a tensor."""
-    h = as_tensor(h, where)
-    if not h.ndim or h.shape[-1] != width:
-        raise ShapeError(f"{where}: h has shape {h.shape}, expected (..., {width}).")
-    return h
+        where = type(self).__name__
+        h = as_tensor(h, where)
+        if not h.ndim or h.shape[-1] != self.in_features:
+            raise ShapeError(f"{where}: h has shape {h.shape}, expected (..., {self.in_features}).")
+        if h.dtype.kind == "f":
+            check_dtype(where, "h", h, next(self.parameters()))
+        return h
 
 
 def rows_that_count(h: Tensor, labels: Labels) -> tuple[Tensor, Array]:

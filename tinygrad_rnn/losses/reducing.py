@@ -8,9 +8,9 @@ from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
-from tinygrad_rnn.tensor import Tensor, as_array
+from tinygrad_rnn.tensor import FLOATS, Tensor, as_array
 
-__all__ = ["check_reduction", "masked", "nothing_left", "reduced", "spread_mask"]
+__all__ = ["check_alike", "check_reduction", "masked", "nothing_left", "reduced", "spread_mask"]
 
 _REDUCTIONS = ("none", "sum", "mean")
 
@@ -57,6 +57,15 @@ def reduced(where: str, losses: Tensor, mask: Array | None, reduction: str) -> T
     if not count:
         raise nothing_left(where, f"{losses.size} losses", "masked" if losses.size else None)
     return losses.mean() if mask is None else losses.sum() * (1.0 / count)
+
+
+def check_alike(where: str, name: str, x: Tensor, targets: Tensor) -> None:
+    """Both sides hold floating-point numbers of one type, or one of them integers."""
+    if x.dtype != targets.dtype and x.dtype in FLOATS and targets.dtype in FLOATS:
+        raise DTypeError(
+            f"{where}: {name} holds {x.dtype}, the targets {targets.dtype}, expected one type of "
+            f"numbers: give targets.astype('{x.dtype}'); NumPy makes float64 unless told otherwise."
+        )
 
 
 def nothing_left(where: str, what: str, why: str | None) -> ArgumentError:

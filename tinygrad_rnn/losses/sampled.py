@@ -21,6 +21,7 @@ from tinygrad_rnn.losses.layers import ClassLoss
 from tinygrad_rnn.losses.reducing import masked
 from tinygrad_rnn.losses.samplers import LogUniformSampler, Sampler
 from tinygrad_rnn.nn import Parameter, init
+from tinygrad_rnn.nn.checks import check_flag
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["NCE", "NegativeSampling", "SampledSoftmax"]
@@ -52,13 +53,16 @@ class _Sampled(ClassLoss):
         name = type(self).__name__
         self.samples = whole(name, "samples", samples, least=1)
         self.sampler = LogUniformSampler(self.classes) if sampler is None else sampler
+        if not isinstance(self.sampler, Sampler):
+            raise ArgumentError(f"{name}: sampler is {sampler!r}, expected a losses.Sampler.")
         if self.sampler.classes != self.classes:
             raise ArgumentError(
                 f"{name}: the sampler draws from {self.sampler.classes} classes, expected "
                 f"{self.classes}."
             )
         self.weight = Parameter(np.zeros((self.classes, self.in_features), np.float32))
-        self.bias = Parameter(np.zeros(self.classes, np.float32)) if bias else None
+        has_bias = check_flag(name, "bias", bias)
+        self.bias = Parameter(np.zeros(self.classes, np.float32)) if has_bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import random
-from tinygrad_rnn.arguments import number, whole
+from tinygrad_rnn.arguments import number, shortened, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.tensor import as_array
@@ -57,7 +57,7 @@ class UnigramSampler(Sampler):
         counts = as_array(counts, "UnigramSampler", exact=True).astype(np.float64)
         if counts.ndim != 1 or not counts.size or not (counts >= 0).all() or not counts.any():
             raise ArgumentError(
-                f"UnigramSampler: counts has shape {counts.shape}, expected how often each class "
+                f"UnigramSampler: counts is {shortened(counts)}, expected how often each class "
                 "occurs: numbers from 0 up, not all 0, along one axis."
             )
         q = np.where(counts > 0, counts, 1.0) ** number("UnigramSampler", "power", power)

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.arguments import number
 from tinygrad_rnn.nn.functions import Function, check_function, function_of
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -121,6 +122,7 @@ class LeakyReLU(Activation):
     """y = x where it is positive, else slope x."""
 
     def __init__(self, slope: float = 0.01) -> None:
+        slope = number("LeakyReLU", "slope", slope)
         super().__init__(partial(ops.leaky_relu, slope=slope))
         self.slope = slope
 
@@ -133,6 +135,7 @@ class ELU(Activation):
     """y = x where it is positive, else alpha (exp(x) - 1)."""
 
     def __init__(self, alpha: float = 1.0) -> None:
+        alpha = number("ELU", "alpha", alpha)
         super().__init__(partial(ops.elu, alpha=alpha))
         self.alpha = alpha
 

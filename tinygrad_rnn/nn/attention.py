@@ -125,6 +125,7 @@ class Attention(Module):
             )
         self._check_width("keys", keys, self.score.key_size)
         self._check_width("values", values, self.score.value_size)
+        _check_alike(keys=keys, values=values)
         seen = self._mask(mask, lengths, *keys.shape[:2])
         return Prepared(*self.score.prepare(keys, values), seen)
 
@@ -148,6 +149,7 @@ class Attention(Module):
         single = query.ndim == 2
         query = query.unsqueeze(1) if single else self._rows_first("query", query)
         self._check_width("query", query, self.score.query_size)
+        _check_alike(query=query, keys=memory.keys)
         if len(query) != len(memory.keys):
             raise ShapeError(
                 f"Attention: query has {len(query)} rows, keys {len(memory.keys)}, expected as "
@@ -245,6 +247,15 @@ class Attention(Module):
     def extra_repr(self) -> str:
         """Options."""
         return f"dropout={self.dropout}, causal={self.causal}, batch_first={self.batch_first}"
+
+
+def _check_alike(**tensors: Tensor) -> None:
+    (one, a), (other, b) = tensors.items()
+    if a.dtype.kind == b.dtype.kind == "f" and a.dtype != b.dtype:
+        raise DTypeError(
+            f"Attention: {one} holds {a.dtype}, but {other} {b.dtype}, expected one type; nothing "
+            "is converted silently: use .astype()."
+        )
 
 
 def _score_of(score: Any, sizes: dict[str, int | None], bias: bool) -> Score:

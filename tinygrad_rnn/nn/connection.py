@@ -4,6 +4,7 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.nn import init
+from tinygrad_rnn.nn.linear import affine
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.tensor import Tensor
@@ -41,5 +42,5 @@ class Highway(Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x, y (..., H) -> (..., H)."""
-        g = ops.sigmoid(ops.linear(x, self.w, self.b))
+        g = ops.sigmoid(affine("Highway", x, self.w, self.b, "H"))
         return g * y + (1.0 - g) * x

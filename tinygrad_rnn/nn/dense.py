@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn import ops
 from tinygrad_rnn.errors import ModuleError, ShapeError
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.activations import Activation
-from tinygrad_rnn.nn.checks import check_dtype, check_flag, check_size
+from tinygrad_rnn.nn.checks import check_flag, check_size
 from tinygrad_rnn.nn.functions import Function
+from tinygrad_rnn.nn.linear import affine
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -79,15 +79,8 @@ class Dense(Module):
             self.build(x.shape[-1], x.dtype if x.dtype.kind == "f" else np.float32)
             if x.device != "cpu":
                 self.to(x.device)
-        weight = self.weight
-        assert weight is not None
-        if x.shape[-1] != weight.shape[0]:
-            raise ShapeError(
-                f"Dense: x has shape {x.shape}, expected (..., I) with I = {weight.shape[0]}."
-            )
-        if x.dtype.kind == "f":
-            check_dtype("Dense", "x", x, weight)
-        y = ops.linear(x, weight, self.bias)
+        assert self.weight is not None
+        y = affine("Dense", x, self.weight, self.bias)
         return y if self.activation is None else self.activation(y)
 
     def _check_made(self, place: str) -> None:

@@ -11,11 +11,12 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.cell_options import dropout_rate
-from tinygrad_rnn.nn.checks import check_dtype, check_flag, check_size
+from tinygrad_rnn.nn.checks import check_flag, check_size
 from tinygrad_rnn.nn.dropping import dropped
+from tinygrad_rnn.nn.linear import affine
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
-from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
+from tinygrad_rnn.tensor import Tensor, as_array
 
 __all__ = ["Embedding", "TiedLinear"]
 
@@ -167,12 +168,7 @@ class TiedLinear(Module):
 
     def forward(self, x: Any) -> Tensor:
         """x (..., E) -> (..., V)."""
-        x = as_tensor(x, "TiedLinear")
-        E = self.weight.shape[1]
-        if not x.ndim or x.shape[-1] != E:
-            raise ShapeError(f"TiedLinear: x has shape {x.shape}, expected (..., E) with E = {E}.")
-        check_dtype("TiedLinear", "x", x, self.weight)
-        return ops.linear(x, self.weight.T, self.bias)
+        return affine("TiedLinear", x, self.weight.T, self.bias, "E")
 
     def extra_repr(self) -> str:
         """E, V and whether there is a bias."""

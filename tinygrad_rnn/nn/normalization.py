@@ -44,7 +44,7 @@ class LayerNorm(Module):
         self.size = shape_of("LayerNorm", (size,), "size", least=1)
         if not self.size:
             raise ShapeError("LayerNorm: size is (), expected at least one width.")
-        self.eps = number("LayerNorm", "eps", eps)
+        self.eps = _small("LayerNorm", eps)
         affine = check_flag("LayerNorm", "affine", affine)
         shifted = check_flag("LayerNorm", "bias", bias) and affine
         self.weight = Parameter(np.ones(self.size, np.float32)) if affine else None
@@ -112,7 +112,7 @@ class BatchNorm(Module):
     ) -> None:
         super().__init__()
         self.channels = C = check_size("BatchNorm", "channels", channels)
-        self.eps = number("BatchNorm", "eps", eps)
+        self.eps = _small("BatchNorm", eps)
         self.momentum = None if momentum is None else number("BatchNorm", "momentum", momentum)
         if self.momentum is not None and not 0 <= self.momentum <= 1:
             raise ArgumentError(f"BatchNorm: momentum is {momentum}, expected 0 to 1, or None.")
@@ -184,6 +184,13 @@ class BatchNorm(Module):
             f"{self.channels}, eps={self.eps}, momentum={self.momentum}, affine={affine}, "
             f"track={self.track}"
         )
+
+
+def _small(where: str, eps: Any) -> float:
+    """What is added to a variance."""
+    if not number(where, "eps", eps) >= 0:
+        raise ArgumentError(f"{where}: eps is {eps}, expected a number from 0 up.")
+    return float(eps)
 
 
 def _reset(weight: Parameter | None, bias: Parameter | None) -> None:
