@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "optim": CORE | {"optim"},
     "losses": CORE | {"ops", "nn"},  # modules hold the weights of some
     "files": CORE | {"files"},
-    "interop": CORE | {"nn", "interop"},
+    "interop": CORE | {"files", "nn", "interop"},
     "data": BASE | {"data"},  # arrays in, arrays out
     "training": CORE | {"data", "files", "losses", "nn", "ops", "optim", "training"},
     "testing": CORE | {"ops", "nn", "transforms", "testing", "creation", "debug", "warmup"},

@@ -243,3 +243,47 @@ def node_output(kind, node, x):
     )
     (y,) = session.run(None, {"x": x})
     return y.swapaxes(1, 2).reshape(*x.shape[:2], -1)
+
+
+# ----- whole models -----
+
+
+def model_of(rng):
+    """A model of words: an embedding, recurrent layers of all kinds, a norm, and what comes out."""
+    V, width = int(rng.integers(2, 9)), int(rng.integers(1, 6))
+    parts = [nn.Embedding(V, width, padding_id=int(rng.integers(V)))]
+    for _ in range(int(rng.integers(1, 4))):
+        kind, H = str(rng.choice(["LSTM", "GRU", "RNN"])), int(rng.integers(1, 6))
+        options = {"num_layers": int(rng.integers(1, 3)), "bidirectional": bool(rng.integers(2))}
+        if options["bidirectional"]:
+            options["merge"] = str(rng.choice(["concat", "sum", "mean", "mul"]))
+        if kind == "GRU":
+            options["reset_after"] = bool(rng.integers(2))
+        layer = getattr(nn, kind)(width, H, **options, bias=bool(rng.integers(4)))
+        around = width == layer._output_width(layer.num_layers - 1) and rng.integers(2)
+        parts.append(nn.Residual(layer) if around else layer)
+        width = layer._output_width(layer.num_layers - 1)
+    if rng.integers(2) and width > 3:  # of two equal numbers it makes rounding 300 times as large
+        parts.append(nn.LayerNorm(width, bias=bool(rng.integers(2))))
+    parts.append(nn.Dense(int(rng.integers(1, 6)), width, activation=str(rng.choice(ACTIVATIONS))))
+    return V, nn.Sequential(*parts)
+
+
+ACTIVATIONS = ["tanh", "relu", "sigmoid", "softsign", "softplus", "silu", "gelu", "log_softmax"]
+
+
+def export_difference(rng):
+    """An exported model in onnxruntime beside ours, at a size that it was not exported with."""
+    import tempfile
+
+    import onnxruntime
+
+    V, model = model_of(rng)
+    draw(model, rng)
+    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+        example = rng.integers(0, V, rng.integers(1, 5, 2))
+        interop.export_onnx(model, file.name, example, dynamic={0: "T", 1: "B"})
+        session = onnxruntime.InferenceSession(file.name, providers=["CPUExecutionProvider"])
+    ids = rng.integers(0, V, rng.integers(1, 7, 2))
+    (y,) = session.run(None, {"x": ids})
+    return difference(run(model, ids), y)

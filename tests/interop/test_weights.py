@@ -176,6 +176,7 @@ def test_outputs_are_those_of_onnxruntime(case):
         (peers.torch_difference, ["torch"]),
         (peers.keras_difference, ["keras", "torch"]),
         (peers.onnx_difference, ["onnx", "onnxruntime"]),
+        (peers.export_difference, ["onnx", "onnxruntime"]),
     ],
 )
 def test_random_configurations_give_the_same_outputs(compare, needs):

@@ -1,0 +1,155 @@
+"""Models for export: name -> the model, its inputs, dynamic axes, and inputs of other sizes."""
+
+import numpy as np
+
+from tinygrad_rnn import nn, ops
+
+TB = {0: "T", 1: "B"}
+
+
+def numbers(*shape):
+    return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
+
+
+def ids(*shape):
+    return np.random.default_rng(sum(shape)).integers(0, 9, shape)
+
+
+class Attending(nn.Module):
+    def __init__(self, *arguments, **options):
+        super().__init__()
+        self.attention = nn.Attention(*arguments, **options)
+
+    def forward(self, query, keys):
+        return self.attention(query, keys)
+
+
+class Decoder(nn.Module):
+    """What a model of one's own does: cells, a loop, indices, arithmetic, tied weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(9, 4, padding_id=0)
+        self.encoder = nn.GRU(4, 6)
+        self.cell = nn.GRUCell(4, 6)
+        self.memory = nn.LSTMCell(6, 3)
+        self.attention = nn.Attention("general", 6, 6, batch_first=False)
+        self.tied = nn.TiedLinear(self.embedding)
+
+    def forward(self, source, h):
+        keys, _ = self.encoder(self.embedding(source))
+        for _ in range(2):
+            h = self.cell(h[:, :4] * 0.5, h)
+        m, c = self.memory(h)
+        context, weights = self.attention(h, keys)
+        y = ops.concat([h, context, m, c], axis=-1)
+        z = ops.log1p(ops.square(y))
+        scores = self.tied(y[:, -4:].swapaxes(0, 1).mT.exp() - ops.expm1(y[:, 4:8]))
+        last = ops.clip(z[None, 0:1, ::-2], 0.1, 0.9).max(axis=1)
+        return (
+            scores,
+            (weights, y.sum(axis=-1, keepdims=True)),
+            last,
+            z.flip(1).mean(),
+            (2.0 ** -y.tanh()[-1]) ** 3,
+        )
+
+
+class OwnForward(nn.Linear):
+    """A kind that ONNX has, but for what it computes."""
+
+    def forward(self, x):
+        return ops.where(np.eye(3) > 0, ops.matmul(x, self.weight) ** 2.0, 0.5)
+
+
+class Stateful(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 3, 2, bidirectional=True)
+
+    def forward(self, x, h, c):
+        return self.lstm(x, state=(h, c))
+
+
+def recurrent():
+    options = {
+        "plain": {}, "deep": {"bidirectional": True, "num_layers": 2}, "reverse": {"reverse": True},
+        "sum": {"bidirectional": True, "merge": "sum"},
+        "mean last": {"bidirectional": True, "merge": "mean", "output": "last"},
+        "mul": {"bidirectional": True, "merge": "mul", "num_layers": 2},
+        "none": {"bidirectional": True, "merge": "none", "num_layers": 2},
+        "rows first": {"batch_first": True, "bidirectional": True},
+        "last": {"output": "last", "bidirectional": True, "batch_first": True},
+        "widths": {},
+    }  # fmt: skip
+    for k, (name, more) in enumerate(options.items()):
+        kind = (nn.LSTM, nn.GRU, nn.RNN)[k % 3]
+        layer = kind(4, [3, 5] if name == "widths" else 3, **more)
+        if name == "widths":
+            layer = nn.Sequential(layer, nn.Identity())
+        yield name, (layer, [numbers(5, 2, 4)], [TB], [numbers(8, 3, 4)])
+
+
+IMAGES = nn.Sequential(
+    nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm(4), nn.ReLU(), nn.MaxPool2d(2),
+    nn.Conv2d(4, 4, (3, 1), stride=2, groups=2), nn.AvgPool2d(2, padding=1), nn.Flatten(),
+    nn.Dense(3, 24, activation="sigmoid"), nn.Softmax(),
+)  # fmt: skip
+SIGNAL = nn.Sequential(
+    nn.Conv1d(4, 4, 3, padding="same", bias=False), nn.GELU(), nn.MaxPool1d(3, 2, 1),
+    nn.AvgPool1d(2, padding=1, count_padding=False), nn.BatchNorm(4, affine=False),
+)  # fmt: skip
+ACTIVATIONS = [
+    getattr(nn, name)()
+    for name in "HardTanh HardSigmoid Softsign Softplus SiLU LeakyReLU ELU Tanh LogSoftmax".split()
+]
+
+MODELS = {
+    **dict(recurrent()),
+    "language model": (
+        nn.Sequential(
+            nn.Embedding(9, 4), nn.LSTM(4, 6, num_layers=2, dropout=0.5, zoneout=0.0),
+            nn.LayerNorm(6), nn.LockedDropout(0.3), nn.Dense(5, 6, activation="tanh"),
+            nn.Linear(5, 9), nn.LogSoftmax(),
+        ),
+        [ids(5, 2)], [TB], [ids(9, 4)],
+    ),
+    "images": (IMAGES, [numbers(2, 1, 12, 16)], [{0: "B"}], [numbers(5, 1, 12, 16)]),
+    "signal": (SIGNAL, [numbers(2, 4, 12)], [{0: "B", 2: "L"}], [numbers(3, 4, 17)]),
+    "activations": (nn.Sequential(*ACTIVATIONS), [numbers(3, 4)], [{0: "B"}], [numbers(6, 4)]),
+    **{
+        score: (
+            Attending(score, *sizes, **options), [numbers(2, 3, 4), numbers(2, 5, 4)],
+            [{0: "B", 1: "T"}, {0: "B", 1: "S"}], [numbers(3, 7, 4), numbers(3, 6, 4)],
+        )
+        for score, sizes, options in [
+            ("dot", (), {}), ("scaled_dot", (), {}), ("general", (4, 4), {}),
+            ("additive", (4, 4, 5), {}), ("multi_head", (4,), {"num_heads": 2}),
+        ]
+    },
+    "causal": (
+        Attending("scaled_dot", causal=True), [numbers(2, 5, 4), numbers(2, 5, 4)],
+        [{0: "B"}, {0: "B"}], [numbers(3, 5, 4), numbers(3, 5, 4)],
+    ),
+    "decoder": (
+        Decoder(), [ids(5, 2), numbers(2, 6)], [TB, {0: "B"}], [ids(9, 4), numbers(4, 6)],
+    ),
+    "around": (
+        nn.Sequential(
+            nn.Residual(nn.LSTM(4, 4)), nn.Highway(nn.Linear(4, 4), 4),
+            nn.DenselyConnected(nn.GRU(4, 4, reset_after=False)), nn.LayerNorm((2, 8), bias=False),
+        ),
+        [numbers(5, 2, 4)], [{0: "T"}], [numbers(7, 2, 4)],
+    ),
+    "own forward": (OwnForward(3, 3), [numbers(3, 3)], [], [numbers(3, 3)]),
+    "a state that is given": (
+        Stateful(), [numbers(5, 2, 4), numbers(4, 2, 3), numbers(4, 2, 3)],
+        [TB, {1: "B"}, {1: "B"}], [numbers(6, 3, 4), numbers(4, 3, 3), numbers(4, 3, 3)],
+    ),
+    "peepholes": (
+        nn.Recurrent(nn.PeepholeLSTMCell(4, 3)), [numbers(5, 2, 4)], [], [numbers(5, 2, 4)],
+    ),
+    "activations of gates": (
+        nn.GRU(4, 3, activation="softsign", bias=False), [numbers(5, 2, 4)], [], [numbers(5, 2, 4)],
+    ),
+}  # fmt: skip

@@ -1,0 +1,190 @@
+"""Exported models compute in onnxruntime what they compute here, for any size of dynamic axes."""
+
+import importlib.util
+import sys
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tests.interop import peers
+from tests.interop.models import MODELS, TB, numbers
+from tinygrad_rnn import errors, interop, nn, ops
+from tinygrad_rnn.interop import onnx_export
+from tinygrad_rnn.interop.onnx_trace import flat
+from tinygrad_rnn.kernels._twin import use_reference
+
+missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+needs_onnx = pytest.mark.skipif(
+    bool(missing), reason=f"{', '.join(missing)} is not installed; it is never required"
+)
+
+
+@needs_onnx
+@pytest.mark.filterwarnings("ignore")  # theirs
+@pytest.mark.parametrize("name", MODELS)
+def test_onnxruntime_gives_the_same(name, tmp_path):
+    import onnxruntime
+
+    model, example, dynamic, other = MODELS[name]
+    peers.draw(model, np.random.default_rng(0))
+    before = {name: array.copy() for name, array in model.state_dict().items()}
+    path = tmp_path / "model.onnx"
+    interop.export_onnx(model.train(), path, tuple(example), dynamic=dynamic)
+    assert model.training
+    assert all(np.array_equal(a, before[name]) for name, a in model.state_dict().items())
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_inputs()]
+    for inputs in (example, other):
+        with use_reference(), tg.no_grad():
+            ours = flat(model.eval()(*inputs))
+        theirs = session.run(None, dict(zip(names, inputs, strict=True)))
+        for one, result in zip(ours, theirs, strict=True):
+            assert peers.difference(one, result) < 1e-6
+            assert one.dtype == result.dtype
+
+
+# ----- what is written, without the package -----
+
+
+class Captured(Exception):
+    """The graph, instead of a file."""
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """Gives the operators that a model becomes."""
+
+    def capture(onnx, name, graph, *rest):
+        raise Captured(graph)
+
+    monkeypatch.setattr(onnx_export, "_onnx", lambda: None)
+    monkeypatch.setattr(onnx_export, "_model", capture)
+
+    def operators(model, *example, dynamic=()):
+        with pytest.raises(Captured) as caught:
+            interop.export_onnx(model, "model.onnx", example, dynamic=dynamic)
+        return [node.operator for node in caught.value.args[0].nodes]
+
+    return operators
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_has_a_graph(written, name):
+    model, example, dynamic, _ = MODELS[name]
+    assert written(model, *example, dynamic=dynamic)[-1] == "Identity"
+
+
+def test_layers_are_one_node_each(written):
+    model = nn.Sequential(nn.Linear(4, 4), nn.LSTM(4, 3), nn.LayerNorm(3), nn.Dense(2, 3))
+    found = written(model, numbers(5, 2, 4), dynamic=TB)
+    assert [o for o in found if o not in ("Identity", "Squeeze")] == [
+        "MatMul", "Add", "LSTM", "LayerNormalization", "MatMul", "Add",
+    ]  # fmt: skip
+
+
+def test_what_no_output_needs_is_left_out(written):
+    class Wasteful(nn.Module):
+        def forward(self, x):
+            _ = x.cumsum(0)
+            return x.tanh()
+
+    assert written(Wasteful(), numbers(2)) == ["Tanh", "Identity"]
+
+
+# ----- what is refused -----
+
+
+def refused(monkeypatch, model, *example, dynamic=()):
+    monkeypatch.setattr(onnx_export, "_onnx", lambda: None)
+    with pytest.raises(errors.ArgumentError) as caught:
+        interop.export_onnx(model, "model.onnx", example, dynamic=dynamic)
+    return str(caught.value)
+
+
+def module(function):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(4, 3)
+
+        def forward(self, *inputs):
+            return function(self, *inputs)
+
+    return Model()
+
+
+X = numbers(5, 2, 4)
+DEPENDS = "Model reads an array of shape (5, 2, 4) that is another for another input"
+REFUSED = {
+    "a comparison": (lambda m, x: ops.where(x > 0, x, 0.0), {}, DEPENDS),
+    "NumPy": (lambda m, x: tg.tensor(np.sort(x.numpy())), {}, "the output reads an array"),
+    "a branch": (lambda m, x: x * 2 if x.sum().item() > 0 else x, {}, "a branch or a loop in it"),
+    "a loop": (lambda m, x: sum(x), {0: "T"}, "a branch or a loop in it"),
+    "a size": (lambda m, x: x[x.shape[0] - 1], {0: "T"}, "in Model, getitem has index=4 and 9 for"),
+    "zeros": (lambda m, x: x + tg.zeros(*x.shape), {0: "T"}, DEPENDS),
+    "an operation": (lambda m, x: x.cumsum(0), {}, "Model: the operation cumsum, which has no"),
+    "lengths": (lambda m, x: m.lstm(x, lengths=[5, 3]), {}, "lstm (LSTM) is called with lengths"),
+    "no batch": (lambda m, x: m.lstm(x[0]), {}, "lstm (LSTM): LSTM called without a batch"),
+    "no Tensor": (lambda m, x: x.sum().item(), {}, "Model gives a float, expected Tensors"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_graph_cannot_do_is_refused(monkeypatch, name):
+    function, dynamic, text = REFUSED[name]
+    assert text in refused(monkeypatch, module(function), X, dynamic=dynamic)
+
+
+def test_a_condition_that_holds_for_the_example_alone_is_noticed(monkeypatch):
+    function = REFUSED["a comparison"][0]
+    assert DEPENDS in refused(monkeypatch, module(function), abs(X) + 1)
+    assert DEPENDS in refused(monkeypatch, module(lambda m, x: ops.where(x > 9, x, 0.0)), X)
+
+
+def test_all_modules_that_are_refused_are_named(monkeypatch):
+    model = nn.Sequential(nn.Recurrent(nn.MGUCell(4, 4)), nn.GRU(4, 4, zoneout=0.1), nn.ReLU())
+    assert refused(monkeypatch, model, X) == (
+        "export_onnx: Sequential does not go over to ONNX:\n"
+        "  0 (Recurrent): MGUCell, which ONNX has not; it has LSTMCell, PeepholeLSTMCell, GRUCell, "
+        "RNNCell\n"
+        "  1 (GRU): GRUCell with zoneout=0.1, which ONNX has not"
+    )
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.LSTM(4, 4, 2, connect="residual"),
+        nn.LSTM(4, 4, initial_state="learned"),
+        nn.LSTM(4, 4, stateful=True),
+        nn.Sequential(nn.Flatten(0, 1), nn.BatchNorm(4, track=False)),
+        nn.ProjectedLSTM(4, 4, 2),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_options_without_a_translation_are_refused(monkeypatch, layer):
+    assert "does not go over to ONNX" in refused(monkeypatch, layer, X)
+
+
+def test_hooks_are_refused(monkeypatch):
+    model = nn.Linear(4, 4)
+    model.register_forward_hook(lambda *_: None)
+    assert "has forward hooks" in refused(monkeypatch, model, X)
+
+
+@pytest.mark.parametrize(
+    "dynamic", [{3: "T"}, {0: 5}, [{}, {}], {0: "T", 1: "T"}, {-4: "T"}], ids=str
+)
+def test_dynamic_axes_are_checked(monkeypatch, dynamic):
+    assert refused(monkeypatch, nn.Tanh(), X, dynamic=dynamic).startswith("export_onnx: ")
+
+
+def test_what_is_no_module_is_refused(monkeypatch):
+    assert "module is a str, expected a Module" in refused(monkeypatch, "model", X)
+
+
+def test_a_package_that_is_missing_is_named_with_its_install_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'tinygrad-rnn\[onnx\]'"):
+        interop.export_onnx(nn.Tanh(), "model.onnx", X)

@@ -1,0 +1,201 @@
+"""Models as files of ONNX, by running them on an example."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.files import replacing
+from tinygrad_rnn.interop.entries import Obstacle
+from tinygrad_rnn.interop.onnx_graph import TYPES, Graph
+from tinygrad_rnn.interop.onnx_modules import KINDS, translate_module
+from tinygrad_rnn.interop.onnx_operations import OPERATIONS
+from tinygrad_rnn.interop.onnx_trace import Call, Sizes, Trace, common, shape_of_both, traced
+from tinygrad_rnn.nn import Module
+from tinygrad_rnn.tensor import as_array
+
+__all__ = ["export_onnx"]
+
+Array = np.ndarray[Any, Any]
+Axes = Mapping[int, str]
+
+_OPSET, _IR = 17, 8  # as old as the operators allow: every runtime since 2022 reads them
+_MORE = (5, 7, 11, 13, 17, 19, 23, 29)  # no sum or product of two is a third one
+
+
+def export_onnx(
+    module: Module,
+    path: str | os.PathLike[str],
+    example: Any,
+    *,
+    dynamic: Axes | Sequence[Axes] = (),
+) -> None:
+    """Write a model as ONNX (opset 17); needs the package ``onnx``.
+
+        interop.export_onnx(model, "model.onnx", ids, dynamic={0: "T", 1: "B"})
+
+    Layers with an operator of their own become one node, the rest of what a model does becomes
+    the operations it is made of. Inputs are named x (or x0, x1, ... of several), outputs y (or y0,
+    y1, ...), a state's tensors each by itself. The model is run in use, not training, and what
+    cannot be told from the example alone, or has no translation, is an error: nothing is left
+    out.
+
+    Args:
+        module: Any model; it stays as it is.
+        path: The file, which is there whole or not at all.
+        example: What the model is called with: an array, or a tuple of them.
+        dynamic: Axes of the input whose size may be any, with a name each; for several inputs,
+            such a dict for each. The same name is the same size.
+    """
+    onnx = _onnx()
+    given = example if isinstance(example, tuple) else (example,)
+    inputs = [np.asarray(as_array(x, "export_onnx")) for x in given]
+    names = ["x"] if len(inputs) == 1 else [f"x{k}" for k in range(len(inputs))]
+    axes = _axes(dynamic, inputs)
+    a = {name: inputs[k].shape[axis] for k, n in enumerate(axes) for axis, name in n.items()}
+    b = {name: size + more for (name, size), more in zip(a.items(), _MORE, strict=False)}
+    first = traced(module, KINDS, names, inputs)
+    for draw in (_turned, _drawn):
+        others = [draw(_resized(x, n, b)) for x, n in zip(inputs, axes, strict=True)]
+        second = traced(module, KINDS, names, others)
+        calls = common(first, second, a, b)
+    places = {name: (x, axis) for x, n in zip(names, axes, strict=True) for axis, name in n.items()}
+    graph = _translated(type(module).__name__, first, calls, places)
+    shapes = [
+        shape_of_both(one.shape, other.shape, a, b)
+        for one, other in zip(first.results, second.results, strict=True)
+    ]
+    described = [
+        _Value(x, array.dtype.name, [n.get(axis, size) for axis, size in enumerate(array.shape)])
+        for x, array, n in zip(names, inputs, axes, strict=True)
+    ]
+    results = [
+        _Value("y" if len(shapes) == 1 else f"y{k}", result.dtype.name, shape)
+        for k, (result, shape) in enumerate(zip(first.results, shapes, strict=True))
+    ]
+    for value, name in zip(results, first.outputs, strict=True):
+        graph.add("Identity", name, to=value.name)
+    graph.prune([value.name for value in results])
+    model = _model(onnx, type(module).__name__, graph, first, described, results)
+    with replacing(path, "export_onnx") as file:
+        file.write(model.SerializeToString())
+
+
+class _Value(NamedTuple):
+    """An input or output of the graph: a size is a number, a name, or -1 for one that follows."""
+
+    name: str
+    dtype: str
+    shape: list[int | str]
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+    except ImportError:
+        raise ModuleNotFoundError(
+            "export_onnx needs the package onnx. Install it with: pip install 'tinygrad-rnn[onnx]'"
+        ) from None
+    return onnx
+
+
+def _axes(dynamic: Any, inputs: Sequence[Array]) -> list[dict[int, str]]:
+    """For each input its axes of any size, counted from 0, by the names of the sizes."""
+    given = [dynamic] if isinstance(dynamic, Mapping) else list(dynamic)
+    given += [{}] * (len(inputs) - len(given))
+    found: list[dict[int, str]] = []
+    sizes: dict[str, int] = {}
+    for x, axes in zip(inputs, given, strict=False):
+        found.append({})
+        for axis, name in axes.items():
+            if not isinstance(name, str) or not -x.ndim <= axis < x.ndim or not x.shape[axis]:
+                raise ArgumentError(
+                    f"export_onnx: dynamic has {axis!r}: {name!r} for an input of shape {x.shape}, "
+                    "expected an axis of it that is not empty, and a name."
+                )
+            if sizes.setdefault(name, x.shape[axis]) != x.shape[axis]:
+                raise ArgumentError(
+                    f"export_onnx: {name!r} is {sizes[name]} and {x.shape[axis]} in the example, "
+                    "expected one size for one name."
+                )
+            found[-1][axis % x.ndim] = name
+    if len(given) != len(inputs) or len(sizes) > len(_MORE):
+        raise ArgumentError(
+            f"export_onnx: dynamic is for {len(given)} inputs with {len(sizes)} names, expected "
+            f"{len(inputs)} inputs and at most {len(_MORE)} names."
+        )
+    return found
+
+
+def _resized(x: Array, axes: Mapping[int, str], sizes: Sizes) -> Array:
+    """An example with other sizes of some axes; ids stay among the ids."""
+    for axis, name in axes.items():
+        x = np.take(x, np.arange(sizes[name]), axis=axis, mode="wrap")
+    return x
+
+
+def _turned(x: Array) -> Array:
+    """Other values, near those that were given."""
+    x = np.flip(x)
+    return x.dtype.type(0.25) - x * x.dtype.type(0.5) if x.dtype.kind == "f" else x
+
+
+def _drawn(x: Array) -> Array:
+    """Numbers small and large, of both signs; or those that were given in any order."""
+    rng = np.random.default_rng(0)
+    if x.dtype.kind == "f":
+        return np.asarray(rng.normal(size=x.shape) * 10 ** rng.uniform(-2, 2, x.shape), x.dtype)
+    return rng.permutation(x.reshape(-1)).reshape(x.shape)
+
+
+def _translated(
+    where: str, trace: Trace, calls: Sequence[Call], places: dict[str, tuple[str, int]]
+) -> Graph:
+    """All calls as nodes, or an error that names all that have none."""
+    graph = Graph({key: name for key, (name, _) in trace.weights.items()}, places)
+    obstacles: dict[str, None] = {}
+    for call in calls:
+        try:
+            if call.module is not None:
+                translate_module(graph, call)
+            elif call.name in OPERATIONS:
+                OPERATIONS[call.name](graph, call)
+            else:
+                raise Obstacle(f"the operation {call.name}, which has no translation")
+        except Obstacle as obstacle:
+            obstacles[f"\n  {call.place}: {obstacle}"] = None
+    if obstacles:
+        raise ArgumentError(f"export_onnx: {where} does not go over to ONNX:{''.join(obstacles)}")
+    return graph
+
+
+def _model(
+    onnx: Any, name: str, graph: Graph, trace: Trace, inputs: list[_Value], results: list[_Value]
+) -> Any:
+    """The whole as ONNX' own objects, checked by its own rules."""
+
+    def described(value: _Value) -> Any:
+        shape = [None if n == -1 else n for n in value.shape]
+        return onnx.helper.make_tensor_value_info(value.name, TYPES[value.dtype], shape)
+
+    helper = onnx.helper
+    used = {x for node in graph.nodes for x in node.inputs}
+    weights = {name: tensor.numpy() for name, tensor in trace.weights.values()}
+    arrays = {**weights, **trace.constants, **graph.constants}
+    made = helper.make_graph(
+        [helper.make_node(n.operator, n.inputs, n.outputs, **n.attributes) for n in graph.nodes],
+        name,
+        [described(value) for value in inputs],
+        [described(value) for value in results],
+        [onnx.numpy_helper.from_array(a, x) for x, a in arrays.items() if x in used],
+    )
+    model = helper.make_model(
+        made,
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR,
+        producer_name="tinygrad_rnn",
+    )
+    onnx.checker.check_model(model, full_check=True)
+    return model
