@@ -2,7 +2,7 @@
 
 from numpy import bool_, float32, float64, int32, int64
 
-from tinygrad_rnn import creation, data, errors, inspect, losses, nn, ops, optim, random
+from tinygrad_rnn import creation, errors, inspect, losses, nn, ops, optim, random
 from tinygrad_rnn.creation import *  # noqa: F403
 from tinygrad_rnn.debug import debug
 from tinygrad_rnn.device import empty_cache, num_threads, set_num_threads
@@ -23,9 +23,9 @@ from tinygrad_rnn.transforms import checkpoint, hvp, jacobian, jvp, per_sample_g
 __version__ = "0.1.0"
 
 __all__ = creation.__all__ + [
-    "Tensor", "backward", "bool_", "checkpoint", "data", "debug", "empty_cache", "enable_grad",
-    "errors", "float32", "float64", "grad", "graph", "hvp", "inference_mode", "inspect", "int32",
-    "int64", "is_grad_enabled", "jacobian", "jvp", "load", "losses", "nn", "no_grad",
-    "num_threads", "ops", "optim", "per_sample_grads", "random", "save", "seed",
-    "set_grad_enabled", "set_num_threads", "vjp",
+    "Tensor", "backward", "bool_", "checkpoint", "debug", "empty_cache", "enable_grad", "errors",
+    "float32", "float64", "grad", "graph", "hvp", "inference_mode", "inspect", "int32", "int64",
+    "is_grad_enabled", "jacobian", "jvp", "load", "losses", "nn", "no_grad", "num_threads", "ops",
+    "optim", "per_sample_grads", "random", "save", "seed", "set_grad_enabled", "set_num_threads",
+    "vjp",
 ]  # fmt: skip

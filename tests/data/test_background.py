@@ -181,6 +181,22 @@ def test_a_generator_that_fails_ends_after_its_error():
     assert list(loop) == []
 
 
+def test_places_that_cannot_be_had_are_an_error_and_no_silence():
+    class Lost(data.Batches):
+        def state_dict(self):
+            if self.batch == 2:
+                raise OSError("no place")
+            return super().state_dict()
+
+    batches = data.Background(Lost(np.arange(4), 1))
+    loop = iter(batches)
+    assert next(loop) == [0]
+    with pytest.raises(OSError, match="no place"):
+        next(loop)
+    assert batches.state_dict()["batch"] == 1
+    assert [batch.item() for batch in loop] == [2, 3]
+
+
 def test_it_reads_as_far_ahead_as_it_was_told():
     asked = []
 

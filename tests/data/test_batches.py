@@ -156,6 +156,23 @@ def test_a_loop_that_was_left_is_gone_on_with():
         ]
 
 
+def test_an_interrupt_passes_no_batch_over():
+    class Interrupted(list):
+        def __getitem__(self, number):
+            if number == 1 and not interrupts:
+                interrupts.append(number)
+                raise KeyboardInterrupt
+            return super().__getitem__(number)
+
+    interrupts = []
+    batches = data.Batches(Interrupted([0, 1, 2]), 1)
+    loop = iter(batches)
+    assert next(loop) == [0]
+    with pytest.raises(KeyboardInterrupt):
+        next(loop)
+    assert taken(batches) == [[1], [2]]
+
+
 def test_an_epoch_that_was_over_when_it_was_saved_has_no_more_batches():
     batches = data.Batches(np.arange(4), 2)
     loop = iter(batches)
@@ -328,6 +345,6 @@ def test_what_batches_refuse(make, error, message):
 
 def test_one_example_and_a_batch_larger_than_all():
     assert taken(data.Batches(np.arange(1), 1, shuffle=True)) == [[0]]
-    assert taken(data.Batches(np.arange(3), 1000)) == [[0, 1, 2]]
+    assert taken(data.Batches(np.arange(3), 2**70)) == [[0, 1, 2]]
     lengths = [0, 0, 0]
     assert taken(data.Batches(np.arange(3), max_tokens=2, lengths=lengths)) == [[0, 1], [2]]

@@ -26,7 +26,7 @@ def ragged(draw):
 @given(ragged(), st.integers(0, 1), st.booleans())
 def test_padding_puts_sequences_side_by_side(drawn, value, batch_first):
     arrays, dtype = drawn
-    padded, lengths = data.pad(arrays, value, batch_first)
+    padded, lengths = data.pad(arrays, value, batch_first=batch_first)
     assert padded.dtype == dtype
     assert padded.flags.c_contiguous
     assert lengths.tolist() == [len(array) for array in arrays]

@@ -126,7 +126,7 @@ class Background:
             if again:  # the loop before took the last batch and was left: this is the next epoch's
                 return self._next(begins=False)
             raise StopIteration
-        run.place = read.place
+        run.place = read.place or run.place
         self._handed_out = True
         run.wanted.put(True)
         if read.error is None:
@@ -214,7 +214,10 @@ def _read_on(
         except BaseException as error:
             if not hasattr(error, "__notes__"):
                 error.add_note(f"Background: while batch {number} was read ahead.")
-            read.put(_Read(None, place(), error))
+            here = None
+            with suppress(Exception):  # or it was just this that failed
+                here = place()
+            read.put(_Read(None, here, error))
         number += 1
 
 

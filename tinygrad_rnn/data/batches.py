@@ -74,7 +74,7 @@ class Batches(Epochs):
                     f"Batches: batch_size is {size}, but there are {len(self.examples)} examples, "
                     "and drop_last leaves out the only batch."
                 )
-            return size
+            return min(size, len(self.examples))
         if self.lengths is None:
             raise ArgumentError("Batches: max_tokens needs lengths= of the examples.")
         if self.drop_last:

@@ -20,7 +20,7 @@ class Padded(NamedTuple):
     lengths: Array
 
 
-def pad(sequences: Sequence[Any], value: Any = 0, batch_first: bool = False) -> Padded:
+def pad(sequences: Sequence[Any], value: Any = 0, *, batch_first: bool = False) -> Padded:
     """Put sequences (T_i, ...) side by side, with ``value`` behind the shorter ones.
 
     data (T, B, ...), or (B, T, ...) with ``batch_first``; lengths (B,), whole numbers.
@@ -119,7 +119,7 @@ def padded(
 
     def one(values: Sequence[Any], field: Any) -> Any:
         ragged = np.ndim(values[0]) if chosen is None else field in chosen
-        return pad(values, value, batch_first) if ragged else _stacked(values)
+        return pad(values, value, batch_first=batch_first) if ragged else _stacked(values)
 
     def collate(examples: Sequence[Any]) -> Any:
         known = _keys(examples[0])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinygrad_rnn.arguments import shortened, whole
-from tinygrad_rnn.errors import StateDictError, TinygradError
+from tinygrad_rnn.errors import StateDictError
 
 __all__ = ["Epochs"]
 
@@ -91,7 +91,7 @@ class Epochs(ABC):
                 raise StateDictError(
                     f"{where}: batch is {self.batch}, but epoch {self.epoch} has {len(self)}."
                 )
-        except TinygradError:
+        except Exception:
             vars(self).update(before)
             raise
         self._restored = True

@@ -55,9 +55,8 @@ class Plan:
 
 def in_order(order: Rows, batch_size: int) -> Plan:
     """Batches of equal size; the last one may be smaller."""
-    return Plan(
-        order, np.minimum(np.arange(1, -(-len(order) // batch_size) + 1) * batch_size, len(order))
-    )
+    ends = np.arange(batch_size, len(order) + batch_size, batch_size)
+    return Plan(order, np.minimum(ends, len(order)))
 
 
 def by_length(
