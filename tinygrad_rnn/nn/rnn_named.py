@@ -39,6 +39,10 @@ class LayerNormGRU(GRU):
 class AWDLSTM(LSTM):
     """The regularised LSTM of language models (Merity et al. 2017), without its embedding.
 
+        i, f, o = sigmoid(...), g = tanh((m_x * x) w_x + h (m_h * w_h) + b)
+        c = f * c + i * g
+        h = o * tanh(c),  y = m_y * h        m_x, m_h, m_y: 0 or 1 / (1 - rate), drawn once a call
+
     Recurrent weights are dropped for a whole sequence, and what is dropped of inputs, between
     layers and of outputs stays the same at all steps. Arguments and results are those of
     ``LSTM``.

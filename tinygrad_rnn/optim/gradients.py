@@ -16,7 +16,7 @@ __all__ = ["Accumulation", "clip_grad_norm", "clip_grad_value", "grad_norm"]
 
 
 def grad_norm(parameters: Any) -> float:
-    """The length of all gradients as one vector: the root of the sum of all squares."""
+    """The length of all gradients as one vector, √(Σ g²): the root of the sum of all squares."""
     tensors = [tensor for _, tensor in tensors_of("grad_norm", parameters)]
     return _norm([tensor.grad._data for tensor in tensors if tensor.grad is not None])
 

@@ -34,7 +34,10 @@ class CosineAnnealingLR(Schedule):
 
 
 class CosineAnnealingWarmRestarts(Schedule):
-    """Half a cosine from base to eta_min in T_0 steps, again in T_0 · T_mult, and so on."""
+    """eta_min + (base - eta_min) · (1 + cos(π t / T)) / 2, begun anew after T steps.
+
+    T is T_0 at first, then T_0 · T_mult, and so on.
+    """
 
     def __init__(
         self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0
@@ -58,6 +61,9 @@ class CosineAnnealingWarmRestarts(Schedule):
 
 class OneCycleLR(Schedule):
     """Up to max_lr, down to almost nothing, and momentum the other way (Smith and Topin 2018).
+
+        max_lr / div_factor  ->  max_lr  ->  max_lr / div_factor / final_div_factor
+        from a to b, at the share s of the way:  b + (a - b) · (1 + cos(π s)) / 2,  or a + (b - a) s
 
     Args:
         total_steps: The length of the cycle; a step after it is an error.
