@@ -33,6 +33,7 @@ ALL = [
     "startup",
     "broken_files",
     "resume",
+    "training",
 ]
 HEAD = """# Measured
 

@@ -18,7 +18,15 @@ RECURRENCES = (ROOT / "docs" / "recurrences.md").read_text()
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.S)
 
 
-RUN = ["recurrences.md", "options.md", "layers.md", "training.md", "data.md", "interop.md"]
+RUN = [
+    "recurrences.md",
+    "options.md",
+    "layers.md",
+    "training.md",
+    "data.md",
+    "interop.md",
+    "fit.md",
+]
 
 
 @pytest.mark.parametrize("page", RUN)

@@ -305,3 +305,10 @@ def test_a_second_interrupt_raises_and_other_handlers_are_left_alone():
     finally:
         signal.signal(signal.SIGINT, before)
     assert (seen, history.interrupted) == ([1], False)
+
+
+def test_a_batch_that_spoils_gradients_alone_is_named():
+    x = X.copy()
+    x[3, 1] = np.inf  # tanh makes 1 of it
+    with pytest.raises(NotFiniteError, match=r"a gradient.*the batch holds 1 NaN or infinity"):
+        trainer().fit(data.Batches((x, Y), 8), progress=False)

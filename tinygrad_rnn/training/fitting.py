@@ -129,8 +129,10 @@ class Fit:
                 trainer.batch += len(group)
             else:
                 self._before_reading = None
-                self._safely("on_step")
-            bar.advance(len(group), lambda: trainer.means.values())
+                if self.callbacks.all:
+                    self._safely("on_step")
+            if bar.shown:
+                bar.advance(len(group), trainer.means.values)
         elif not trainer.batch:
             raise ArgumentError(
                 f"fit: batches gave none in epoch {trainer.epoch}. Is it an iterator that has been "

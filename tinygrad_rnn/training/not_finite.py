@@ -1,6 +1,6 @@
 """Where a number that is none comes from: a second look at the batch that made it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +62,10 @@ def bad_parameters(model: Module) -> list[str]:
     return [name for name, p in model.named_parameters() if not _finite(p._data)]
 
 
-def bad_gradients(model: Module) -> str:
-    """The parameters whose gradients do."""
+def bad_gradients(model: Module, batches: Sequence[Any]) -> str:
+    """What was not finite in the batches, or the parameters whose gradients are not."""
+    if found := next(_bad(batches), None):
+        return f"the batch holds {found}"
     bad = [
         name
         for name, parameter in model.named_parameters()

@@ -22,10 +22,13 @@ class Bar:
             total = len(batches) if hasattr(batches, "__len__") else None
             self._bar = tqdm(total=total, initial=done, desc=title, unit="batch", leave=True)
 
+    @property
+    def shown(self) -> bool:
+        """Whether there is one."""
+        return self._bar is not None
+
     def advance(self, batches: int, values: Callable[[], dict[str, float]]) -> None:
         """Some batches more; ``values`` gives what is to stand behind the bar."""
-        if self._bar is None:
-            return
         now = time.perf_counter()
         if now >= self._next:
             self.show(values())
@@ -34,11 +37,11 @@ class Bar:
 
     def show(self, values: dict[str, Any]) -> None:
         """Values behind the bar."""
-        if self._bar is not None:
+        if self.shown:
             texts = {k: f"{v:.4g}" for k, v in values.items() if isinstance(v, float)}
             self._bar.set_postfix(texts, refresh=False)
 
     def close(self) -> None:
         """Leave the bar as it is."""
-        if self._bar is not None:
+        if self.shown:
             self._bar.close()

@@ -203,7 +203,7 @@ class Trainer:
             (loss if len(batches) == 1 else loss * (1 / len(batches))).backward()
             state = detached(after)
             outcomes.append((values, self._weight_of(batch)))
-        self._clip()
+        self._clip(batches)
         self.optimizer.step()
         if self.schedule is not None and self.schedule_each == "step":
             self.schedule.step()
@@ -242,7 +242,7 @@ class Trainer:
     def _weight_of(self, batch: Any) -> float:
         return 1.0 if self.weight is None else float(self.weight(batch))
 
-    def _clip(self) -> None:
+    def _clip(self, batches: Sequence[Any]) -> None:
         if self.clip_value:
             optim.clip_grad_value(self._parameters, self.clip_value)
         if self.clip_norm:
@@ -251,7 +251,7 @@ class Trainer:
                     self._parameters, self.clip_norm, error_if_nonfinite=True
                 )
             except GradientError as error:
-                raise self._not_finite("a gradient", bad_gradients(self.model)) from error
+                raise self._not_finite("a gradient", bad_gradients(self.model, batches)) from error
 
     def _not_finite(self, what: str, reason: str) -> NotFiniteError:
         return NotFiniteError(

@@ -1,0 +1,61 @@
+"""What ``fit`` costs over a loop of one's own, and what a checkpoint costs.
+
+python benchmarks/training.py
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+
+from duel import HERE, duel
+from table import table
+
+FIT, CHECKPOINT = HERE / "sides" / "training_fit.py", HERE / "sides" / "checkpoint.py"
+
+
+def overhead() -> list[str]:
+    """Rows: the same steps by fit and by hand."""
+    rows = []
+    for size, what in (("words", "LSTM 200, V 1000, (35, 20)"), ("small", "two layers, 64 128 10")):
+        (result,) = duel(
+            [(f"fit {size}", f"loop {size}")], FIT, FIT, rounds=41, seconds=0.1,
+            python=sys.executable,
+        )  # fmt: skip
+        step = result.ours / 20 * 1e3
+        longer = f"**{100 * (1 / result.ratio - 1):.1f} %**"
+        rows.append(f"| {what} | {step:.3g} | {result.times()} | {longer} |")
+    head = [
+        "20 steps of",
+        "a step, ms",
+        "fit, ms (best)",
+        "by hand, ms (best)",
+        "fit takes longer by",
+    ]
+    return table("Bar: 2 %.", head, rows)
+
+
+def checkpoints() -> list[str]:
+    """Rows: ten million parameters with Adam's averages."""
+    run = subprocess.run(
+        [sys.executable, str(CHECKPOINT)], check=True, capture_output=True, text=True
+    )
+    figures = json.loads(run.stdout)
+    rows = [
+        f"| {what} | **{statistics.median(times):.2f}** ({min(times):.2f}, {max(times):.2f}) |"
+        for what, times in figures.items()
+    ]
+    bar = "Bar: 0.5 s, and no pause of training beyond it."
+    head = ["10 million parameters and Adam's two averages, 120 MB", "s (least, most)"]
+    return table(bar, head, rows)
+
+
+def sections() -> dict[str, list[str]]:
+    """What ``run.py`` writes into RESULTS.md."""
+    return {"fit over a loop by hand": overhead(), "Checkpoints": checkpoints()}
+
+
+if __name__ == "__main__":
+    for title, lines in sections().items():
+        print(f"\n## {title}\n")
+        print("\n".join(lines))
