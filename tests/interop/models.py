@@ -71,6 +71,15 @@ class Stateful(nn.Module):
         return self.lstm(x, state=(h, c))
 
 
+class Ragged(nn.Module):
+    def __init__(self, kind, **options):
+        super().__init__()
+        self.layer = kind(4, 3, 2, bidirectional=True, **options)
+
+    def forward(self, x, lengths, *state):
+        return self.layer(x, *state, lengths=lengths)
+
+
 def recurrent():
     options = {
         "plain": {}, "deep": {"bidirectional": True, "num_layers": 2}, "reverse": {"reverse": True},
@@ -145,6 +154,15 @@ MODELS = {
     "a state that is given": (
         Stateful(), [numbers(5, 2, 4), numbers(4, 2, 3), numbers(4, 2, 3)],
         [TB, {1: "B"}, {1: "B"}], [numbers(6, 3, 4), numbers(4, 3, 3), numbers(4, 3, 3)],
+    ),
+    "lengths": (
+        Ragged(nn.LSTM), [numbers(5, 3, 4), np.array([5, 0, 3])],
+        [TB, {0: "B"}], [numbers(7, 4, 4), np.array([1, 7, 3, 2])],
+    ),
+    "lengths, the last": (
+        Ragged(nn.GRU, output="last", merge="sum"),
+        [numbers(5, 3, 4), np.array([5, 0, 3]), numbers(4, 3, 3)],
+        [TB, {0: "B"}, {1: "B"}], [numbers(7, 4, 4), np.array([1, 7, 3, 2]), numbers(4, 4, 3)],
     ),
     "peepholes": (
         nn.Recurrent(nn.PeepholeLSTMCell(4, 3)), [numbers(5, 2, 4)], [], [numbers(5, 2, 4)],

@@ -115,6 +115,7 @@ def module(function):
 
 
 X = numbers(5, 2, 4)
+MASK = np.ones((5, 2), bool)
 DEPENDS = "Model reads an array of shape (5, 2, 4) that is another for another input"
 REFUSED = {
     "a comparison": (lambda m, x: ops.where(x > 0, x, 0.0), {}, DEPENDS),
@@ -124,10 +125,14 @@ REFUSED = {
     "a size": (lambda m, x: x[x.shape[0] - 1], {0: "T"}, "in Model, getitem has index=4 and 9 for"),
     "zeros": (lambda m, x: x + tg.zeros(*x.shape), {0: "T"}, DEPENDS),
     "an operation": (lambda m, x: x.cumsum(0), {}, "Model: the operation cumsum, which has no"),
-    "lengths": (lambda m, x: m.lstm(x, lengths=[5, 3]), {}, "lstm (LSTM) is called with lengths"),
+    "a mask": (lambda m, x: m.lstm(x, mask=MASK), {}, "lstm (LSTM) is called with mask, which"),
+    "a list of states": (
+        lambda m, x: m.lstm(x, ([x[0, :, :3]], [x[0, :, :3]])), {},
+        "lstm (LSTM): LSTM called with a state other than tensors (L D, B, H)",
+    ),
     "no batch": (lambda m, x: m.lstm(x[0]), {}, "lstm (LSTM): LSTM called without a batch"),
     "no Tensor": (lambda m, x: x.sum().item(), {}, "Model gives a float, expected Tensors"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REFUSED)

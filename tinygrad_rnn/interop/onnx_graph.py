@@ -53,6 +53,12 @@ class Graph:
         self.nodes.append(Node(operator, inputs, tuple(outputs), attrs))
         return outputs[0]
 
+    def cast(self, x: str, dtype: Any, to: str = "") -> str:
+        """x with another element type."""
+        to = to or self.fresh()
+        self.nodes.append(Node("Cast", (x,), (to,), {"to": TYPES[np.dtype(dtype).name]}))
+        return to
+
     def fresh(self) -> str:
         """A name that is nobody's."""
         self._count += 1

@@ -75,14 +75,12 @@ def _pool(operator: str) -> Callable[[Graph, Call, Any], None]:
 
 
 def _layer_norm(g: Graph, call: Call, module: nn.LayerNorm) -> None:
-    x = call.inputs[0]
-    dtype = np.float32 if module.weight is None else module.weight.dtype
-    scale = g.constant(np.ones(module.size, dtype))
-    scale = scale if module.weight is None else g.weight(module.weight)
+    one = g.constant(np.ones(module.size), call.attrs["dtype"])
+    scale = one if module.weight is None else g.weight(module.weight)
     bias = "" if module.bias is None else g.weight(module.bias)
     g.add(
-        "LayerNormalization", x, scale, bias, to=call.outputs, axis=-len(module.size),
-        epsilon=module.eps,
+        "LayerNormalization", call.inputs[0], scale, bias, to=call.outputs,
+        axis=-len(module.size), epsilon=module.eps,
     )  # fmt: skip
 
 
@@ -90,8 +88,7 @@ def _batch_norm(g: Graph, call: Call, module: nn.BatchNorm) -> None:
     mean, var = module.running_mean, module.running_var
     if mean is None or var is None:
         raise Obstacle("BatchNorm with track=False, whose mean and variance are the batch's")
-    C, dtype = module.channels, mean.dtype
-    one, zero = (g.constant(np.full(C, v, dtype)) for v in (1, 0))
+    one, zero = (g.constant([v] * module.channels, call.attrs["dtype"]) for v in (1, 0))
     scale = one if module.weight is None else g.weight(module.weight)
     bias = zero if module.bias is None else g.weight(module.bias)
     statistics = g.weight(mean), g.weight(var)
@@ -114,9 +111,11 @@ def _leaky_relu(g: Graph, call: Call, module: nn.LeakyReLU) -> None:
 
 def _cell(g: Graph, call: Call, cell: nn.Cell) -> None:
     """One step: a sequence of one."""
+    node = node_of({"": cell})
     if call.ranks[0] != 2:
         raise Obstacle(f"{type(cell).__name__} called with one row, expected x (B, I)")
-    node = node_of({"": cell})
+    if call.ranks[1:] not in ((), (2,) * len(cell.state_sizes)):
+        raise Obstacle(f"{type(cell).__name__} called with a state other than rows (B, H)")
     first = g.whole(0)
     x, *states = [g.add("Unsqueeze", name, first) for name in call.inputs]
     _, *finals = _node(g, node, operator_of(cell), x, states)
@@ -132,14 +131,20 @@ def _layer(g: Graph, call: Call, layer: nn.Recurrent) -> None:
     if call.ranks[0] != 3:
         raise Obstacle(f"{name} called without a batch, expected x of three axes")
     x, *states = call.inputs
+    lengths = g.cast(states.pop(), np.int32) if call.attrs["lengths"] else ""
+    if call.ranks[1 : len(states) + 1] not in ((), (3,) * len(layer.layout.names)):
+        raise Obstacle(f"{name} called with a state other than tensors (L D, B, H)")
     if layer.batch_first:
         x = g.add("Transpose", x, perm=[1, 0, 2])
-    D, top = len(layer.directions), layer.num_layers - 1
+    D, top, nothing = len(layer.directions), layer.num_layers - 1, g.constant(0, np.int32)
     finals: list[list[str]] = []
     for number, cells in enumerate(layers_of(layer)):
         ends = g.whole(number * D), g.whole(number * D + D), g.whole(0)
         begin = [g.add("Slice", state, *ends) for state in states]
-        y, *last = _node(g, node_of(cells), operator_of(layer.cells()[0]), x, begin)
+        y, *last = _node(g, node_of(cells), operator_of(layer.cells()[0]), x, begin, lengths)
+        if lengths and begin:  # rows without steps keep their state; onnxruntime makes it 0
+            still = g.add("Unsqueeze", g.add("Equal", lengths, nothing), g.whole(1))
+            last = [g.add("Where", still, *pair) for pair in zip(begin, last, strict=True)]
         finals.append(last)
         if number < top:
             x = _merged(g, y, D, layer.merge if layer.merge != "none" else "concat", 1)[0]
@@ -158,14 +163,14 @@ def _layer(g: Graph, call: Call, layer: nn.Recurrent) -> None:
 
 
 def _node(
-    g: Graph, node: dict[str, Any], operator: str, x: str, states: list[str]
+    g: Graph, node: dict[str, Any], operator: str, x: str, states: list[str], lengths: str = ""
 ) -> tuple[str, ...]:
     """The operator, with constants for its weights: all outputs, the final states."""
     arrays = {name: g.constant(v) for name, v in node.items() if isinstance(v, np.ndarray)}
     attributes = {name: v for name, v in node.items() if name not in arrays}
     lstm = operator == "LSTM"
     h, c = [*states, "", ""][:2]
-    inputs = [x, arrays["W"], arrays["R"], arrays.get("B", ""), "", h]
+    inputs = [x, arrays["W"], arrays["R"], arrays.get("B", ""), lengths, h]
     inputs += [c, arrays.get("P", "")] if lstm else []
     outputs = tuple(g.fresh() for _ in range(3 if lstm else 2))
     g.add(operator, *inputs, to=outputs, **attributes)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tinygrad_rnn.interop.entries import Obstacle
-from tinygrad_rnn.interop.onnx_graph import TYPES, Graph, Node
+from tinygrad_rnn.interop.onnx_graph import Graph
 from tinygrad_rnn.interop.onnx_trace import Call
 
 __all__ = ["OPERATIONS"]
@@ -179,11 +179,6 @@ def _pad(g: Graph, call: Call) -> None:
     g.add("Pad", call.inputs[0], ends, _like(g, call, call.attrs["value"]), to=call.outputs)
 
 
-def _cast(g: Graph, call: Call) -> None:
-    to = {"to": TYPES[str(call.attrs["dtype"])]}
-    g.nodes.append(Node("Cast", call.inputs, call.outputs, to))
-
-
 def _embedding(g: Graph, call: Call) -> None:
     g.add("Gather", call.inputs[0], g.constant(call.attrs["ids"], np.int64), to=call.outputs)
 
@@ -191,7 +186,7 @@ def _embedding(g: Graph, call: Call) -> None:
 OPERATIONS: dict[str, Translation] = {
     **{name: _plain(operator) for name, operator in _PLAIN.items()},
     "additive_scores": _additive_scores,
-    "astype": _cast,
+    "astype": lambda g, call: g.cast(call.inputs[0], call.attrs["dtype"], call.outputs[0]),
     "broadcast_to": _reshape,
     "clip": _clip,
     "concat": lambda g, call: g.add(

@@ -156,6 +156,9 @@ class Trace(modes.Mode):
     ) -> None:
         given = {key: v for key, v in kwargs.items() if v is not None and v is not False}
         values = flat([*args, *(given.pop(key) for key in ("x", "state") if key in given)])
+        attrs = {"lengths": "lengths" in given, "dtype": results[0].dtype}
+        if attrs["lengths"]:
+            values.append(given.pop("lengths"))
         if given:
             raise ArgumentError(
                 f"export_onnx: {place} is called with {', '.join(given)}, which has no translation "
@@ -163,7 +166,7 @@ class Trace(modes.Mode):
             )
         self.places.append(place)
         names = [self.name_of(value) for value in values]
-        self._add(type(module).__name__, module, names, results, {}, values)
+        self._add(type(module).__name__, module, names, results, attrs, values)
         self.places.pop()
 
 
