@@ -1,7 +1,21 @@
-"""The plugin of this library, also where the installation is too old to have told pytest of it."""
+"""The plugin of this library, also where the installation is too old to have told pytest of it.
+
+And what tests of several parts share.
+"""
 
 import importlib.metadata
+
+import pytest
 
 pytest_plugins = ["pytester"]
 if not importlib.metadata.entry_points(group="pytest11", name="tinygrad_rnn"):
     pytest_plugins.append("_tinygrad_rnn_pytest")
+
+
+@pytest.fixture
+def reference():
+    """Most of a part is the same over the interpreter, which compiles nothing."""
+    from tinygrad_rnn.kernels._twin import use_reference  # after the plugin's options are read
+
+    with use_reference():
+        yield

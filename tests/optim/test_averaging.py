@@ -6,7 +6,6 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn, optim
 from tinygrad_rnn.errors import ArgumentError, DTypeError, StateDictError
-from tinygrad_rnn.kernels._twin import use_reference
 
 HISTORY = np.random.default_rng(0).standard_normal((7, 3, 2))
 
@@ -87,6 +86,7 @@ def test_what_does_not_fit_is_refused():
         ema.load_state_dict({})
 
 
+@pytest.mark.usefixtures("reference")
 @pytest.mark.parametrize("kind", [optim.EMA, optim.ASGD])
 def test_weights_that_were_converted_are_not_those_of_the_averages(kind):
     model = nn.Linear(2, 3)
@@ -96,8 +96,7 @@ def test_weights_that_were_converted_are_not_those_of_the_averages(kind):
     if kind is optim.EMA:
         calls.append(keeps.update)
     else:
-        with use_reference():
-            keeps.step()
+        keeps.step()
     model.astype("float64")
     before = model.state_dict()
     for call in calls:

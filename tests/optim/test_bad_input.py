@@ -9,6 +9,8 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import nn, optim
 from tinygrad_rnn.errors import ArgumentError, DTypeError, GradientError, StateDictError
 
+pytestmark = pytest.mark.usefixtures("reference")
+
 
 def parameter(*shape, dtype="float32"):
     return nn.Parameter(np.zeros(shape, dtype))
