@@ -7,7 +7,7 @@ from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.kernels.matmul import matmul
 from tinygrad_rnn.losses.classification import row_slopes
 
-__all__ = ["Gradients", "chunks", "gradients_of", "part_of"]
+__all__ = ["Gradients", "by_transposed", "chunks", "gradients_of", "part_of"]
 
 
 def chunks(count: int, rows: int) -> Iterator[slice]:
@@ -32,14 +32,14 @@ class Gradients:
 
     def __init__(self, h: Array, w: Array, wanted: Sequence[bool]) -> None:
         self.h, self.w, self.wanted = h, w, wanted
-        self.rows: list[Array] = []
+        self.dh: Array | None = array_module(h).empty(h.shape, h.dtype) if wanted[0] else None
         self.dw: Array | None = None
         self.db: Array | None = None
 
     def add(self, chunk: slice, slopes: Array) -> None:
         """Add what the slopes (n, V) of a chunk's scores give."""
-        if self.wanted[0]:
-            self.rows.append(matmul(slopes, self.w.T))
+        if self.dh is not None:
+            self.dh[chunk] = by_transposed(slopes, self.w)
         if self.wanted[1]:
             self.dw = matmul(self.h[chunk].T, slopes, out=self.dw, accumulate=self.dw is not None)
         if self.wanted[2]:
@@ -48,8 +48,12 @@ class Gradients:
 
     def result(self) -> list[Array | None]:
         """The gradients of h, w and b, or None."""
-        dh = array_module(self.h).concatenate(self.rows) if self.wanted[0] else None
-        return [dh, self.dw, None if self.db is None else self.db[0]]
+        return [self.dh, self.dw, None if self.db is None else self.db[0]]
+
+
+def by_transposed(a: Array, b: Array) -> Array:
+    """a bᵀ. The second factor of a product is packed, so the shorter one is made that."""
+    return matmul(b, a.T).T if len(a) < len(b) else matmul(a, b.T)
 
 
 def gradients_of(
