@@ -25,7 +25,7 @@ def losses() -> dict[str, list[str]]:
     """Linear and cross-entropy as one, forward and backward, in time and in memory."""
     cases = [f"linear_cross_entropy {size}" for size in SIZES]
     results = duel(
-        cases, SIDES / "losses_ours.py", SIDES / "losses_torch.py", rounds=9, seconds=0.3
+        cases, SIDES / "losses_ours.py", SIDES / "losses_torch.py", rounds=9, seconds=0.8
     )
     rows = []
     for result in results:
