@@ -27,7 +27,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/hello.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
