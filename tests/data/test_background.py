@@ -55,16 +55,17 @@ class Damaged:
         return number
 
 
-def what_comes(batches):
-    """Batches of an epoch as lists, and the errors in their places."""
+def what_comes(batches, most=99):
+    """Batches of an epoch as lists, and the errors in their places, ``most`` of them."""
     loop, found = iter(batches), []
-    while True:
+    while len(found) < most:
         try:
             found.append(next(loop).tolist())
         except StopIteration:
             return found
         except OSError as error:
             found.append([str(error), *error.__notes__])
+    return found
 
 
 @given(settings_of_batches(), st.integers(1, 4), st.integers(0, 2))
@@ -99,6 +100,31 @@ def test_its_place_is_that_of_what_was_handed_out(drawn, ahead, place):
     resumed = data.Background(data.Batches(examples, **options))
     resumed.load_state_dict(state)
     assert taken(resumed) == (rest if place < len(resumed) else [])
+
+
+WHATEVER = st.lists(st.sampled_from(["save", "load", "close", 0, 1, 2, 3, 99]), max_size=12)
+
+
+@given(WHATEVER, st.integers(1, 4), st.integers(1, 2), st.sets(st.integers(0, 6), max_size=2))
+def test_whatever_is_done_there_is_no_difference_to_be_seen(steps, ahead, readers, bad):
+    make = lambda: data.Batches(Damaged(7, bad), 2, shuffle=True)
+    plain, read_ahead = make(), make()
+    for _ in range(readers):
+        read_ahead = data.Background(read_ahead, ahead)
+    saved = plain.state_dict()
+    for step in steps:
+        if step == "save":
+            saved = read_ahead.state_dict()
+        elif step == "load":
+            plain.load_state_dict(saved)
+            read_ahead.load_state_dict(saved)
+        elif step == "close":
+            read_ahead.close()
+        else:
+            assert what_comes(read_ahead, step) == what_comes(plain, step)
+        assert read_ahead.state_dict() == plain.state_dict()
+        assert len(read_ahead) == len(plain)
+    read_ahead.close()
 
 
 @pytest.mark.parametrize("readers", [0, 1, 2])

@@ -16,10 +16,10 @@ __all__ = ["Background"]
 
 
 class _Read(NamedTuple):
-    """What a thread has read, and the place behind it."""
+    """What a thread has read, and where that has led to."""
 
     batch: Any
-    place: Any
+    where: tuple[Any, int | None] | None
     error: BaseException | None = None
     end: bool = False
 
@@ -126,7 +126,8 @@ class Background:
             if again:  # the loop before took the last batch and was left: this is the next epoch's
                 return self._next(begins=False)
             raise StopIteration
-        run.place = read.place or run.place
+        if read.where is not None:
+            run.place, run.length = read.where
         self._handed_out = True
         run.wanted.put(True)
         if read.error is None:
@@ -178,11 +179,9 @@ class _Run:
     def __init__(self, background: Background) -> None:
         batches = background.batches
         iterator = iter(batches)
-        place = getattr(batches, "state_dict", lambda: None)
         self.process = os.getpid()
-        self.place: Any = place()
+        self.place, self.length = _where(batches)
         self.begins_anew = self.place is None and iterator is not batches  # in each loop: a list
-        self.length: int | None = len(batches) if hasattr(batches, "__len__") else None
         # Simple queues can be used by a finalizer, wherever garbage happens to be collected.
         self.wanted: SimpleQueue[bool] = SimpleQueue()
         self.read: SimpleQueue[_Read] = SimpleQueue()
@@ -190,16 +189,25 @@ class _Run:
             self.wanted.put(True)
         self.stop = weakref.finalize(background, _stop, self.wanted)
         # The thread must not know the Background, which would never be garbage then.
-        work = (_read_on, iterator, place, self.wanted, self.read)
+        work = (_read_on, batches, iterator, self.wanted, self.read)
         self.thread = threading.Thread(
             target=contextvars.copy_context().run, args=work, name="reading ahead", daemon=True
         )
         self.thread.start()
 
 
+def _where(batches: Any) -> tuple[Any, int | None]:
+    """The place that comes next, and how many batches its epoch has; None where that is unknown."""
+    place = batches.state_dict() if hasattr(batches, "state_dict") else None
+    try:
+        return place, len(batches)
+    except TypeError:
+        return place, None
+
+
 def _read_on(
+    batches: Any,
     iterator: Iterator[Any],
-    place: Callable[[], Any],
     wanted: "SimpleQueue[bool]",
     read: "SimpleQueue[_Read]",
 ) -> None:
@@ -207,17 +215,17 @@ def _read_on(
     number = 0
     while wanted.get():
         try:
-            read.put(_Read(next(iterator), place()))
+            read.put(_Read(next(iterator), _where(batches)))
         except StopIteration:
             read.put(_Read(None, None, end=True))
             return
         except BaseException as error:
             if not hasattr(error, "__notes__"):
                 error.add_note(f"Background: while batch {number} was read ahead.")
-            here = None
+            where = None
             with suppress(Exception):  # or it was just this that failed
-                here = place()
-            read.put(_Read(None, here, error))
+                where = _where(batches)
+            read.put(_Read(None, where, error))
         number += 1
 
 

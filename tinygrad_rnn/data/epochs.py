@@ -36,12 +36,8 @@ class Epochs(ABC):
     def _settings(self) -> dict[str, Any]:
         """What makes the batches: in others a place means nothing."""
 
-    def __iter__(self) -> "_Epoch":
-        # The end of an epoch is a place of its own only where it was loaded: there, what follows
-        # a loop (validation, a checkpoint) is still to be done, after a loop without batches.
-        if self.batch == len(self) and not self._restored:
-            self._move(self.epoch + 1, 0)
-        return _Epoch(self)
+    def __iter__(self) -> "_Loop":
+        return _Loop(self)
 
     def _move(self, epoch: int, batch: int) -> None:
         self.epoch, self.batch, self._restored = epoch, batch, False
@@ -97,21 +93,30 @@ class Epochs(ABC):
         self._restored = True
 
 
-class _Epoch:
-    """What is left of an epoch."""
+class _Loop:
+    """One loop: what is left of an epoch. It begins with its first batch, not before."""
 
     def __init__(self, batches: Epochs) -> None:
         self._batches = batches
-        self._epoch = batches.epoch
+        self._epoch: int | None = None
 
-    def __iter__(self) -> "_Epoch":
+    def __iter__(self) -> "_Loop":
         return self
 
     def __next__(self) -> Any:
         batches = self._batches
+        over = batches.batch == len(batches)
+        if self._epoch is None:
+            # The end of an epoch is a place of its own only where it was loaded: there, what
+            # follows a loop (validation, a checkpoint) is still to be done, after an empty one.
+            if over and not batches._restored:
+                batches._move(batches.epoch + 1, 0)
+                over = False
+            self._epoch = batches.epoch
         if batches.epoch != self._epoch:
             raise StopIteration
-        if batches.batch == len(batches):
+        if over:
             batches._move(self._epoch + 1, 0)
+            self._epoch = -1  # a loop that has ended has ended, wherever the place goes
             raise StopIteration
         return batches._next()
