@@ -26,6 +26,7 @@ RUN = [
     "data.md",
     "interop.md",
     "fit.md",
+    "keras.md",
 ]
 
 

@@ -146,6 +146,7 @@ def reference(name, scores, y):
         ("sparse_categorical_crossentropy", [Activation(lambda x: ops.softmax(x))], Y[:, None]),
         ("sparse_categorical_crossentropy", [Activation("softmax")], Y.astype(np.float64)),
         ("cross_entropy", [], Y),
+        ("cross_entropy", [], Y == 1),
         ("cross_entropy", [Activation("softmax")], Y),
         ("binary_crossentropy", [nn.Sigmoid()], to_categorical(Y)),
         ("binary_crossentropy", [Activation(lambda x: ops.sigmoid(x))], to_categorical(Y)),

@@ -13,6 +13,7 @@ from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor, as_array
 from tinygrad_rnn.training.compiled import Compiled
+from tinygrad_rnn.training.description import named_parameters
 from tinygrad_rnn.training.fields import Fields, batches_of, fields_of, rows_of, taken
 from tinygrad_rnn.training.history import History, Means
 from tinygrad_rnn.training.named import optimizer_of
@@ -34,6 +35,7 @@ class Compilable(Module):
     _compiled_with: dict[str, Any] | None = None
     _make_optimizer: Any
     _trainer: Trainer | None = None
+    _reads: Any = np.dtype(np.float32)  # what numbers with fractions become: as the weights are
 
     def compile(
         self,
@@ -181,6 +183,8 @@ class Compilable(Module):
 
     def _build(self, example: Callable[[], Any]) -> None:
         """Let layers whose input size was not given see an example."""
+        types = (t.dtype for t in named_parameters(self).values() if t.dtype.kind == "f")
+        self._reads = next(types, np.dtype(np.float32))
         try:
             list(self.parameters())
         except ModuleError:
@@ -195,22 +199,13 @@ class Compilable(Module):
 
     def _run(self, x: Any) -> Any:
         """Call the model with an array, several in a list, or a dict."""
-        dtype = self._dtype()
 
         def read(array: Any) -> Any:
             array = as_array(array, type(self).__name__)
-            return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+            return array.astype(self._reads, copy=False) if array.dtype.kind == "f" else array
 
         x = _map(read, x)
         return self(*x) if isinstance(x, list) else self(x)
-
-    def _dtype(self) -> Any:
-        """That of the weights, of those that are there."""
-        for module in self.modules():
-            for _, member in module._members():
-                if isinstance(member, Tensor) and member.dtype.kind == "f":
-                    return member.dtype
-        return np.dtype(np.float32)
 
     def _output_names(self) -> list[str]:
         """The names of outputs; one output needs none."""

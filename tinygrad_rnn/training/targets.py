@@ -44,8 +44,8 @@ def as_classes(where: str, y: Any, outputs: Tensor) -> Any:
         )
     if ids.shape == (*outputs.shape[:-1], 1):
         ids = ids[..., 0]
-    if ids.dtype.kind == "f" and (ids == np.floor(ids)).all():
-        ids = ids.astype(np.int64)  # read from a table, they often are
+    if ids.dtype.kind == "b" or (ids.dtype.kind == "f" and (ids == np.floor(ids)).all()):
+        ids = ids.astype(np.int64)  # as they are read from a table, or come of a comparison
     return _fitting(where, ids, outputs.shape[:-1], outputs)
 
 
