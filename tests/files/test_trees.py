@@ -19,6 +19,7 @@ TREE = {
     "1": {"x": [np.int64(3), np.bool_(True)]},
     (1, "a"): {"array": 3},
     "tuple": {"tuple": [1]},
+    "same": {1: np.float32(1), "1": np.float32(2)},
     None: False,
 }
 

@@ -221,3 +221,21 @@ def test_states_of_any_form_lose_their_graph():
     run = trainer(loss=counting, carry_state=True)
     run.fit([(np.ones((2, 4), np.float32), 0)] * 3, progress=False)
     assert run.carried is None  # the epoch is over
+
+
+def test_a_state_ends_where_a_batch_is_the_first():
+    class Batch(tuple):
+        first = False
+
+    seen = []
+
+    def remember(model, batch, state):
+        seen.append(state)
+        return ops.square(model(batch[0])).mean(), 1 if state is None else state + 1
+
+    batches = [Batch((np.ones((2, 4), np.float32),)) for _ in range(4)]
+    batches[2].first = True
+    run = trainer(loss=remember, carry_state=True)
+    run.fit(batches, 2, progress=False)
+    run.evaluate(batches)
+    assert seen == [None, 1, None, 1] * 3

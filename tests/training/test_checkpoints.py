@@ -182,6 +182,14 @@ def test_a_full_disk_is_a_warning_and_costs_nothing(tmp_path, monkeypatch):
     ]  # fmt: skip
 
 
+def test_a_disk_that_is_full_after_an_epoch(tmp_path, monkeypatch):
+    run = trainer()
+    callbacks = [FullFrom(monkeypatch, 4, 7), training.Checkpoints(tmp_path)]
+    with pytest.warns(UserWarning, match="Training goes on"):
+        run.fit(points(), 2, callbacks=callbacks, progress=False)
+    assert names(tmp_path)[-1] == "step-000000010.safetensors"
+
+
 def test_a_disk_that_stays_full_is_an_error_in_the_end(tmp_path, monkeypatch):
     run = trainer()
     keeper = training.Checkpoints(tmp_path, every=3)

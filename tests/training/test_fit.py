@@ -115,6 +115,25 @@ def test_evaluate_is_the_mean_by_weight():
     assert found["accuracy"] == pytest.approx((scores.numpy().argmax(-1) == Y).mean())
 
 
+def test_evaluating_leaves_stateful_layers_where_they_are():
+    layer = nn.RNN(4, 2, stateful=True)
+    run = trainer(layer, loss=lambda model, batch: (model(batch)[0] ** 2).mean())
+    x = X.reshape(4, 10, 4)
+    first = run.evaluate([x])
+    assert layer.carried is None
+    layer(x)
+    carried = layer.carried
+    assert run.evaluate([x]) == first
+    assert layer.carried is carried
+
+
+def test_fit_trains_what_was_in_use():
+    run = trainer()
+    run.model.eval()
+    run.fit(points(), 1, validation=points(), progress=False)
+    assert all(module.training for module in run.model.modules())
+
+
 def test_parts_that_are_in_use_stay_so_while_evaluating():
     run = trainer()
     run.model[1].eval()

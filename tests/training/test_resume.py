@@ -188,6 +188,53 @@ def test_a_state_dict_goes_on_in_the_middle_of_an_epoch():
     ]
 
 
+class Scores(training.Callback):
+    """Puts scores into the records, and counts epochs that begin."""
+
+    begun = 0
+
+    def on_epoch_begin(self, run):
+        self.begun += 1
+
+    def on_epoch_end(self, run, logs):
+        logs["score"] = [5, 1, 4, 3, 2, 3, 4, 5, 0][run.epoch - 1]
+
+
+def test_callbacks_remember(tmp_path):
+    def run_until(folder, *more):
+        run = trainer(schedule=False)
+        scores, plateau = Scores(), training.ReduceOnPlateau("score", patience=2)
+        stop = training.EarlyStopping("score", patience=5, restore_best=True)
+        keeper = training.Checkpoints(folder, every=3, best="score")
+        callbacks = [scores, plateau, stop, keeper, *more]
+        run.fit(points(), 9, callbacks=callbacks, resume=True, progress=False)
+        return run, scores
+
+    whole, _ = run_until(tmp_path / "whole")
+    with contextlib.suppress(Killed):
+        run_until(tmp_path / "killed", Kill("on_step", 24))
+    again, scores = run_until(tmp_path / "killed")
+    assert whole.epoch == again.epoch == 7
+    assert scores.begun == 2  # epochs 5 and 6; epoch 4 had begun before
+    assert whole.history["lr"] == again.history["lr"]
+    assert numbers(whole) == numbers(again)
+    best = [(tmp_path / n / "best.safetensors").read_bytes() for n in ("whole", "killed")]
+    assert best[0] == best[1]
+
+
+def test_a_state_dict_is_a_copy():
+    kept = []
+
+    class Keep(training.Callback):
+        def on_step(self, run):
+            if run.step == 2:
+                state = run.state_dict()
+                kept.extend([state, repr(state)])
+
+    trainer().fit(points(), 2, callbacks=[Keep()], progress=False)
+    assert repr(kept[0]) == kept[1]
+
+
 def test_what_is_frozen_is_part_of_a_run():
     one, two = trainer(), trainer()
     one.model[0].freeze()
