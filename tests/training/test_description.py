@@ -215,6 +215,15 @@ def test_what_cannot_be_described_is_an_error_that_names_it(make, words):
         training.describe(make())
 
 
+def test_a_class_without_a_constructor_takes_no_arguments():
+    class Bare(nn.Module):
+        pass
+
+    assert training.describe(Bare())["objects"] == [{"module": "Bare", "arguments": {}}]
+    with pytest.raises(TypeError, match=r"Bare\(\) takes no arguments"):
+        Bare(3)
+
+
 def test_two_classes_of_one_name_are_refused():
     class Net(nn.Module):
         pass

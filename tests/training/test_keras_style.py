@@ -235,7 +235,12 @@ def test_metrics_are_counted():
 
 @pytest.mark.parametrize(
     ("last", "loss"),
-    [([nn.Sigmoid()], "binary_crossentropy"), ([], "bce_with_logits"), ([nn.Sigmoid()], "mse")],
+    [
+        ([nn.Sigmoid()], "binary_crossentropy"),
+        ([nn.Sigmoid()], "bce_with_logits"),
+        ([], "bce_with_logits"),
+        ([nn.Sigmoid()], "mse"),
+    ],
 )
 def test_yes_is_what_is_above_the_middle(last, loss):
     tg.seed(0)
@@ -284,6 +289,12 @@ def test_runs_go_on_and_are_resumed(tmp_path):
     history = resumed.fit(X, Y, 3, 4, callbacks=[training.Checkpoints(tmp_path)], resume=True)
     assert history["epoch"] == [1, 2, 3, 4]
     check_same_numbers(whole, resumed)
+
+
+def test_single_steps_are_no_part_of_an_epoch():
+    model = small().compile(functools.partial(optim.SGD, lr=0.0))
+    model.train_on_batch(100 * X, Y)
+    assert model.fit(X, Y)["loss"] == pytest.approx([model.evaluate(X, Y).loss])
 
 
 # ----- what is trained on -----
@@ -497,7 +508,12 @@ def test_what_does_not_fit_is_refused(call, kind, words):
     [
         ("categorical_crossentropy", [nn.Softmax()], Y, "loss='sparse_categorical_crossentropy'"),
         ("sparse_categorical_crossentropy", [nn.Softmax()], to_categorical(Y), "a vector for each"),
-        ("categorical_crossentropy", [], to_categorical(Y), r"-\d.*expected probabilities"),
+        (
+            "categorical_crossentropy",
+            [nn.Tanh()],
+            to_categorical(Y),
+            r"-\d.*expected probabilities",
+        ),
         ("mse", [], Y.astype(float), r"y has shape \(10,\), expected \(10, 3\)"),
         ("sparse_categorical_crossentropy", [nn.Softmax()], Y + 1, "3"),
         ("mse", [], np.full((10, 3), "a"), "fit"),
