@@ -313,22 +313,44 @@ def slow_at(number):
     return data.Background(data.Batches([0, 1, 2], 1, collate=slow)), began, may_end
 
 
+@pytest.fixture
+def interrupted():
+    """Interrupt the main thread once, as soon as an event is set and it waits for something.
+
+    Python loses the wake-up of a signal that comes just before a lock is waited for, so the
+    signal is sent until it has been seen; the handler raises for the first one alone.
+    """
+    seen, threads = threading.Event(), []
+
+    def handler(number, frame):
+        if not seen.is_set():
+            seen.set()
+            raise KeyboardInterrupt
+
+    def interrupt(began):
+        began.wait()
+        while not seen.wait(0.02):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    def start(began):
+        threads.append(threading.Thread(target=interrupt, args=[began]))
+        threads[0].start()
+
+    before = signal.signal(signal.SIGINT, handler)
+    yield start
+    seen.set()
+    threads[0].join()
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [0, 1])
-def test_an_interrupt_of_the_consumer_loses_nothing(number):
+def test_an_interrupt_of_the_consumer_loses_nothing(number, interrupted):
     batches, began, may_read = slow_at(number)
     loop = iter(batches)
     assert [next(loop).tolist() for _ in range(number)] == [[0]] * number
-
-    def interrupt():
-        began.wait()
-        time.sleep(0.02)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
+    interrupted(began)
     with pytest.raises(KeyboardInterrupt):
         next(loop)
-    thread.join()
     assert batches.batch == number
     may_read.set()
     assert taken(batches) == [[0], [1], [2]][number:]
