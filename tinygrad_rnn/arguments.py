@@ -4,8 +4,8 @@ Each comes back as what the library works with, or the error names the call, the
 what was given and what was expected.
 """
 
-from collections.abc import Callable
-from operator import index
+from collections.abc import Callable, Sequence
+from operator import ge, gt, index, le, lt
 from reprlib import repr as shortened
 from typing import Any
 
@@ -13,7 +13,10 @@ import numpy as np
 
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError, TinygradError
 
-__all__ = ["TYPES", "dtype_of", "function_of", "number", "shape_of", "shortened", "whole"]
+__all__ = [
+    "TYPES", "bounded", "choice", "dtype_of", "function_of", "number", "shape_of", "shortened",
+    "whole",
+]  # fmt: skip
 
 # What a Tensor may hold: no long doubles, which no kernel and no other library reads.
 TYPES = frozenset(map(np.dtype, "?bhilqBHILQefdFD"))
@@ -62,6 +65,39 @@ def number(where: str, name: str, value: Any) -> float:
         return value.item()
     if not isinstance(value, int | float):
         raise ArgumentError(f"{where}: {name} is {shortened(value)}, expected a number.")
+    return value
+
+
+def bounded(
+    where: str,
+    name: str,
+    value: Any,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> float:
+    """A setting within bounds, as a float; neither NaN nor a bool is one."""
+    limits = [(least, ge, "from"), (above, gt, "above"), (most, le, "to"), (below, lt, "to below")]
+    given = [(limit, holds, word) for limit, holds, word in limits if limit is not None]
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not real or value != value or not all(holds(value, limit) for limit, holds, _ in given):
+        words = [f" {word} {limit:g}" for limit, _, word in given if limit != np.inf]
+        words += [" up"] if len(words) == 1 and least is not None else []
+        raise ArgumentError(
+            f"{where}: {name} is {shortened(value)}, expected a number{''.join(words)}."
+        )
+    return float(value)
+
+
+def choice(where: str, name: str, value: Any, choices: Sequence[Any]) -> Any:
+    """One of a few; 1 is not True."""
+    known = value in choices if isinstance(value, str) else any(value is one for one in choices)
+    if not known:
+        raise ArgumentError(
+            f"{where}: {name} is {shortened(value)}, expected one of {tuple(choices)}."
+        )
     return value
 
 

@@ -88,7 +88,7 @@ def test_derivatives_are_of_tensors_by_tensors(call, kind, message):
         (lambda: init.constant_(X, None), TypeError, "constant_: value is None, expected a"),
         (lambda: init.zeros_(3), TypeError, "zeros_: given a int, expected a Tensor to fill."),
         (lambda: init.identity_(3), TypeError, "identity_: given a int, expected a Tensor"),
-        (lambda: init.sparse_(X, "a"), TypeError, "sparse_: sparsity is 'a', expected a number."),
+        (lambda: init.sparse_(X, "a"), TypeError, "sparse_: sparsity is 'a', expected a"),
         (lambda: init.orthogonal_(X, gates=1.5), ArgumentError, "orthogonal_: gates is 1.5"),
         (lambda: init.xavier_normal_(X, fan_in=-1), ShapeError, "xavier_normal_: fan_in is -1"),
         (lambda: nn.Linear(2, 3).astype("foo"), DTypeError, "astype: dtype is 'foo', expected"),
@@ -152,7 +152,7 @@ def test_an_argument_of_the_wrong_kind_is_a_type_and_a_value_error():
     for kind in (TypeError, ValueError, TinygradError):
         with pytest.raises(kind, match=r"LSTM: hidden_size is 4\.0, expected a whole number"):
             nn.LSTM(3, 4.0)
-        with pytest.raises(kind, match="LSTM: dropout is 'a', expected 0 <= dropout < 1"):
+        with pytest.raises(kind, match="LSTM: dropout is 'a', expected a number from 0"):
             nn.LSTM(3, 4, dropout="a")
         with pytest.raises(kind, match=r"sum: axis is 1\.5, expected a whole number"):
             X.sum(1.5)

@@ -88,7 +88,7 @@ def test_wrong_arguments_are_named():
         losses.mse(x, y[0])
     with pytest.raises(ArgumentError, match=r"l1: reduction is 'avg', expected one of \('none',"):
         losses.l1(x, y, reduction="avg")
-    with pytest.raises(ArgumentError, match=r"huber: delta is 0, expected a positive number"):
+    with pytest.raises(ArgumentError, match=r"huber: delta is 0, expected a number above 0"):
         losses.huber(x, y, delta=0)
     with pytest.raises(ArgumentError, match=r"bce_with_logits: the targets hold -1.0, expected 0"):
         losses.bce_with_logits(x, 0 * y - 1)

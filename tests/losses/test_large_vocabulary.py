@@ -202,7 +202,7 @@ def test_wrong_arguments_are_named():
         losses.AdaptiveSoftmax(D, V, [5, 2])
     with pytest.raises(ArgumentError, match=r"cutoffs are \(11,\), expected ascending numbers fro"):
         losses.AdaptiveSoftmax(D, V, [V])
-    with pytest.raises(ArgumentError, match=r"div_value is 0, expected a positive number"):
+    with pytest.raises(ArgumentError, match=r"div_value is 0, expected a number above 0"):
         losses.AdaptiveSoftmax(D, V, [2], div_value=0)
     with pytest.raises(ArgumentError, match=r"counts is \[3\], expected how often each"):
         losses.HierarchicalSoftmax(D, [3])

@@ -71,7 +71,7 @@ def test_a_baseline_makes_the_gradient_vary_less():
 def test_wrong_arguments_are_named():
     with pytest.raises(ShapeError, match=r"rewards has shape \(2,\), expected \(3, 2\) as log_pr"):
         losses.reinforce(np.zeros((3, 2)), np.zeros(2))
-    with pytest.raises(ArgumentError, match=r"decay is 1, expected 0 <= decay < 1"):
+    with pytest.raises(ArgumentError, match=r"decay is 1, expected a number from 0 to below 1"):
         losses.MovingBaseline(1)
     with pytest.raises(ArgumentError, match=r"there are no rewards, expected one or more"):
         losses.MovingBaseline()([])

@@ -315,7 +315,7 @@ def test_weights_start_after_glorot_and_biases_at_0():
         (lambda: nn.Attention("additive", 4, 4), ArgumentError, "hidden_size is missing"),
         (lambda: nn.Attention("dot", 4), ArgumentError, "given query_size; 'dot' takes no sizes"),
         (lambda: nn.Attention("multi_head", 4, num_heads=3), ShapeError, "a multiple of num_heads"),
-        (lambda: nn.Attention("dot", dropout=1.0), ValueError, "0 <= dropout < 1"),
+        (lambda: nn.Attention("dot", dropout=1.0), ValueError, "from 0 to below 1"),
     ],
 )
 def test_a_wrong_constructor_is_refused(call, kind, words):

@@ -259,12 +259,12 @@ def test_an_option_can_be_set_and_taken_back_and_weights_keep_their_numbers():
 @pytest.mark.parametrize(
     ("option", "error", "message"),
     [
-        ({"zoneout": 1.0}, ValueError, "LSTMCell: zoneout is 1.0, expected 0 <= zoneout < 1"),
+        ({"zoneout": 1.0}, ValueError, "LSTMCell: zoneout is 1.0, expected a number"),
         ({"zoneout": {"z": 0.1}}, ArgumentError, "zoneout is given for 'z', .* states h, c"),
-        ({"zoneout": {"c": -1}}, ValueError, r"zoneout\['c'\] is -1, expected 0 <="),
-        ({"weight_drop": "much"}, ArgumentError, "weight_drop is 'much', expected 0 <="),
-        ({"recurrent_dropout": True}, ArgumentError, "recurrent_dropout is True, expected 0 <="),
-        ({"input_dropout": float("nan")}, ValueError, "input_dropout is nan, expected 0 <="),
+        ({"zoneout": {"c": -1}}, ValueError, r"zoneout\['c'\] is -1, expected a number"),
+        ({"weight_drop": "much"}, ArgumentError, "weight_drop is 'much', expected a number"),
+        ({"recurrent_dropout": True}, ArgumentError, "recurrent_dropout is True, expected a"),
+        ({"input_dropout": float("nan")}, ValueError, "input_dropout is nan, expected a number"),
         ({"layer_norm": ["w"]}, ArgumentError, "layer_norm is .'w'., .* some of w_x, w_h, c"),
         ({"layer_norm": 3}, ArgumentError, "layer_norm is 3, expected True, False, or some of"),
         ({"state_clip": 0}, ValueError, "state_clip is 0, expected a number above 0"),

@@ -252,9 +252,9 @@ ERRORS = {
         ShapeError, lambda: init.xavier_uniform_(weight(2, 3, 4), gates=2)),
     "identity_: shape (2, 3, 4) has 3 axes, expected 2.": (
         ShapeError, lambda: init.identity_(weight(2, 3, 4))),
-    "sparse_: sparsity is 1.5, a share of the inputs: from 0 to 1.": (
+    "sparse_: sparsity is 1.5, expected a number from 0 to 1.": (
         ValueError, lambda: init.sparse_(weight(2, 3), 1.5)),
-    'he_normal_: mode is "sum", expected "fan_in" or "fan_out".'.replace('"sum"', "'sum'"): (
+    "he_normal_: mode is 'sum', expected one of ('fan_in', 'fan_out').": (
         ValueError, lambda: init.he_normal_(weight(2, 3), mode="sum")),
     "calculate_gain: there is no gain for 'gelu'; expected one of linear, identity, sigmoid, tanh, "
     "relu, selu, leaky_relu, or give gain= as a number.": (

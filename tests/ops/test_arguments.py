@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import ops
+from tinygrad_rnn import arguments, ops
 from tinygrad_rnn.errors import (
     ArgumentError,
     DTypeError,
@@ -16,6 +16,7 @@ from tinygrad_rnn.errors import (
 )
 
 X = tg.ones(2, 3)
+REFUSED = (True, "1", None, math.nan, 1j)
 
 
 def refused(call, kind, message):
@@ -128,7 +129,7 @@ def test_a_size_may_be_numpys_or_a_tensor():
         (lambda: X.clip([0], [1]), "clip: low is [0], expected a number."),
         (lambda: X.clip(0, X), "clip: high is tensor([["),
         (lambda: ops.layer_norm(X, eps=None), "layer_norm: eps is None, expected a number."),
-        (lambda: ops.dropout(X, "a"), "dropout: rate is 'a', expected a number."),
+        (lambda: ops.dropout(X, "a"), "dropout: rate is 'a', expected a number from 0 to below 1."),
         (lambda: ops.dropout(X, 0.5, True, 3), "dropout: generator is 3, expected a numpy.random"),
         (lambda: ops.concat(3), "concat: got 3, expected a sequence of tensors."),
         (lambda: ops.stack(None), "stack: got None, expected a sequence of tensors."),
@@ -251,3 +252,32 @@ def test_an_element_type_is_one_of_numbers(dtype):
 
 def test_astype_keeps_to_the_machines_byte_order():
     assert X.astype(">f4").dtype.isnative
+
+
+@pytest.mark.parametrize(
+    ("bounds", "inside", "outside", "words"),
+    [
+        ({}, (-math.inf, 0, 3.5), (), ""),
+        ({"least": 0}, (0, math.inf), (-1,), " from 0 up"),
+        ({"above": 0}, (1e-9, math.inf), (0, -1), " above 0"),
+        ({"least": 0, "most": 1}, (0, 1), (-1e-9, 1.1), " from 0 to 1"),
+        ({"least": 0, "below": 1}, (0, np.float32(0.5)), (-1, 1), " from 0 to below 1"),
+        ({"least": 0, "below": math.inf}, (0, np.int64(9)), (-1, math.inf), " from 0 up"),
+    ],
+)
+def test_a_setting_lies_within_its_bounds(bounds, inside, outside, words):
+    for value in inside:
+        found = arguments.bounded("f", "n", value, **bounds)
+        assert type(found) is float
+        assert found == value
+    for value in (*outside, *REFUSED):
+        message = f"f: n is {value!r}, expected a number{words}."
+        refused(lambda v=value: arguments.bounded("f", "n", v, **bounds), ArgumentError, message)
+
+
+def test_a_choice_is_one_of_a_few():
+    for value in (True, None, "a"):
+        assert arguments.choice("f", "n", value, (True, None, "a")) is value
+    for value in (1, "b", ["a"], np.array(["a", "b"])):
+        with pytest.raises(ArgumentError, match=r"^f: n is .*, expected one of"):
+            arguments.choice("f", "n", value, (True, None, "a"))

@@ -56,15 +56,15 @@ def test_results_of_operations():
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("SGD", {"lr": -1}, "SGD: lr is -1.0, expected a number from 0 up"),
+        ("SGD", {"lr": -1}, "SGD: lr is -1, expected a number from 0 up"),
         ("SGD", {"lr": "fast"}, "lr is 'fast', expected a number"),
         ("SGD", {"lr": float("nan")}, "lr is nan"),
         ("SGD", {"nesterov": True}, "nesterov=True with momentum=0.0 and dampening=0.0, expected"),
         ("Adam", {"betas": 0.9}, "betas is 0.9, expected two numbers from 0 to below 1"),
         ("Adam", {"betas": (0.9, 1.0)}, "betas is 1.0, expected a number from 0 to below 1"),
         ("Adam", {"eps": -1e-8}, "eps is -1e-08, expected a number from 0 up"),
-        ("Adadelta", {"rho": 2}, "rho is 2.0, expected a number from 0 to below 1"),
-        ("Lion", {"weight_decay": -1}, "weight_decay is -1.0"),
+        ("Adadelta", {"rho": 2}, "rho is 2, expected a number from 0 to below 1"),
+        ("Lion", {"weight_decay": -1}, "weight_decay is -1"),
         ("NTASGD", {"n": -1}, "n is -1, expected a whole number from 0 up"),
         (
             "Adam",

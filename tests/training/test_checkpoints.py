@@ -140,7 +140,7 @@ def test_one_trainer_may_fit_again_and_again(tmp_path):
     [
         ({"every": 0}, "Checkpoints: every is 0, expected a whole number from 1 up."),
         ({"keep": 0}, "Checkpoints: keep is 0, expected a whole number from 1 up."),
-        ({"mode": "low"}, "Checkpoints: mode is 'low', expected 'min' or 'max'."),
+        ({"mode": "low"}, "Checkpoints: mode is 'low', expected one of ('min', 'max')."),
         ({"best": "f1"}, "Checkpoints: the epoch has no 'f1', expected one of epoch, step, loss"),
     ],
 )

@@ -220,8 +220,8 @@ def broken(**options):
         ({"loss": 1}, "Trainer: loss is 1, expected a function."),
         ({"metrics": {"a": 1}}, "Trainer: metrics['a'] is 1, expected a function."),
         ({"schedule": 1}, "Trainer: schedule is a int, expected a Schedule."),
-        ({"schedule_each": "day"}, "schedule_each is 'day', expected 'step' or 'epoch'"),
-        ({"clip_norm": "x"}, "Trainer: clip_norm is 'x', expected a number."),
+        ({"schedule_each": "day"}, "schedule_each is 'day', expected one of ('step', 'epoch')"),
+        ({"clip_norm": "x"}, "Trainer: clip_norm is 'x', expected a number above 0."),
         ({"accumulate": 0}, "Trainer: accumulate is 0, expected a whole number from 1 up."),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from tinygrad_rnn import nn
+from tinygrad_rnn.arguments import choice
 from tinygrad_rnn.errors import ArgumentError, StateDictError
 from tinygrad_rnn.interop.entries import Entry, Library, Obstacle, cells_of, moved, table
 from tinygrad_rnn.interop.fitting import Arrays
@@ -68,11 +69,7 @@ def to_keras(module: nn.Module, *, data_format: Format = "channels_last") -> Arr
 
 def _check_format(where: str, module: Any, data_format: Format) -> None:
     """Flattened images stand in another order where channels come last."""
-    if data_format not in ("channels_last", "channels_first"):
-        raise ArgumentError(
-            f"{where}: data_format is {data_format!r}, expected 'channels_last' or "
-            "'channels_first'."
-        )
+    choice(where, "data_format", data_format, ("channels_last", "channels_first"))
     kinds = [type(part) for part in module.modules()] if isinstance(module, nn.Module) else []
     images = any(issubclass(kind, nn.Conv1d | nn.Conv2d) for kind in kinds)
     if data_format == "channels_last" and images and nn.Flatten in kinds:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.arguments import number, shape_of
+from tinygrad_rnn.arguments import bounded, shape_of
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.losses.layers import ClassLoss
@@ -54,9 +54,7 @@ class AdaptiveSoftmax(ClassLoss):
                 f"{where}: cutoffs are {cuts}, expected ascending numbers from 1 to "
                 f"{self.classes - 1}."
             )
-        div_value = number(where, "div_value", div_value)
-        if not div_value > 0:
-            raise ArgumentError(f"{where}: div_value is {div_value}, expected a positive number.")
+        div_value = bounded(where, "div_value", div_value, above=0)
         head_bias = check_flag(where, "head_bias", head_bias)
         self.cutoffs = (*cuts, self.classes)
         self.head = Linear(self.in_features, cuts[0] + len(cuts), bias=head_bias)

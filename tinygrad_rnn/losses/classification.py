@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.arguments import bounded
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import softmax as kernel
-from tinygrad_rnn.losses.labels import Labels, check_smoothing, check_weights, labels_of
+from tinygrad_rnn.losses.labels import Labels, check_weights, labels_of
 from tinygrad_rnn.losses.reducing import check_alike, masked, reduced, spread_mask
 from tinygrad_rnn.primitive import RowWise, fused
 from tinygrad_rnn.tensor import FLOATS, Tensor, as_array, as_tensor
@@ -138,7 +139,7 @@ def cross_entropy(
     where = "cross_entropy"
     scores = _rows_of(where, "scores", scores)
     classes = scores.shape[-1]
-    smoothing = check_smoothing(where, label_smoothing)
+    smoothing = bounded(where, "label_smoothing", label_smoothing, least=0, most=1)
     weights = check_weights(where, weights, classes, scores)
     if getattr(targets, "dtype", None) in FLOATS or _has_fractions(targets):
         return _soft(scores, targets, weights, smoothing, mask, reduction)

@@ -8,7 +8,7 @@ Gradients go to both sides.
 from typing import Any
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.arguments import number
+from tinygrad_rnn.arguments import bounded
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.losses.reducing import check_alike, masked, reduced, spread_mask
@@ -49,9 +49,7 @@ def huber(
 
     Divided by delta this is what others call the smooth L1 loss.
     """
-    delta = number("huber", "delta", delta)
-    if not delta > 0:
-        raise ArgumentError(f"huber: delta is {delta}, expected a positive number.")
+    delta = bounded("huber", "delta", delta, above=0)
     x, y, mask = _pair("huber", x, targets, mask)
     d = x - y
     near = ops.clip(d, -delta, delta)  # d while it is near, else delta with the sign of d

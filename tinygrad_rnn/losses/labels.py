@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import number, whole
+from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.losses.reducing import check_reduction, nothing_left, spread_mask
 from tinygrad_rnn.tensor import Tensor, as_array
 
-__all__ = ["Labels", "check_smoothing", "check_weights", "labels_of"]
+__all__ = ["Labels", "check_weights", "labels_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +116,3 @@ def check_weights(where: str, weights: Any, classes: int, like: Tensor) -> Array
     if array.dtype.kind not in "iuf" or not (array >= 0).all():
         raise ArgumentError(f"{where}: weights hold {array.min()}, expected numbers from 0 up.")
     return array.astype(like._data.real.dtype)
-
-
-def check_smoothing(where: str, smoothing: Any) -> float:
-    """The share of a label that goes to all classes alike."""
-    share = float(number(where, "label_smoothing", smoothing))
-    if not 0 <= share <= 1:
-        raise ArgumentError(f"{where}: label_smoothing is {share}, expected 0 to 1.")
-    return share

@@ -15,13 +15,13 @@ number: three products in all, as many as where the scores are kept.
 from typing import Any
 
 from tinygrad_rnn import modes, ops
-from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.arguments import bounded, whole
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels.matmul import matmul
 from tinygrad_rnn.losses.chunks import Gradients, chunks, gradients_of, part_of
 from tinygrad_rnn.losses.classification import composite, factors_of, row_losses, row_slopes
-from tinygrad_rnn.losses.labels import check_smoothing, check_weights, labels_of
+from tinygrad_rnn.losses.labels import check_weights, labels_of
 from tinygrad_rnn.losses.layers import gathered, rows_that_count
 from tinygrad_rnn.losses.linear_twice import gradient
 from tinygrad_rnn.primitive import fused
@@ -127,7 +127,7 @@ def linear_cross_entropy(
     where = "linear_cross_entropy"
     h, w, bias = _operands(where, h, w, bias)
     lead, classes = h.shape[:-1], w.shape[1]
-    smoothing = check_smoothing(where, label_smoothing)
+    smoothing = bounded(where, "label_smoothing", label_smoothing, least=0, most=1)
     weights = check_weights(where, weights, classes, h)
     labels = labels_of(
         where, targets, lead, classes, h,

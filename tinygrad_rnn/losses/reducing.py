@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.arguments import choice
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_rnn.tensor import FLOATS, Tensor, as_array
@@ -17,11 +17,7 @@ _REDUCTIONS = ("none", "sum", "mean")
 
 def check_reduction(where: str, reduction: Any) -> str:
     """One of "none", "sum" and "mean"."""
-    if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
-        raise ArgumentError(
-            f"{where}: reduction is {shortened(reduction)}, expected one of {_REDUCTIONS}."
-        )
-    return reduction
+    return str(choice(where, "reduction", reduction, _REDUCTIONS))
 
 
 def spread_mask(where: str, mask: Any, shape: tuple[int, ...]) -> Array | None:

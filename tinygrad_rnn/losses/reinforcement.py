@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import number
+from tinygrad_rnn.arguments import bounded
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.losses.reducing import masked, reduced, spread_mask
 from tinygrad_rnn.nn import Module
@@ -67,9 +67,7 @@ class MovingBaseline(Module):
 
     def __init__(self, decay: float = 0.9) -> None:
         super().__init__()
-        self.decay = float(number("MovingBaseline", "decay", decay))
-        if not 0 <= self.decay < 1:
-            raise ArgumentError(f"MovingBaseline: decay is {decay}, expected 0 <= decay < 1.")
+        self.decay = bounded("MovingBaseline", "decay", decay, least=0, below=1)
         self.register_buffer("mean", np.zeros((), np.float64))
         self.register_buffer("known", np.zeros((), np.float64))  # 1 - decay^calls
 

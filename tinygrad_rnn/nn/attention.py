@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.arguments import bounded
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_rnn.nn.attention_scores import (
@@ -14,7 +15,6 @@ from tinygrad_rnn.nn.attention_scores import (
     MultiHeadScore,
     Score,
 )
-from tinygrad_rnn.nn.cell_options import dropout_rate
 from tinygrad_rnn.nn.checks import check_dtype, check_flag
 from tinygrad_rnn.nn.masks import mask_of_lengths
 from tinygrad_rnn.nn.module import Module
@@ -107,8 +107,7 @@ class Attention(Module):
             "value_size": value_size, "num_heads": num_heads,
         }  # fmt: skip
         self.score = _score_of(score, sizes, check_flag("Attention", "bias", bias))
-        dropout_rate("Attention", "dropout", dropout)
-        self.dropout = float(dropout)
+        self.dropout = bounded("Attention", "dropout", dropout, least=0, below=1)
         self.causal = check_flag("Attention", "causal", causal)
         self.batch_first = check_flag("Attention", "batch_first", batch_first)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, Unpack
 import numpy as np
 
 from tinygrad_rnn import ops, random
+from tinygrad_rnn.arguments import choice
 from tinygrad_rnn.device import array_module
 from tinygrad_rnn.errors import CellError, ModuleError, TraceError
 from tinygrad_rnn.kernels.noise import Noise
@@ -24,7 +25,6 @@ from tinygrad_rnn.nn.cell_options import CellKeywords, CellOptions
 from tinygrad_rnn.nn.cell_weights import configure, draw_weight, equations, is_bias, make_weight
 from tinygrad_rnn.nn.checks import (
     check_call,
-    check_choice,
     check_flag,
     check_initializers,
     check_letters,
@@ -127,7 +127,7 @@ class Cell(Module):
         self._declared = declaration(self)
         check_step(self, self._declared)
         check_initializers(where, self.initializers, self.params)
-        check_choice(where, "fused", self.fused, FUSED)
+        choice(where, "fused", self.fused, FUSED)
         self.bias = check_flag(where, "bias", bias)
         self.constants = {}
         if not bias:
@@ -184,7 +184,7 @@ class Cell(Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "fused":
-            check_choice(type(self).__name__, name, value, FUSED)
+            choice(type(self).__name__, name, value, FUSED)
         super().__setattr__(name, value)
         # Traced of each cell anew, and again when an option is set: equations may depend on
         # its sizes, on whether it is training, on any number, text or function in it.

@@ -6,12 +6,11 @@ bounds are settings of the program, so that another one needs no other kernel.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from numbers import Real
 from typing import Any, TypedDict
 
 import numpy as np
 
-from tinygrad_rnn.arguments import number, shortened
+from tinygrad_rnn.arguments import bounded, shortened
 from tinygrad_rnn.errors import ArgumentError, CellError
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.kernels.recurrence.program import Program
@@ -167,11 +166,8 @@ class CellOptions:
 
 def dropout_rate(where: str, name: str, given: Any) -> float:
     """A share from 0 up to, but not, 1: a multiple of 2^-24, which float32 holds exactly."""
-    real = isinstance(given, Real) and not isinstance(given, bool)
-    if not real or not 0 <= given < 1:
-        kind = ValueError if real else ArgumentError
-        raise kind(f"{where}: {name} is {shortened(given)}, expected 0 <= {name} < 1.")
-    return min(math.ceil(float(given) * 2.0**24), 2**24 - 1) * 2.0**-24
+    share = bounded(where, name, given, least=0, below=1)
+    return min(math.ceil(share * 2.0**24), 2**24 - 1) * 2.0**-24
 
 
 def _of_rows(where: str, name: str, function: Function) -> Function:
@@ -190,13 +186,8 @@ def _of_rows(where: str, name: str, function: Function) -> Function:
 
 
 def _bound(where: str, name: str, given: Any) -> float:
-    """A positive number."""
-    if isinstance(given, bool | np.bool_):
-        raise ArgumentError(f"{where}: {name} is {given!r}, expected a number.")
-    bound = number(where, name, given)
-    if not bound > 0:
-        raise ValueError(f"{where}: {name} is {given!r}, expected a number above 0.")
-    return bound
+    """What states are cut off at: a number above 0."""
+    return bounded(where, name, given, above=0)
 
 
 def _by_state(

@@ -11,7 +11,7 @@ from tinygrad_rnn.kernels.recurrence.tracing import Declaration
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = [
-    "batch_hint", "check_call", "check_choice", "check_dtype", "check_flag", "check_initializers",
+    "batch_hint", "check_call", "check_dtype", "check_flag", "check_initializers",
     "check_letters", "check_size", "check_sizes",
 ]  # fmt: skip
 
@@ -33,13 +33,6 @@ def check_flag(where: str, name: str, flag: Any) -> bool:
     if not isinstance(flag, bool | np.bool_):
         raise TypeError(f"{where}: {name} is {flag!r}, expected True or False.")
     return bool(flag)
-
-
-def check_choice(where: str, name: str, given: Any, choices: Sequence[Any]) -> None:
-    """One of a few; 1 is not True."""
-    known = given in choices if isinstance(given, str) else any(given is c for c in choices)
-    if not known:
-        raise ValueError(f"{where}: {name} is {given!r}, expected one of {tuple(choices)}.")
 
 
 def check_call(

@@ -5,20 +5,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops, random
-from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.arguments import bounded, whole
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
-from tinygrad_rnn.nn.cell_options import dropout_rate
 from tinygrad_rnn.nn.checks import check_flag
 from tinygrad_rnn.nn.dropping import dropped
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
 __all__ = ["Dropout", "LockedDropout", "WordDropout"]
-
-
-def _share(where: str, rate: Any) -> float:
-    dropout_rate(where, "rate", rate)
-    return float(rate)
 
 
 class Dropout(Module):
@@ -34,7 +28,7 @@ class Dropout(Module):
 
     def __init__(self, rate: float = 0.5) -> None:
         super().__init__()
-        self.rate = _share("Dropout", rate)
+        self.rate = bounded("Dropout", "rate", rate, least=0, below=1)
 
     def forward(self, x: Any) -> Tensor:
         """x (...) -> (...)."""
@@ -59,7 +53,7 @@ class LockedDropout(Module):
 
     def __init__(self, rate: float = 0.5, batch_first: bool = False) -> None:
         super().__init__()
-        self.rate = _share("LockedDropout", rate)
+        self.rate = bounded("LockedDropout", "rate", rate, least=0, below=1)
         self.batch_first = check_flag("LockedDropout", "batch_first", batch_first)
 
     def forward(self, x: Any) -> Tensor:
@@ -95,7 +89,7 @@ class WordDropout(Module):
 
     def __init__(self, rate: float, unknown_id: int, keep: tuple[int, ...] = ()) -> None:
         super().__init__()
-        self.rate = _share("WordDropout", rate)
+        self.rate = bounded("WordDropout", "rate", rate, least=0, below=1)
         self.unknown_id = whole("WordDropout", "unknown_id", unknown_id, 0, IndexRangeError)
         self.keep = tuple(whole("WordDropout", "keep", token) for token in keep)
 

@@ -6,11 +6,10 @@ from typing import Any, Self
 import numpy as np
 
 from tinygrad_rnn import modes, ops, random
-from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.arguments import bounded, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.nn.cell_options import dropout_rate
 from tinygrad_rnn.nn.checks import check_flag, check_size
 from tinygrad_rnn.nn.dropping import dropped
 from tinygrad_rnn.nn.linear import affine
@@ -47,8 +46,7 @@ class Embedding(Module):
         self.num_embeddings = check_size("Embedding", "num_embeddings", num_embeddings)
         self.embedding_dim = check_size("Embedding", "embedding_dim", embedding_dim)
         self.padding_id = self._row("padding_id", padding_id)
-        dropout_rate("Embedding", "word_dropout", word_dropout)
-        self.word_dropout = float(word_dropout)
+        self.word_dropout = bounded("Embedding", "word_dropout", word_dropout, least=0, below=1)
         shape = (self.num_embeddings, self.embedding_dim)
         self.weight = Parameter(np.zeros(shape, np.float32))
         self.reset_parameters()

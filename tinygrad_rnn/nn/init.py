@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from tinygrad_rnn import random
-from tinygrad_rnn.arguments import number, whole
+from tinygrad_rnn.arguments import bounded, choice, number, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.nn.orthogonal import orthonormal_rows
@@ -217,9 +217,8 @@ def sparse_(tensor: Tensor, sparsity: float, *, std: float = 0.01) -> Tensor:
     Each output keeps the same number of inputs: of M, ceil(sparsity M) are cut.
     """
     rows, columns = _only_matrix("sparse_", tensor)
-    sparsity, std = number("sparse_", "sparsity", sparsity), number("sparse_", "std", std)
-    if not 0.0 <= sparsity <= 1.0:
-        raise ValueError(f"sparse_: sparsity is {sparsity}, a share of the inputs: from 0 to 1.")
+    sparsity = bounded("sparse_", "sparsity", sparsity, least=0, most=1)
+    std = number("sparse_", "std", std)
     cut = math.ceil(sparsity * rows)
     values = std * random.standard_normal((rows, columns), np.float64)
     order = np.argsort(random.uniform((rows, columns), np.float64), axis=0, kind="stable")
@@ -297,8 +296,7 @@ def _he(
     fan_in: int | None,
     fan_out: int | None,
 ) -> float:
-    if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f'{where}: mode is {mode!r}, expected "fan_in" or "fan_out".')
+    choice(where, "mode", mode, ("fan_in", "fan_out"))
     inputs, outputs = _fans(where, tensor, gates, fan_in, fan_out)
     return _gain(gain) / math.sqrt(max(1, inputs if mode == "fan_in" else outputs))
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.arguments import number, shape_of
-from tinygrad_rnn.errors import ArgumentError, ShapeError
+from tinygrad_rnn.arguments import bounded, shape_of
+from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.checks import check_dtype, check_flag, check_size
@@ -44,7 +44,7 @@ class LayerNorm(Module):
         self.size = shape_of("LayerNorm", (size,), "size", least=1)
         if not self.size:
             raise ShapeError("LayerNorm: size is (), expected at least one width.")
-        self.eps = _small("LayerNorm", eps)
+        self.eps = bounded("LayerNorm", "eps", eps, least=0)
         affine = check_flag("LayerNorm", "affine", affine)
         shifted = check_flag("LayerNorm", "bias", bias) and affine
         self.weight = Parameter(np.ones(self.size, np.float32)) if affine else None
@@ -112,10 +112,10 @@ class BatchNorm(Module):
     ) -> None:
         super().__init__()
         self.channels = C = check_size("BatchNorm", "channels", channels)
-        self.eps = _small("BatchNorm", eps)
-        self.momentum = None if momentum is None else number("BatchNorm", "momentum", momentum)
-        if self.momentum is not None and not 0 <= self.momentum <= 1:
-            raise ArgumentError(f"BatchNorm: momentum is {momentum}, expected 0 to 1, or None.")
+        self.eps = bounded("BatchNorm", "eps", eps, least=0)
+        if momentum is not None:
+            momentum = bounded("BatchNorm", "momentum", momentum, least=0, most=1)
+        self.momentum = momentum
         affine = check_flag("BatchNorm", "affine", affine)
         self.track = check_flag("BatchNorm", "track", track)
         self.weight = Parameter(np.ones(C, np.float32)) if affine else None
@@ -184,13 +184,6 @@ class BatchNorm(Module):
             f"{self.channels}, eps={self.eps}, momentum={self.momentum}, affine={affine}, "
             f"track={self.track}"
         )
-
-
-def _small(where: str, eps: Any) -> float:
-    """What is added to a variance."""
-    if not number(where, "eps", eps) >= 0:
-        raise ArgumentError(f"{where}: eps is {eps}, expected a number from 0 up.")
-    return float(eps)
 
 
 def _reset(weight: Parameter | None, bias: Parameter | None) -> None:

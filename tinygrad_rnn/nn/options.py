@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from numbers import Integral
 from typing import Any, Literal
 
-from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.arguments import bounded, choice, shortened
 from tinygrad_rnn.errors import ArgumentError
-from tinygrad_rnn.nn.cell_options import CellKeywords, dropout_rate
-from tinygrad_rnn.nn.checks import check_choice, check_flag, check_size
+from tinygrad_rnn.nn.cell_options import CellKeywords
+from tinygrad_rnn.nn.checks import check_flag, check_size
 
 __all__ = ["FUSED", "Options", "check_options"]
 
@@ -54,13 +54,13 @@ def check_options(where: str, options: Mapping[str, Any], besides: Iterable[str]
         )
     for name, choices in _CHOICES.items():
         if name in options:
-            check_choice(where, name, options[name], choices)
+            choice(where, name, options[name], choices)
     for name in ("bidirectional", "reverse", "batch_first", "stateful"):
         check_flag(where, name, options.get(name, False))
     if options.get("truncate") is not None:
         check_size(where, "truncate", options["truncate"])
     for name in ("dropout", "output_dropout"):
-        dropout_rate(where, name, options.get(name, 0.0))
+        bounded(where, name, options.get(name, 0.0), least=0, below=1)
     recompute = options.get("recompute", False)
     count = isinstance(recompute, Integral) and int(recompute) > 0
     if not count and recompute is not False:

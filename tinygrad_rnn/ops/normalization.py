@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import random
-from tinygrad_rnn.arguments import number, shortened
+from tinygrad_rnn.arguments import bounded, number, shortened
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.primitive import unary
@@ -49,9 +49,7 @@ def dropout(
     generator: "np.random.Generator | None" = None,
 ) -> Tensor:
     """Each element is 0 with probability ``rate``, else divided by ``1 - rate``."""
-    rate = number("dropout", "rate", rate)
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout: rate is {rate}, expected 0 <= rate < 1.")
+    rate = bounded("dropout", "rate", rate, least=0, below=1)
     x = as_tensor(x, "dropout")
     if not training or rate == 0:
         return x

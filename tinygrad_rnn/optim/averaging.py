@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import number
+from tinygrad_rnn.arguments import bounded
 from tinygrad_rnn.device import Array, to_host
-from tinygrad_rnn.errors import ArgumentError, StateDictError
+from tinygrad_rnn.errors import StateDictError
 from tinygrad_rnn.kernels.update import Item, update, written
 from tinygrad_rnn.optim.arrays import copy_of, fitting, tensors_of, weight_of
 from tinygrad_rnn.tensor import Tensor
@@ -54,8 +54,8 @@ class EMA:
     """
 
     def __init__(self, params: Any, decay: float | None = 0.999, *, warm_up: bool = False) -> None:
-        if decay is not None and not 0 <= number("EMA", "decay", decay) < 1:
-            raise ArgumentError(f"EMA: decay is {decay}, expected a number from 0 to below 1.")
+        if decay is not None:
+            decay = bounded("EMA", "decay", decay, least=0, below=1)
         self.decay = decay
         self.warm_up = warm_up
         self.t = 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import number, whole
+from tinygrad_rnn.arguments import bounded, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, GradientError
 from tinygrad_rnn.kernels.update import Item, sum_of_squares, update, written
@@ -35,7 +35,7 @@ def clip_grad_norm(parameters: Any, max_norm: float, *, error_if_nonfinite: bool
             NaN, as PyTorch's do.
     """
     where = "clip_grad_norm"
-    max_norm = _positive(where, "max_norm", max_norm)
+    max_norm = bounded(where, "max_norm", max_norm, above=0)
     arrays = gradients_of([tensor for _, tensor in tensors_of(where, parameters)])
     norm = _norm(arrays)
     if error_if_nonfinite and not math.isfinite(norm):
@@ -51,7 +51,7 @@ def clip_grad_norm(parameters: Any, max_norm: float, *, error_if_nonfinite: bool
 def clip_grad_value(parameters: Any, clip_value: float) -> None:
     """Every number of every gradient ← min(max(g, -clip_value), clip_value); NaN stays NaN."""
     where = "clip_grad_value"
-    bound = _positive(where, "clip_value", clip_value)
+    bound = bounded(where, "clip_value", clip_value, above=0)
 
     def rule(x: Any) -> None:
         x.g = np.minimum(np.maximum(x.g, -bound), bound)
@@ -83,13 +83,6 @@ class Accumulation:
         if self.count == 0:
             _scale(gradients_of(self._tensors), 1 / self.every)
         return self.count == 0
-
-
-def _positive(where: str, name: str, value: Any) -> float:
-    value = number(where, name, value)
-    if not value > 0:
-        raise ArgumentError(f"{where}: {name} is {value}, expected a number above 0.")
-    return float(value)
 
 
 def _scale(arrays: list[Array], factor: float) -> None:

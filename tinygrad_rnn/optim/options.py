@@ -7,19 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import number, shortened
+from tinygrad_rnn.arguments import bounded, number, shortened
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["check_named", "checked", "checked_group", "measured"]
 
-# The least number that an option may be, and the first that it may not be any more.
-_RANGES = {
-    "lr": (0.0, math.inf), "weight_decay": (0.0, math.inf), "eps": (0.0, math.inf),
-    "momentum": (0.0, math.inf), "dampening": (-math.inf, math.inf), "alpha": (0.0, math.inf),
-    "rho": (0.0, 1.0), "betas": (0.0, 1.0), "lr_decay": (0.0, math.inf), "lambd": (0.0, math.inf),
-    "t0": (0.0, math.inf), "momentum_decay": (0.0, math.inf),
-    "initial_accumulator_value": (0.0, math.inf),
+_FROM_0, _BELOW_1 = {"least": 0.0, "below": math.inf}, {"least": 0.0, "below": 1.0}
+_BOUNDS = {
+    "lr": _FROM_0, "weight_decay": _FROM_0, "eps": _FROM_0, "momentum": _FROM_0,
+    "dampening": {"above": -math.inf, "below": math.inf}, "alpha": _FROM_0, "rho": _BELOW_1,
+    "betas": _BELOW_1, "lr_decay": _FROM_0, "lambd": _FROM_0, "t0": _FROM_0,
+    "momentum_decay": _FROM_0, "initial_accumulator_value": _FROM_0,
 }  # fmt: skip
 _FLAGS = {
     "maximize", "lazy", "decoupled_weight_decay", "nesterov", "amsgrad", "centered",
@@ -55,21 +54,12 @@ def checked(where: str, name: str, value: Any) -> Any:
             raise ArgumentError(
                 f"{where}: betas is {shortened(value)}, expected two numbers from 0 to below 1."
             ) from None
-        return _in_range(where, name, first), _in_range(where, name, second)
-    if name in _RANGES:
-        return _in_range(where, name, value)
+        return tuple(bounded(where, name, beta, **_BOUNDS[name]) for beta in (first, second))
+    if name in _BOUNDS:
+        return bounded(where, name, value, **_BOUNDS[name])
     if name in _FLAGS and not isinstance(value, bool | np.bool_):
         raise ArgumentError(f"{where}: {name} is {shortened(value)}, expected True or False.")
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _in_range(where: str, name: str, value: Any) -> float:
-    found = float(number(where, name, value))
-    low, high = _RANGES[name]
-    if not low <= found < high:
-        bounds = f"from {low:g} up" if high == math.inf else f"from {low:g} to below {high:g}"
-        raise ArgumentError(f"{where}: {name} is {found}, expected a number {bounds}.")
-    return found
 
 
 def checked_group(where: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinygrad_rnn import data, optim
-from tinygrad_rnn.arguments import number
+from tinygrad_rnn.arguments import bounded
 from tinygrad_rnn.errors import ArgumentError, ModuleError
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import Module
@@ -256,8 +256,7 @@ def _pair(given: tuple[Any, ...], batch_size: int) -> data.Batches:
 
 def _split(fields: Fields, share: float) -> tuple[Fields, Fields | None]:
     """The last examples apart from the others."""
-    if not 0 <= number("fit", "validation_split", share) < 1:
-        raise ArgumentError(f"fit: validation_split is {share}, expected 0 <= it < 1.")
+    share = bounded("fit", "validation_split", share, least=0, below=1)
     kept = round(share * _count(fields))
     if not kept:
         return fields, None

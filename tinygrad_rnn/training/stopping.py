@@ -4,7 +4,7 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_rnn.arguments import number, whole
+from tinygrad_rnn.arguments import choice, number, whole
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.optim import schedules
 from tinygrad_rnn.training.callback import Callback
@@ -19,8 +19,7 @@ class Best:
     """The best of the values of one name so far."""
 
     def __init__(self, where: str, name: str | None, mode: str, margin: float = 0.0) -> None:
-        if mode not in ("min", "max"):
-            raise ArgumentError(f"{where}: mode is {mode!r}, expected 'min' or 'max'.")
+        choice(where, "mode", mode, ("min", "max"))
         self.where, self.name = where, name
         self.sign = 1.0 if mode == "min" else -1.0
         self.margin = number(where, "min_delta", margin)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tinygrad_rnn import optim, random
-from tinygrad_rnn.arguments import function_of, number, whole
+from tinygrad_rnn.arguments import bounded, choice, function_of, whole
 from tinygrad_rnn.errors import ArgumentError, GradientError, NotFiniteError, StateDictError
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor
@@ -69,13 +69,9 @@ class Trainer:
             for name, f in (metrics or {}).items()
         }
         self.schedule = schedule and _schedule(schedule)
-        if schedule_each not in ("step", "epoch"):
-            raise ArgumentError(
-                f"Trainer: schedule_each is {schedule_each!r}, expected 'step' or 'epoch'."
-            )
-        self.schedule_each = schedule_each
-        self.clip_norm = clip_norm and number("Trainer", "clip_norm", clip_norm)
-        self.clip_value = clip_value and number("Trainer", "clip_value", clip_value)
+        self.schedule_each = choice("Trainer", "schedule_each", schedule_each, ("step", "epoch"))
+        self.clip_norm = clip_norm and bounded("Trainer", "clip_norm", clip_norm, above=0)
+        self.clip_value = clip_value and bounded("Trainer", "clip_value", clip_value, above=0)
         self.accumulate = whole("Trainer", "accumulate", accumulate, 1, ArgumentError)
         self.carry_state = bool(carry_state)
         self.weight = weight and function_of("Trainer", "weight", weight)

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from tinygrad_rnn.arguments import number, whole
+from tinygrad_rnn.arguments import bounded, choice, number, whole
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.optim.optimizer import Optimizer
 from tinygrad_rnn.optim.schedules.schedule import Schedule
@@ -90,15 +90,10 @@ class OneCycleLR(Schedule):
         final_div_factor: float = 1e4,
         three_phase: bool = False,
     ) -> None:
-        if anneal_strategy not in ("cos", "linear"):
-            raise ArgumentError(
-                f"OneCycleLR: anneal_strategy is {anneal_strategy!r}, expected 'cos' or 'linear'."
-            )
-        for name, given in (
-            ("max_lr", max_lr), ("div_factor", div_factor), ("final_div_factor", final_div_factor)
-        ):  # fmt: skip
-            if not number("OneCycleLR", name, given) > 0:
-                raise ArgumentError(f"OneCycleLR: {name} is {given}, expected a number above 0.")
+        choice("OneCycleLR", "anneal_strategy", anneal_strategy, ("cos", "linear"))
+        max_lr = bounded("OneCycleLR", "max_lr", max_lr, above=0)
+        div_factor = bounded("OneCycleLR", "div_factor", div_factor, above=0)
+        final_div_factor = bounded("OneCycleLR", "final_div_factor", final_div_factor, above=0)
         self.total_steps = whole("OneCycleLR", "total_steps", total_steps, 2, ArgumentError)
         if not 1 / total_steps < number("OneCycleLR", "pct_start", pct_start) < 1:
             raise ArgumentError(

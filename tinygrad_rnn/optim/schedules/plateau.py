@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from tinygrad_rnn.arguments import number, whole
+from tinygrad_rnn.arguments import bounded, choice, number, whole
 from tinygrad_rnn.errors import ArgumentError, StateDictError
 from tinygrad_rnn.optim.optimizer import Optimizer
 from tinygrad_rnn.optim.options import measured
@@ -38,17 +38,11 @@ class ReduceLROnPlateau(Schedule):
         eps: float = 1e-8,
     ) -> None:
         where = "ReduceLROnPlateau"
-        for name, given, known in (
-            ("mode", mode, ("min", "max")),
-            ("threshold_mode", threshold_mode, ("rel", "abs")),
-        ):
-            if given not in known:
-                raise ArgumentError(f"{where}: {name} is {given!r}, expected one of {known}.")
-        if not 0 <= number(where, "factor", factor) < 1:
-            raise ArgumentError(f"{where}: factor is {factor}, expected from 0 to below 1.")
+        choice(where, "mode", mode, ("min", "max"))
+        choice(where, "threshold_mode", threshold_mode, ("rel", "abs"))
         self.optimizer = optimizer_of(where, optimizer)
         self.sign = 1.0 if mode == "min" else -1.0
-        self.factor = factor
+        self.factor = bounded(where, "factor", factor, least=0, below=1)
         self.min_lr, self.eps = number(where, "min_lr", min_lr), number(where, "eps", eps)
         self.patience = whole(where, "patience", patience, 0, ArgumentError)
         self.cooldown = whole(where, "cooldown", cooldown, 0, ArgumentError)
