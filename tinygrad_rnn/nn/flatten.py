@@ -1,5 +1,6 @@
 """Flatten: several axes as one."""
 
+import math
 from typing import Any
 
 from tinygrad_rnn.arguments import whole
@@ -32,9 +33,7 @@ class Flatten(Module):
             raise ShapeError(
                 f"Flatten: x has shape {x.shape}, expected axes {self.start} to {self.end} in it."
             )
-        joined = 1
-        for n in x.shape[first : last + 1]:
-            joined *= n
+        joined = math.prod(x.shape[first : last + 1])
         y: Tensor = x.reshape(*x.shape[:first], joined, *x.shape[last + 1 :])
         return y
 

@@ -22,7 +22,6 @@ class _Pool(Module):
     """Windows over the last ``axes`` axes, as far apart as they are wide unless told otherwise."""
 
     axes = 0
-    outside = 0.0  # what padding holds
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
         super().__init__()
@@ -50,23 +49,17 @@ class _Pool(Module):
                 f"{where}: x has shape {x.shape}, expected {axes}, sizes from {self.kernel_size} "
                 "up with their padding."
             )
-        widths = [(p, p) for p in self.padding]
-        windows = ops.windows(
-            padded(x, widths, self.outside), self.kernel_size, self.stride, (1,) * self.axes
-        )
-        windows = windows.reshape(*windows.shape[: x.ndim], math.prod(self.kernel_size))
-        return self.pooled(windows, self._inside(x))
+        return self.pooled(x)
 
-    def _inside(self, x: Tensor) -> Tensor:
-        """How many places of each window are no padding: (*places)."""
-        ones = Tensor(np.ones(x.shape[2:], x.dtype))
-        inside = padded(ones, [(p, p) for p in self.padding])
-        counted = ops.windows(inside, self.kernel_size, self.stride, (1,) * self.axes)
-        return counted.reshape(*counted.shape[: self.axes], -1).sum(-1).to(x.device)
-
-    def pooled(self, windows: Tensor, inside: Tensor) -> Tensor:
-        """windows (B, C, *places, N) -> (B, C, *places)."""
+    def pooled(self, x: Tensor) -> Tensor:
+        """x (B, C, *sizes) -> (B, C, *places)."""
         raise NotImplementedError
+
+    def windows(self, x: Tensor, outside: float = 0.0) -> Tensor:
+        """x (..., *sizes), padded with ``outside`` -> (..., *places, N), N numbers a window."""
+        x = padded(x, [(p, p) for p in self.padding], outside)
+        found = ops.windows(x, self.kernel_size, self.stride, (1,) * self.axes)
+        return found.reshape(*found.shape[: x.ndim], math.prod(self.kernel_size))
 
     def extra_repr(self) -> str:
         """The windows."""
@@ -74,12 +67,10 @@ class _Pool(Module):
 
 
 class _MaxPool(_Pool):
-    outside = -math.inf
-
-    def pooled(self, windows: Tensor, inside: Tensor) -> Tensor:
+    def pooled(self, x: Tensor) -> Tensor:
         """The largest; of equals the first, which alone gets the gradient."""
-        place = windows.argmax(-1)
-        return ops.take_along_axis(windows, np.asarray(place)[..., None], -1).squeeze(-1)
+        windows = self.windows(x, outside=-math.inf)
+        return ops.take_along_axis(windows, windows.argmax(-1)[..., None], -1).squeeze(-1)
 
 
 class _AvgPool(_Pool):
@@ -93,9 +84,13 @@ class _AvgPool(_Pool):
         super().__init__(kernel_size, stride, padding)
         self.count_padding = check_flag(type(self).__name__, "count_padding", count_padding)
 
-    def pooled(self, windows: Tensor, inside: Tensor) -> Tensor:
+    def pooled(self, x: Tensor) -> Tensor:
         """The mean."""
-        return windows.mean(-1) if self.count_padding else windows.sum(-1) / inside
+        windows = self.windows(x)
+        if self.count_padding:
+            return windows.mean(-1)
+        inside = self.windows(Tensor(np.ones(x.shape[2:], x.dtype)).to(x.device))
+        return windows.sum(-1) / inside.sum(-1)
 
 
 class MaxPool1d(_MaxPool):
