@@ -29,9 +29,9 @@ from tinygrad_rnn.tensor import FLOATS, Tensor, as_tensor
 
 __all__ = ["linear_cross_entropy"]
 
-# Scores of a chunk: up to 384 rows, for products run at full speed (fewer read w and dw too
-# often); more where they are short, as long as a cache holds them.
-_LEAST_ROWS, _SCORES = 384, 1 << 21
+# Scores of a chunk: 256 rows, for products run at full speed (fewer read w and dw too often);
+# more where they are short, up to 16 MiB.
+_LEAST_ROWS, _SCORES = 256, 1 << 22
 
 
 class _Run:
