@@ -24,20 +24,22 @@ def _kernel_of(text):
 
 
 def update(items):
-    batches = {}
-    for item in items:
-        equations, arrays, _ = item
-        names, dtype = equations.names, arrays[equations.names[0]].dtype
-        batches.setdefault((text_of(equations), names, dtype), []).append(item)
-    for (text, names, dtype), batch in batches.items():
-        settings, table, parts = {}, [], []
-        for equations, arrays, places in batch:
+    batches, last, dtype = {}, None, None
+    for equations, arrays, places in items:
+        first = arrays[equations.names[0]]
+        if equations is not last or first.dtype is not dtype:  # mostly those of the item before
+            last, names, dtype = equations, equations.names, first.dtype
+            key = text_of(equations), names, dtype
+            settings, table, parts = batches.setdefault(key, ({}, [], []))
             which = settings.setdefault(equations.numbers, len(settings))
-            row = [arrays[names[0]].size, which, *(_address(arrays[name]) for name in names)]
-            if places is None:
-                table.append(row)
-            else:
-                parts.append(_at_places(row, arrays[names[0]], places))
+        row = [first.size, which]
+        for name in names:
+            row.append(_address(arrays[name]))
+        if places is None:
+            table.append(row)
+        else:
+            parts.append(_at_places(row, first, places))
+    for (text, _, dtype), (settings, table, parts) in batches.items():
         if table:
             parts.append(np.array(table, np.int64))
         numbers = np.array(list(settings), dtype).reshape(len(settings), -1)

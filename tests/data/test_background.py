@@ -317,8 +317,9 @@ def slow_at(number):
 def interrupted():
     """Interrupt the main thread once, as soon as an event is set and it waits for something.
 
-    Python loses the wake-up of a signal that comes just before a lock is waited for, so the
-    signal is sent until it has been seen; the handler raises for the first one alone.
+    With a handler of its own: a program that a shell has put into the background ignores the
+    signal. Python loses the wake-up of one that comes just before a lock is waited for, so it
+    is sent until it has been seen; the handler raises for the first one alone.
     """
     seen, threads = threading.Event(), []
 
