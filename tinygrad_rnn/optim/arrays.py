@@ -103,7 +103,7 @@ def _check(where: str, name: str, tensor: Any) -> None:
 def weight_of(where: str, name: str, tensor: Tensor) -> Array:
     """The array of a tensor that is about to be written."""
     array = tensor._data
-    if not array.flags.c_contiguous or getattr(array.flags, "writeable", True) is False:
+    if not _writable(array):
         raise ArgumentError(
             f"{where}: {name} stands on an array that is read-only or not contiguous, expected "
             "one of its own: make it with tg.tensor(), or as an nn.Parameter."
@@ -129,13 +129,12 @@ def gradients_of(tensors: Sequence[Tensor]) -> list[Array]:
     for tensor in tensors:
         grad = tensor.grad
         if grad is not None:
-            array = grad._data
-            plain = (isinstance(array, np.ndarray) and array.flags.writeable) or _on_gpu(array)
-            if not (grad.is_leaf and plain and array.flags.c_contiguous):
-                tensor.grad = grad = Tensor(array.copy(order="C"))  # of a graph, or a view
+            if not (grad.is_leaf and _writable(grad._data)):  # of a graph, or a view
+                tensor.grad = grad = Tensor(grad._data.copy(order="C"))
             arrays[id(grad._data)] = grad._data
     return list(arrays.values())
 
 
-def _on_gpu(array: Array) -> bool:
-    return not isinstance(array, np.ndarray)
+def _writable(array: Array) -> bool:
+    """Whether a kernel can write it in place; CuPy's arrays know no read-only ones."""
+    return bool(array.flags.c_contiguous and getattr(array.flags, "writeable", True))

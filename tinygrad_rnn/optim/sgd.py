@@ -56,7 +56,20 @@ class SGD(Optimizer):
         x.w = x.w - s.lr * g
 
 
-class ASGD(Optimizer):
+class _Averaged(Optimizer):
+    """Keeps averages of its weights, under the name ``average``, once its equations do."""
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """In a with block, parameters hold their averages, as far as averaging has begun."""
+        averages = [
+            (self.names[w], w, kept["average"])
+            for w, kept in self.state.items()
+            if "average" in kept
+        ]
+        return exchanged(self.name, averages)
+
+
+class ASGD(_Averaged):
     """Averaged gradient descent (Polyak and Juditsky 1992), with PyTorch's schedule.
 
         η = lr / (1 + lambd lr (t - 1))^alpha
@@ -89,12 +102,8 @@ class ASGD(Optimizer):
         x.w = (1 - s.lambd * rate) * x.w - rate * g
         x.average = (1 - share) * x.average + share * x.w
 
-    def averaged(self) -> AbstractContextManager[None]:
-        """In a with block, the parameters hold their averages."""
-        return exchanged(self.name, _averages(self))
 
-
-class NTASGD(Optimizer):
+class NTASGD(_Averaged):
     """Averaged gradient descent with the non-monotone trigger (Merity et al. 2018, AWD-LSTM).
 
         w ← w - lr g
@@ -145,10 +154,6 @@ class NTASGD(Optimizer):
         for group in self.param_groups:
             group["averaging"] = steps + 1
 
-    def averaged(self) -> AbstractContextManager[None]:
-        """In a with block, the parameters hold their averages, if averaging has begun."""
-        return exchanged(self.name, _averages(self))
-
     def state_dict(self) -> dict[str, Any]:
         """Options, what is kept, and the losses observed."""
         return {**super().state_dict(), "losses": list(self.losses)}
@@ -157,14 +162,6 @@ class NTASGD(Optimizer):
         """Go on where another optimiser of this kind was."""
         super().load_state_dict(state_dict)
         self.losses = [float(loss) for loss in state_dict.get("losses", ())]
-
-
-def _averages(optimizer: Optimizer) -> list[tuple[str, Any, Any]]:
-    return [
-        (optimizer.names[w], w, kept["average"])
-        for w, kept in optimizer.state.items()
-        if "average" in kept
-    ]
 
 
 class Lion(Optimizer):
