@@ -26,6 +26,13 @@ def test_it_is_its_equation_and_rewards_are_constants():
     assert reward.grad is None
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float32"])
+def test_rewards_and_a_baseline_may_be_numbers_of_any_type(dtype):
+    log_p, r = np.array([-1.0, -2.0, -3.0]), np.array([0, 1, 1])
+    rows = losses.reinforce(log_p, r.astype(dtype), np.ones(3, dtype), reduction="none")
+    np.testing.assert_array_equal(rows.numpy(), (1 - r) * log_p)
+
+
 @pytest.mark.parametrize("baseline", [0.0, 1.7])
 def test_summed_over_all_draws_it_is_the_gradient_of_the_expected_reward(baseline):
     scores = tg.tensor(np.random.default_rng(0).standard_normal(5), requires_grad=True)

@@ -10,7 +10,10 @@ from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_rnn.tensor import FLOATS, Tensor, as_array
 
-__all__ = ["check_alike", "check_reduction", "masked", "nothing_left", "reduced", "spread_mask"]
+__all__ = [
+    "check_alike", "check_reduction", "masked", "nothing_left", "reduced", "spread_mask",
+    "with_axes",
+]  # fmt: skip
 
 _REDUCTIONS = ("none", "sum", "mean")
 
@@ -33,9 +36,13 @@ def spread_mask(where: str, mask: Any, shape: tuple[int, ...]) -> Array | None:
         raise ShapeError(
             f"{where}: the mask has shape {mask.shape}, expected {shape} or its leading axes."
         )
-    wide = mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
-    full: Array = array_module(mask).broadcast_to(wide, shape)
+    full: Array = array_module(mask).broadcast_to(with_axes(mask, len(shape)), shape)
     return full
+
+
+def with_axes(array: Array, ndim: int) -> Array:
+    """An array over leading axes, with as many axes of size 1 behind them as make ``ndim``."""
+    return array.reshape(array.shape + (1,) * (ndim - array.ndim))
 
 
 def masked(mask: Array | None, x: Tensor) -> Tensor:

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import bounded
+from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.losses.reducing import masked, reduced, spread_mask
+from tinygrad_rnn.losses.reducing import masked, reduced, spread_mask, with_axes
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
@@ -35,18 +36,20 @@ def reinforce(
     """
     where, log_probs = "reinforce", as_tensor(log_probs, "reinforce")
     mask = spread_mask(where, mask, log_probs.shape)
-    gain = None
-    for name, given, sign in (("rewards", rewards, 1), ("baseline", baseline, -1)):
-        array = as_array(given, where, exact=True)
-        if array.shape != log_probs.shape[: array.ndim]:
-            raise ShapeError(
-                f"{where}: {name} has shape {array.shape}, expected {log_probs.shape} as log_probs "
-                "or its leading axes."
-            )
-        wide = array.reshape(array.shape + (1,) * (log_probs.ndim - array.ndim)) * sign
-        gain = wide if gain is None else gain + wide
-    losses = masked(mask, log_probs) * -gain.astype(log_probs.dtype)  # type: ignore[union-attr]
+    gain = _of_draws("rewards", rewards, log_probs) - _of_draws("baseline", baseline, log_probs)
+    losses = masked(mask, log_probs) * -gain.astype(log_probs.dtype)
     return reduced(where, masked(mask, losses), mask, reduction)
+
+
+def _of_draws(name: str, given: Any, log_probs: Tensor) -> Array:
+    """Rewards or a baseline, spread over the draws, in float64: the difference may be small."""
+    array = as_array(given, "reinforce", exact=True)
+    if array.shape != log_probs.shape[: array.ndim]:
+        raise ShapeError(
+            f"reinforce: {name} has shape {array.shape}, expected {log_probs.shape} as log_probs "
+            "or its leading axes."
+        )
+    return with_axes(array.astype(np.float64), log_probs.ndim)
 
 
 class MovingBaseline(Module):
