@@ -9,7 +9,7 @@ from tinygrad_rnn.errors import ArgumentError
 if TYPE_CHECKING:
     from tinygrad_rnn.training.trainer import Trainer
 
-__all__ = ["Callback", "Callbacks", "every_steps"]
+__all__ = ["Callback", "Callbacks", "Recurring"]
 
 _EVENTS = ("on_fit_begin", "on_epoch_begin", "on_step", "on_epoch_end", "on_fit_end")
 
@@ -54,9 +54,26 @@ class Callback:
         """Go on from there."""
 
 
-def every_steps(where: str, every: Any) -> int | None:
-    """How many steps lie between two calls; None stays None."""
-    return None if every is None else whole(where, "every", every, 1, ArgumentError)
+class Recurring(Callback):
+    """What is done again and again: every so many steps, or, where that is None, each epoch."""
+
+    def __init__(self, every: int | None) -> None:
+        where = type(self).__name__
+        self.every = None if every is None else whole(where, "every", every, 1, ArgumentError)
+
+    def on_step(self, trainer: "Trainer") -> None:
+        """Do it, if it is time."""
+        if self.every is not None and trainer.step % self.every == 0:
+            self.do(trainer, None)
+
+    def on_epoch_end(self, trainer: "Trainer", logs: dict[str, Any]) -> None:
+        """Do it, unless it goes by steps."""
+        if self.every is None:
+            self.do(trainer, logs)
+
+    def do(self, trainer: "Trainer", logs: dict[str, Any] | None) -> None:
+        """It; ``logs`` is the record of the epoch that has ended."""
+        raise NotImplementedError
 
 
 class _AfterEpochs(Callback):

@@ -16,7 +16,7 @@ from tinygrad_rnn.errors import (
     SaveError,
     StateDictError,
 )
-from tinygrad_rnn.training.callback import Callback, every_steps
+from tinygrad_rnn.training.callback import Recurring
 from tinygrad_rnn.training.not_finite import bad_parameters
 from tinygrad_rnn.training.stopping import Best
 
@@ -67,7 +67,7 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     return state
 
 
-class Checkpoints(Callback):
+class Checkpoints(Recurring):
     """Save the run again and again, for ``fit(..., resume=True)``, and the best weights.
 
         trainer.fit(batches, epochs=10, callbacks=[training.Checkpoints("run")], resume=True)
@@ -96,8 +96,8 @@ class Checkpoints(Callback):
         best: str | None = None,
         mode: str = "min",
     ) -> None:
+        super().__init__(every)
         self.folder = Path(folder)
-        self.every = every_steps("Checkpoints", every)
         self.keep = whole("Checkpoints", "keep", keep, 1, ArgumentError)
         self.best = Best("Checkpoints", best, mode)
         self._saved: tuple[int, int, bool] | None = None  # where the run stood at the last one
@@ -117,11 +117,6 @@ class Checkpoints(Callback):
                 "or another folder."
             )
 
-    def on_step(self, trainer: "Trainer") -> None:
-        """Save, if it is time."""
-        if self.every is not None and trainer.step % self.every == 0:
-            self._try(trainer)
-
     def on_epoch_end(self, trainer: "Trainer", logs: dict[str, Any]) -> None:
         """Save the best weights, and the run if each epoch is saved."""
         if self.best.beaten_by(logs):
@@ -129,8 +124,7 @@ class Checkpoints(Callback):
                 files.save(self.folder / "best.safetensors", trainer.model)
             except SaveError as error:
                 warnings.warn(f"{error} Training goes on.", stacklevel=2)
-        if self.every is None:
-            self._try(trainer)
+        super().on_epoch_end(trainer, logs)
 
     def on_fit_end(self, trainer: "Trainer") -> None:
         """Save what came after the last checkpoint."""
@@ -141,7 +135,8 @@ class Checkpoints(Callback):
         """Save what came after the last checkpoint, before the error is raised."""
         self.on_fit_end(trainer)
 
-    def _try(self, trainer: "Trainer") -> None:
+    def do(self, trainer: "Trainer", logs: dict[str, Any] | None) -> None:
+        """Save the run; a full disk does not end it."""
         try:
             self.save(trainer)
         except SaveError as error:

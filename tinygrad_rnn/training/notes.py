@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_rnn import files
 from tinygrad_rnn.arguments import function_of
-from tinygrad_rnn.training.callback import Callback, every_steps
+from tinygrad_rnn.training.callback import Recurring
 from tinygrad_rnn.training.run_state import in_use
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CSVLog", "Sample"]
 
 
-class CSVLog(Callback):
+class CSVLog(Recurring):
     """A table with a row for each epoch, or for every so many steps.
 
     A run that is resumed goes on with the table: rows of steps that are made again are
@@ -26,8 +26,8 @@ class CSVLog(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str], every: int | None = None) -> None:
+        super().__init__(every)
         self.path = Path(path)
-        self.every = every_steps("CSVLog", every)
 
     def on_fit_begin(self, trainer: "Trainer") -> None:
         """Remove rows of steps that are still to be made."""
@@ -37,16 +37,12 @@ class CSVLog(Callback):
         if rows != kept:
             self._write(list(rows[0]), kept)
 
-    def on_step(self, trainer: "Trainer") -> None:
-        """A row, if it is time."""
-        if self.every is not None and trainer.step % self.every == 0:
+    def do(self, trainer: "Trainer", logs: dict[str, Any] | None) -> None:
+        """Write a row."""
+        if logs is None:
             lr = trainer.optimizer.param_groups[0]["lr"]
-            self._add({"step": trainer.step, "epoch": trainer.epoch, **trainer.values, "lr": lr})
-
-    def on_epoch_end(self, trainer: "Trainer", logs: dict[str, Any]) -> None:
-        """A row for each epoch."""
-        if self.every is None:
-            self._add(logs)
+            logs = {"step": trainer.step, "epoch": trainer.epoch, **trainer.values, "lr": lr}
+        self._add(logs)
 
     def _rows(self) -> list[dict[str, str]]:
         if not self.path.exists():
@@ -74,7 +70,7 @@ class CSVLog(Callback):
             file.write(text.getvalue().encode())
 
 
-class Sample(Callback):
+class Sample(Recurring):
     """Show what the model says, every so many steps or after each epoch.
 
         training.Sample(lambda trainer: generate(trainer.model, 200), every=100)
@@ -95,21 +91,12 @@ class Sample(Callback):
         *,
         show: Callable[[Any], Any] | None = None,
     ) -> None:
+        super().__init__(every)
         self.function = function_of("Sample", "function", function)
-        self.every = every_steps("Sample", every)
         self.show = _written if show is None else function_of("Sample", "show", show)
 
-    def on_step(self, trainer: "Trainer") -> None:
-        """If it is time."""
-        if self.every is not None and trainer.step % self.every == 0:
-            self._sample(trainer)
-
-    def on_epoch_end(self, trainer: "Trainer", logs: dict[str, Any]) -> None:
-        """After each epoch."""
-        if self.every is None:
-            self._sample(trainer)
-
-    def _sample(self, trainer: "Trainer") -> None:
+    def do(self, trainer: "Trainer", logs: dict[str, Any] | None) -> None:
+        """Let it say something."""
         with in_use(trainer.model):
             said = self.function(trainer)
         if said is not None:
