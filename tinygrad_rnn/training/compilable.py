@@ -9,7 +9,6 @@ import numpy as np
 from tinygrad_rnn import data, optim
 from tinygrad_rnn.arguments import bounded
 from tinygrad_rnn.errors import ArgumentError, ModuleError
-from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor, as_array
 from tinygrad_rnn.training.compiled import Compiled
@@ -17,7 +16,7 @@ from tinygrad_rnn.training.description import named_parameters
 from tinygrad_rnn.training.fields import Fields, batches_of, fields_of, rows_of, taken
 from tinygrad_rnn.training.history import History, Means
 from tinygrad_rnn.training.named import optimizer_of
-from tinygrad_rnn.training.run_state import in_use
+from tinygrad_rnn.training.run_state import evaluating, in_use
 from tinygrad_rnn.training.saving import Path, save_model
 from tinygrad_rnn.training.trainer import Trainer
 
@@ -188,14 +187,8 @@ class Compilable(Module):
         try:
             list(self.parameters())
         except ModuleError:
-            modes = [(module, module.training) for module in self.modules()]
-            self.eval()
-            try:
-                with no_grad():
-                    self._run(_map(lambda array: array[:1], example()))
-            finally:
-                for module, mode in modes:
-                    module.training = mode
+            with evaluating(self):
+                self._run(_map(lambda array: array[:1], example()))
 
     def _run(self, x: Any) -> Any:
         """Call the model with an array, several in a list, or a dict."""

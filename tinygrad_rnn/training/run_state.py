@@ -12,7 +12,7 @@ from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["carried_by", "detached", "in_use", "load_carried"]
+__all__ = ["carried_by", "detached", "evaluating", "in_use", "load_carried"]
 
 
 def detached(state: Any) -> Any:
@@ -54,23 +54,32 @@ def load_carried(model: Module, state: dict[str, Any]) -> None:
 
 
 @contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """In a with block, every module evaluates and records nothing; then it is in its mode again."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
 def in_use(model: Module) -> Iterator[None]:
     """In a with block, a model as it is used: nothing is dropped, recorded or left behind.
 
     Stateful layers begin anew and go on afterwards where they were; draws of random numbers
     do not move the stream outside.
     """
-    modes = [(module, module.training) for module in model.modules()]
     states = [(module, module.passing_state()) for module in model.modules()]
     for module, state in states:
         if state is not None:
             module.load_passing_state(None)
-    model.eval()
     try:
-        with no_grad(), random.fork():
+        with evaluating(model), random.fork():
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
         for module, state in states:
             module.load_passing_state(state)
