@@ -102,26 +102,27 @@ def _of_numbers(name: str, loss: Measure) -> Loss:
     return Loss(name, _towards(name, as_numbers, loss))
 
 
-LOSSES: dict[str, Loss] = {
-    "categorical_crossentropy": Loss(
+_ALL = (
+    Loss(
         "categorical_crossentropy", _categorical, "softmax",
         _towards("categorical_crossentropy", as_probabilities, losses.cross_entropy),
     ),
-    "sparse_categorical_crossentropy": Loss(
+    Loss(
         "sparse_categorical_crossentropy", _sparse, "softmax",
         _towards("sparse_categorical_crossentropy", as_classes, losses.cross_entropy),
     ),
-    "binary_crossentropy": Loss(
+    Loss(
         "binary_crossentropy", _binary, "sigmoid",
         _towards("binary_crossentropy", as_numbers, losses.bce_with_logits),
     ),
-    "cross_entropy": Loss("cross_entropy", _any_cross_entropy, "softmax", _any_cross_entropy),
-    "bce_with_logits": Loss("bce_with_logits", _yes_scores, "sigmoid", _yes_scores, threshold=0.0),
-    "kl_divergence": Loss("kl_divergence", _kl),
-    "mean_squared_error": _of_numbers("mean_squared_error", losses.mse),
-    "mean_absolute_error": _of_numbers("mean_absolute_error", losses.l1),
-    "huber": _of_numbers("huber", losses.huber),
-}  # fmt: skip
+    Loss("cross_entropy", _any_cross_entropy, "softmax", _any_cross_entropy),
+    Loss("bce_with_logits", _yes_scores, "sigmoid", _yes_scores, threshold=0.0),
+    Loss("kl_divergence", _kl),
+    _of_numbers("mean_squared_error", losses.mse),
+    _of_numbers("mean_absolute_error", losses.l1),
+    _of_numbers("huber", losses.huber),
+)  # fmt: skip
+LOSSES = {loss.name: loss for loss in _ALL}
 LOSSES |= {
     "mse": LOSSES["mean_squared_error"],
     "mae": LOSSES["mean_absolute_error"],
@@ -212,12 +213,8 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
 
 
 def _named(kind: str, given: Any, known: Mapping[str, Any], other: str) -> Any:
-    if isinstance(given, str):
-        if given.lower() in known:
-            return known[given.lower()]
-        raise ArgumentError(
-            f"compile: {kind} is {given!r}, expected one of {', '.join(known)}, or {other}."
-        )
+    if isinstance(given, str) and given.lower() in known:
+        return known[given.lower()]
     if not callable(given):
         raise ArgumentError(
             f"compile: {kind} is {shortened(given)}, expected one of {', '.join(known)}, or "
