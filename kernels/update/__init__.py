@@ -21,7 +21,7 @@ NumPy gives, and depend neither on threads nor on how arrays are cut.
 the gradient of an embedding.
 
 ``sum_of_squares(arrays, scale)`` sums (scale x)^2 over blocks of fixed size, and these exactly:
-the order of the arrays makes no difference.
+the order of the arrays makes no difference. They may be any views.
 """
 
 from collections.abc import Mapping, Sequence

@@ -115,7 +115,7 @@ def _square_blocks(first, stop, table, starts, scale, sums):
 def sum_of_squares(arrays, scale):
     sums = []
     for dtype in {array.dtype for array in arrays}:
-        same = [array for array in arrays if array.dtype == dtype]
+        same = [np.ascontiguousarray(array) for array in arrays if array.dtype == dtype]
         table = np.array([[array.size, 0, _address(array)] for array in same], np.int64)
         blocks = int((-(-table[:, 0] // BLOCK)).sum())
         here = empty(blocks, dtype)

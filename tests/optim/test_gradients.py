@@ -69,6 +69,14 @@ def test_the_norm_depends_neither_on_order_nor_on_where_parameters_end():
     assert optim.grad_norm(pieces) == optim.grad_norm(pieces[::-1]) == whole
 
 
+def test_the_norm_is_that_of_any_view():
+    g = np.arange(48, dtype="float32").reshape(4, 12)
+    for view in (g[:, ::2], g[::-1, ::-2], g.T, np.broadcast_to(g[0], (4, 12))):
+        w = nn.Parameter(np.zeros(view.shape, "float32"))
+        w.grad = tg.Tensor(view)
+        assert optim.grad_norm([w]) == optim.grad_norm(with_gradients([view.copy()]))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_norms_whose_squares_leave_the_range_are_found(dtype):
     info = np.finfo(dtype)
