@@ -120,7 +120,10 @@ class NAdam(_Moments):
 
 
 class _Products:
-    """μₜ and μ₁ ··· μₜ, which a resumed run has to find again."""
+    """μₜ and μ₁ ··· μₜ, which a resumed run has to find again.
+
+    Threads share them, so a list is never changed: a longer one takes its place.
+    """
 
     def __init__(self, beta: float, decay: float) -> None:
         self.beta = beta
@@ -128,10 +131,14 @@ class _Products:
         self.known = [(0.0, 1.0)]
 
     def at(self, t: int) -> tuple[float, float]:
-        while len(self.known) <= t:
-            mu = self.beta * (1 - 0.5 * 0.96 ** (len(self.known) * self.decay))
-            self.known.append((mu, self.known[-1][1] * mu))
-        return self.known[t]
+        known = self.known
+        if len(known) <= t:
+            known = list(known)
+            for i in range(len(known), 2 * t + 1):
+                mu = self.beta * (1 - 0.5 * 0.96 ** (i * self.decay))
+                known.append((mu, known[-1][1] * mu))
+            self.known = known
+        return known[t]
 
 
 _products = cache(_Products)
