@@ -33,6 +33,15 @@ def plateau(mode="min", sign=1):
     return found
 
 
+def test_a_step_that_is_refused_is_not_counted():
+    schedule = schedules.OneCycleLR(optimizer_at(), 1.0, total_steps=5)
+    rates(schedule, 4)
+    for refused in (schedule.step, lambda: schedule.load_state_dict({"t": 9})):
+        with pytest.raises(ArgumentError, match="total_steps=5"):
+            refused()
+        assert schedule.t == 4
+
+
 def test_a_plateau_is_the_same_upside_down():
     assert plateau() == plateau("max", -1)
     assert len(set(plateau())) > 2

@@ -66,8 +66,8 @@ class EMA:
         """Take the weights as they are now into the average."""
         for name, tensor, average in self._averages():
             fitting("EMA.update", name, tensor, "average", average)
-        self.t += 1
-        share = self._share()
+        t = self.t + 1
+        share = self._share(t)
 
         def rule(x: Any) -> None:
             x.average = (1 - share) * x.average + share * x.w
@@ -77,14 +77,15 @@ class EMA:
             Item(equations, {"average": average, "w": weight_of("EMA.update", name, tensor)})
             for name, tensor, average in self._averages()
         ])  # fmt: skip
+        self.t = t  # an update that fails is none
 
-    def _share(self) -> float:
-        if self.t == 1:
+    def _share(self, t: int) -> float:
+        if t == 1:
             return 1.0
         if self.decay is None:
-            return 1 / self.t
+            return 1 / t
         decay = self.decay
-        return 1 - (min(decay, (1 + self.t) / (10 + self.t)) if self.warm_up else decay)
+        return 1 - (min(decay, (1 + t) / (10 + t)) if self.warm_up else decay)
 
     def averaged(self) -> AbstractContextManager[None]:
         """In a with block, the parameters hold their averages."""

@@ -47,8 +47,7 @@ class Schedule:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer_of(type(self).__name__, optimizer)
-        self.t = 0
-        self._set()
+        self._go_to(0)
 
     def rate(self, base: float, t: int) -> float:
         """The learning rate after ``t`` steps."""
@@ -60,17 +59,18 @@ class Schedule:
 
     def step(self) -> None:
         """Go on to the next step, or epoch: whatever the formula is meant to count."""
-        self.t += 1
-        self._set()
+        self._go_to(self.t + 1)
 
-    def _set(self) -> None:
+    def _go_to(self, t: int) -> None:
+        """Give the options of a step to all groups; where one is refused, to none."""
         changes = []
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
-            options = self.options(group, self.t)
+            options = self.options(group, t)
             changes.append({k: checked(type(self).__name__, k, v) for k, v in options.items()})
         for group, change in zip(self.optimizer.param_groups, changes, strict=True):
             group.update(change)
+        self.t = t
 
     def get_last_lr(self) -> list[float]:
         """The rates as they are now, one a group."""
@@ -89,8 +89,7 @@ class Schedule:
                 f"{type(self).__name__}.load_state_dict: expected what state_dict() returned, "
                 "a dict with 't', the number of the step."
             ) from None
-        self.t = t
-        self._set()
+        self._go_to(t)
 
 
 class LambdaLR(Schedule):
