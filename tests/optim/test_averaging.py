@@ -56,6 +56,27 @@ def test_averages_take_the_place_of_the_weights_for_a_while_also_after_an_error(
     np.testing.assert_array_equal(w.numpy(), ema.averages[0])
 
 
+def test_an_update_that_fails_is_not_counted():
+    w, ema = averaged(HISTORY)
+    w._data.flags.writeable = False
+    with pytest.raises(ArgumentError, match="read-only"):
+        ema.update()
+    assert ema.t == len(HISTORY)
+
+
+@pytest.mark.parametrize("kind", [optim.ASGD, optim.NTASGD])
+def test_an_average_of_rows_begins_with_the_weights_they_had(kind):
+    w = nn.Parameter(np.ones((3, 2)))
+    begin = {"t0": 0, "lambd": 0.0} if kind is optim.ASGD else {"averaging": 1}
+    optimizer = kind([w], lr=1.0, lazy=True, **begin)
+    for row in (0, 0, 1):
+        w.grad = tg.tensor((np.arange(3)[:, None] == row) * np.ones((3, 2)))
+        optimizer.step()
+    second = 0.5 if kind is optim.ASGD else 2 / 3  # ASGD takes its first two weights whole
+    with optimizer.averaged():
+        np.testing.assert_allclose(w.numpy()[1:], np.array([[second] * 2, [1.0] * 2]))
+
+
 def test_resuming_gives_the_same_bits():
     _, whole = averaged(HISTORY, decay=0.7, warm_up=True)
     w, first = averaged(HISTORY[:3], decay=0.7, warm_up=True)

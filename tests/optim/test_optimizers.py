@@ -9,6 +9,7 @@ import tinygrad_rnn as tg
 from tests.optim.optimizer_list import CASES, expected, make
 from tinygrad_rnn import nn, optim
 from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.optim.adam import _Products
 
 DTYPES = ["float32", "float64"]
 EPS = {"float32": 1.2e-7, "float64": 2.3e-16}
@@ -149,7 +150,31 @@ def test_lazy_leaves_rows_without_a_gradient_alone(case):
     np.testing.assert_array_equal(lazily[1], fully[1])
     kept = next(iter(optimizer.state.values()))
     for name, array in kept.items():
-        assert name == "step" or not array[[0, 3]].any()
+        begin = optimizer.defaults.get("initial_accumulator_value", 0.0) if name == "v" else 0.0
+        assert name == "step" or (array[[0, 3]] == begin).all()
+
+
+def test_a_row_that_comes_late_begins_where_others_did():
+    w = nn.Parameter(np.zeros((2, 1)))
+    optimizer = optim.Adagrad([w], lr=1.0, eps=0.0, initial_accumulator_value=3.0, lazy=True)
+    for gradient in ([[1.0], [0.0]], [[0.0], [1.0]]):
+        w.grad = tg.tensor(np.array(gradient))
+        optimizer.step()
+    np.testing.assert_array_equal(w.numpy(), [[-0.5], [-0.5]])
+
+
+def test_threads_that_meet_in_the_products_of_nadam_find_the_same():
+    class Interrupted(float):
+        def __mul__(self, other):
+            if others:
+                others.pop()
+                met.append(shared.at(9))  # as another thread may just then
+            return float(self) * other
+
+    others, met = [1, 2, 3], []
+    shared, alone = _Products(Interrupted(0.9), 4e-3), _Products(0.9, 4e-3)
+    assert [shared.at(t) for t in range(20)] == [alone.at(t) for t in range(20)]
+    assert met == [alone.at(9)] * 3
 
 
 def test_a_lazy_embedding_trains_from_backward_on():

@@ -1,9 +1,11 @@
 """Rates of their own for every weight, from the squares of its gradients."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.device import Array
 from tinygrad_rnn.optim.optimizer import Optimizer
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
@@ -48,9 +50,14 @@ class Adagrad(Optimizer):
     def update(self, s: Any, x: Any) -> None:
         """The equations."""
         g = self.gradient(s, x)
-        begin = s.initial_accumulator_value if s.t == 1 else 0.0
-        x.v = x.v + begin + np.square(g)
+        x.v = x.v + np.square(g)
         x.w = x.w - s.lr / (1 + (s.t - 1) * s.lr_decay) * g / _root(s, x.v)
+
+    def initial(self, s: Mapping[str, Any], name: str, w: Array) -> Array:
+        """v begins with an option, also that of rows that ``lazy`` comes to at a later step."""
+        v = super().initial(s, name, w)
+        v += s["initial_accumulator_value"]
+        return v
 
 
 class Adadelta(Optimizer):

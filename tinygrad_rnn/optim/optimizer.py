@@ -1,11 +1,12 @@
 """Optimizer: an optimiser is its update equations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, GradientError
 from tinygrad_rnn.kernels.update import Equations, Item, touched, update, written
 from tinygrad_rnn.optim import state
@@ -29,10 +30,11 @@ class Optimizer:
                 x.m = b2 * x.m + (1 - b2) * g
 
     ``x.w`` are the weights, ``x.g`` their gradient; every other name is kept from step to step
-    and begins with zeros. ``s`` holds the options of the group, and ``s.t``, the number of the
-    step, from 1 on. From these lines one kernel is compiled, which passes once over all
-    parameters: they may use arithmetic, np.sqrt, np.square, np.sign, np.absolute, np.maximum,
-    np.minimum, and whatever computes numbers from numbers or branches on them.
+    and begins with zeros (or with what ``initial`` says). ``s`` holds the options of the group,
+    and ``s.t``, the number of the step, from 1 on. From these lines one kernel is compiled, which
+    passes once over all parameters: they may use arithmetic, np.sqrt, np.square, np.sign,
+    np.absolute, np.maximum, np.minimum, and whatever computes numbers from numbers or branches on
+    them.
 
     Args:
         params: Tensors, such as ``module.parameters()``; pairs of a name and a tensor, which
@@ -110,6 +112,10 @@ class Optimizer:
             return g
         return g + s.weight_decay * x.w
 
+    def initial(self, s: Mapping[str, Any], name: str, w: Array) -> Array:
+        """What is kept for weights ``w`` under a name, before the first step; s: the options."""
+        return zeros_like(w)
+
     # ----- what a user calls -----
 
     def zero_grad(self) -> None:
@@ -132,7 +138,7 @@ class Optimizer:
                     if t not in rules:
                         settings = SimpleNamespace(**group, t=t)
                         rules[t] = written(partial(self.update, settings))
-                    items.append(self._item(tensor, rules[t], kept, group["lazy"]))
+                    items.append(self._item(tensor, rules[t], kept, group))
                     tensors.append(tensor)
                     states.append(kept)
         if not items:
@@ -147,7 +153,9 @@ class Optimizer:
             kept["step"] += 1
             self.state[tensor] = kept
 
-    def _item(self, tensor: Tensor, equations: Equations, kept: dict[str, Any], lazy: bool) -> Item:
+    def _item(
+        self, tensor: Tensor, equations: Equations, kept: dict[str, Any], group: dict[str, Any]
+    ) -> Item:
         w = weight_of(f"{self.name}.step", self.names[tensor], tensor)
         assert tensor.grad is not None
         g = tensor.grad._data
@@ -157,10 +165,10 @@ class Optimizer:
         for name in equations.names:
             if name not in arrays:
                 if name not in kept:
-                    kept[name] = zeros_like(w)
+                    kept[name] = self.initial(group, name, w)
                 where = f"{self.name}.step"
                 arrays[name] = fitting(where, self.names[tensor], tensor, name, kept[name])
-        return Item(equations, arrays, touched(g) if lazy and g.ndim > 1 else None)
+        return Item(equations, arrays, touched(g) if group["lazy"] and g.ndim > 1 else None)
 
     def state_dict(self) -> dict[str, Any]:
         """Options of the groups, and copies of all that is kept; parameters by their numbers."""

@@ -1,12 +1,15 @@
 """Gradient descent: with momentum, averaged, averaged on a trigger, by signs."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.optim.arrays import copy_of
 from tinygrad_rnn.optim.averaging import exchanged
 from tinygrad_rnn.optim.optimizer import Optimizer
 from tinygrad_rnn.optim.options import measured
@@ -58,6 +61,10 @@ class SGD(Optimizer):
 
 class _Averaged(Optimizer):
     """Keeps averages of its weights, under the name ``average``, once its equations do."""
+
+    def initial(self, s: Mapping[str, Any], name: str, w: Array) -> Array:
+        """An average of weights that ``lazy`` never changed is these weights, not 0."""
+        return copy_of(w)
 
     def averaged(self) -> AbstractContextManager[None]:
         """In a with block, parameters hold their averages, as far as averaging has begun."""
