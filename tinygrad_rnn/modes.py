@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Callable, Generator
 from contextvars import ContextVar
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 __all__ = [
-    "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "recorded", "set_grad_enabled",
+    "Watch", "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "recorded",
+    "set_grad_enabled",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -197,6 +198,25 @@ class inference_mode(_Switch):
     def change(self, current: "bool | Session", inference: bool) -> "tuple[bool | Session, bool]":
         """Nothing is recorded from here on."""
         return super().change(current, inference)[0], True
+
+
+class Watch(Mode):
+    """A mode in which no operation is recorded, and each is seen: a subclass says by whom."""
+
+    def change(self, current: "bool | Session", inference: bool) -> "tuple[bool | Session, bool]":
+        """Nothing is recorded inside, and everything seen."""
+        return self, inference
+
+    def __bool__(self) -> bool:
+        return False
+
+    def switched(self, recording: bool) -> Self:
+        """The same: nothing is ever recorded."""
+        return self
+
+    def observe(self, op: Any, results: Any, inputs: Any, attrs: Any, node: Any) -> None:
+        """See one operation that has just run."""
+        raise NotImplementedError
 
 
 class recorded(_Switch):

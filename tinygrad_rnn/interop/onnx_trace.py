@@ -49,7 +49,7 @@ class Call(NamedTuple):
     attrs: dict[str, Any]
 
 
-class Trace(modes.Mode):
+class Trace(modes.Watch):
     """A mode that writes calls down; modules of ``kinds`` as a whole, others as operations."""
 
     def __init__(self, model: Module, kinds: tuple[type[Module], ...]) -> None:
@@ -72,19 +72,6 @@ class Trace(modes.Mode):
             if activation is not None:
                 part.activation = None  # a call of its own, behind that of the map
             vars(part)["forward"] = called  # found before the class's own
-
-    # ----- a mode that sees every operation -----
-
-    def change(self, current: Any, inference: bool) -> tuple[Any, bool]:
-        """Nothing is recorded inside, and everything seen."""
-        return self, inference
-
-    def __bool__(self) -> bool:
-        return False
-
-    def switched(self, recording: bool) -> "Trace":
-        """The same: nothing is ever recorded."""
-        return self
 
     def observe(self, op: Any, results: Any, inputs: Any, attrs: Any, node: Any) -> None:
         """Write one operation down."""

@@ -133,22 +133,11 @@ def _shape(result: Any) -> tuple[int, ...] | None:
 # ----- counting -----
 
 
-class _Counter(modes.Mode):
+class _Counter(modes.Watch):
     """A mode that counts the multiply-adds of matrix products."""
 
     def __init__(self) -> None:
         self.count = 0
-
-    def change(self, current: Any, inference: bool) -> tuple[Any, bool]:
-        """Nothing is recorded inside, and everything seen."""
-        return self, inference
-
-    def __bool__(self) -> bool:
-        return False
-
-    def switched(self, recording: bool) -> "_Counter":
-        """The same: nothing is ever recorded."""
-        return self
 
     def observe(self, op: Any, results: Any, inputs: Any, attrs: Any, node: Any) -> None:
         """Count one operation."""
