@@ -14,8 +14,8 @@ import numpy as np
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError, TinygradError
 
 __all__ = [
-    "TYPES", "bounded", "choice", "dtype_of", "function_of", "number", "shape_of", "shortened",
-    "whole",
+    "TYPES", "bounded", "choice", "dtype_of", "flag", "function_of", "number", "shape_of",
+    "shortened", "whole",
 ]  # fmt: skip
 
 # What a Tensor may hold: no long doubles, which no kernel and no other library reads.
@@ -89,6 +89,13 @@ def bounded(
             f"{where}: {name} is {shortened(value)}, expected a number{''.join(words)}."
         )
     return float(value)
+
+
+def flag(where: str, name: str, value: Any) -> bool:
+    """True or False, and nothing that merely counts as one of them."""
+    if not isinstance(value, bool | np.bool_):
+        raise ArgumentError(f"{where}: {name} is {shortened(value)}, expected True or False.")
+    return bool(value)
 
 
 def choice(where: str, name: str, value: Any, choices: Sequence[Any]) -> Any:

@@ -308,6 +308,8 @@ NO_BATCHES = [
     (lambda: data.Batches([1], 0), ShapeError, "batch_size is 0, expected a whole number from 1"),
     (lambda: data.Batches([1], -3), ShapeError, "batch_size is -3, expected a whole number from"),
     (lambda: data.Batches([1], 2.5), ArgumentError, "batch_size is 2.5, expected a whole number"),
+    (lambda: data.Batches([1], 1, shuffle="no"), ArgumentError, "shuffle is 'no', expected True"),
+    (lambda: data.Batches([1], 1, drop_last=1), ArgumentError, "drop_last is 1, expected True or"),
     (lambda: data.Batches([1], True), ArgumentError, "batch_size is True, expected a whole num"),
     (lambda: data.Batches([1], 1, seed=-1), ArgumentError, "seed is -1, expected a whole number"),
     (lambda: data.Batches([1], 1, seed=2**128), ArgumentError, "seed is 3402823669209384634633"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import function_of, shortened, whole
+from tinygrad_rnn.arguments import flag, function_of, shortened, whole
 from tinygrad_rnn.data import order
 from tinygrad_rnn.data.epochs import Epochs
 from tinygrad_rnn.data.examples import Examples
@@ -56,7 +56,8 @@ class Batches(Epochs):
         self.max_tokens = _optional("max_tokens", max_tokens)
         self.seed = order.seed_of("Batches", seed)
         self.pool = whole("Batches", "pool", pool, 1)
-        self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
+        self.shuffle = flag("Batches", "shuffle", shuffle)
+        self.drop_last = flag("Batches", "drop_last", drop_last)
         self.collate = collate if collate is None else function_of("Batches", "collate", collate)
         self.lengths = None if lengths is None else self._lengths(lengths)
         self._lengths_digest = None if self.lengths is None else zlib.crc32(self.lengths.tobytes())

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_rnn.arguments import shortened, whole
+from tinygrad_rnn.arguments import flag, shortened, whole
 from tinygrad_rnn.data.collate import as_array
 from tinygrad_rnn.data.epochs import Epochs
 from tinygrad_rnn.errors import ArgumentError, ShapeError
@@ -51,7 +51,7 @@ class Streams(Epochs):
         tokens = _array("tokens", tokens)
         self.batch_size = whole("Streams", "batch_size", batch_size, 1)
         self.steps = whole("Streams", "steps", steps, 1)
-        self.drop_last = bool(drop_last)
+        self.drop_last = flag("Streams", "drop_last", drop_last)
         self.tokens = len(tokens)
         x, y = tokens[:-1], tokens[1:]
         if targets is not None:

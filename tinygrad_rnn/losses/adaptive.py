@@ -6,13 +6,12 @@ from itertools import pairwise
 import numpy as np
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.arguments import bounded, shape_of
+from tinygrad_rnn.arguments import bounded, flag, shape_of
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.losses.layers import ClassLoss
 from tinygrad_rnn.losses.linear import linear_cross_entropy
 from tinygrad_rnn.nn import Linear
-from tinygrad_rnn.nn.checks import check_flag
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["AdaptiveSoftmax"]
@@ -55,7 +54,7 @@ class AdaptiveSoftmax(ClassLoss):
                 f"{self.classes - 1}."
             )
         div_value = bounded(where, "div_value", div_value, above=0)
-        head_bias = check_flag(where, "head_bias", head_bias)
+        head_bias = flag(where, "head_bias", head_bias)
         self.cutoffs = (*cuts, self.classes)
         self.head = Linear(self.in_features, cuts[0] + len(cuts), bias=head_bias)
         self.tails = []

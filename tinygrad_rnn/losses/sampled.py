@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.arguments import flag, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.losses.classification import cross_entropy
@@ -21,7 +21,6 @@ from tinygrad_rnn.losses.layers import ClassLoss
 from tinygrad_rnn.losses.reducing import masked
 from tinygrad_rnn.losses.samplers import LogUniformSampler, Sampler
 from tinygrad_rnn.nn import Parameter, init
-from tinygrad_rnn.nn.checks import check_flag
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["NCE", "NegativeSampling", "SampledSoftmax"]
@@ -61,7 +60,7 @@ class _Sampled(ClassLoss):
                 f"{self.classes}."
             )
         self.weight = Parameter(np.zeros((self.classes, self.in_features), np.float32))
-        has_bias = check_flag(name, "bias", bias)
+        has_bias = flag(name, "bias", bias)
         self.bias = Parameter(np.zeros(self.classes, np.float32)) if has_bias else None
         self.reset_parameters()
 

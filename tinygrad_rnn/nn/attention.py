@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.arguments import bounded
+from tinygrad_rnn.arguments import bounded, flag
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_rnn.nn.attention_scores import (
@@ -15,7 +15,7 @@ from tinygrad_rnn.nn.attention_scores import (
     MultiHeadScore,
     Score,
 )
-from tinygrad_rnn.nn.checks import check_dtype, check_flag
+from tinygrad_rnn.nn.checks import check_dtype
 from tinygrad_rnn.nn.masks import mask_of_lengths
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
@@ -106,10 +106,10 @@ class Attention(Module):
             "query_size": query_size, "key_size": key_size, "hidden_size": hidden_size,
             "value_size": value_size, "num_heads": num_heads,
         }  # fmt: skip
-        self.score = _score_of(score, sizes, check_flag("Attention", "bias", bias))
+        self.score = _score_of(score, sizes, flag("Attention", "bias", bias))
         self.dropout = bounded("Attention", "dropout", dropout, least=0, below=1)
-        self.causal = check_flag("Attention", "causal", causal)
-        self.batch_first = check_flag("Attention", "batch_first", batch_first)
+        self.causal = flag("Attention", "causal", causal)
+        self.batch_first = flag("Attention", "batch_first", batch_first)
 
     def prepare(
         self, keys: Any, values: Any = None, mask: Any = None, *, lengths: Any = None

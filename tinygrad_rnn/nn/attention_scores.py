@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.nn.checks import check_flag, check_size
+from tinygrad_rnn.nn.checks import check_size
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.tensor import Tensor
@@ -52,7 +53,7 @@ class DotScore(Score):
 
     def __init__(self, scaled: bool = False) -> None:
         super().__init__()
-        self.scaled = check_flag("DotScore", "scaled", scaled)
+        self.scaled = flag("DotScore", "scaled", scaled)
 
     def forward(self, query: Tensor, keys: Tensor, seen: Array | None) -> Tensor:
         """query (B, T, K), keys (B, S, K) -> (B, T, S)."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, Unpack
 import numpy as np
 
 from tinygrad_rnn import ops, random
-from tinygrad_rnn.arguments import choice
+from tinygrad_rnn.arguments import choice, flag
 from tinygrad_rnn.device import array_module
 from tinygrad_rnn.errors import CellError, ModuleError, TraceError
 from tinygrad_rnn.kernels.noise import Noise
@@ -25,7 +25,6 @@ from tinygrad_rnn.nn.cell_options import CellKeywords, CellOptions
 from tinygrad_rnn.nn.cell_weights import configure, draw_weight, equations, is_bias, make_weight
 from tinygrad_rnn.nn.checks import (
     check_call,
-    check_flag,
     check_initializers,
     check_letters,
 )
@@ -128,7 +127,7 @@ class Cell(Module):
         check_step(self, self._declared)
         check_initializers(where, self.initializers, self.params)
         choice(where, "fused", self.fused, FUSED)
-        self.bias = check_flag(where, "bias", bias)
+        self.bias = flag(where, "bias", bias)
         self.constants = {}
         if not bias:
             names = [n for n, shape in self.params.items() if is_bias(n, shape)]

@@ -11,7 +11,7 @@ from tinygrad_rnn.kernels.recurrence.tracing import Declaration
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = [
-    "batch_hint", "check_call", "check_dtype", "check_flag", "check_initializers",
+    "batch_hint", "check_call", "check_dtype", "check_initializers",
     "check_letters", "check_size", "check_sizes",
 ]  # fmt: skip
 
@@ -26,13 +26,6 @@ def check_sizes(where: str, name: str, sizes: Any) -> list[int]:
     if not isinstance(sizes, Sequence | np.ndarray) or isinstance(sizes, str) or not len(sizes):
         raise ShapeError(f"{where}: {name} is {sizes!r}, expected a width for each layer.")
     return [check_size(where, f"{name}[{k}]", size) for k, size in enumerate(sizes)]
-
-
-def check_flag(where: str, name: str, flag: Any) -> bool:
-    """True or False."""
-    if not isinstance(flag, bool | np.bool_):
-        raise TypeError(f"{where}: {name} is {flag!r}, expected True or False.")
-    return bool(flag)
 
 
 def check_call(

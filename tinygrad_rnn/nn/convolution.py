@@ -7,9 +7,10 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.nn.checks import check_dtype, check_flag, check_size
+from tinygrad_rnn.nn.checks import check_dtype, check_size
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -69,7 +70,7 @@ class _Conv(Module):
         self.padding = self._widths(padding)
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         self.weight = Parameter(np.zeros(shape, np.float32))
-        has_bias = check_flag(where, "bias", bias)
+        has_bias = flag(where, "bias", bias)
         self.bias = Parameter(np.zeros(self.out_channels, np.float32)) if has_bias else None
         self.reset_parameters()
 

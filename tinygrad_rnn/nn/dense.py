@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.errors import ModuleError, ShapeError
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.activations import Activation
-from tinygrad_rnn.nn.checks import check_flag, check_size
+from tinygrad_rnn.nn.checks import check_size
 from tinygrad_rnn.nn.functions import Function
 from tinygrad_rnn.nn.linear import affine
 from tinygrad_rnn.nn.module import Module
@@ -47,7 +48,7 @@ class Dense(Module):
     ) -> None:
         super().__init__()
         self.units = check_size("Dense", "units", units)
-        self.has_bias = check_flag("Dense", "bias", bias)
+        self.has_bias = flag("Dense", "bias", bias)
         self.activation = None if activation is None else Activation(activation)
         self.weight = self.bias = None
         if input_dim is not None:

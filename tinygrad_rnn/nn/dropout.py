@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops, random
-from tinygrad_rnn.arguments import bounded, whole
+from tinygrad_rnn.arguments import bounded, flag, whole
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
-from tinygrad_rnn.nn.checks import check_flag
 from tinygrad_rnn.nn.dropping import dropped
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
@@ -54,7 +53,7 @@ class LockedDropout(Module):
     def __init__(self, rate: float = 0.5, batch_first: bool = False) -> None:
         super().__init__()
         self.rate = bounded("LockedDropout", "rate", rate, least=0, below=1)
-        self.batch_first = check_flag("LockedDropout", "batch_first", batch_first)
+        self.batch_first = flag("LockedDropout", "batch_first", batch_first)
 
     def forward(self, x: Any) -> Tensor:
         """x (T, B, H) -> (T, B, H)."""

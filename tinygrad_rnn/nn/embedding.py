@@ -6,11 +6,11 @@ from typing import Any, Self
 import numpy as np
 
 from tinygrad_rnn import modes, ops, random
-from tinygrad_rnn.arguments import bounded, whole
+from tinygrad_rnn.arguments import bounded, flag, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.nn.checks import check_flag, check_size
+from tinygrad_rnn.nn.checks import check_size
 from tinygrad_rnn.nn.dropping import dropped
 from tinygrad_rnn.nn.linear import affine
 from tinygrad_rnn.nn.module import Module
@@ -62,7 +62,7 @@ class Embedding(Module):
             )
         with random.fork():  # what is drawn here is written over
             made = cls(*array.shape, **options)
-        made.weight = Parameter(array, requires_grad=not check_flag(cls.__name__, "freeze", freeze))
+        made.weight = Parameter(array, requires_grad=not flag(cls.__name__, "freeze", freeze))
         made._clear_padding()
         return made
 
@@ -160,7 +160,7 @@ class TiedLinear(Module):
                 f"TiedLinear: embedding is a {type(embedding).__name__}, expected an Embedding."
             )
         self.weight = embedding.weight
-        with_bias = check_flag("TiedLinear", "bias", bias)
+        with_bias = flag("TiedLinear", "bias", bias)
         V = self.weight.shape[0]
         self.bias = Parameter(np.zeros(V, self.weight.dtype)) if with_bias else None
 

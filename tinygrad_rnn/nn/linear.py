@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.nn.checks import check_dtype, check_flag, check_size
+from tinygrad_rnn.nn.checks import check_dtype, check_size
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -50,7 +51,7 @@ class Linear(Module):
         self.in_features = check_size("Linear", "in_features", in_features)
         self.out_features = check_size("Linear", "out_features", out_features)
         self.weight = Parameter(np.zeros((self.in_features, self.out_features), np.float32))
-        has_bias = check_flag("Linear", "bias", bias)
+        has_bias = flag("Linear", "bias", bias)
         self.bias = Parameter(np.zeros(self.out_features, np.float32)) if has_bias else None
         self.reset_parameters()
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.arguments import bounded, shape_of
+from tinygrad_rnn.arguments import bounded, flag, shape_of
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.nn.checks import check_dtype, check_flag, check_size
+from tinygrad_rnn.nn.checks import check_dtype, check_size
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -45,8 +45,8 @@ class LayerNorm(Module):
         if not self.size:
             raise ShapeError("LayerNorm: size is (), expected at least one width.")
         self.eps = bounded("LayerNorm", "eps", eps, least=0)
-        affine = check_flag("LayerNorm", "affine", affine)
-        shifted = check_flag("LayerNorm", "bias", bias) and affine
+        affine = flag("LayerNorm", "affine", affine)
+        shifted = flag("LayerNorm", "bias", bias) and affine
         self.weight = Parameter(np.ones(self.size, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(self.size, np.float32)) if shifted else None
 
@@ -116,8 +116,8 @@ class BatchNorm(Module):
         if momentum is not None:
             momentum = bounded("BatchNorm", "momentum", momentum, least=0, most=1)
         self.momentum = momentum
-        affine = check_flag("BatchNorm", "affine", affine)
-        self.track = check_flag("BatchNorm", "track", track)
+        affine = flag("BatchNorm", "affine", affine)
+        self.track = flag("BatchNorm", "track", track)
         self.weight = Parameter(np.ones(C, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(C, np.float32)) if affine else None
         self.register_buffer("running_mean", np.zeros(C, np.float32) if track else None)

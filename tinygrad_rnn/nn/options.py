@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from numbers import Integral
 from typing import Any, Literal
 
-from tinygrad_rnn.arguments import bounded, choice, shortened
+from tinygrad_rnn.arguments import bounded, choice, flag, shortened
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.nn.cell_options import CellKeywords
-from tinygrad_rnn.nn.checks import check_flag, check_size
+from tinygrad_rnn.nn.checks import check_size
 
 __all__ = ["FUSED", "Options", "check_options"]
 
@@ -56,7 +56,7 @@ def check_options(where: str, options: Mapping[str, Any], besides: Iterable[str]
         if name in options:
             choice(where, name, options[name], choices)
     for name in ("bidirectional", "reverse", "batch_first", "stateful"):
-        check_flag(where, name, options.get(name, False))
+        flag(where, name, options.get(name, False))
     if options.get("truncate") is not None:
         check_size(where, "truncate", options["truncate"])
     for name in ("dropout", "output_dropout"):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.nn.checks import check_flag
 from tinygrad_rnn.nn.convolution import each_axis, padded
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -82,7 +82,7 @@ class _AvgPool(_Pool):
         count_padding: bool = True,
     ) -> None:
         super().__init__(kernel_size, stride, padding)
-        self.count_padding = check_flag(type(self).__name__, "count_padding", count_padding)
+        self.count_padding = flag(type(self).__name__, "count_padding", count_padding)
 
     def pooled(self, x: Tensor) -> Tensor:
         """The mean."""

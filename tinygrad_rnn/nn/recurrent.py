@@ -6,12 +6,13 @@ from typing import Any, Literal, Unpack
 import numpy as np
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.nn.call import Call
 from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.cell_options import CellKeywords
-from tinygrad_rnn.nn.checks import check_call, check_flag, check_size, check_sizes
+from tinygrad_rnn.nn.checks import check_call, check_size, check_sizes
 from tinygrad_rnn.nn.connection import Highway, Residual
 from tinygrad_rnn.nn.dropping import dropped_output, noise_of
 from tinygrad_rnn.nn.module import Module
@@ -269,7 +270,7 @@ class Recurrent(Module):
             check_call(type(self).__name__, self.layout.names, known, more, unknown)
         call = Call(self, x, state, steps, lengths, mask, resets)
         call.noise = noise_of(self, call.rows, noise, row_ids)
-        call.records = [] if check_flag(call.where, "return_trace", return_trace) else None
+        call.records = [] if flag(call.where, "return_trace", return_trace) else None
         y, finals = self._run(call)
         if self.stateful:
             self.carried = [[s.detach() for s in states] for states in finals]

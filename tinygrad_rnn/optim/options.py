@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import bounded, number, shortened
+from tinygrad_rnn.arguments import bounded, flag, number, shortened
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.tensor import Tensor
 
@@ -57,8 +57,8 @@ def checked(where: str, name: str, value: Any) -> Any:
         return tuple(bounded(where, name, beta, **_BOUNDS[name]) for beta in (first, second))
     if name in _BOUNDS:
         return bounded(where, name, value, **_BOUNDS[name])
-    if name in _FLAGS and not isinstance(value, bool | np.bool_):
-        raise ArgumentError(f"{where}: {name} is {shortened(value)}, expected True or False.")
+    if name in _FLAGS:
+        return flag(where, name, value)
     return value.item() if isinstance(value, np.generic) else value
 
 

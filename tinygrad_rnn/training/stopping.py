@@ -4,7 +4,7 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_rnn.arguments import choice, number, whole
+from tinygrad_rnn.arguments import choice, flag, number, whole
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.optim import schedules
 from tinygrad_rnn.training.callback import Callback
@@ -65,7 +65,7 @@ class EarlyStopping(Callback):
     ) -> None:
         self.best = Best("EarlyStopping", monitor, mode, min_delta)
         self.patience = whole("EarlyStopping", "patience", patience, 1, ArgumentError)
-        self.restore_best = restore_best
+        self.restore_best = flag("EarlyStopping", "restore_best", restore_best)
         self.waited = 0
         self.weights: dict[str, Any] | None = None
 
@@ -148,7 +148,7 @@ class StopAtNaN(Callback):
     """
 
     def __init__(self, roll_back: bool = False, *, factor: float = 0.5, times: int = 3) -> None:
-        self.roll_back = roll_back
+        self.roll_back = flag("StopAtNaN", "roll_back", roll_back)
         self.factor = number("StopAtNaN", "factor", factor)
         self.times = whole("StopAtNaN", "times", times, 1, ArgumentError)
         self.count = 0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tinygrad_rnn import optim, random
-from tinygrad_rnn.arguments import bounded, choice, function_of, whole
+from tinygrad_rnn.arguments import bounded, choice, flag, function_of, whole
 from tinygrad_rnn.errors import ArgumentError, GradientError, NotFiniteError, StateDictError
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor
@@ -73,7 +73,7 @@ class Trainer:
         self.clip_norm = clip_norm and bounded("Trainer", "clip_norm", clip_norm, above=0)
         self.clip_value = clip_value and bounded("Trainer", "clip_value", clip_value, above=0)
         self.accumulate = whole("Trainer", "accumulate", accumulate, 1, ArgumentError)
-        self.carry_state = bool(carry_state)
+        self.carry_state = flag("Trainer", "carry_state", carry_state)
         self.weight = weight and function_of("Trainer", "weight", weight)
         # Where the run stands.
         self.step = 0  # of the optimiser, in all

@@ -11,8 +11,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_rnn import nn
+from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.nn.cell_options import CellKeywords
-from tinygrad_rnn.nn.checks import check_flag
 from tinygrad_rnn.nn.options import Options, check_options
 from tinygrad_rnn.testing.strategies.given import Range, check_names, sizes
 from tinygrad_rnn.testing.strategies.networks import build_module
@@ -257,7 +257,7 @@ def _check(chosen: Mapping[str, Any]) -> None:
     options = {k: v for k, v in chosen.items() if k in _OF_LAYERS}
     check_options("rnn_configs", options | (chosen.get("of_cells") or {}))
     for name in ("bias", "unequal"):
-        check_flag("rnn_configs", name, chosen.get(name, False))
+        flag("rnn_configs", name, chosen.get(name, False))
     if chosen.get("unequal") and chosen.get("connect") in ("residual", "highway"):
         raise ValueError(
             f"rnn_configs: unequal is True and connect {chosen['connect']!r}, expected equal "
