@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from tinygrad_rnn.arguments import shortened, whole
+from tinygrad_rnn.data.epochs import place_of
 from tinygrad_rnn.errors import ArgumentError
 
 __all__ = ["Background"]
@@ -198,7 +199,7 @@ class _Run:
 
 def _where(batches: Any) -> tuple[Any, int | None]:
     """The place that comes next, and how many batches its epoch has; None where that is unknown."""
-    place = batches.state_dict() if hasattr(batches, "state_dict") else None
+    place = place_of(batches)
     try:
         return place, len(batches)
     except TypeError:

@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
 
-__all__ = ["Padded", "as_array", "pad", "padded", "padding_share", "stack"]
+__all__ = ["Padded", "array_or_none", "pad", "padded", "padding_share", "stack"]
 
 Array = np.ndarray[Any, Any]
 
@@ -56,7 +56,7 @@ def pad(sequences: Sequence[Any], value: Any = 0, *, batch_first: bool = False) 
 
 
 def _sequence(number: int, given: Any) -> Array:
-    array = as_array(given)
+    array = array_or_none(given)
     if array is None or not array.ndim or array.dtype.kind not in "biufc":
         raise ArgumentError(
             f"pad: sequences[{number}] is {shortened(given)}, expected an array or a list of "
@@ -65,7 +65,7 @@ def _sequence(number: int, given: Any) -> Array:
     return array
 
 
-def as_array(given: Any) -> Array | None:
+def array_or_none(given: Any) -> Array | None:
     """An array; None where it could only be one of Python objects.
 
     Python's own numbers with a fraction become float32, as they do in Tensors.
@@ -163,9 +163,9 @@ def _by_field(
 
 
 def _stacked(values: Sequence[Any]) -> Array:
-    array = as_array(values)
+    array = array_or_none(values)
     if array is None:
-        shapes = sorted({np.shape(part) for part in map(as_array, values) if part is not None})
+        shapes = sorted({np.shape(part) for part in map(array_or_none, values) if part is not None})
         if len(shapes) > 1:
             raise ShapeError(
                 f"stack: examples of a batch have shapes {shortened(shapes)}, expected one; "

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_rnn.arguments import flag, shortened, whole
-from tinygrad_rnn.data.collate import as_array
+from tinygrad_rnn.data.collate import array_or_none
 from tinygrad_rnn.data.epochs import Epochs
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 
@@ -93,7 +93,7 @@ def _array(name: str, given: Any) -> Any:
         raise ArgumentError(
             f"Streams: {name} is {shortened(given)}, a text; expected its tokens as numbers."
         )
-    array = as_array(given)
+    array = array_or_none(given)
     if array is None or not array.ndim or array.dtype.kind not in "biufc":
         raise ArgumentError(f"Streams: {name} is {shortened(given)}, expected an array.")
     return array

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_rnn import data, optim
 from tinygrad_rnn.arguments import bounded
+from tinygrad_rnn.data.epochs import place_of
 from tinygrad_rnn.errors import ArgumentError, ModuleError
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor, as_array
@@ -230,7 +231,7 @@ def _count(fields: Fields) -> int:
 
 def _first_x(batches: Any) -> Any:
     """The x of some batch, without going on in batches that keep their place."""
-    place = batches.state_dict() if hasattr(batches, "state_dict") else None
+    place = place_of(batches)
     batch = next(iter(batches), None)
     if place is not None:
         batches.load_state_dict(place)

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.data.epochs import place_of
 from tinygrad_rnn.errors import ArgumentError, NotFiniteError
 from tinygrad_rnn.training.callback import Callbacks
 from tinygrad_rnn.training.history import History, Means
@@ -184,7 +185,7 @@ class Fit:
         self._safely("on_epoch_end", logs)
 
     def _validated(self, batches: Iterable[Any]) -> dict[str, float] | None:
-        place = _place(batches)
+        place = place_of(batches)
         done = False
         try:
             found = self.trainer._evaluate(batches, lambda: self.interrupt.asked)
@@ -221,7 +222,7 @@ class Fit:
         return {**places, "callbacks": self.callbacks.state_dict()}
 
     def _places(self) -> dict[str, Any]:
-        return {"batches": _place(self.batches), "validation": _place(self.validation)}
+        return {"batches": place_of(self.batches), "validation": place_of(self.validation)}
 
     def _take_places(self) -> None:
         """Go where a loaded state says that the run stood."""
@@ -248,10 +249,6 @@ def _whole_epoch(batches: Iterable[Any]) -> Iterator[Any]:
         yield batch
     if empty:
         yield from batches
-
-
-def _place(source: Any) -> Any:
-    return source.state_dict() if hasattr(source, "state_dict") else None
 
 
 def _or_endless(count: int | None) -> float:
