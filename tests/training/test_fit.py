@@ -222,6 +222,7 @@ def broken(**options):
         ({"schedule": 1}, "Trainer: schedule is a int, expected a Schedule."),
         ({"schedule_each": "day"}, "schedule_each is 'day', expected one of ('step', 'epoch')"),
         ({"clip_norm": "x"}, "Trainer: clip_norm is 'x', expected a number above 0."),
+        ({"clip_norm": 0}, "Trainer: clip_norm is 0, expected a number above 0."),
         ({"carry_state": 1}, "Trainer: carry_state is 1, expected True or False."),
         ({"accumulate": 0}, "Trainer: accumulate is 0, expected a whole number from 1 up."),
     ],

@@ -70,8 +70,8 @@ class Trainer:
         }
         self.schedule = schedule and _schedule(schedule)
         self.schedule_each = choice("Trainer", "schedule_each", schedule_each, ("step", "epoch"))
-        self.clip_norm = clip_norm and bounded("Trainer", "clip_norm", clip_norm, above=0)
-        self.clip_value = clip_value and bounded("Trainer", "clip_value", clip_value, above=0)
+        self.clip_norm = _above_0("clip_norm", clip_norm)
+        self.clip_value = _above_0("clip_value", clip_value)
         self.accumulate = whole("Trainer", "accumulate", accumulate, 1, ArgumentError)
         self.carry_state = flag("Trainer", "carry_state", carry_state)
         self.weight = weight and function_of("Trainer", "weight", weight)
@@ -327,6 +327,10 @@ class Trainer:
     def _kinds(self) -> dict[str, str]:
         parts = {"optimizer": self.optimizer, "schedule": self.schedule}
         return {name: type(part).__name__ for name, part in parts.items()}
+
+
+def _above_0(name: str, value: float | None) -> float | None:
+    return None if value is None else bounded("Trainer", name, value, above=0)
 
 
 def _instance(name: str, value: Any, kind: type[Any]) -> Any:
