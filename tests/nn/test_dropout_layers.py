@@ -83,6 +83,7 @@ def test_words_are_dropped_wherever_they_stand():
         (lambda: nn.LockedDropout(-0.1), ValueError, "LockedDropout: rate is -0.1"),
         (lambda: nn.LockedDropout()(tg.ones(2, 3)), ShapeError, r"expected \(T, B, H\)"),
         (lambda: nn.WordDropout(0.1, 1)([0.5]), DTypeError, "ids hold float"),
+        (lambda: nn.WordDropout(0.1, 300)(np.uint8([5])), DTypeError, "uint8, .* unknown_id, 300"),
         (lambda: nn.Embedding(3, 2, word_dropout=1), ValueError, "word_dropout is 1"),
     ],
 )

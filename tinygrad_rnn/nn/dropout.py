@@ -97,6 +97,11 @@ class WordDropout(Module):
         ids = as_array(ids, "WordDropout")
         if ids.dtype.kind not in "iu":
             raise DTypeError(f"WordDropout: ids hold {ids.dtype}, expected integers.")
+        if self.unknown_id > np.iinfo(ids.dtype).max:
+            raise DTypeError(
+                f"WordDropout: ids hold {ids.dtype}, expected integers that can be unknown_id, "
+                f"{self.unknown_id}."
+            )
         if not self.training or not self.rate:
             return ids
         replaced = random.uniform(ids.shape) < self.rate
