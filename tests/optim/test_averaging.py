@@ -105,6 +105,14 @@ def test_what_does_not_fit_is_refused():
         ema.load_state_dict(other.state_dict())
     with pytest.raises(StateDictError, match="expected what the state_dict"):
         ema.load_state_dict({})
+    with pytest.raises(StateDictError, match="expected what the state_dict"):
+        ema.load_state_dict(ema.state_dict() | {"t": -1})
+    triggered = optim.NTASGD([w])
+    states = triggered.state_dict() | {"losses": ["x"]}
+    states["param_groups"][0]["lr"] = 7.0
+    with pytest.raises(StateDictError, match=r"losses is \['x'\], expected numbers; nothing was"):
+        triggered.load_state_dict(states)
+    assert triggered.param_groups[0]["lr"] == 30.0
 
 
 @pytest.mark.usefixtures("reference")

@@ -179,5 +179,9 @@ def test_a_schedule_without_a_formula_and_states_of_something_else():
     ):  # fmt: skip
         with pytest.raises(StateDictError, match="expected what state_dict"):
             schedule.load_state_dict({"last_epoch": 3})
+        for change in ({"t": "x"}, {"t": -1}, {"t": 1, "best": None}):
+            if set(change) <= set(schedule.state_dict()):
+                with pytest.raises(StateDictError, match="expected what state_dict"):
+                    schedule.load_state_dict(schedule.state_dict() | change)
     with pytest.raises(StateDictError, match="a dict with 't'"):
         schedules.ExponentialLR(optimizer_at(), 0.5).load_state_dict({"t": -1})

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import bounded
+from tinygrad_rnn.arguments import bounded, whole
 from tinygrad_rnn.device import Array, to_host
 from tinygrad_rnn.errors import StateDictError
 from tinygrad_rnn.kernels.update import Item, update, written
@@ -107,7 +107,8 @@ class EMA:
     def load_state_dict(self, state_dict: Any) -> None:
         """Go on where another average of the same weights was."""
         try:
-            t, given = int(state_dict["t"]), [np.asarray(a) for a in state_dict["averages"]]
+            t = whole("", "t", state_dict["t"], 0)
+            given = [np.asarray(a) for a in state_dict["averages"]]
         except (TypeError, KeyError, ValueError):
             raise StateDictError(
                 "EMA.load_state_dict: expected what the state_dict() of an EMA returned."

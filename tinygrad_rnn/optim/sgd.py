@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.errors import ArgumentError, StateDictError
 from tinygrad_rnn.optim.arrays import copy_of
 from tinygrad_rnn.optim.averaging import exchanged
 from tinygrad_rnn.optim.optimizer import Optimizer
@@ -167,8 +167,16 @@ class NTASGD(_Averaged):
 
     def load_state_dict(self, state_dict: Any) -> None:
         """Go on where another optimiser of this kind was."""
+        where = "NTASGD.load_state_dict"
+        given = state_dict.get("losses", ()) if isinstance(state_dict, Mapping) else ()
+        try:
+            losses = [measured(where, "a loss", loss) for loss in given]
+        except TypeError:
+            raise StateDictError(
+                f"{where}: losses is {shortened(given)}, expected numbers; nothing was changed."
+            ) from None
         super().load_state_dict(state_dict)
-        self.losses = [float(loss) for loss in state_dict.get("losses", ())]
+        self.losses = losses
 
 
 class Lion(Optimizer):

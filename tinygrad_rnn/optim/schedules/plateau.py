@@ -84,10 +84,13 @@ class ReduceLROnPlateau(Schedule):
     def load_state_dict(self, state_dict: Any) -> None:
         """Go on from there."""
         try:
-            found = {name: state_dict[name] for name in self.state_dict()}
-        except (TypeError, KeyError):
+            best = measured("", "best", state_dict["best"])
+            counts = {
+                name: whole("", name, state_dict[name], 0) for name in ("t", "bad", "waiting")
+            }
+        except (TypeError, KeyError, ValueError):
             raise StateDictError(
                 "ReduceLROnPlateau.load_state_dict: expected what state_dict() returned, a dict "
                 f"with {', '.join(self.state_dict())}."
             ) from None
-        vars(self).update(found)
+        vars(self).update(counts, best=best)
