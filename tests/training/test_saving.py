@@ -85,3 +85,24 @@ def test_the_description_is_readable(tmp_path):
     assert json.loads(text)["objects"] == [
         {"module": "nn.Linear", "arguments": {"in_features": 2, "out_features": 3}}
     ]
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("nn.Linear", {"in_features": 10**12, "out_features": 64}),
+        ("nn.Linear", {"in_features": 10**5, "out_features": 10**5}),
+        ("nn.Linear", {"in_features": 10**30, "out_features": 10**5}),
+        ("nn.LayerNorm", {"size": 10**11}),
+        ("nn.BatchNorm", {"channels": 10**11, "affine": False}),
+        ("nn.LSTM", {"input_size": 2, "hidden_size": 2, "num_layers": 10**9}),
+    ],
+)
+def test_weights_that_the_file_does_not_hold_are_not_made(tmp_path, module, arguments):
+    entry = {"module": module, "arguments": arguments}
+    description = {"format": 1, "objects": [entry], "tied": {}, "frozen": []}
+    path = tmp_path / "model.safetensors"
+    text = json.dumps(description)
+    files.write(path, {"weight": np.zeros((2, 3))}, {"tinygrad_rnn.model": text})
+    with pytest.raises(FileFormatError, match=r"far more, or larger, weights|is not whole"):
+        training.load_model(path)

@@ -7,6 +7,7 @@ import numpy as np
 from tinygrad_rnn.device import Array, to_host
 from tinygrad_rnn.errors import GradientError
 from tinygrad_rnn.kernels import _memory
+from tinygrad_rnn.nn.allowance import claim
 from tinygrad_rnn.tensor import Tensor, Version, as_operand
 
 __all__ = ["Parameter", "own", "replace"]
@@ -58,6 +59,7 @@ def _restored(kind: type[Parameter], data: Array, requires_grad: bool) -> Parame
 
 def own(array: Array, dtype: Any = None) -> Array:
     """A contiguous copy that starts on a 64-byte line, as the kernels want their weights."""
+    claim(array.size)
     dtype = array.dtype if dtype is None else np.dtype(dtype)
     if not isinstance(array, np.ndarray):
         return array.astype(dtype, order="C", copy=True)

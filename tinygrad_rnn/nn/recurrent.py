@@ -9,6 +9,7 @@ from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels.noise import Noise
+from tinygrad_rnn.nn.allowance import claim
 from tinygrad_rnn.nn.call import Call
 from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.cell_options import CellKeywords
@@ -135,6 +136,7 @@ class Recurrent(Module):
         if not isinstance(cell, Cell):
             raise TypeError(f"{where}: cell is a {type(cell).__name__}, expected a Cell.")
         count = check_size(where, "num_layers", num_layers)
+        claim(count)  # before there is even a list of them
         if hidden_sizes is None:
             sizes = [cell.hidden_size] * count
         else:

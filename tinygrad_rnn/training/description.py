@@ -65,7 +65,11 @@ def build(description: Json, custom: Mapping[str, Any] | None = None, where: str
     except TinygradError as error:
         error.add_note(f"{where}: this is object {len(objects)} of the description.")
         raise
-    except (KeyError, IndexError, AttributeError, TypeError, RecursionError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
+        raise FileFormatError(
+            f"{where}: the description is not whole: {type(error).__name__}: {error}."
+        ) from error
+    except (RecursionError, MemoryError) as error:
         raise FileFormatError(
             f"{where}: the description is not whole: {type(error).__name__}: {error}."
         ) from error

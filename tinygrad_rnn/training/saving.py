@@ -10,6 +10,7 @@ from tinygrad_rnn import random
 from tinygrad_rnn.errors import FileFormatError
 from tinygrad_rnn.files import read, write
 from tinygrad_rnn.nn import Module
+from tinygrad_rnn.nn.allowance import allowance, cost
 from tinygrad_rnn.nn.parameter import own, replace
 from tinygrad_rnn.training.describing import describe
 from tinygrad_rnn.training.description import build
@@ -20,6 +21,7 @@ Path = str | os.PathLike[str]
 
 _MODEL = "tinygrad_rnn.model"
 _COMPILED = "tinygrad_rnn.compiled"
+_ASIDE = 2**26  # numbers
 
 
 def save_model(path: Path, model: Module) -> None:
@@ -59,7 +61,9 @@ def load_model(path: Path, custom: Mapping[str, Any] | None = None) -> Any:
             "model, and give it the weights: model.load_state_dict(tg.load(path))."
         )
     description = _parsed(where, path, texts[_MODEL])
-    with random.fork():  # what is drawn here is written over
+    # Constructors may make more than what stays, such as a head that was cut later, but not much.
+    most = 4 * sum(cost(array.size) for array in arrays.values()) + _ASIDE
+    with random.fork(), allowance(most):  # what is drawn here is written over
         model = build(description, custom, where)
     for name, tensor in model._state().items():
         dtype = arrays[name].dtype if name in arrays else tensor.dtype
