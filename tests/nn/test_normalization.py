@@ -94,3 +94,11 @@ def test_running_values_move_with_the_module_and_lie_in_its_state():
 def test_what_does_not_fit_is_refused(call, kind, words):
     with pytest.raises(kind, match=words):
         call()
+
+
+def test_running_values_take_no_step_towards_what_is_not_finite():
+    m = nn.BatchNorm(2)
+    m(tg.randn(8, 2))
+    before = m.state_dict()
+    m(np.array([[1.0, np.nan], [2.0, 3.0]], np.float32))
+    assert all(np.array_equal(array, before[name]) for name, array in m.state_dict().items())

@@ -47,7 +47,7 @@ class LayerNorm(Module):
         self.eps = bounded("LayerNorm", "eps", eps, least=0)
         affine = flag("LayerNorm", "affine", affine)
         shifted = flag("LayerNorm", "bias", bias) and affine
-        self.weight = Parameter(np.ones(self.size, np.float32)) if affine else None
+        self.weight = Parameter(np.broadcast_to(np.float32(1), self.size)) if affine else None
         self.bias = Parameter(np.zeros(self.size, np.float32)) if shifted else None
 
     def reset_parameters(self) -> None:
@@ -118,10 +118,10 @@ class BatchNorm(Module):
         self.momentum = momentum
         affine = flag("BatchNorm", "affine", affine)
         self.track = flag("BatchNorm", "track", track)
-        self.weight = Parameter(np.ones(C, np.float32)) if affine else None
+        self.weight = Parameter(np.broadcast_to(np.float32(1), C)) if affine else None
         self.bias = Parameter(np.zeros(C, np.float32)) if affine else None
         self.register_buffer("running_mean", np.zeros(C, np.float32) if track else None)
-        self.register_buffer("running_var", np.ones(C, np.float32) if track else None)
+        self.register_buffer("running_var", np.broadcast_to(np.float32(1), C) if track else None)
         self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track else None)
 
     def reset_parameters(self) -> None:
@@ -171,6 +171,8 @@ class BatchNorm(Module):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
+        if not math.isfinite((mean.sum() + var.sum()).item()):
+            return  # one bad batch would stay in the averages for ever
         seen = int(self.num_batches_tracked.item()) + 1
         self.num_batches_tracked.assign_(seen)
         share = 1 / seen if self.momentum is None else self.momentum
