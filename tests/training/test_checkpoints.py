@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.training.runs import X, Y, classifier, numbers, points, trainer
-from tinygrad_rnn import data, nn, training
+from tinygrad_rnn import data, files, nn, training
 from tinygrad_rnn.errors import (
     ArgumentError,
     FileFormatError,
@@ -148,6 +149,95 @@ def test_wrong_arguments(tmp_path, options, text):
     with pytest.raises(ArgumentError) as raised:
         run_with(tmp_path, **options)
     assert text in str(raised.value)
+
+
+def test_a_torn_one_is_none_of_those_to_keep(tmp_path):
+    run_with(tmp_path, 2)
+    (tmp_path / "step-000000010.safetensors").write_bytes(b"torn")
+    run = trainer()
+    keeper = training.Checkpoints(tmp_path, every=2, keep=1)
+    with pytest.warns(UserWarning, match="passed over step-000000010"):
+        run.fit(points(), steps=6, callbacks=[keeper], resume=True, progress=False)
+    assert "step-000000006.safetensors" in names(tmp_path)
+    with pytest.warns(UserWarning, match="Going on from step-000000006"):
+        assert keeper.newest()[1]["step"] == 6
+
+
+def test_of_several_folders_the_newest_is_gone_on_from(tmp_path):
+    def keepers():
+        return [training.Checkpoints(tmp_path / str(n), every=n) for n in (4, 3, 5)]
+
+    class Killed(BaseException):
+        pass
+
+    class Kill(training.Callback):
+        def on_step(self, run):
+            if run.step == 7:
+                raise Killed
+
+    with pytest.raises(Killed):
+        trainer().fit(points(), 2, callbacks=[*keepers(), Kill()], progress=False)
+    run, seen = trainer(), []
+    see = Starts(seen)
+    run.fit(points(), 2, callbacks=[*keepers(), see], resume=True, progress=False)
+    assert seen == [6]
+    whole = trainer()
+    whole.fit(points(), 2, progress=False)
+    assert numbers(run)["model"] == numbers(whole)["model"]
+
+
+class Starts(training.Callback):
+    """Notes the step at which a run begins."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def on_fit_begin(self, run):
+        self.seen.append(run.step)
+
+
+def test_a_folder_that_vanishes_is_made_again(tmp_path):
+    class Vanishes(training.Callback):
+        def on_step(self, run):
+            if run.step == 3:
+                shutil.rmtree(tmp_path / "run")
+
+    keeper = training.Checkpoints(tmp_path / "run", every=2)
+    trainer().fit(points(), 1, callbacks=[Vanishes(), keeper], progress=False)
+    assert names(tmp_path / "run") == [
+        "best.safetensors", "step-000000004.safetensors", "step-000000005.safetensors",
+    ]  # fmt: skip
+
+
+def test_a_best_that_was_not_written_is_not_the_best(tmp_path, monkeypatch):
+    def rated(run, logs):
+        logs["score"] = [3.0, 1.0, 2.0][run.epoch - 1]
+
+    keeper = training.Checkpoints(tmp_path, best="score", every=50)
+    callbacks = [rated, FullFrom(monkeypatch, 7, 13), keeper]
+    run = trainer()
+    with pytest.warns(UserWarning, match=r"best.safetensors.*Training goes on"):
+        run.fit(points(), 3, callbacks=callbacks, progress=False)
+    best = tg.load(tmp_path / "best.safetensors")
+    assert all(np.array_equal(array, best[n]) for n, array in run.model.state_dict().items())
+
+
+def test_the_best_are_finite(tmp_path):
+    class Spoils(training.Callback):
+        def on_step(self, run):
+            if run.step == 5:  # the mean loss of the epoch is finite
+                run.model[0].weight.assign_(np.full((4, 8), np.nan, np.float32))
+
+    with pytest.raises(NotFiniteError):
+        trainer().fit(points(), 1, callbacks=[Spoils(), training.Checkpoints(tmp_path)])
+    assert names(tmp_path) == []
+
+
+def test_what_no_checkpoint_is_has_an_error_for_it(tmp_path):
+    for text in ("{", "[1]", "[" * 50000, '{"dict": [["model", 3]]}'):
+        files.write(tmp_path / "step-000000001.safetensors", {}, {"tinygrad_rnn.checkpoint": text})
+        with pytest.raises(FileFormatError, match="save_checkpoint has not written"):
+            training.load_checkpoint(tmp_path / "step-000000001.safetensors", trainer())
 
 
 # ----- a disk that is full -----

@@ -1,5 +1,6 @@
 """Whatever goes wrong is named, and nothing that was done is lost."""
 
+import copy
 import os
 import signal
 import subprocess
@@ -250,6 +251,86 @@ def test_going_back_ends_some_time(tmp_path):
     run = trainer(nn.Sequential(nn.Linear(4, 2), Blows()))
     with pytest.raises(NotFiniteError):  # there is nothing to go back to
         run.fit(points(), 3, callbacks=[training.StopAtNaN(True)], progress=False)
+
+
+@pytest.mark.parametrize("of", ["validation", "metrics"])
+def test_what_raises_after_the_steps_of_an_epoch_loses_none_of_them(tmp_path, of):
+    broken = [True]
+
+    def check(*given):
+        if broken.pop() if broken else False:
+            raise RuntimeError("broken")
+        return 1.0
+
+    class Held:
+        def __iter__(self):
+            check()
+            return iter([(X, Y)])
+
+    run = trainer(metrics={"one": check} if of == "metrics" else None, schedule_each="epoch")
+    held = Held() if of == "validation" else None
+    source = points()
+    with pytest.raises(RuntimeError, match="broken") as raised:
+        run.fit(source, 3, callbacks=[training.Checkpoints(tmp_path)], validation=held)
+    assert raised.value.__notes__ == [
+        "fit: raised by the validation or the metrics of epoch 0, after step 5."
+    ]
+    assert os.listdir(tmp_path) == ["step-000000005.safetensors"]
+    run.fit(source, 3, validation=held, progress=False)  # and here it goes on, too
+    assert (run.epoch, run.step, len(run.history.epochs)) == (3, 15, 3)
+    right = trainer(schedule_each="epoch")
+    right.fit(points(), 3, progress=False)
+    assert run.schedule.state_dict() == right.schedule.state_dict()
+
+
+def test_a_fit_within_a_fit_is_refused(tmp_path):
+    run = trainer()
+    again = At(2, lambda run: run.fit(points(), steps=1))
+    with pytest.raises(tg.errors.ArgumentError, match="this trainer is in a fit already"):
+        run.fit(points(), 2, callbacks=[again, training.Checkpoints(tmp_path)], progress=False)
+    assert numbers_of(resumed(tmp_path)) == numbers_of(whole())
+
+
+def numbers_of(found):
+    return found["model"], found["optimizer"], found["history"]
+
+
+def test_a_copy_from_within_a_fit_stands_where_it_was():
+    run, copies = trainer(), []
+    take = At(7, lambda run: copies.append(copy.deepcopy(run)))
+    run.fit(points(), 3, callbacks=[take], progress=False)
+    assert copies[0].step == 7
+    copies[0].fit(points(), 2, progress=False)
+    assert copies[0].step == 15
+
+
+def test_a_batch_that_is_left_out_leaves_no_trace(tmp_path):
+    class Counts(nn.Module):
+        """Passes on what it has seen."""
+
+        def __init__(self):
+            super().__init__()
+            self.sum = np.zeros(4)
+
+        def forward(self, x):
+            self.sum = self.sum + x.sum(0)
+            return x
+
+        def passing_state(self):
+            return self.sum
+
+        def load_passing_state(self, state):
+            self.sum = np.zeros(4) if state is None else state
+
+    spoilt = X.copy()
+    spoilt[19, 0] = np.nan
+    run = trainer(nn.Sequential(Counts(), nn.BatchNorm(4), nn.Linear(4, 2)))
+    keeper = training.Checkpoints(tmp_path, every=50)
+    batches = data.Batches((spoilt, Y), 8)
+    run.fit(batches, callbacks=[training.StopAtNaN(), keeper], progress=False)
+    assert run.step == 2
+    assert np.allclose(run.model[0].sum, X[:16].sum(0))
+    assert all(np.isfinite(array).all() for array in run.model.state_dict().values())
 
 
 # ----- Ctrl-C -----

@@ -278,3 +278,13 @@ def test_what_a_loss_may_return(returned, carry, text):
     with pytest.raises(ArgumentError) as raised:
         run.fit(points(), progress=False)
     assert text in str(raised.value)
+
+
+def test_groups_that_come_later_are_clipped_as_well():
+    model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
+    optimizer = optim.SGD(model[0].parameters(), lr=1.0)
+    run = training.Trainer(model, optimizer, classify, clip_norm=1e-3)
+    optimizer.add_param_group({"params": list(model[1].parameters())})
+    before = model[1].weight.numpy().copy()
+    run.fit(points(), steps=1, progress=False)
+    assert np.abs(model[1].weight.numpy() - before).max() <= 1.1e-3

@@ -222,6 +222,22 @@ def test_callbacks_remember(tmp_path):
     assert best[0] == best[1]
 
 
+def test_a_run_that_was_stopped_is_over(tmp_path):
+    for _ in range(2):
+        run = trainer()
+        stop = training.EarlyStopping("score", patience=2, restore_best=True)
+        callbacks = [Scores(), stop, training.Checkpoints(tmp_path)]
+        history = run.fit(points(), 9, callbacks=callbacks, resume=True, progress=False)
+        assert run.epoch == 4
+        assert history.stopped == "EarlyStopping: nothing better for 2 epochs"
+    assert all(np.array_equal(a, stop.weights[n]) for n, a in run.model.state_dict().items())
+    more = training.EarlyStopping("score", patience=3)
+    callbacks[1] = more
+    run = trainer()
+    run.fit(points(), 9, callbacks=callbacks, resume=True, progress=False)
+    assert run.epoch == 5
+
+
 def test_a_state_dict_is_a_copy():
     kept = []
 

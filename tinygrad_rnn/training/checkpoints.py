@@ -4,6 +4,8 @@ import json
 import os
 import re
 import warnings
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +25,11 @@ from tinygrad_rnn.training.stopping import Best
 if TYPE_CHECKING:
     from tinygrad_rnn.training.trainer import Trainer
 
-__all__ = ["Checkpoints", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoints", "load_checkpoint", "newest_of", "resume", "save_checkpoint"]
 
 _NAME = re.compile(r"step-(\d+)\.safetensors")
 _TREE = "tinygrad_rnn.checkpoint"
+_NOWHERE = -1, -1, False  # the run goes on, but from a checkpoint in another folder
 
 
 def save_checkpoint(path: str | os.PathLike[str], trainer: "Trainer") -> None:
@@ -63,8 +66,16 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"load_checkpoint: {os.fspath(path)!r} holds arrays only, expected what "
             "save_checkpoint has written; tg.load reads weights."
         )
-    state: dict[str, Any] = files.restored(arrays, json.loads(texts[_TREE]))
-    return state
+    try:
+        state = files.restored(arrays, json.loads(texts[_TREE]))
+        if isinstance(state, dict) and "step" in state:
+            return state
+        reason = "it is not of a run"
+    except (ValueError, RecursionError) as error:
+        reason = str(error)
+    raise FileFormatError(
+        f"load_checkpoint: {os.fspath(path)!r} holds what save_checkpoint has not written: {reason}"
+    )
 
 
 class Checkpoints(Recurring):
@@ -119,11 +130,9 @@ class Checkpoints(Recurring):
 
     def on_epoch_end(self, trainer: "Trainer", logs: dict[str, Any]) -> None:
         """Save the best weights, and the run if each epoch is saved."""
-        if self.best.beaten_by(logs):
-            try:
-                files.save(self.folder / "best.safetensors", trainer.model)
-            except SaveError as error:
-                warnings.warn(f"{error} Training goes on.", stacklevel=2)
+        before = self.best.value
+        if self.best.beaten_by(logs) and not self._save_best(trainer):
+            self.best.value = before  # what is in the file is the best still
         super().on_epoch_end(trainer, logs)
 
     def on_fit_end(self, trainer: "Trainer") -> None:
@@ -142,14 +151,33 @@ class Checkpoints(Recurring):
         except SaveError as error:
             warnings.warn(f"{error} Training goes on.", stacklevel=2)
 
+    def _save_best(self, trainer: "Trainer") -> bool:
+        if bad_parameters(trainer.model):
+            return False
+        self._make_folder()
+        try:
+            files.save(self.folder / "best.safetensors", trainer.model)
+        except SaveError as error:
+            warnings.warn(f"{error} Training goes on.", stacklevel=2)
+            return False
+        return True
+
     def save(self, trainer: "Trainer") -> Path:
         """Write a checkpoint now, and remove those that are too old."""
         path = self.folder / f"step-{trainer.step:09d}.safetensors"
+        self._make_folder()
         save_checkpoint(path, trainer)
         self._saved = _place(trainer)
-        for old in self.found()[self.keep :]:
+        # Later ones are torn, or the run would not be here: they are none of those to keep.
+        older = [one for one in self.found() if _step_of(one) < trainer.step]
+        for old in older[self.keep - 1 :]:
             old.unlink(missing_ok=True)
         return path
+
+    def _make_folder(self) -> None:
+        """Somebody may have removed it."""
+        with suppress(OSError):  # writing will say what is wrong
+            self.folder.mkdir(parents=True, exist_ok=True)
 
     # ----- afterwards -----
 
@@ -157,7 +185,7 @@ class Checkpoints(Recurring):
         """The checkpoints in the folder, the newest first."""
         if not self.folder.is_dir():
             return []
-        paths = [path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)]
+        paths = [p for p in self.folder.iterdir() if _NAME.fullmatch(p.name) and p.is_file()]
         return sorted(paths, key=_step_of, reverse=True)
 
     def newest(self) -> tuple[Path, dict[str, Any]] | None:
@@ -166,7 +194,7 @@ class Checkpoints(Recurring):
         for path in self.found():
             try:
                 state = _read(path)
-            except FileFormatError as error:
+            except (FileFormatError, OSError) as error:
                 torn.append(f"{path.name} ({error})")
                 continue
             if torn:
@@ -181,18 +209,7 @@ class Checkpoints(Recurring):
 
     def resume(self, trainer: "Trainer") -> bool:
         """Go where the newest whole checkpoint says; False if there is none."""
-        found = self.newest()
-        if found is None:
-            return False
-        path, state = found
-        try:
-            trainer.load_state_dict(state)
-        except StateDictError as error:
-            raise StateDictError(
-                f"Checkpoints: {os.fspath(path)!r} is of another model or run.\n{error}"
-            ) from error
-        self._saved = _place(trainer)
-        return True
+        return resume(trainer, [self])
 
     def state_dict(self) -> dict[str, Any]:
         """The best value."""
@@ -201,6 +218,29 @@ class Checkpoints(Recurring):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on comparing with it."""
         self.best.value = state_dict["best"]
+
+
+def newest_of(keepers: Sequence[Checkpoints]) -> tuple[Path, dict[str, Any]] | None:
+    """The newest whole checkpoint in all of their folders."""
+    found = [newest for keeper in keepers if (newest := keeper.newest())]
+    return max(found, key=lambda one: one[1]["step"], default=None)
+
+
+def resume(trainer: "Trainer", keepers: Sequence[Checkpoints]) -> bool:
+    """Go where the newest whole checkpoint in all of their folders says; False without one."""
+    found = newest_of(keepers)
+    if found is None:
+        return False
+    path, state = found
+    try:
+        trainer.load_state_dict(state)
+    except StateDictError as error:
+        raise StateDictError(
+            f"Checkpoints: {os.fspath(path)!r} is of another model or run.\n{error}"
+        ) from error
+    for keeper in keepers:
+        keeper._saved = _place(trainer) if keeper.folder == path.parent else _NOWHERE
+    return True
 
 
 def _step_of(path: Path) -> int:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.data.epochs import place_of
 from tinygrad_rnn.errors import ArgumentError, NotFiniteError
+from tinygrad_rnn.training import checkpoints
 from tinygrad_rnn.training.callback import Callbacks
 from tinygrad_rnn.training.history import History, Means
 from tinygrad_rnn.training.interrupt import Interrupt
 from tinygrad_rnn.training.progress import Bar
+from tinygrad_rnn.training.run_state import stateful_layers
 
 if TYPE_CHECKING:
     from tinygrad_rnn.training.trainer import Trainer
@@ -73,13 +75,13 @@ class Fit:
         return history
 
     def _resume(self) -> None:
-        finders = self.callbacks.having("resume")
-        if not finders:
+        keepers = self.callbacks.having("newest")
+        if not keepers:
             raise ArgumentError(
                 "fit: resume=True, but there is no training.Checkpoints among the callbacks, whose "
                 "folder would be looked into."
             )
-        finders[0].resume(self.trainer)
+        checkpoints.resume(self.trainer, keepers)
 
     def _over(self) -> bool:
         trainer = self.trainer
@@ -98,6 +100,7 @@ class Fit:
         trainer = self.trainer
         self._since = time.perf_counter() - trainer.seconds
         trainer.model.train()
+        trainer._stateful = stateful_layers(trainer.model)  # layers may have come or gone
         if not trainer.batch:
             self._safely("on_epoch_begin")
         bar = Bar(self.progress, self._title(), self.batches, trainer.batch)
@@ -159,20 +162,16 @@ class Fit:
     def _end_epoch(self, bar: Bar) -> None:
         """Validation, the record, and everybody who waits for it."""
         trainer = self.trainer
-        validated: dict[str, float] = {}
-        if self.validation is not None:
-            found = self._validated(self.validation)
-            if found is None:
-                return  # interrupted: the epoch ends when the run goes on
-            validated = {f"val_{name}": value for name, value in found.items()}
+        values = self._values()
+        if values is None:
+            return  # interrupted: the epoch ends when the run goes on
         if trainer.schedule is not None and trainer.schedule_each == "epoch":
             trainer.schedule.step()
         trainer.epoch += 1
         logs = {
             "epoch": trainer.epoch,
             "step": trainer.step,
-            **trainer.logs_of(trainer.means),
-            **validated,
+            **values,
             "lr": trainer.optimizer.param_groups[0]["lr"],
             "seconds": round(self.seconds(), 3),
         }
@@ -183,6 +182,23 @@ class Fit:
         trainer.history.epochs.append(logs)
         bar.show(logs)
         self._safely("on_epoch_end", logs)
+
+    def _values(self) -> dict[str, float] | None:
+        """Those of the epoch and its validation; None if that was interrupted."""
+        trainer = self.trainer
+        try:
+            values = trainer.logs_of(trainer.means)
+            found = {} if self.validation is None else self._validated(self.validation)
+        except Exception as error:
+            error.add_note(
+                f"fit: raised by the validation or the metrics of epoch {trainer.epoch}, after "
+                f"step {trainer.step}."
+            )
+            self._save_after(error)
+            raise
+        if found is None:
+            return None
+        return values | {f"val_{name}": value for name, value in found.items()}
 
     def _validated(self, batches: Iterable[Any]) -> dict[str, float] | None:
         place = place_of(batches)

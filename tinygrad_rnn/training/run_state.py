@@ -12,7 +12,7 @@ from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["carried_by", "detached", "evaluating", "in_use", "load_carried"]
+__all__ = ["carried_by", "detached", "evaluating", "in_use", "load_carried", "stateful_layers"]
 
 
 def detached(state: Any) -> Any:
@@ -26,6 +26,12 @@ def detached(state: Any) -> Any:
     if isinstance(state, list | tuple):
         return type(state)(map(detached, state))
     return state
+
+
+def stateful_layers(model: Module) -> list[Module]:
+    """The layers that may pass a state on to their next call."""
+    base = Module.passing_state
+    return [module for module in model.modules() if type(module).passing_state is not base]
 
 
 def carried_by(model: Module) -> dict[str, Any]:

@@ -68,6 +68,13 @@ class EarlyStopping(Callback):
         self.restore_best = flag("EarlyStopping", "restore_best", restore_best)
         self.waited = 0
         self.weights: dict[str, Any] | None = None
+        self._went_on = False  # from where a run stood, which may have been over
+
+    def on_fit_begin(self, trainer: "Trainer") -> None:
+        """A run that was stopped is over."""
+        if self._went_on and self.waited >= self.patience:
+            self._stop(trainer)
+        self._went_on = False
 
     def on_epoch_end(self, trainer: "Trainer", logs: dict[str, Any]) -> None:
         """Count the epochs since the best."""
@@ -78,7 +85,10 @@ class EarlyStopping(Callback):
             return
         self.waited += 1
         if self.waited >= self.patience:
-            trainer.stop(f"EarlyStopping: nothing better for {self.waited} epochs")
+            self._stop(trainer)
+
+    def _stop(self, trainer: "Trainer") -> None:
+        trainer.stop(f"EarlyStopping: nothing better for {self.waited} epochs")
 
     def on_fit_end(self, trainer: "Trainer") -> None:
         """Put the best weights back."""
@@ -93,6 +103,7 @@ class EarlyStopping(Callback):
         """Go on counting."""
         self.best.value = state_dict["best"]
         self.waited, self.weights = state_dict["waited"], state_dict["weights"]
+        self._went_on = True
 
 
 class ReduceOnPlateau(Callback):

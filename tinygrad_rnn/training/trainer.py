@@ -9,10 +9,17 @@ from tinygrad_rnn.arguments import bounded, choice, flag, function_of, whole
 from tinygrad_rnn.errors import ArgumentError, GradientError, NotFiniteError, StateDictError
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.training.checkpoints import newest_of
 from tinygrad_rnn.training.fitting import Fit
 from tinygrad_rnn.training.history import History, Means
 from tinygrad_rnn.training.not_finite import bad_gradients, first_bad
-from tinygrad_rnn.training.run_state import carried_by, detached, in_use, load_carried
+from tinygrad_rnn.training.run_state import (
+    carried_by,
+    detached,
+    in_use,
+    load_carried,
+    stateful_layers,
+)
 
 __all__ = ["Trainer"]
 
@@ -88,7 +95,7 @@ class Trainer:
         # What the last step was like.
         self.values: dict[str, float] = {}
         self.norm: float | None = None  # of all gradients, where they are clipped by it
-        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self._stateful = stateful_layers(model)
         self._fit: Fit | None = None
         self._left: dict[str, Any] | None = None  # for a fit to come: data, callbacks
 
@@ -121,6 +128,11 @@ class Trainer:
                 which has to be among the callbacks; begin where there is none. Epochs and steps
                 count from where the run began that made it.
         """
+        if self._fit is not None:
+            raise ArgumentError(
+                "fit: this trainer is in a fit already, expected a call after it, not within one "
+                "of its callbacks."
+            )
         self._fit = Fit(self, batches, validation, callbacks, epochs, steps, progress)
         try:
             return self._fit.run(resume)
@@ -136,8 +148,7 @@ class Trainer:
 
         The place in the data and the numbers of steps stay.
         """
-        keepers = self._fit.callbacks.having("newest") if self._fit else []
-        found = keepers[0].newest() if keepers else None
+        found = newest_of(self._fit.callbacks.having("newest")) if self._fit else None
         if found is None:
             return False
         state = found[1]
@@ -187,6 +198,26 @@ class Trainer:
         and the error is a NotFiniteError that names the first bad layer.
         """
         self.optimizer.zero_grad()
+        passing = [(layer, layer.passing_state()) for layer in self._stateful]
+        try:
+            state, outcomes = self._backward(batches)
+            self._clip(batches)
+        except NotFiniteError:
+            for layer, before in passing:
+                layer.load_passing_state(before)
+            raise
+        self.optimizer.step()
+        if self.schedule is not None and self.schedule_each == "step":
+            self.schedule.step()
+        self.step += 1
+        self.batch += len(batches)
+        self.carried = state
+        for values, weight in outcomes:
+            self.means.add(values, weight)
+        self.values = values
+
+    def _backward(self, batches: Sequence[Any]) -> tuple[Any, list[tuple[dict[str, float], float]]]:
+        """Gradients of some batches; the state after them, the values and the weight of each."""
         state, outcomes = self.carried, []
         for batch in batches:
             if getattr(batch, "first", False):
@@ -199,16 +230,7 @@ class Trainer:
             (loss if len(batches) == 1 else loss * (1 / len(batches))).backward()
             state = detached(after)
             outcomes.append((values, self._weight_of(batch)))
-        self._clip(batches)
-        self.optimizer.step()
-        if self.schedule is not None and self.schedule_each == "step":
-            self.schedule.step()
-        self.step += 1
-        self.batch += len(batches)
-        self.carried = state
-        for values, weight in outcomes:
-            self.means.add(values, weight)
-        self.values = values
+        return state, outcomes
 
     def _outcome(self, batch: Any, state: Any) -> tuple[Tensor, Any, dict[str, float]]:
         """The loss, the state after it, and all values as numbers."""
@@ -239,12 +261,13 @@ class Trainer:
         return 1.0 if self.weight is None else float(self.weight(batch))
 
     def _clip(self, batches: Sequence[Any]) -> None:
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         if self.clip_value:
-            optim.clip_grad_value(self._parameters, self.clip_value)
+            optim.clip_grad_value(parameters, self.clip_value)
         if self.clip_norm:
             try:
                 self.norm = optim.clip_grad_norm(
-                    self._parameters, self.clip_norm, error_if_nonfinite=True
+                    parameters, self.clip_norm, error_if_nonfinite=True
                 )
             except GradientError as error:
                 raise self._not_finite("a gradient", bad_gradients(self.model, batches)) from error
@@ -256,6 +279,11 @@ class Trainer:
         )
 
     # ----- where it stands -----
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copy and pickle take along: a copy stands where this is, but is in no ``fit``."""
+        left = self._fit.state_dict() if self._fit else self._left
+        return vars(self) | {"_fit": None, "_left": left}
 
     def state_dict(self) -> dict[str, Any]:
         """All that a run depends on, in dicts, lists, numbers and arrays: copies.
