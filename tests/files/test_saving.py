@@ -206,6 +206,18 @@ def test_a_pickle_is_refused(path, protocol):
         assert "safetensors.torch.save_file" in str(raised.value)
 
 
+def test_an_archive_of_numpy_is_named(path):
+    with open(path, "wb") as file:
+        np.savez(file, a=np.ones(2))
+    with pytest.raises(FileFormatError, match=r"it is an archive of NumPy's; np\.load\(path\)"):
+        tg.load(path)
+
+
+def test_who_gives_the_path_second_is_told_so(path):
+    with pytest.raises(ArgumentError, match=r"it comes first: save\(path, tensors\)"):
+        tg.save({"a": np.ones(2)}, path)
+
+
 @pytest.mark.parametrize(
     ("start", "text"),
     [

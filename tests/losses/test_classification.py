@@ -205,6 +205,11 @@ def test_who_has_the_classes_second_is_told_so():
     losses.cross_entropy(scores.swapaxes(1, -1), y)
 
 
+def test_who_gives_whole_vectors_is_told_to_make_probabilities_of_them():
+    with pytest.raises(ShapeError, match=r"expected \(2,\).* are probabilities: \.astype\("):
+        losses.cross_entropy(np.zeros((2, 3)), np.eye(3, dtype=int)[:2])
+
+
 @pytest.mark.parametrize("function", [losses.cross_entropy, losses.nll])
 def test_nothing_to_take_the_mean_of_is_an_error(function):
     s, y = draw((3,))

@@ -97,6 +97,7 @@ def test_their_reprs():
         (lambda: nn.Conv1d(3, 4, 2)(tg.ones(2, 4, 3)), ShapeError, r"\(B, C, L\) with C = 3"),
         (lambda: nn.Conv1d(3, 4, 5)(tg.ones(2, 3, 4)), ShapeError, r"expected \(5,\) at least"),
         (lambda: nn.Conv1d(3, 4, 2)(np.ones((2, 3, 4))), DTypeError, "Conv1d: x holds float64"),
+        (lambda: nn.Conv1d(1, 1, 2, padding="valid"), ArgumentError, "expected 'same', or"),
         (lambda: nn.MaxPool2d(2, padding=2), ShapeError, "at most half of the kernel"),
         (lambda: nn.MaxPool2d(2)(tg.ones(2, 3, 4)), ShapeError, r"expected \(B, C, H, W\)"),
         (lambda: nn.AvgPool1d(4)(tg.ones(2, 3, 3)), ShapeError, r"sizes from \(4,\) up"),

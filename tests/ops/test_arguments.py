@@ -132,6 +132,7 @@ def test_a_size_may_be_numpys_or_a_tensor():
         (lambda: ops.dropout(X, "a"), "dropout: rate is 'a', expected a number from 0 to below 1."),
         (lambda: ops.dropout(X, 0.5, True, 3), "dropout: generator is 3, expected a numpy.random"),
         (lambda: ops.concat(3), "concat: got 3, expected a sequence of tensors."),
+        (lambda: ops.concat([X, X], -1), "concat: got a sequence of tensors and -1 behind it; an"),
         (lambda: ops.stack(None), "stack: got None, expected a sequence of tensors."),
     ],
 )

@@ -142,7 +142,7 @@ def test_the_bar_is_for_those_who_see_it(monkeypatch, progress, terminal, shown)
     text = stream.getvalue()
     assert bool(text) == shown
     if shown:
-        for part in ("epoch 1/2", "epoch 2/2", "5/5", "loss=", "val_accuracy="):
+        for part in ("epoch 1/2, loss=", "epoch 2/2, loss=", "val_accuracy="):
             assert part in text
 
 

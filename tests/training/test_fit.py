@@ -144,7 +144,7 @@ def test_parts_that_are_in_use_stay_so_while_evaluating():
 def test_a_schedule_may_count_epochs():
     run = trainer(schedule=False)
     run.schedule, run.schedule_each = optim.schedules.ExponentialLR(run.optimizer, 0.5), "epoch"
-    assert run.fit(points(), 3, progress=False)["lr"] == [0.025, 0.0125, 0.00625]
+    assert run.fit(points(), 3, progress=False)["lr"] == [0.05, 0.025, 0.0125]
 
 
 def test_any_iterable_is_a_source():
@@ -218,6 +218,7 @@ def broken(**options):
         ({"model": 3}, "Trainer: model is a int, expected a Module."),
         ({"optimizer": "adam"}, "Trainer: optimizer is a str, expected a Optimizer."),
         ({"loss": 1}, "Trainer: loss is 1, expected a function."),
+        ({"metrics": ["f1"]}, "Trainer: metrics is ['f1'], expected a dict from names to"),
         ({"metrics": {"a": 1}}, "Trainer: metrics['a'] is 1, expected a function."),
         ({"schedule": 1}, "Trainer: schedule is a int, expected a Schedule."),
         ({"schedule_each": "day"}, "schedule_each is 'day', expected one of ('step', 'epoch')"),
@@ -248,6 +249,7 @@ def test_a_plateau_is_a_callback():
         ({"validation": []}, "evaluate: there was no batch"),
         ({"epochs": -1}, "fit: epochs is -1, expected a whole number from 0 up"),
         ({"steps": 0.5}, "fit: steps is 0.5"),
+        ({"callbacks": training.CSVLog("log.csv")}, "expected a list of them."),
         ({"callbacks": [3]}, "fit: callbacks holds 3, expected objects with a method such as"),
         ({"callbacks": [training.CSVLog]}, "expected objects with a method"),
         ({"resume": True}, "there is no training.Checkpoints among the callbacks"),

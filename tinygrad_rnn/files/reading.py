@@ -1,6 +1,7 @@
 """Reading: what is no safetensors file, or is damaged, is an error that says so."""
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +26,7 @@ _STARTS = (
     (b"\x89HDF", "it is an HDF5 file, such as Keras makes. Write the arrays as safetensors."),
     (b"\x93NUMPY", "it is an array of NumPy; np.load(..., allow_pickle=False) reads it."),
 )
+_NPZ = re.compile(rb"PK\x03\x04.{26}[^\x00-\x1f]{1,200}?\.npy", re.DOTALL)  # byte 30: a name
 
 
 def load(path: Path) -> dict[str, np.ndarray[Any, Any]]:
@@ -80,8 +82,13 @@ def _check_start(where: str, path: Path) -> None:
     if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would never end
         raise _wrong(where, path, "it is no file.")
     with open(path, "rb") as file:
-        start = file.read(9)
-    if start[8:] != b"{":
+        start = file.read(300)
+    if _NPZ.match(start):
+        raise _wrong(
+            where, path, "it is an archive of NumPy's; np.load(path), which is a dict of arrays, "
+            "reads it."
+        )  # fmt: skip
+    if start[8:9] != b"{":
         for known, reason in _STARTS:
             if start.startswith(known):
                 raise _wrong(where, path, reason)

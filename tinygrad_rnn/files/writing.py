@@ -37,6 +37,10 @@ def save(path: Path, tensors: Any, metadata: Mapping[str, str] | None = None) ->
         tensors: A module, or whatever has a ``state_dict()``; or a dict from names to arrays.
         metadata: Texts by name, to be written beside them.
     """
+    if isinstance(path, Mapping) or hasattr(path, "state_dict"):
+        raise ArgumentError(
+            "save: the path is a module or a dict; it comes first: save(path, tensors)."
+        )
     if not isinstance(tensors, Mapping):
         if not hasattr(tensors, "state_dict"):
             raise ArgumentError(

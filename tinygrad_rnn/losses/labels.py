@@ -81,7 +81,9 @@ def _ids(where: str, targets: Any, shape: tuple[int, ...]) -> Array:
         )
     if ids.shape != shape:
         hint = ""
-        if ids.ndim and ids.size and len(shape) == ids.ndim and ids.shape[0] == shape[0]:
+        if ids.shape[:-1] == shape and ids.shape[-1] > 1:
+            hint = " Vectors, such as one-hot ones, are probabilities: .astype('float32')."
+        elif ids.ndim and ids.size and len(shape) == ids.ndim and ids.shape[0] == shape[0]:
             hint = (
                 " PyTorch has the classes in the second axis, this library in the last: "
                 "swap them with .swapaxes(1, -1) if they come from there."

@@ -28,8 +28,7 @@ class Activation(Module):
 
     def __init__(self, function: str | Function) -> None:
         super().__init__()
-        if function not in _BESIDE_CELLS:
-            check_function(type(self).__name__, "function", function)
+        check_function(type(self).__name__, "function", function, _BESIDE_CELLS)
         self.function = function
 
     def forward(self, x: Any) -> Tensor:

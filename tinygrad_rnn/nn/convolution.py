@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import flag
-from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.checks import check_dtype, check_size
 from tinygrad_rnn.nn.module import Module
@@ -77,6 +77,10 @@ class _Conv(Module):
     def _widths(self, padding: Any) -> tuple[tuple[int, int], ...]:
         """How many zeros are put before and behind each axis."""
         where = type(self).__name__
+        if isinstance(padding, str) and padding != "same":
+            raise ArgumentError(
+                f"{where}: padding is {padding!r}, expected 'same', or how many zeros: 0 for none."
+            )
         if padding != "same":
             return tuple((n, n) for n in each_axis(where, "padding", padding, self.axes, 0))
         if any(s != 1 for s in self.stride):

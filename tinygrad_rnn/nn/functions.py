@@ -1,6 +1,6 @@
 """Nonlinearities by name, for rows and for Tensors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tinygrad_rnn import ops
@@ -29,11 +29,12 @@ def function_of(chosen: str | Function) -> Function:
     return chosen if callable(chosen) else FUNCTIONS[chosen]
 
 
-def check_function(where: str, name: str, chosen: Any) -> None:
-    """ValueError unless it is the name of a nonlinearity, or a function."""
-    if callable(chosen) or (isinstance(chosen, str) and chosen in FUNCTIONS):
+def check_function(where: str, name: str, chosen: Any, beside: Iterable[str] = ()) -> None:
+    """ValueError unless it is the name of a nonlinearity, or of those beside, or a function."""
+    known = (*FUNCTIONS, *beside)
+    if callable(chosen) or (isinstance(chosen, str) and chosen in known):
         return
     raise ValueError(
-        f"{where}: {name} is {chosen!r}, expected {', '.join(FUNCTIONS)}, or a function of a row, "
+        f"{where}: {name} is {chosen!r}, expected {', '.join(known)}, or a function of a row, "
         "such as ops.softplus."
     )

@@ -213,6 +213,11 @@ def _parts(where: str, tensors: Any) -> list[Tensor]:
 def concat(tensors: Sequence[object], *more: object, axis: int = 0) -> Tensor:
     """Tensors one after the other along an axis that exists."""
     given: Any = tensors
+    if more and not isinstance(given, Tensor):
+        raise TypeError(
+            f"concat: got a sequence of tensors and {shortened(more[0])} behind it; an axis is "
+            "given by its name, axis=."
+        )
     parts = _parts("concat", [given, *more] if isinstance(given, Tensor) else given)
     axis = axis_of("concat", axis, parts[0].ndim)
     rest = [t.shape[:axis] + t.shape[axis + 1 :] for t in parts]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ class Callbacks:
     """All callbacks of a run."""
 
     def __init__(self, given: Iterable[Any]) -> None:
+        if not isinstance(given, Iterable):
+            raise ArgumentError(f"fit: callbacks is {shortened(given)}, expected a list of them.")
         found = [self._of(callback) for callback in given]
         self.all: list[Any] = sorted(found, key=lambda c: bool(getattr(c, "after_others", False)))
 

@@ -165,6 +165,7 @@ class Fit:
         values = self._values()
         if values is None:
             return  # interrupted: the epoch ends when the run goes on
+        rate = trainer.optimizer.param_groups[0]["lr"]  # that of this epoch, not of the next
         if trainer.schedule is not None and trainer.schedule_each == "epoch":
             trainer.schedule.step()
         trainer.epoch += 1
@@ -172,7 +173,7 @@ class Fit:
             "epoch": trainer.epoch,
             "step": trainer.step,
             **values,
-            "lr": trainer.optimizer.param_groups[0]["lr"],
+            "lr": rate,
             "seconds": round(self.seconds(), 3),
         }
         if trainer.read:
@@ -180,7 +181,7 @@ class Fit:
         trainer.batch, trainer.read, trainer.seconds, trainer.means = 0, False, 0.0, Means()
         self._since = time.perf_counter()
         trainer.history.epochs.append(logs)
-        bar.show(logs)
+        bar.end(logs)
         self._safely("on_epoch_end", logs)
 
     def _values(self) -> dict[str, float] | None:

@@ -20,7 +20,9 @@ class Bar:
             from tqdm.auto import tqdm
 
             total = len(batches) if hasattr(batches, "__len__") else None
-            self._bar = tqdm(total=total, initial=done, desc=title, unit="batch", leave=True)
+            self._bar = tqdm(  # from the first batch on: kernels may say before that they compile
+                total=total, initial=done, desc=title, unit="batch", leave=True, delay=1e-9
+            )
 
     @property
     def shown(self) -> bool:
@@ -40,6 +42,12 @@ class Bar:
         if self.shown:
             texts = {k: f"{v:.4g}" for k, v in values.items() if isinstance(v, float)}
             self._bar.set_postfix(texts, refresh=False)
+
+    def end(self, values: dict[str, Any]) -> None:
+        """What the epoch came to, in place of the bar, which would leave no room for it."""
+        if self.shown:
+            self._bar.bar_format = "{desc}{postfix}"
+            self.show(values)
 
     def close(self) -> None:
         """Leave the bar as it is."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tinygrad_rnn import optim, random
-from tinygrad_rnn.arguments import bounded, choice, flag, function_of, whole
+from tinygrad_rnn.arguments import bounded, choice, flag, function_of, shortened, whole
 from tinygrad_rnn.errors import ArgumentError, GradientError, NotFiniteError, StateDictError
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor
@@ -71,10 +71,7 @@ class Trainer:
         self.model = _instance("model", model, Module)
         self.optimizer = _instance("optimizer", optimizer, optim.Optimizer)
         self.loss = function_of("Trainer", "loss", loss)
-        self.metrics = {
-            name: function_of("Trainer", f"metrics[{name!r}]", f)
-            for name, f in (metrics or {}).items()
-        }
+        self.metrics = _metrics({} if metrics is None else metrics)
         self.schedule = schedule and _schedule(schedule)
         self.schedule_each = choice("Trainer", "schedule_each", schedule_each, ("step", "epoch"))
         self.clip_norm = _above_0("clip_norm", clip_norm)
@@ -367,6 +364,15 @@ def _instance(name: str, value: Any, kind: type[Any]) -> Any:
             f"Trainer: {name} is a {type(value).__name__}, expected a {kind.__name__}."
         )
     return value
+
+
+def _metrics(given: Any) -> dict[str, Callable[[dict[str, float]], float]]:
+    if not isinstance(given, Mapping):
+        raise ArgumentError(
+            f"Trainer: metrics is {shortened(given)}, expected a dict from names to functions of "
+            "an epoch's means; what is measured batch by batch is returned by loss, beside it."
+        )
+    return {name: function_of("Trainer", f"metrics[{name!r}]", f) for name, f in given.items()}
 
 
 def _schedule(value: Any) -> Any:
