@@ -127,7 +127,9 @@ def test_all_scores_never_exist_at_once():
     leaves = [tg.tensor(x, requires_grad=True) for x in (h, w, b)]
 
     def train(rows):
-        loss = losses.linear_cross_entropy(leaves[0][:rows], leaves[1], y[:rows], leaves[2], chunk=50)
+        loss = losses.linear_cross_entropy(
+            leaves[0][:rows], leaves[1], y[:rows], leaves[2], chunk=50
+        )
         (g,) = tg.grad([loss], leaves[:1], create_graph=True)
         g.sum().backward()
 
