@@ -7,7 +7,8 @@ can hold, and draws on every device come from the same stream of the CPU.
 from __future__ import annotations  # np.random is loaded by the first draw, not by the import
 
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -34,6 +35,33 @@ _generator: np.random.Generator | None = None
 _forked: ContextVar[np.random.Generator | None] = ContextVar("forked", default=None)
 
 
+class Mark:
+    """A place in the stream; to look it up costs more than a draw, so the first draw does."""
+
+    __slots__ = ("__weakref__", "_state", "source")
+
+    def __init__(self, source: np.random.Generator) -> None:
+        self.source = source
+        self._state: dict[str, Any] | None = None
+
+    def state(self) -> dict[str, Any]:
+        """The place, for ``fork`` and ``set_state``."""
+        if self._state is None:
+            self._state = dict(self.source.bit_generator.state)
+        return self._state
+
+
+_marked: Callable[[], Mark | None] = lambda: None  # the newest mark, while somebody keeps it
+
+
+def mark() -> Mark:
+    """Mark the place in the stream, for who will mostly not need it."""
+    global _marked
+    found = Mark(generator())
+    _marked = weakref.ref(found)
+    return found
+
+
 def seed(value: int) -> None:
     """Start the library's stream of random numbers anew; equal seeds give equal numbers."""
     value = whole("seed", "value", value, least=0, too_small=ArgumentError)
@@ -43,12 +71,13 @@ def seed(value: int) -> None:
 def generator() -> np.random.Generator:
     """The library's generator."""
     global _generator
-    forked = _forked.get()
-    if forked is not None:
-        return forked
-    if _generator is None:
-        _generator = np.random.Generator(np.random.Philox())
-    return _generator
+    source = _forked.get() or _generator
+    if source is None:
+        source = _generator = np.random.Generator(np.random.Philox())
+    marked = _marked()
+    if marked is not None and marked.source is source:
+        marked.state()  # who asks for the generator is about to draw
+    return source
 
 
 def get_state() -> dict[str, Any]:

@@ -126,6 +126,33 @@ def test_a_loss_that_raises_leaves_the_last_checkpoint(tmp_path):
 # ----- what is no number -----
 
 
+def test_a_mark_is_the_place_where_it_was_made_whatever_moves_the_stream_later():
+    def here():
+        return str(tg.random.get_state())
+
+    moves = [
+        lambda: None,
+        lambda: tg.random.uniform((3,)),
+        lambda: tg.seed(2),
+        lambda: tg.random.noise(),
+        lambda: (tg.random.mark(), tg.random.uniform((3,))),
+        lambda: [kept.append(tg.random.mark()), tg.random.uniform((3,))],
+    ]
+    kept = []
+    for move in moves:
+        before, mark = here(), tg.random.mark()
+        move()
+        with tg.random.fork():
+            tg.random.uniform((2,))
+        assert str(mark.state()) == before
+    with tg.random.fork():  # a stream of its own
+        before, mark = here(), tg.random.mark()
+        with tg.random.fork(tg.random.get_state()):
+            tg.random.uniform((2,))
+        tg.random.uniform((2,))
+        assert str(mark.state()) == before
+
+
 class Blows(nn.Module):
     """Gives NaN from some call on."""
 

@@ -219,10 +219,10 @@ class Trainer:
         for batch in batches:
             if getattr(batch, "first", False):
                 state = None
-            stream = random.get_state()
+            place = random.mark()
             loss, after, values = self._outcome(batch, state)
             if not math.isfinite(values["loss"]):
-                reason = first_bad(self, batch, state, stream)
+                reason = first_bad(self, batch, state, place.state())
                 raise self._not_finite(f"the loss, {values['loss']},", reason)
             (loss if len(batches) == 1 else loss * (1 / len(batches))).backward()
             state = detached(after)
