@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import tinygrad_rnn as tg
 from tests.losses import definitions as by_hand
 from tinygrad_rnn import losses
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
@@ -68,6 +69,17 @@ def test_large_scores_do_not_overflow():
     s, y = np.array([900.0, -900.0, 900.0, -900.0]), np.array([1.0, 0.0, 0.0, 1.0])
     found = losses.bce_with_logits(s, y, reduction="none").numpy()
     np.testing.assert_array_equal(found, [0, 0, 900, 900])
+
+
+@pytest.mark.parametrize("weight", [None, 2.0])
+def test_a_loss_of_nearly_nothing_keeps_its_digits(weight):
+    s, y = tg.tensor(np.float32([40, -20, 20, -40]), requires_grad=True), np.float32([1, 0, 1, 0])
+    found = losses.bce_with_logits(s, y, pos_weight=weight, reduction="none")
+    factors = np.where(y, weight or 1.0, 1.0)
+    small = factors * np.exp(-abs(s.numpy().astype("d")))  # log(1 + e) and e / (1 + e) are about e
+    np.testing.assert_allclose(found.numpy(), small, rtol=1e-6)
+    found.sum().backward()
+    np.testing.assert_allclose(s.grad.numpy(), np.where(y, -small, small), rtol=1e-6)
 
 
 def test_options_given_as_python_numbers_keep_their_digits():

@@ -66,7 +66,8 @@ def bce_with_logits(
 ) -> Tensor:
     """Cross-entropy of two classes, ``-w y log σ(s) - (1 - y) log(1 - σ(s))``, y from 0 to 1.
 
-    Computed as ``(1 - y) s + (1 + (w - 1) y) log(1 + exp(-s))``, which overflows nowhere.
+    Computed as ``w y log(1 + exp(-s)) + (1 - y) log(1 + exp(s))``: neither part overflows, and
+    a loss that is nearly 0, of a sure yes or a sure no, keeps all of its digits.
 
     Args:
         pos_weight: w, how much a positive counts: a number, or an array that broadcasts.
@@ -77,7 +78,7 @@ def bce_with_logits(
     if not (lowest >= 0 and highest <= 1):
         bad = highest if lowest >= 0 else lowest
         raise ArgumentError(f"{where}: the targets hold {bad}, expected 0 to 1.")
-    losses = ops.softplus(-s)
+    positive = y * ops.softplus(-s)
     if pos_weight is not None:
         weight = pos_weight
         if not isinstance(weight, Tensor):
@@ -86,8 +87,8 @@ def bce_with_logits(
             raise ArgumentError(
                 f"{where}: pos_weight holds {weight._data.min()}, expected numbers from 0 up."
             )
-        losses = losses * ((weight.astype(s.dtype) - 1.0) * y + 1.0)
-    losses = (1.0 - y) * s + losses
+        positive = weight.astype(s.dtype) * positive
+    losses = positive + (1.0 - y) * ops.softplus(s)
     if losses.shape != s.shape:
         raise ShapeError(
             f"{where}: pos_weight has shape {weight.shape}, expected one that broadcasts to "
