@@ -321,6 +321,27 @@ def test_batches_of_any_kind_are_taken():
     assert model.fit(X.tolist(), Y.tolist()).epochs
 
 
+def test_a_look_at_a_generator_takes_no_batch_away():
+    model = Sequential(Dense(3)).compile("sgd")
+    model.fit((X[n : n + 2], Y[n : n + 2]) for n in range(0, 10, 2))
+    assert model._trainer.step == 5
+    other = Sequential(Dense(3)).compile("sgd")
+    assert other.evaluate(iter([(X, Y)])).loss > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((X, Y, {"validation_data": (X, Y)}), "given beside validation_data"),
+        ((data.Batches((X, Y), 5), None, {}), "given beside batches"),
+    ],
+)
+def test_a_split_of_nothing_is_refused(arguments, words):
+    x, y, options = arguments
+    with pytest.raises(ArgumentError, match=words):
+        small().compile("sgd").fit(x, y, validation_split=0.5, **options)
+
+
 def test_over_time_examples_come_first():
     tg.seed(0)
     model = Sequential(nn.Embedding(9, 4), nn.Residual(nn.LSTM(4, 4)), nn.LockedDropout(0.1))

@@ -87,6 +87,16 @@ def test_the_description_is_readable(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("wrong", [[1], "x", {"optimizer": "adam", "other": 1}])
+def test_a_wrong_word_about_compiling_is_an_error_for_it(tmp_path, wrong):
+    path = tmp_path / "model.safetensors"
+    training.Sequential(nn.Linear(2, 3)).compile("adam", "mse").save(path)
+    arrays, texts = files.read(path)
+    files.write(path, arrays, {**texts, "tinygrad_rnn.compiled": json.dumps(wrong)})
+    with pytest.raises(FileFormatError, match="says wrongly how the model was compiled"):
+        training.load_model(path)
+
+
 @pytest.mark.parametrize(
     ("module", "arguments"),
     [

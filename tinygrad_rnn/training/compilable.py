@@ -1,7 +1,8 @@
 """The Keras-style face: compile, fit, evaluate and predict, over a Trainer."""
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import tee
 from typing import Any, Self
 
 import numpy as np
@@ -99,7 +100,14 @@ class Compilable(Module):
             resume: Go on from the checkpoints of ``Checkpoints`` among the callbacks.
         """
         batches = x
-        if y is not None or isinstance(x, np.ndarray | Tensor | list | tuple | dict):
+        made = y is not None or isinstance(x, np.ndarray | Tensor | list | tuple | dict)
+        if validation_split and (validation_data is not None or not made):
+            other = "validation_data" if made else "batches"
+            raise ArgumentError(
+                f"fit: validation_split is {validation_split}, given beside {other}, expected "
+                "one of validation_data and a share of arrays."
+            )
+        if made:
             fields, kept = _split(fields_of("fit", x=x, y=y), validation_split)
             batches = batches_of("fit", fields, batch_size, shuffle)
             validation_data = (
@@ -107,7 +115,8 @@ class Compilable(Module):
             )
         if isinstance(validation_data, tuple):
             validation_data = _pair(validation_data, batch_size)
-        return self._trainer_for("fit", batches).fit(
+        trainer, batches = self._trainer_and("fit", batches)
+        return trainer.fit(
             batches, epochs, validation=validation_data, callbacks=callbacks,
             progress=bool(verbose), resume=resume,
         )  # fmt: skip
@@ -128,7 +137,8 @@ class Compilable(Module):
         batches = x
         if y is not None:
             batches = batches_of("evaluate", fields_of("evaluate", x=x, y=y), batch_size)
-        return _scores(self._trainer_for("evaluate", batches).evaluate(batches))
+        trainer, batches = self._trainer_and("evaluate", batches)
+        return _scores(trainer.evaluate(batches))
 
     def predict(self, x: Any, batch_size: int = 32) -> Any:
         """What the model gives for examples, as NumPy arrays, batch by batch.
@@ -149,6 +159,13 @@ class Compilable(Module):
         save_model(path, self)
 
     # ----- what it is made of -----
+
+    def _trainer_and(self, where: str, batches: Any) -> tuple[Trainer, Any]:
+        """The trainer, and the batches, of which a look at the first one takes none away."""
+        if not isinstance(batches, Iterator) or hasattr(batches, "state_dict"):
+            return self._trainer_for(where, batches), batches
+        batches, looked_at = tee(batches)
+        return self._trainer_for(where, looked_at), batches
 
     def _trainer_for(self, where: str, batches: Iterable[Any]) -> Trainer:
         """The trainer of all calls since ``compile``."""

@@ -71,7 +71,12 @@ def load_model(path: Path, custom: Mapping[str, Any] | None = None) -> Any:
             replace(tensor, own(tensor._data, dtype))
     model.load_state_dict(arrays)
     if compiled_with := _parsed(where, path, texts.get(_COMPILED, "null")):
-        model.compile(**compiled_with)
+        try:
+            model.compile(**compiled_with)
+        except (TypeError, AttributeError) as error:
+            raise FileFormatError(
+                f"{where}: {os.fspath(path)!r} says wrongly how the model was compiled: {error}."
+            ) from error
     return model
 
 
