@@ -4,6 +4,7 @@ And what tests of several parts share.
 """
 
 import importlib.metadata
+import signal
 
 import pytest
 
@@ -19,3 +20,9 @@ def reference():
 
     with use_reference():
         yield
+
+
+def pytest_configure():
+    """Let tests be interrupted: a shell has what it starts in the background ignore the signal."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
