@@ -106,6 +106,16 @@ def test_a_table_of_steps_and_new_columns(tmp_path):
     assert [row["more"] for row in rows] == ["", "", "1.0", "", ""]
 
 
+def test_a_row_costs_the_same_however_long_the_table_is(tmp_path, monkeypatch):
+    table = training.CSVLog(tmp_path / "steps.csv", every=1)
+    run, reads = trainer(), []
+    rows = table._rows
+    monkeypatch.setattr(table, "_rows", lambda: reads.append(1) or rows())
+    run.fit(points(), 2, callbacks=[table], progress=False)
+    assert len(reads) == 2  # as the run begins, and for the columns
+    assert len(rows()) == 10
+
+
 def test_samples_do_not_change_the_run(capsys):
     def speak(run):
         assert not any(module.training for module in run.model.modules())

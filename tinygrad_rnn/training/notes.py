@@ -44,6 +44,12 @@ class CSVLog(Recurring):
             logs = {"step": trainer.step, "epoch": trainer.epoch, **trainer.values, "lr": lr}
         self._add(logs)
 
+    def _columns(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return next(csv.reader(file), [])
+
     def _rows(self) -> list[dict[str, str]]:
         if not self.path.exists():
             return []
@@ -52,10 +58,10 @@ class CSVLog(Recurring):
 
     def _add(self, row: dict[str, Any]) -> None:
         """One line more; columns that are new make the table anew."""
-        rows = self._rows() if self.path.exists() else []
-        columns = list(rows[0]) if rows else []
-        if set(row) - set(columns) or not rows:
-            columns += [name for name in row if name not in columns]
+        columns = self._columns()  # the rows are not read: there may be many
+        if set(row) - set(columns):
+            rows = self._rows()
+            columns = list(dict.fromkeys([*(rows[0] if rows else ()), *row]))
             self._write(columns, [*rows, row])
             return
         with self.path.open("a", newline="") as file:
