@@ -88,7 +88,10 @@ CASES = {
     "sgd": ("SGD", {"lr": 0.1, "weight_decay": 0.1}),
     "momentum": ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.1}),
     "nesterov": ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
-    "adagrad": ("Adagrad", {"lr": 0.1, "lr_decay": 0.2, "eps": 1e-3, "initial_accumulator_value": 0.5}),
+    "adagrad": (
+        "Adagrad",
+        {"lr": 0.1, "lr_decay": 0.2, "eps": 1e-3, "initial_accumulator_value": 0.5},
+    ),
     "adagrad_inside": ("Adagrad", {"lr": 0.1, "eps": 1e-2, "eps_inside_root": True}),
     "adadelta": ("Adadelta", {"lr": 1.0, "rho": 0.8, "eps": 1e-3}),
     "rmsprop": ("RMSprop", {"lr": 0.1, "alpha": 0.9, "eps": 1e-2, "eps_inside_root": True}),
