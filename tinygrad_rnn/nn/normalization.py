@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import bounded, flag, shape_of
+from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import init
@@ -47,7 +48,7 @@ class LayerNorm(Module):
         self.eps = bounded("LayerNorm", "eps", eps, least=0)
         affine = flag("LayerNorm", "affine", affine)
         shifted = flag("LayerNorm", "bias", bias) and affine
-        self.weight = Parameter(np.broadcast_to(np.float32(1), self.size)) if affine else None
+        self.weight = Parameter(_ones(self.size)) if affine else None
         self.bias = Parameter(np.zeros(self.size, np.float32)) if shifted else None
 
     def reset_parameters(self) -> None:
@@ -118,10 +119,10 @@ class BatchNorm(Module):
         self.momentum = momentum
         affine = flag("BatchNorm", "affine", affine)
         self.track = flag("BatchNorm", "track", track)
-        self.weight = Parameter(np.broadcast_to(np.float32(1), C)) if affine else None
+        self.weight = Parameter(_ones(C)) if affine else None
         self.bias = Parameter(np.zeros(C, np.float32)) if affine else None
         self.register_buffer("running_mean", np.zeros(C, np.float32) if track else None)
-        self.register_buffer("running_var", np.broadcast_to(np.float32(1), C) if track else None)
+        self.register_buffer("running_var", _ones(C) if track else None)
         self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track else None)
 
     def reset_parameters(self) -> None:
@@ -186,6 +187,11 @@ class BatchNorm(Module):
             f"{self.channels}, eps={self.eps}, momentum={self.momentum}, affine={affine}, "
             f"track={self.track}"
         )
+
+
+def _ones(shape: Any) -> Array:
+    """Ones that take no memory until a parameter copies them, if its file allows so many."""
+    return np.broadcast_to(np.float32(1), shape)
 
 
 def _reset(weight: Parameter | None, bias: Parameter | None) -> None:
