@@ -87,7 +87,8 @@ class BatchNorm(Module):
 
         running = (1 - momentum) running + momentum batch
 
-    Outside of training the running ones are used. weight and bias (C) start at 1 and 0.
+    A batch whose mean or variance is not finite leaves them as they are. Outside of training the
+    running ones are used. weight and bias (C) start at 1 and 0.
 
     Args:
         channels: C.
