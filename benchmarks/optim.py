@@ -24,7 +24,7 @@ LAZY = "33278 200 700"  # a vocabulary, its vectors, the words of a batch
 
 def steps() -> list[str]:
     """Rows: a step, arrays and numbers in each."""
-    rows = [result.row() for result in duel(CASES, OURS, PYTORCH, rounds=11, seconds=0.15)]
+    rows = [result.row() for result in duel(CASES, OURS, PYTORCH, rounds=41, seconds=0.15)]
     head = ["arrays, numbers in each", "ours, ms (best)", "PyTorch, ms (best)", "times as fast"]
     return table("Bar: Adam over 10 million parameters 0.95 times as fast.", head, rows)
 
@@ -34,7 +34,7 @@ def lazy() -> list[str]:
     pair = (f"lazy rows {LAZY}", f"lazy all {LAZY}")
     rows = [
         result.row()
-        for result in duel([pair], OURS, OURS, rounds=11, seconds=0.15, python=sys.executable)
+        for result in duel([pair], OURS, OURS, rounds=41, seconds=0.15, python=sys.executable)
     ]
     head = ["V, E, rows with a gradient", "lazy, ms (best)", "all rows, ms (best)"]
     return table("", [*head, "times as fast"], rows)[1:]

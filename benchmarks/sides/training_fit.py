@@ -1,12 +1,14 @@
 """Training with ``fit`` and by a loop of one's own: ``fit small`` and ``loop small``.
 
-One call is 20 steps of the same model on the same batches, clipped, with Adam and a schedule.
+One call is an epoch of the same model on the same batches, clipped, with Adam and a schedule.
 """
 
 import numpy as np
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import data, losses, nn, optim, training
+
+STEPS = {"words": 20, "small": 200}  # of an epoch: at 0.5 ms a step nobody has epochs of 20
 
 
 class Words(nn.Module):
@@ -21,14 +23,15 @@ class Words(nn.Module):
 
 
 def made(size):
-    """A model, and batches for twenty steps."""
+    """A model, and the batches of an epoch."""
     rng = np.random.default_rng(0)
     if size == "small":
-        x = rng.standard_normal((640, 64)).astype(np.float32)
-        y = rng.integers(0, 10, 640)
+        rows = 32 * STEPS[size]
+        x = rng.standard_normal((rows, 64)).astype(np.float32)
+        y = rng.integers(0, 10, rows)
         model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
         return model, data.Batches((x, y), 32)
-    ids = rng.integers(0, 1000, (20 * 20, 35))
+    ids = rng.integers(0, 1000, (20 * STEPS[size], 35))
     batches = data.Batches((ids, ids), 20, collate=None)
     return Words(1000, 200), [(x.T, y.T) for x, y in batches]
 
