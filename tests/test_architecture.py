@@ -34,6 +34,8 @@ ALLOWED: dict[str, set[str]] = {
     "interop": CORE | {"files", "nn", "interop"},
     "data": BASE | {"data"},  # arrays in, arrays out
     "training": CORE | {"data", "files", "losses", "nn", "ops", "optim", "training"},
+    "models": CORE
+    | {"data", "decoding", "files", "losses", "nn", "ops", "optim", "text", "training"},
     "testing": CORE | {"ops", "nn", "transforms", "testing", "creation", "debug", "warmup"},
     "cache": {"kernels"},
     "warmup": {"kernels", "nn"},

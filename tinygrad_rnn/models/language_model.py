@@ -1,0 +1,206 @@
+"""A recurrent language model of characters, bytes, words or whatever a vocabulary has."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn import losses, nn, ops
+from tinygrad_rnn.arguments import flag, whole
+from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
+from tinygrad_rnn.nn import init
+from tinygrad_rnn.tensor import Tensor, as_array
+from tinygrad_rnn.training.run_state import evaluating
+
+__all__ = ["LanguageModel"]
+
+_STEPS = 512  # of a text at once, where nothing is recorded
+
+
+class LanguageModel(nn.Module):
+    """An embedding, recurrent layers, and a score for every token that may come next.
+
+        e = E[x_t]
+        h, state = layers(e, state)
+        P(x_{t+1} | x_1 .. x_t) = softmax(h W + b)
+
+        model = models.LanguageModel(vocabulary, 64, 256, num_layers=2)
+        loss, state, _ = model.loss(chunk.x, chunk.y, state)      # of data.Streams
+
+    ids (T, B)  ->  hidden (T, B, H) of the last layer, and the state of all layers
+
+    With ``tied=True`` W is the embedding's table (Press & Wolf 2017), so that its gradient is the
+    sum of both uses. A last layer that is not as wide as the embedding is brought to its width
+    by a product, ``projection``. The table then starts between -0.1 and 0.1, otherwise it is
+    drawn from N(0, 1).
+
+    Args:
+        vocabulary: A ``text.Vocabulary``, or how many tokens there are: V.
+        embedding_dim: How wide the vector of a token is: E.
+        hidden_size: The width of the layers, or a list with that of each.
+        num_layers: How many.
+        cell: "LSTM", "GRU", "RNN", the name of any cell of ``nn``, a class of cells, or a function
+            of (input_size, hidden_size, num_layers, **options) such as ``nn.AWDLSTM``.
+        tied: Whether scores are made with the embedding's table.
+        word_dropout: The share of words whose vectors are 0 in a call, wherever they stand.
+        input_dropout: The share of what the first layer reads.
+        hidden_dropout: The share of what layers give to the next one.
+        output_dropout: The share of what the last layer gives out.
+        weight_drop: The share of the recurrent weights, once for a call.
+        locked: Whether the dropout of inputs, between layers and of outputs stays the same at all
+            steps of a call.
+        options: Those of recurrent layers: layer_norm, zoneout, connect, recompute, ...
+    """
+
+    def __init__(
+        self,
+        vocabulary: Any,
+        embedding_dim: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        *,
+        cell: CellChoice = "LSTM",
+        tied: bool = False,
+        word_dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        locked: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        where = type(self).__name__
+        self.vocabulary = None if isinstance(vocabulary, int) else vocabulary
+        V = _size_of(where, vocabulary)
+        self.embedding = nn.Embedding(V, embedding_dim, word_dropout=word_dropout)
+        self.input_dropout = _dropout(input_dropout, flag(where, "locked", locked))
+        if hidden_dropout:
+            options |= {"dropout": hidden_dropout, "locked": locked}
+        if weight_drop:
+            options |= {"weight_drop": weight_drop}
+        if num_layers == 1 and isinstance(hidden_size, list | tuple):
+            num_layers = len(hidden_size)
+        self.layers = recurrent_layers(where, cell, embedding_dim, hidden_size, num_layers, options)
+        self.output_dropout = _dropout(output_dropout, locked)
+        width = self.layers.cells()[-1].output_size
+        self.projection: nn.Linear | None = None
+        self.out: nn.Linear | nn.TiedLinear
+        if flag(where, "tied", tied):
+            init.uniform_(self.embedding.weight, -0.1, 0.1)
+            if width != embedding_dim:
+                self.projection = nn.Linear(width, embedding_dim, bias=False)
+            self.out = nn.TiedLinear(self.embedding)
+        else:
+            self.out = nn.Linear(width, V)
+
+    # ----- training -----
+
+    def forward(self, ids: Any, state: Any = None) -> tuple[Tensor, Any]:
+        """ids (T, B) -> the last layer's outputs (T, B, H), before any dropout, and the state."""
+        vectors = self.embedding(ids)
+        if vectors.ndim != 3:
+            raise ShapeError(
+                f"{type(self).__name__}: ids have shape {vectors.shape[:-1]}, expected (T, B)."
+            )
+        hidden, state = self.layers(self.input_dropout(vectors), state)
+        return hidden, state
+
+    def scores(self, hidden: Any) -> Tensor:
+        """Outputs of the last layer (T, B, H) -> scores (T, B, V); dropout comes first."""
+        scores: Tensor = self.out(self._read_out(self.output_dropout(hidden)))
+        return scores
+
+    def loss(
+        self, x: Any, y: Any, state: Any = None, *, ar: float = 0.0, tar: float = 0.0
+    ) -> tuple[Tensor, Any, dict[str, Tensor]]:
+        """The mean cross-entropy of y after x (T, B), the new state, and {"nats": ...}.
+
+            def loss(model, chunk, state):
+                return model.loss(chunk.x, chunk.y, state)
+
+            training.Trainer(model, optimizer, loss, carry_state=True)
+
+        While training, the loss is more than "nats", the cross-entropy, by the penalties of
+        Merity et al. (2017) on the last layer's outputs h, m their dropout:
+
+            ar · mean((m * h)²) + tar · mean((h_{t+1} - h_t)²)
+        """
+        hidden, state = self(x, state)
+        dropped = self.output_dropout(hidden)
+        nats = loss = self._cross_entropy(dropped, y)
+        if self.training and ar:
+            loss = loss + (dropped * dropped).mean() * ar
+        if self.training and tar and len(hidden) > 1:
+            change = hidden[1:] - hidden[:-1]
+            loss = loss + (change * change).mean() * tar
+        return loss, state, {"nats": nats.detach()}
+
+    def _read_out(self, hidden: Tensor) -> Tensor:
+        """As wide as what scores are made of."""
+        return hidden if self.projection is None else self.projection(hidden)
+
+    def _cross_entropy(self, hidden: Tensor, targets: Any, reduction: str = "mean") -> Tensor:
+        tied = isinstance(self.out, nn.TiedLinear)
+        weight = self.out.weight.T if tied else self.out.weight
+        return losses.linear_cross_entropy(
+            self._read_out(hidden), weight, targets, self.out.bias, reduction=reduction
+        )
+
+    # ----- reading a text -----
+
+    def start(self, rows: int = 1) -> Any:
+        """The state before any token, as arrays (rows, ...)."""
+        rows = whole("start", "rows", rows, 1)
+        weight = self.embedding.weight
+        nothing = np.zeros((0, rows, weight.shape[1]), weight.dtype)
+        with evaluating(self):
+            return self._as_arrays(self.layers(nothing)[1], rows)
+
+    def step(self, tokens: Any, state: Any) -> tuple[np.ndarray[Any, Any], Any]:
+        """tokens (rows,) -> log-probabilities of what comes next (rows, V), and the state."""
+        tokens = np.asarray(tokens)
+        with evaluating(self):
+            hidden, after = self(tokens[None], self._as_given(state))
+            found = ops.log_softmax(self.scores(hidden)).numpy()[0]
+        return found, self._as_arrays(after, len(tokens))
+
+    def log_likelihoods(self, ids: Any, state: Any = None) -> np.ndarray[Any, Any]:
+        """log P(ids[t + 1] | ids[: t + 1]) for all t of a text (T,): (T - 1,).
+
+        Args:
+            state: What was read before, as ``step`` gives it for one row; nothing if there is none.
+        """
+        ids = as_array(ids, "log_likelihoods")
+        if ids.ndim != 1 or not len(ids):
+            raise ShapeError(f"log_likelihoods: ids have shape {ids.shape}, expected (T,), T > 0.")
+        carried = None if state is None else self._as_given(state)
+        found = [np.zeros(0)]
+        with evaluating(self):
+            for begin in range(0, len(ids) - 1, _STEPS):
+                piece = ids[begin : begin + _STEPS + 1, None]
+                hidden, carried = self(piece[:-1], carried)
+                found.append(-self._cross_entropy(hidden, piece[1:], "none").numpy()[:, 0])
+        return np.concatenate(found)
+
+    def _as_arrays(self, state: Any, rows: int) -> Any:
+        """A state of the layers as rows first: arrays (rows, width), by cell and name."""
+        cells = self.layers.layout.unpack(state, (rows,))
+        return [[part.numpy() for part in parts] for parts in cells]
+
+    def _as_given(self, state: Any) -> Any:
+        """The other way round."""
+        cells = [[Tensor(np.asarray(part)) for part in parts] for parts in state]
+        return self.layers.layout.pack(cells, batched=True)
+
+
+def _dropout(rate: float, locked: bool) -> nn.Module:
+    return nn.LockedDropout(rate) if locked else nn.Dropout(rate)
+
+
+def _size_of(where: str, vocabulary: Any) -> int:
+    """V."""
+    if isinstance(vocabulary, str) or not hasattr(vocabulary, "encode"):
+        return whole(where, "vocabulary", vocabulary, 1)
+    return len(vocabulary)

@@ -1,0 +1,58 @@
+"""Recurrent layers by the name of a cell, by a cell, or by whatever makes them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_rnn import nn
+from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.errors import ArgumentError
+
+__all__ = ["CellChoice", "recurrent_layers"]
+
+CellChoice = str | type[nn.Cell] | Callable[..., nn.Recurrent]
+
+
+def recurrent_layers(
+    where: str, cell: CellChoice, input_size: int, hidden_size: Any, num_layers: int, options: Any
+) -> nn.Recurrent:
+    """Layers that read a text in its order.
+
+    cell          "LSTM", "GRU", "RNN", or any cell of ``nn``; a class of cells; or a function of
+                  (input_size, hidden_size, num_layers, **options), such as ``nn.AWDLSTM``
+    hidden_size   the width, or a list with that of each layer
+    """
+    made: Any
+    kind: Any = _cells().get(cell.removesuffix("Cell")) if isinstance(cell, str) else cell
+    is_cell = isinstance(kind, type) and issubclass(kind, nn.Cell)
+    if is_cell and kind.input is not None:
+        widths = list(hidden_size) if isinstance(hidden_size, list | tuple) else None
+        first = widths[0] if widths else hidden_size
+        made = nn.Recurrent(kind(input_size, first), num_layers, hidden_sizes=widths, **options)
+    elif callable(kind) and not is_cell:
+        made = kind(input_size, hidden_size, num_layers, **options)
+    else:
+        raise ArgumentError(
+            f"{where}: cell is {shortened(cell)}, expected a class of cells that read an input, a "
+            f"function that makes recurrent layers, or one of {', '.join(_cells())}."
+        )
+    if not isinstance(made, nn.Recurrent) or made.output != "all":
+        raise ArgumentError(
+            f"{where}: cell made {shortened(made)}, expected recurrent layers that give out all "
+            "steps."
+        )
+    if made.batch_first or made.directions != ["forward"]:
+        raise ArgumentError(
+            f"{where}: the layers are to read x (T, B, I) forwards; expected neither batch_first "
+            "nor reverse nor bidirectional, which sees the tokens that are to be predicted."
+        )
+    return made
+
+
+def _cells() -> dict[str, type[nn.Cell]]:
+    """The cells of the library that read an input, by name."""
+    kinds = {name: getattr(nn, name) for name in nn.__all__ if name.endswith("Cell")}
+    return {
+        name.removesuffix("Cell"): kind
+        for name, kind in kinds.items()
+        if name != "Cell" and kind.input is not None
+    }
