@@ -34,6 +34,7 @@ ALL = [
     "broken_files",
     "resume",
     "training",
+    "char_rnn",
 ]
 HEAD = """# Measured
 

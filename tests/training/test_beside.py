@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ import tinygrad_rnn as tg
 from tests.training.runs import points, trainer
 from tinygrad_rnn import data, losses, nn, ops, optim, training
 from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.training.progress import Bar
 
 
 class Says(training.Callback):
@@ -154,6 +156,19 @@ def test_the_bar_is_for_those_who_see_it(monkeypatch, progress, terminal, shown)
     if shown:
         for part in ("epoch 1/2, loss=", "epoch 2/2, loss=", "val_accuracy="):
             assert part in text
+
+
+def test_the_bar_shows_metrics_and_leaves_their_errors_to_the_end_of_the_epoch(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    shown = []
+    monkeypatch.setattr(Bar, "show", lambda self, values: shown.append(values))
+    trainer(metrics={"doubled": lambda means: 2 * means["loss"]}).fit(points(), 1)
+    assert shown[0]["doubled"] == 2 * shown[0]["loss"]  # in the middle of the epoch
+    assert len(shown) > 1
+    run = trainer(metrics={"huge": lambda means: math.exp(1e6)})
+    with pytest.raises(OverflowError) as caught:
+        run.fit(points(), 1)
+    assert "the metrics of epoch 0, after step 5" in caught.value.__notes__[0]
 
 
 # ----- truncated backpropagation through time -----

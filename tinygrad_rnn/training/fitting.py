@@ -136,7 +136,7 @@ class Fit:
                 if self.callbacks.all:
                     self._safely("on_step")
             if bar.shown:
-                bar.advance(len(group), trainer.means.values)
+                bar.advance(len(group), self._values_so_far)
         elif not trainer.batch:
             raise ArgumentError(
                 f"fit: batches gave none in epoch {trainer.epoch}. Is it an iterator that has been "
@@ -200,6 +200,13 @@ class Fit:
         if found is None:
             return None
         return values | {f"val_{name}": value for name, value in found.items()}
+
+    def _values_so_far(self) -> dict[str, float]:
+        """Means, and metrics where they can be had of part of an epoch."""
+        try:
+            return self.trainer.logs_of(self.trainer.means)
+        except Exception:
+            return self.trainer.means.values()
 
     def _validated(self, batches: Iterable[Any]) -> dict[str, float] | None:
         place = place_of(batches)
