@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "files": CORE | {"files"},
     "interop": CORE | {"files", "nn", "interop"},
     "data": BASE | {"data"},  # arrays in, arrays out
+    "text": BASE | {"text"},
     "training": CORE | {"data", "files", "losses", "nn", "ops", "optim", "training"},
     "models": CORE
     | {"data", "decoding", "files", "losses", "nn", "ops", "optim", "text", "training"},

@@ -19,6 +19,7 @@ __all__ = [
     "StateDictError",
     "TinygradError",
     "TraceError",
+    "VocabularyError",
 ]
 
 
@@ -71,6 +72,10 @@ class StateDictError(TinygradError, KeyError):
 
 class FileFormatError(TinygradError, ValueError):
     """A file that is damaged, or none of the kind that was expected."""
+
+
+class VocabularyError(TinygradError, ValueError):
+    """A text that a vocabulary cannot write, or vocabularies that do not fit together."""
 
 
 class NotFiniteError(TinygradError, ArithmeticError):

@@ -1,0 +1,25 @@
+"""Texts as numbers: reading files, and vocabularies of characters, bytes, words, sub-words.
+
+speech = text.read("speech.txt")
+letters = text.Characters.of(speech)
+ids = letters.encode(speech)
+"""
+
+from tinygrad_rnn.text.characters import Characters
+from tinygrad_rnn.text.described import vocabulary
+from tinygrad_rnn.text.in_bytes import Bytes
+from tinygrad_rnn.text.reading import read
+from tinygrad_rnn.text.subwords import Subwords
+from tinygrad_rnn.text.vocabulary import Decoder, Vocabulary
+from tinygrad_rnn.text.words import Words
+
+__all__ = [
+    "Bytes",
+    "Characters",
+    "Decoder",
+    "Subwords",
+    "Vocabulary",
+    "Words",
+    "read",
+    "vocabulary",
+]
