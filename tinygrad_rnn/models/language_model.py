@@ -9,8 +9,9 @@ from tinygrad_rnn import losses, nn, ops
 from tinygrad_rnn.arguments import flag, whole
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
+from tinygrad_rnn.models.text_model import Floats, TextModel, vocabulary_and_size
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.tensor import Tensor, as_array
+from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.run_state import evaluating
 
 __all__ = ["LanguageModel"]
@@ -18,7 +19,7 @@ __all__ = ["LanguageModel"]
 _STEPS = 512  # of a text at once, where nothing is recorded
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(TextModel, nn.Module):
     """An embedding, recurrent layers, and a score for every token that may come next.
 
         e = E[x_t]
@@ -72,8 +73,8 @@ class LanguageModel(nn.Module):
     ) -> None:
         super().__init__()
         where = type(self).__name__
-        self.vocabulary = None if isinstance(vocabulary, int) else vocabulary
-        V = _size_of(where, vocabulary)
+        self.vocabulary, V = vocabulary_and_size(where, vocabulary)
+        self.vocabulary_size = V
         self.embedding = nn.Embedding(V, embedding_dim, word_dropout=word_dropout)
         self.input_dropout = _dropout(input_dropout, flag(where, "locked", locked))
         if hidden_dropout:
@@ -158,7 +159,7 @@ class LanguageModel(nn.Module):
         with evaluating(self):
             return self._as_arrays(self.layers(nothing)[1], rows)
 
-    def step(self, tokens: Any, state: Any) -> tuple[np.ndarray[Any, Any], Any]:
+    def step(self, tokens: Any, state: Any) -> tuple[Floats, Any]:
         """tokens (rows,) -> log-probabilities of what comes next (rows, V), and the state."""
         tokens = np.asarray(tokens)
         with evaluating(self):
@@ -166,17 +167,22 @@ class LanguageModel(nn.Module):
             found = ops.log_softmax(self.scores(hidden)).numpy()[0]
         return found, self._as_arrays(after, len(tokens))
 
-    def log_likelihoods(self, ids: Any, state: Any = None) -> np.ndarray[Any, Any]:
-        """log P(ids[t + 1] | ids[: t + 1]) for all t of a text (T,): (T - 1,).
+    def advance(self, ids: Any, state: Any = None) -> Any:
+        """The state after tokens, of one row."""
+        ids, carried = self.ids(ids), self._as_given(self.start() if state is None else state)
+        with evaluating(self):
+            for begin in range(0, len(ids), _STEPS):
+                _, carried = self(ids[begin : begin + _STEPS, None], carried)
+            return self._as_arrays(carried, 1)
+
+    def log_likelihoods(self, ids: Any, state: Any = None) -> Floats:
+        """``log P(ids[t + 1] | ids[:t + 1])`` of each token but the first, (T - 1,).
 
         Args:
-            state: What was read before, as ``step`` gives it for one row; nothing if there is none.
+            state: What came before, as ``advance`` gives it. None: nothing.
         """
-        ids = as_array(ids, "log_likelihoods")
-        if ids.ndim != 1 or not len(ids):
-            raise ShapeError(f"log_likelihoods: ids have shape {ids.shape}, expected (T,), T > 0.")
+        ids, found = self.ids(ids, least=1), [np.zeros(0)]
         carried = None if state is None else self._as_given(state)
-        found = [np.zeros(0)]
         with evaluating(self):
             for begin in range(0, len(ids) - 1, _STEPS):
                 piece = ids[begin : begin + _STEPS + 1, None]
@@ -197,10 +203,3 @@ class LanguageModel(nn.Module):
 
 def _dropout(rate: float, locked: bool) -> nn.Module:
     return nn.LockedDropout(rate) if locked else nn.Dropout(rate)
-
-
-def _size_of(where: str, vocabulary: Any) -> int:
-    """V."""
-    if isinstance(vocabulary, str) or not hasattr(vocabulary, "encode"):
-        return whole(where, "vocabulary", vocabulary, 1)
-    return len(vocabulary)
