@@ -27,6 +27,7 @@ RUN = [
     "interop.md",
     "fit.md",
     "keras.md",
+    "decoding.md",
 ]
 
 

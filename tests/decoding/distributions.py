@@ -1,0 +1,46 @@
+"""Rows of log-probabilities, and models that give them, for tests of decoding."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+__all__ = ["TableModel", "distributions", "normalised"]
+
+
+def normalised(weights):
+    with np.errstate(divide="ignore"):
+        return np.log(weights / weights.sum(axis=1, keepdims=True))
+
+
+@st.composite
+def distributions(draw):
+    """Log-probabilities, with ties and tokens that cannot be."""
+    count, width = draw(st.integers(1, 4)), draw(st.integers(1, 9))
+    weights = np.array(
+        draw(st.lists(st.integers(0, 6), min_size=count * width, max_size=count * width)), float
+    ).reshape(count, width)
+    weights[:, draw(st.integers(0, width - 1))] += 1
+    return normalised(weights**2)
+
+
+class TableModel:
+    """What comes next depends on the newest token and the sum of all before."""
+
+    def __init__(self, size, seed=0):
+        self.size = size
+        weights = np.random.default_rng(seed).random((size * size, size)) ** 4
+        self.table = normalised(weights)
+        self.calls = []
+
+    def start(self, rows):
+        return {"sum": np.zeros(rows, np.int64), "names": [f"row {n}" for n in range(rows)]}
+
+    def step(self, tokens, state):
+        self.calls.append(state["names"])
+        total = (state["sum"] + tokens) % self.size
+        return self.table[tokens * self.size + total], {**state, "sum": total}
+
+    def log_probs(self, tokens):
+        """Of each token of one row but the first."""
+        totals = np.cumsum(tokens) % self.size
+        before = tokens[:-1] * self.size + totals[:-1]
+        return self.table[before, tokens[1:]]

@@ -1,0 +1,40 @@
+"""Decoding: sequences of tokens from anything that tells what comes next.
+
+    log_probs, state = step(tokens, state)
+
+    tokens (rows,)        int64: the newest token of each row
+    log_probs (rows, V)   log-probabilities of the token after it, a NumPy array or a Tensor
+    state                 any tree of arrays with rows first; see ``protocol.py``
+
+What a row gets depends on no other row: neither on how many there are nor on which have ended.
+"""
+
+from tinygrad_rnn.decoding.greedy import greedy
+from tinygrad_rnn.decoding.loop import Samples
+from tinygrad_rnn.decoding.protocol import Step, take
+from tinygrad_rnn.decoding.rules import (
+    MinP,
+    RepetitionPenalty,
+    Rule,
+    Temperature,
+    TopK,
+    TopP,
+    Typical,
+)
+from tinygrad_rnn.decoding.sampling import sample, stream
+
+__all__ = [
+    "MinP",
+    "RepetitionPenalty",
+    "Rule",
+    "Samples",
+    "Step",
+    "Temperature",
+    "TopK",
+    "TopP",
+    "Typical",
+    "greedy",
+    "sample",
+    "stream",
+    "take",
+]

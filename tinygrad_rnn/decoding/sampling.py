@@ -1,0 +1,160 @@
+"""Tokens drawn from what a model gives, shaped by rules."""
+
+from __future__ import annotations  # np.random is loaded by the first draw, not by the import
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn import random
+from tinygrad_rnn.arguments import function_of, whole
+from tinygrad_rnn.decoding import rules as known
+from tinygrad_rnn.decoding.loop import Chosen, Samples, collected, decode
+from tinygrad_rnn.decoding.protocol import Step
+from tinygrad_rnn.decoding.rules import Rule
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError, NotFiniteError
+
+__all__ = ["sample", "stream"]
+
+
+def sample(
+    step: Step,
+    state: Any,
+    tokens: Any,
+    length: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    typical_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    rules: Sequence[Rule] = (),
+    end: int | None = None,
+    seed: int | None = None,
+) -> Samples:
+    """Draw ``length`` tokens for each row, one after the other.
+
+        tokens, log_probs = decoding.sample(model.step, model.start(2), [3, 3], 100, top_p=0.9)
+
+    The rules are applied in this order, each to what the one before has left, renormalised:
+    ``rules``, then the repetition penalty, the temperature, top-k, top-p, min-p, typical.
+    ``decoding.rules`` has the definition of each.
+
+    Args:
+        step: What the model is; see ``tinygrad_rnn.decoding``.
+        state: The state before ``tokens``.
+        tokens: (rows,), the token each row begins with, or (rows, T), several: they are read,
+            and what is drawn comes behind them.
+        rules: More rules, also functions of your own.
+        end: The token that ends a row.
+        seed: The same seed gives a row the same numbers, whatever other rows there are; None
+            takes them from the library's stream, ``tg.seed``.
+    """
+    of_rules = _rules(
+        "sample", rules, temperature, top_k, top_p, min_p, typical_p, repetition_penalty
+    )
+    chosen = _drawn("sample", step, state, tokens, length, of_rules, end, seed)
+    return collected(chosen, len(tokens), length, end)
+
+
+def stream(
+    step: Step,
+    state: Any,
+    tokens: Any,
+    length: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    typical_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    rules: Sequence[Rule] = (),
+    end: int | None = None,
+    seed: int | None = None,
+) -> Iterator[Array]:
+    """The tokens (rows,) of ``sample``, one step at a time, as they are drawn.
+
+    It ends when all rows have ended.
+    """
+    of_rules = _rules(
+        "stream", rules, temperature, top_k, top_p, min_p, typical_p, repetition_penalty
+    )
+    chosen = _drawn("stream", step, state, tokens, length, of_rules, end, seed)
+    return (now for now, _ in chosen)
+
+
+def _rules(
+    where: str,
+    first: Sequence[Rule],
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    min_p: float | None,
+    typical_p: float | None,
+    repetition_penalty: float,
+) -> list[Rule]:
+    """The rules in the order in which they are applied, without those that change nothing."""
+    found: list[Rule] = [function_of(where, f"rules[{n}]", rule) for n, rule in enumerate(first)]
+    named: list[tuple[str, Callable[[Any], Rule], Any, Any]] = [
+        ("repetition_penalty", known.RepetitionPenalty, repetition_penalty, 1.0),
+        ("temperature", known.Temperature, temperature, 1.0),
+        ("top_k", known.TopK, top_k, None),
+        ("top_p", known.TopP, top_p, None),
+        ("min_p", known.MinP, min_p, None),
+        ("typical_p", known.Typical, typical_p, None),
+    ]
+    for name, kind, value, usual in named:
+        if value == usual and not isinstance(value, bool):
+            continue
+        try:
+            found.append(kind(value))
+        except ArgumentError as error:
+            _, _, expected = str(error).partition(" is ")
+            raise ArgumentError(f"{where}: {name} is {expected}") from None
+    return found
+
+
+def _drawn(
+    where: str, step: Step, state: Any, tokens: Any, length: int, rules: Sequence[Rule],
+    end: int | None, seed: int | None,
+) -> Chosen:  # fmt: skip
+    draw = _Draw(where, rules, _key(where, seed))
+    return decode(where, step, state, tokens, length, end, draw)
+
+
+def _key(where: str, seed: int | None) -> int:
+    """What the numbers of all rows are a function of, besides the row and the step."""
+    if seed is None:
+        return random.noise().key % 2**64
+    seed = whole(where, "seed", seed, least=0, too_small=ArgumentError)
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
+
+
+class _Draw:
+    """Draws a token of each row with numbers of the row's own."""
+
+    def __init__(self, where: str, rules: Sequence[Rule], key: int) -> None:
+        self.where, self.rules, self.key = where, rules, key
+        self.sources: list[np.random.Generator] = []
+
+    def __call__(self, rows: Array, tokens: Array, numbers: Array) -> Array:
+        for rule in self.rules:
+            rows = rule(rows, tokens)
+        while len(self.sources) <= numbers[-1]:
+            key = np.array([self.key, len(self.sources)], np.uint64)
+            self.sources.append(np.random.Generator(np.random.Philox(key=key)))
+        below = np.cumsum(np.exp(rows), axis=1)
+        if not (below[:, -1] > 0).all():
+            row = int(numbers[np.flatnonzero(~(below[:, -1] > 0))[0]])
+            raise NotFiniteError(
+                f"{self.where}: the rules leave row {row} no token that can be drawn, or NaN."
+            )
+        at = np.array([self.sources[number].random() for number in numbers])
+        at *= below[:, -1]
+        # The first whose sum is above: one of probability 0 has the sum of the one before.
+        chosen: Array = (below > at[:, None]).argmax(axis=1)
+        return chosen
