@@ -34,10 +34,11 @@ def test_chunks_are_the_columns_of_the_text(drawn):
     np.testing.assert_array_equal(x, np.stack(columns, axis=1))
 
 
-@given(settings_of_streams(), st.integers(0, 300), st.booleans())
-def test_streams_go_on_where_they_were(drawn, place, background):
+@given(settings_of_streams(), st.integers(0, 300), st.booleans(), st.booleans())
+def test_streams_go_on_where_they_were(drawn, place, background, vary):
     text, batch_size, steps, drop_last = drawn
-    make = lambda: data.Streams(text, batch_size, steps, drop_last=drop_last)
+    options = {"vary": True, "seed": 5} if vary else {"drop_last": drop_last}
+    make = lambda: data.Streams(text, batch_size, steps, **options)
     whole = make()
     states, run = [whole.state_dict()], []
     for _ in range(2):
@@ -51,6 +52,39 @@ def test_streams_go_on_where_they_were(drawn, place, background):
     while resumed.epoch < 2:
         rest += [(chunk.x.tolist(), chunk.first) for chunk in resumed]
     assert rest == run[place:]
+
+
+def test_lengths_vary_and_leave_nothing_out():
+    """95 % of them around the steps, the others around half, with a deviation of 5."""
+    streams = data.Streams(np.arange(200_001), 1, 70, vary=True)
+    lengths, orders = [], []
+    for _ in range(3):
+        chunks = list(streams)
+        np.testing.assert_array_equal(
+            np.concatenate([chunk.x for chunk in chunks])[:, 0], np.arange(200_000)
+        )
+        assert [chunk.first for chunk in chunks] == [True] + [False] * (len(chunks) - 1)
+        orders.append([len(chunk.x) for chunk in chunks])
+        lengths += orders[-1][:-1]
+    assert orders[0] != orders[1]
+    lengths = np.array(lengths)
+    short = lengths < 52
+    assert short.mean() == pytest.approx(0.05, abs=0.01)
+    # int() takes half a step away, as in the paper's own code
+    assert lengths[~short].mean() == pytest.approx(69.5, abs=0.5)
+    assert lengths[~short].std() == pytest.approx(5, abs=0.3)
+    assert lengths[short].mean() == pytest.approx(34.5, abs=1)
+    again = data.Streams(np.arange(200_001), 1, 70, vary=True)
+    assert [len(chunk.x) for chunk in again] == orders[0]
+    other = data.Streams(np.arange(200_001), 1, 70, vary=True, seed=1)
+    assert [len(chunk.x) for chunk in other] != orders[0]
+
+
+@pytest.mark.parametrize("steps", [1, 3, 6])
+def test_short_chunks_vary_as_far_as_they_can(steps):
+    chunks = list(data.Streams(np.arange(101), 1, steps, vary=True))
+    assert sum(len(chunk.x) for chunk in chunks) == 100
+    assert min(len(chunk.x) for chunk in chunks[:-1]) == min(5, steps)
 
 
 def test_streams_of_vectors_with_targets_of_their_own():
@@ -108,3 +142,9 @@ def test_what_does_not_fit():
     streams = data.Streams(range(9), 2, 3)
     with pytest.raises(StateDictError, match=r"^Streams.*: steps is 3 here, and was 2\. Nothing"):
         streams.load_state_dict(data.Streams(range(9), 2, 2).state_dict())
+    with pytest.raises(StateDictError, match="vary is False here, and was True"):
+        streams.load_state_dict(data.Streams(range(9), 2, 3, vary=True).state_dict())
+    with pytest.raises(ArgumentError, match=r"^Streams: given vary and drop_last, expected one"):
+        data.Streams(range(9), 2, 3, vary=True, drop_last=True)
+    with pytest.raises(ArgumentError, match=r"^Streams: vary is 5, expected True or False"):
+        data.Streams(range(9), 2, 3, vary=5)

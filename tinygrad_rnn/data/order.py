@@ -1,5 +1,6 @@
 """In which order an epoch reads its examples: a function of seed and epoch, and of nothing else."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,11 +8,14 @@ import numpy as np
 from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.errors import ArgumentError
 
-__all__ = ["EXAMPLES", "SPLIT", "TURNS", "Plan", "by_length", "in_order", "permutation", "seed_of"]
+__all__ = [
+    "EXAMPLES", "LENGTHS", "SPLIT", "TURNS", "Plan", "by_length", "in_order", "permutation",
+    "seed_of", "uniform",
+]  # fmt: skip
 
 Rows = np.ndarray[Any, np.dtype[np.intp]]
 
-EXAMPLES, TURNS, SPLIT = range(3)  # streams of random numbers that do not meet
+EXAMPLES, TURNS, SPLIT, LENGTHS = range(4)  # streams of random numbers that do not meet
 
 
 def seed_of(where: str, seed: Any) -> int:
@@ -23,13 +27,23 @@ def seed_of(where: str, seed: Any) -> int:
 
 
 def permutation(count: int, seed: int, epoch: int, stream: int) -> Rows:
-    """The numbers below ``count``, shuffled.
+    """The numbers below ``count``, shuffled."""
+    return np.argsort(_drawn(count, seed, epoch, stream), kind="stable")
+
+
+def uniform(shape: tuple[int, ...], seed: int, epoch: int, stream: int) -> Any:
+    """Numbers from 0 up to but not 1."""
+    drawn = _drawn(math.prod(shape), seed, epoch, stream)
+    return (drawn >> np.uint64(11)).reshape(shape) * 2.0**-53
+
+
+def _drawn(count: int, seed: int, epoch: int, stream: int) -> Any:
+    """Random bits, 64 a number.
 
     Philox computes its numbers from a key and a place, so there is nothing to keep. They are
-    sorted here rather than given to a Generator, whose methods may change with NumPy's version.
+    used as they are rather than by a Generator, whose methods may change with NumPy's version.
     """
-    drawn = np.random.Philox(key=seed, counter=[0, 0, stream, epoch]).random_raw(count)
-    return np.argsort(drawn, kind="stable")
+    return np.random.Philox(key=seed, counter=[0, 0, stream, epoch]).random_raw(count)
 
 
 class Plan:
