@@ -130,7 +130,8 @@ def _lengths(length: int, steps: int, seed: int, epoch: int) -> Places:
     u, v, kind = uniform((3, -(-length // shortest)), seed, epoch, LENGTHS)
     around = np.where(kind < _HALVED, steps / 2, steps)
     drawn = around + _DEVIATION * np.sqrt(-2 * np.log(1 - u)) * np.cos(2 * np.pi * v)
-    return np.maximum(drawn.astype(np.intp), shortest)
+    lengths: Places = np.maximum(drawn.astype(np.intp), shortest)
+    return lengths
 
 
 def _array(name: str, given: Any) -> Any:
