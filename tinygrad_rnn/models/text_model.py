@@ -1,6 +1,7 @@
 """What any model of text can do: score a text, say what comes next."""
 
 import math
+import os
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.errors import ArgumentError, ShapeError
+from tinygrad_rnn.nn.constructing import arguments_by_name
 from tinygrad_rnn.text.vocabulary import Ids, Vocabulary, checked_ids
 
 __all__ = ["Score", "TextModel", "vocabulary_and_size"]
@@ -117,6 +119,23 @@ class TextModel:
         likeliest = np.argsort(-log_probs[0], kind="stable")[:k]
         piece = str if self.vocabulary is None else self.vocabulary.piece
         return [(piece(int(id)), math.exp(log_probs[0, id])) for id in likeliest]
+
+    def made_with(self) -> dict[str, Any]:
+        """The arguments that make another like it; how many tokens there are, for the vocabulary.
+
+        So they can be said in JSON, beside which ``save`` puts the description of the vocabulary.
+        """
+        return arguments_by_name(self) | {"vocabulary": self.vocabulary_size}  # type: ignore[arg-type]
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write it, with its vocabulary, into a folder, for ``models.load``.
+
+        The one that is there is replaced when the new one is whole; a kill or a full disk costs
+        nothing.
+        """
+        from tinygrad_rnn.models.saving import save  # which knows all models
+
+        save(folder, self)
 
     def _needed(self, what: str) -> Vocabulary:
         if self.vocabulary is None:
