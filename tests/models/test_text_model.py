@@ -95,3 +95,53 @@ def test_a_model_of_numbers_has_no_text():
 def test_what_is_no_vocabulary(wrong):
     with pytest.raises(ArgumentError, match="Doubling: vocabulary is"):
         Doubling(wrong)
+
+
+# ----- texts that go on -----
+
+
+def test_a_text_goes_on(model):
+    drawn = model.generate(200, "ab", seed=1)
+    assert len(drawn) == 200
+    assert set(drawn) <= set("\nabc")
+    assert "".join(model.stream(200, "ab", seed=1)) == drawn
+    assert model.generate(200, "ab", seed=2) != drawn
+    assert model.generate(5, "ab", top_k=1, seed=2) == model.generate(5, "ab", top_k=1, seed=3)
+
+
+def test_the_prime_is_read():
+    class Parrot(Doubling):
+        """Says the token before the last one."""
+
+        def start(self, rows=1):
+            return np.zeros(rows, np.int64)
+
+        def step(self, tokens, state):
+            with np.errstate(divide="ignore"):
+                return np.log(np.eye(self.vocabulary_size)[state]), tokens
+
+    letters = text.Characters.of("abcd")
+    assert Parrot(letters).generate(4, "bc") == "bcbc"
+    assert Parrot(text.Bytes()).generate(4, "é") == "éé"
+    assert list(Parrot(text.Bytes()).stream(3, "é")) == ["é", "\ufffd"]
+
+
+@pytest.mark.parametrize(("sample", "before"), [("\nab", "\n"), ("ab", "a")])
+def test_without_a_prime_a_text_begins_behind_a_line(sample, before):
+    seen = []
+
+    class Spy(Doubling):
+        def step(self, tokens, state):
+            seen.append(int(tokens[0]))
+            return super().step(tokens, state)
+
+    letters = text.Characters.of(sample)
+    Spy(letters).generate(1)
+    assert letters.decode(seen) == before
+
+
+def test_a_text_needs_a_vocabulary():
+    with pytest.raises(ArgumentError, match="needs a vocabulary"):
+        Doubling(3).generate(5)
+    with pytest.raises(VocabularyError, match="'x'"):
+        Doubling(text.Characters.of("abc")).generate(5, "ax")

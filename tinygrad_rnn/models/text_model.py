@@ -1,16 +1,17 @@
 """What any model of text can do: score a text, say what comes next."""
 
 import math
-import os
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn import decoding
 from tinygrad_rnn.arguments import shortened, whole
-from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.nn.constructing import arguments_by_name
+from tinygrad_rnn.errors import ArgumentError, ShapeError, VocabularyError
 from tinygrad_rnn.text.vocabulary import Ids, Vocabulary, checked_ids
 
 __all__ = ["Score", "TextModel", "vocabulary_and_size"]
@@ -46,7 +47,7 @@ class TextModel:
     """A mixin for what has ``vocabulary``, ``vocabulary_size``, ``start`` and ``step``.
 
     ``start`` and ``step`` are what the package ``decoding`` asks of a model. From them come
-    ``score`` and ``next``. A model that reads many tokens faster than
+    ``score``, ``next``, ``generate`` and ``stream``. A model that reads many tokens faster than
     one by one replaces ``log_likelihoods`` and ``advance``.
     """
 
@@ -120,22 +121,32 @@ class TextModel:
         piece = str if self.vocabulary is None else self.vocabulary.piece
         return [(piece(int(id)), math.exp(log_probs[0, id])) for id in likeliest]
 
-    def made_with(self) -> dict[str, Any]:
-        """The arguments that make another like it; how many tokens there are, for the vocabulary.
+    def generate(self, length: int, prime: str = "", **how: Any) -> str:
+        """A text of ``length`` tokens that goes on from another one.
 
-        So they can be said in JSON, beside which ``save`` puts the description of the vocabulary.
+            model.generate(200, "To be ", temperature=0.8, top_p=0.95, seed=1)
+
+        Args:
+            prime: What it goes on from, read first and not part of the result. Without one, a
+                text begins behind the end of a line.
+            how: What ``decoding.sample`` takes: temperature, top_k, top_p, min_p, typical_p,
+                repetition_penalty, rules, end, seed.
         """
-        return arguments_by_name(self) | {"vocabulary": self.vocabulary_size}  # type: ignore[arg-type]
+        return "".join(self.stream(length, prime, **how))
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write it, with its vocabulary, into a folder, for ``models.load``.
+    def stream(self, length: int, prime: str = "", **how: Any) -> Iterator[str]:
+        """The same text, piece by piece, as it is drawn."""
+        vocabulary = self._needed("a text that goes on")
+        before = self.ids(prime) if prime else self._beginning(vocabulary)
+        drawn = decoding.stream(self.step, self.start(), before[None], length, **how)
+        return _texts(vocabulary, drawn)
 
-        The one that is there is replaced when the new one is whole; a kill or a full disk costs
-        nothing.
-        """
-        from tinygrad_rnn.models.saving import save  # which knows all models
-
-        save(folder, self)
+    def _beginning(self, vocabulary: Vocabulary) -> Ids:
+        """The end of a line; where there is none, the first token."""
+        with suppress(VocabularyError):
+            if len(found := vocabulary.encode("\n")):
+                return found[-1:]
+        return np.zeros(1, np.int64)
 
     def _needed(self, what: str) -> Vocabulary:
         if self.vocabulary is None:
@@ -146,6 +157,15 @@ class TextModel:
                 "with a vocabulary, such as text.Characters.of(sample)."
             )
         return self.vocabulary
+
+
+def _texts(vocabulary: Vocabulary, drawn: Iterator[Any]) -> Iterator[str]:
+    decoder = vocabulary.decoder()
+    for tokens in drawn:
+        if piece := decoder.add(int(tokens[0])):
+            yield piece
+    if rest := decoder.end():
+        yield rest
 
 
 def vocabulary_and_size(where: str, given: Any) -> tuple[Vocabulary | None, int]:
