@@ -35,6 +35,7 @@ ALL = [
     "resume",
     "training",
     "char_rnn",
+    "nanogpt_split",
 ]
 HEAD = """# Measured
 
