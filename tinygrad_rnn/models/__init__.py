@@ -1,6 +1,7 @@
 """Models of text: each file is one, and can be read alone."""
 
 from tinygrad_rnn.models.language_model import LanguageModel
+from tinygrad_rnn.models.saving import load
 from tinygrad_rnn.models.text_model import Score, TextModel
 
-__all__ = ["LanguageModel", "Score", "TextModel"]
+__all__ = ["LanguageModel", "Score", "TextModel", "load"]
