@@ -64,7 +64,8 @@ def test_what_came_before_is_the_state(model):
 
 def test_the_likeliest_come_first(model):
     assert model.next("a", 2) == [("\n", 0.5), ("a", pytest.approx(1 / 6))]
-    assert len(model.next("ab")) == 4  # a vocabulary of fewer than k
+    assert model.next("ab", 9)[:2] == [("\n", 0.25), ("a", 0.25)]
+    assert len(model.next("ab", 9)) == 4  # a vocabulary of fewer than k
     assert Doubling(3).next([1], 1) == [("0", 0.5)]
 
 

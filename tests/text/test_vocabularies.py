@@ -175,6 +175,11 @@ def test_words_and_marks_and_ends_of_lines_are_tokens():
                       "\n", "(", "or", ")", "."]  # fmt: skip
 
 
+def test_a_quotation_that_is_left_open_ends_with_its_line():
+    words = text.Words.of('say " a\n')
+    assert words.decode(words.encode('say "a\nsay "a "')) == 'say "a\nsay "a"'
+
+
 def test_frequent_words_come_first_and_rare_ones_are_unknown():
     sample = "b a a c c d"
     assert text.Words.of(sample).pieces == ["<unk>", "a", "c", "b", "d"]

@@ -23,6 +23,7 @@ from tinygrad_rnn.errors import ArgumentError, FileFormatError, SaveError, Vocab
 from tinygrad_rnn.files import read, replacing, write
 from tinygrad_rnn.files.layout import digest_of
 from tinygrad_rnn.models.language_model import LanguageModel
+from tinygrad_rnn.models.ngram import NGram
 from tinygrad_rnn.models.text_model import TextModel
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.text.vocabulary import Vocabulary
@@ -34,7 +35,7 @@ __all__ = ["load", "save"]
 Folder = str | os.PathLike[str]
 Json = dict[str, Any]
 
-KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (LanguageModel,)}
+KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (LanguageModel, NGram)}
 
 _FORMAT = 1
 _SAID = "model.json"
