@@ -3,7 +3,8 @@
     python benchmarks/run.py                 all of them
     python benchmarks/run.py engine matmul   only these; the other tables stay as they are
 
-TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none.
+TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none; TINYGRAD_DATA
+the folder of the data that some of them read.
 """
 
 import datetime
