@@ -35,11 +35,11 @@ def plateau(mode="min", sign=1):
 
 def test_a_step_that_is_refused_is_not_counted():
     schedule = schedules.OneCycleLR(optimizer_at(), 1.0, total_steps=5)
-    rates(schedule, 4)
+    rates(schedule, 5)
     for refused in (schedule.step, lambda: schedule.load_state_dict({"t": 9})):
         with pytest.raises(ArgumentError, match="total_steps=5"):
             refused()
-        assert schedule.t == 4
+        assert schedule.t == 5
 
 
 def test_a_plateau_is_the_same_upside_down():
@@ -97,6 +97,11 @@ def test_one_cycle_moves_the_first_beta_of_adam():
     assert optimizer.param_groups[0]["betas"] == pytest.approx((0.85, 0.999))
     for _ in range(7):
         schedule.step()
+    last = dict(optimizer.param_groups[0])
+    schedule.step()  # the tenth, behind the last of ten steps
+    assert {k: v for k, v in optimizer.param_groups[0].items() if k != "params"} == {
+        k: v for k, v in last.items() if k != "params"
+    }
     with pytest.raises(ArgumentError, match="OneCycleLR: step 11 of a cycle of total_steps=10"):
         schedule.step()
     plain = optimizer_at(kind=optim.Adagrad)

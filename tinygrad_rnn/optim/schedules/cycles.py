@@ -66,7 +66,7 @@ class OneCycleLR(Schedule):
         from a to b, at the share s of the way:  b + (a - b) · (1 + cos(π s)) / 2,  or a + (b - a) s
 
     Args:
-        total_steps: The length of the cycle; a step after it is an error.
+        total_steps: The length of the cycle: how often ``step`` may be called.
         pct_start: Which share of it goes up.
         anneal_strategy: "cos" or "linear".
         cycle_momentum: Change the momentum, or the first beta, between max_momentum and
@@ -121,10 +121,11 @@ class OneCycleLR(Schedule):
 
     def options(self, group: dict[str, Any], t: int) -> dict[str, Any]:
         """The rate, and the momentum in whatever form the group has it."""
-        if t >= self.total_steps:
+        if t > self.total_steps:
             raise ArgumentError(
-                f"OneCycleLR: step {t + 1} of a cycle of total_steps={self.total_steps}."
+                f"OneCycleLR: step {t} of a cycle of total_steps={self.total_steps}."
             )
+        t = min(t, self.total_steps - 1)  # a loop calls step once more, behind the last step
         pairs = zip(self.phases, self.phases[1:], strict=False)
         before, after = next(pair for pair in pairs if t <= pair[1][0])
         share = (t - before[0]) / (after[0] - before[0])
