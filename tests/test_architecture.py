@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "graph": CORE,
     "debug": CORE,
     "nn": CORE | {"ops", "nn"},
-    "inspect": CORE | {"ops", "nn", "inspect"},
+    "inspect": CORE | {"files", "ops", "nn", "inspect", "training"},
     "optim": CORE | {"optim"},
     "losses": CORE | {"ops", "nn"},  # modules hold the weights of some
     "files": CORE | {"files"},

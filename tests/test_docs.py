@@ -21,6 +21,7 @@ BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.S)
 RUN = [
     "recurrences.md",
     "options.md",
+    "inspect.md",
     "layers.md",
     "training.md",
     "data.md",

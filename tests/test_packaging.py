@@ -28,6 +28,17 @@ def test_every_package_is_listed():
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages_on_disk()
 
 
+def test_every_file_that_is_no_python_is_listed():
+    listed = PROJECT["tool"]["setuptools"]["package-data"]
+    assert {f"{package}/{name}" for package, names in listed.items() for name in names} == {
+        f"{'.'.join(path.parent.relative_to(ROOT).parts)}/{path.name}"
+        for path in (ROOT / "tinygrad_rnn").rglob("*.*")
+        if path.is_file()
+        and path.suffix not in (".py", ".pyc", ".so")
+        and "kernels" not in path.relative_to(ROOT).parts
+    }
+
+
 def test_the_link_to_the_kernels_is_committed():
     link = ROOT / "tinygrad_rnn" / "kernels"
     assert link.is_symlink()

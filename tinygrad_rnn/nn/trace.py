@@ -69,6 +69,21 @@ class Trace(Mapping[str, Tensor]):
         """What went into the activation that gave a row, computed again."""
         return self._arranged(self._record.before_activation(self._known(name)))
 
+    def retention(self, state: str) -> Tensor | None:
+        """How much of a state each step keeps: its derivative by itself a step before.
+
+        That is the direct way alone, past all products with weights: the forget gate of an LSTM's
+        c, the update gate of a GRU's h, 0 of a vanilla RNN's, 1 where a row is held. None for a
+        cell that has no program. Reset steps count from the state they were put back to.
+        """
+        if self._known(state) not in self._record.state_names:
+            raise KeyError(
+                f"trace: {state!r} is not carried, expected one of "
+                f"{', '.join(self._record.state_names)}."
+            )
+        rows = self._record.retention(state)
+        return None if rows is None else self._arranged(rows)
+
     # ----- gradients -----
 
     def gradient(self, name: str) -> Tensor:

@@ -35,10 +35,15 @@ class ProgramRecord(Record):
         super().__init__()
         self.names = names
 
+    @property
+    def state_names(self) -> list[str]:  # type: ignore[override]
+        """The rows that are carried."""
+        return [state for state, _ in self.program.states]
+
     def rows(self, name: str) -> Array:
         """The values of a row; where it is held, of a state what it carries, of others 0."""
         line, kept = self.names[name], self.kept
-        states = [state for state, _ in self.program.states]
+        states = self.state_names
         if name in states and kept.after is not None:
             return kept.after[states.index(name)]
         found = kept.lines[line] if line in kept.lines else self._computed(line)
@@ -74,6 +79,25 @@ class ProgramRecord(Record):
             found = gradient_of(leaf, [values[end] for end, _ in ends], [g for _, g in ends])
         found = self.xp.zeros(leaf.shape, self.dtype) if found is None else found
         return self.where_it_steps(found)
+
+    def retention(self, name: str) -> Array:
+        """Of a state, its derivative by itself a step before, past all products with weights."""
+        index = self.state_names.index(name)
+        operations = self.program.operations
+        products = {n for n, op in enumerate(operations) if op.name == "matmul"}
+        with no_grad():
+            held = self._values(sorted(products), self._known(but=set()))
+        with recorded():
+            old = wrap(self.kept.before[index])
+            old.requires_grad = True
+            known = {number: held[number] for number in products}
+            for number, op in enumerate(operations):
+                if op.name == "state" and op["index"] == index:
+                    known[number] = old
+            new = self._values([self.program.results[index]], known)[self.program.results[index]]
+            found = gradient_of(old, [new], [self.xp.ones(old.shape, self.dtype)])
+        found = self.xp.zeros(old.shape, self.dtype) if found is None else found
+        return found if self.held is None else self.xp.where(self.held, self.dtype.type(1), found)
 
     def again(self, t: int, weights: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Step t alone: its output (1, B, width) and the states after it."""

@@ -28,6 +28,7 @@ class Record:
     """
 
     names: Collection[str] = ()
+    state_names: Sequence[str]
 
     def __init__(self) -> None:
         self._kept: Kept | Callable[[], Kept] | None = None
@@ -194,6 +195,13 @@ class Record:
     def gradient(self, name: str) -> Array:
         """The gradient of a row; 0 where it is held."""
         raise NotImplementedError
+
+    def retention(self, name: str) -> Array | None:
+        """Of a state, its derivative by itself a step before, past all products with weights.
+
+        None where that is not known, as there are no equations.
+        """
+        return None
 
     def again(self, t: int, weights: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Step t alone: its output (1, B, width) and the states after it."""
