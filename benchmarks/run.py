@@ -34,6 +34,7 @@ ALL = [
     "startup",
     "broken_files",
     "resume",
+    "min_char_rnn",
     "training",
     "char_rnn",
     "nanogpt_split",
