@@ -122,7 +122,7 @@ def _said(where: str, model: TextModel) -> Json:
         arguments = {
             name: value.description() if hasattr(value, "description") else value
             for name, value in model.made_with().items()
-        } | {"vocabulary": model.vocabulary_size}
+        }
     vocabulary = None if model.vocabulary is None else model.vocabulary.description()
     return {"format": _FORMAT, "kind": kind, "vocabulary": vocabulary, "model": arguments}
 
