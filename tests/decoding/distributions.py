@@ -25,9 +25,13 @@ def distributions(draw):
 class TableModel:
     """What comes next depends on the newest token and the sum of all before."""
 
-    def __init__(self, size, seed=0):
+    def __init__(self, size, seed=0, ties=False):
         self.size = size
-        weights = np.random.default_rng(seed).random((size * size, size)) ** 4
+        draw = np.random.default_rng(seed)
+        weights = draw.random((size * size, size)) ** 4
+        if ties:  # and tokens that cannot be
+            weights = draw.integers(0, 3, weights.shape).astype(float)
+            weights[weights.sum(axis=1) == 0] = 1.0
         self.table = normalised(weights)
         self.calls = []
 

@@ -6,10 +6,16 @@
     log_probs (rows, V)   log-probabilities of the token after it, a NumPy array or a Tensor
     state                 any tree of arrays with rows first; see ``protocol.py``
 
+A step may give a third value, {"attention": (rows, S)}: what each row has looked at.
+
 What a row gets depends on no other row: neither on how many there are nor on which have ended.
 """
 
+from tinygrad_rnn.decoding.beam import beam_search
+from tinygrad_rnn.decoding.exhaustive import exhaustive
 from tinygrad_rnn.decoding.greedy import greedy
+from tinygrad_rnn.decoding.hypotheses import Hypothesis
+from tinygrad_rnn.decoding.lengths import GNMT, LengthRule, Power
 from tinygrad_rnn.decoding.loop import Samples
 from tinygrad_rnn.decoding.protocol import Step, take
 from tinygrad_rnn.decoding.rules import (
@@ -22,9 +28,14 @@ from tinygrad_rnn.decoding.rules import (
     Typical,
 )
 from tinygrad_rnn.decoding.sampling import sample, stream
+from tinygrad_rnn.decoding.scoring import score
 
 __all__ = [
+    "GNMT",
+    "Hypothesis",
+    "LengthRule",
     "MinP",
+    "Power",
     "RepetitionPenalty",
     "Rule",
     "Samples",
@@ -33,8 +44,11 @@ __all__ = [
     "TopK",
     "TopP",
     "Typical",
+    "beam_search",
+    "exhaustive",
     "greedy",
     "sample",
+    "score",
     "stream",
     "take",
 ]

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_rnn.arguments import whole
-from tinygrad_rnn.decoding.protocol import Step, given_tokens, next_rows, take
+from tinygrad_rnn.decoding.protocol import Step, check_vocabulary, given_tokens, next_rows, take
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import ArgumentError, IndexRangeError
+from tinygrad_rnn.errors import ArgumentError
 
 __all__ = ["Choice", "Chosen", "Samples", "collected", "decode"]
 
@@ -49,12 +49,13 @@ def _steps(
     so_far = np.empty((rows, first + length), np.int64)
     so_far[:, :first] = given
     for place in range(first - 1 if length and rows else 0):
-        _, state = next_rows(where, step, given[:, place], state)
+        _, state, _ = next_rows(where, step, given[:, place], state)
     for place in range(first, first + length if rows else first):
         before = so_far if len(live) == rows else so_far[live]
-        found, state = next_rows(where, step, before[:, place - 1], state)
+        found, state, _ = next_rows(where, step, before[:, place - 1], state)
+        found = found.astype(np.float64, copy=False)
         if place == first:
-            _check_vocabulary(where, given, found.shape[1])
+            check_vocabulary(where, "tokens", given, found.shape[1])
         chosen = choose(found, before[:, :place], live)
         now, log_probs = np.full(rows, end or 0), np.zeros(rows)
         now[live] = so_far[live, place] = chosen
@@ -66,14 +67,6 @@ def _steps(
                 return
             state = take(state, going_on, len(live))
             live = live[going_on]
-
-
-def _check_vocabulary(where: str, given: Array, size: int) -> None:
-    if given.min() < 0 or given.max() >= size:
-        raise IndexRangeError(
-            f"{where}: tokens go from {given.min()} to {given.max()}, expected 0 to {size - 1}: "
-            f"step gave log-probabilities of {size} tokens."
-        )
 
 
 def collected(chosen: Chosen, rows: int, length: int, end: int | None) -> Samples:

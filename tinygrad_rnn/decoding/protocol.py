@@ -8,60 +8,140 @@ import numpy as np
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import ArgumentError, NotFiniteError, ShapeError
+from tinygrad_rnn.errors import ArgumentError, IndexRangeError, NotFiniteError, ShapeError
 from tinygrad_rnn.modes import inference_mode
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["Step", "given_tokens", "next_rows", "take"]
+__all__ = [
+    "Step", "begin_of", "check_vocabulary", "given_tokens", "next_rows", "rows_in", "take",
+]  # fmt: skip
 
-Step = Callable[[Array, Any], tuple[Any, Any]]
+Step = Callable[[Array, Any], tuple[Any, ...]]
 
 _ABOVE_ONE = 1.001  # float32 rows of a large vocabulary sum to one within a ten-thousandth
 
 
-def next_rows(where: str, step: Step, tokens: Array, state: Any) -> tuple[Array, Any]:
-    """One step: the log-probabilities (rows, V) in float64, checked, and the new state."""
+def next_rows(
+    where: str, step: Step, tokens: Array, state: Any, thorough: bool = True
+) -> tuple[Array, Any, dict[str, Any]]:
+    """One step: the log-probabilities (rows, V), the new state, and what else the step tells.
+
+    That the rows are distributions costs an exponential of each number, so only ``thorough``
+    looks at their sums; NaN, rows without a token and plain scores are found by their maxima.
+    """
     with inference_mode():
         given = step(tokens, state)
-    if not isinstance(given, tuple) or len(given) != 2:
+    if not isinstance(given, tuple) or len(given) not in (2, 3):
         raise ArgumentError(
-            f"{where}: step returned {shortened(given)}, expected (log_probs, state)."
+            f"{where}: step returned {shortened(given)}, expected (log_probs, state), and in a "
+            'third place, if anything, a dict such as {"attention": weights}.'
         )
-    rows, state = given
-    rows = np.asarray(rows.numpy() if isinstance(rows, Tensor) else rows, np.float64)
+    rows = _plain(given[0])
     if rows.ndim != 2 or len(rows) != len(tokens) or not rows.shape[1]:
         raise ShapeError(
             f"{where}: step gave log-probabilities of shape {rows.shape}, expected "
             f"({len(tokens)}, V): a row for each token, a column for each token of the vocabulary."
         )
-    _check(where, rows)
-    return rows, state
+    if rows.dtype not in (np.float32, np.float64):
+        rows = rows.astype(np.float64)
+    if len(rows):
+        _check(where, rows, thorough)
+    return rows, given[1], _more(where, given[2], len(tokens)) if len(given) == 3 else {}
 
 
-def _check(where: str, rows: Array) -> None:
+def _plain(array: Any) -> Array:
+    return np.asarray(array.numpy() if isinstance(array, Tensor) else array)
+
+
+def _more(where: str, given: Any, count: int) -> dict[str, Any]:
+    """The third value of a step, which may hold the attention (rows, S) of each row."""
+    if not isinstance(given, dict):
+        raise ArgumentError(
+            f"{where}: step returned {shortened(given)} in the third place, expected a dict such "
+            'as {"attention": weights}.'
+        )
+    if given.get("attention") is None:
+        return given
+    attention = _plain(given["attention"])
+    if attention.ndim != 2 or len(attention) != count:
+        raise ShapeError(
+            f"{where}: step gave attention of shape {attention.shape}, expected ({count}, S): "
+            "what each row looks at, over S places."
+        )
+    return {**given, "attention": attention}
+
+
+def _check(where: str, rows: Array, thorough: bool) -> None:
     """Raise unless each row is the logarithm of a distribution, or of a part of one."""
-    with np.errstate(over="ignore"):
-        totals = np.exp(rows).sum(axis=1)
-    if ((totals > 0) & (totals < _ABOVE_ONE)).all():  # neither of which NaN is
+    best = rows.max(axis=1)
+    if thorough:
+        with np.errstate(over="ignore"):
+            totals = np.exp(rows, dtype=np.float64).sum(axis=1)
+        fine = (totals > 0) & (totals < _ABOVE_ONE)
+    else:
+        fine = (best > -np.inf) & (best < np.log(_ABOVE_ONE))
+    if fine.all():  # which NaN is not
         return
-    row = int(np.flatnonzero(~((totals > 0) & (totals < _ABOVE_ONE)))[0])
-    if np.isnan(totals[row]):
+    row = int(np.flatnonzero(~fine)[0])
+    if np.isnan(best[row]):
         token = int(np.flatnonzero(np.isnan(rows[row]))[0])
         raise NotFiniteError(f"{where}: step gave NaN in row {row}, for token {token}.")
-    if totals[row] == 0:
+    with np.errstate(over="ignore"):
+        total = np.exp(rows[row].astype(np.float64)).sum()
+    if total == 0:
         raise NotFiniteError(
             f"{where}: step gave row {row} no token to go on with: each has a log-probability of "
             "-inf, or one too low for its exponential."
         )
     raise ArgumentError(
-        f"{where}: the probabilities in row {row} sum up to {totals[row]:.4g}, expected 1: step "
+        f"{where}: the probabilities in row {row} sum up to {total:.4g}, expected 1: step "
         "is to give log-probabilities; of scores, log_softmax makes them."
     )
 
 
+def begin_of(where: str, bos: Any, state: Any) -> Array:
+    """The token that each row begins with, (rows,): ``bos`` itself, or one for all rows.
+
+    How many rows there are the state then tells: those of the first array in it, else 1.
+    """
+    found = _plain(bos)
+    none = found.ndim == 1 and not found.size  # whose type says nothing
+    if found.ndim > 1 or not (none or found.dtype.kind in "iu"):
+        raise ArgumentError(
+            f"{where}: bos is {shortened(bos)}, expected a token, or one for each row."
+        )
+    if found.ndim == 1:
+        return found.astype(np.int64)
+    rows = rows_in(state)
+    return np.full(1 if rows is None else rows, int(found))
+
+
+def rows_in(state: Any) -> int | None:
+    """How many rows a state has, or None where it has no array and no list of items."""
+    if isinstance(state, list) and not _holds_arrays(state):
+        return len(state)
+    if isinstance(state, dict):
+        state = list(state.values())
+    if isinstance(state, tuple | list):
+        return next((found for item in state if (found := rows_in(item)) is not None), None)
+    shape = getattr(state, "shape", None)
+    return int(shape[0]) if shape else None
+
+
+def check_vocabulary(where: str, name: str, tokens: Array, size: int) -> None:
+    """Raise unless all tokens are among the ``size`` that step knows."""
+    if tokens.size and (tokens.min() < 0 or tokens.max() >= size):
+        low, high = tokens.min(), tokens.max()
+        given = f"go from {low} to {high}" if tokens.ndim else f"is {tokens}"
+        raise IndexRangeError(
+            f"{where}: {name} {given}, expected 0 to {size - 1}: step gave log-probabilities of "
+            f"{size} tokens."
+        )
+
+
 def given_tokens(where: str, tokens: Any) -> Array:
     """The tokens to begin with, (rows,) or (rows, T), as (rows, T)."""
-    found = np.asarray(tokens.numpy() if isinstance(tokens, Tensor) else tokens)
+    found = _plain(tokens)
     if found.size and found.dtype.kind not in "iu":
         raise ArgumentError(f"{where}: tokens is {shortened(tokens)}, expected whole numbers.")
     if found.ndim not in (1, 2) or 0 in found.shape[1:]:

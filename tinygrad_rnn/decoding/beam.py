@@ -1,0 +1,95 @@
+"""Beam search: the best sequences, found by keeping a few at every step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.decoding.candidates import Candidates, likely, selected
+from tinygrad_rnn.decoding.hypotheses import Beam, Found, Hypothesis
+from tinygrad_rnn.decoding.lengths import LengthRule
+from tinygrad_rnn.decoding.plan import Plan
+from tinygrad_rnn.decoding.protocol import Step, begin_of, next_rows
+from tinygrad_rnn.decoding.rules import Rule
+from tinygrad_rnn.device import Array
+
+__all__ = ["beam_search"]
+
+_WHERE = "beam_search"
+
+
+def beam_search(
+    step: Step,
+    state: Any,
+    *,
+    bos: Any,
+    eos: int | None,
+    beam: int = 5,
+    max_length: int = 50,
+    min_length: int = 0,
+    length_rule: str | LengthRule = "average",
+    n_best: int = 1,
+    early_stopping: bool | str = True,
+    rules: Sequence[Rule] = (),
+) -> list[list[Hypothesis]]:
+    """Find likely sequences: of all that are one token longer keep the ``beam`` best, and again.
+
+        best = decoding.beam_search(model.step, state, beam=5, bos=1, eos=2)
+        best[0][0].tokens                   # of the first source the best hypothesis
+
+    There is a list for each source, the best first, and it is never empty: where too few have
+    finished, unfinished ones follow, and say so. Lengths count ``eos``, and not ``bos``. The
+    same things are found for a source whatever others there are, and of equally good ones that
+    which stood further ahead in the beam is the better one, then the lower token.
+
+    Args:
+        step: What the model is; see ``tinygrad_rnn.decoding``.
+        state: The state before ``bos``, one row for each source.
+        bos: The token to begin with, or one for each source, (sources,).
+        eos: The token that ends a sequence; None if none does.
+        beam: How many hypotheses a source keeps.
+        max_length: The most tokens of a hypothesis.
+        min_length: The fewest tokens of one that has finished.
+        length_rule: "none", "average", "power", "gnmt", or a function; ``decoding.lengths``.
+        n_best: How many hypotheses to return for each source, at most ``beam``.
+        early_stopping: When a source is done. True: when ``beam`` hypotheses have finished.
+            False: when no other one can come among the ``n_best``, which a length rule may
+            allow. "never": when ``max_length`` is reached; that finds what False finds.
+        rules: Functions ``rule(log_probs, tokens)``, in this order, by which hypotheses are
+            chosen; ``log_prob`` remains the model's. ``tokens`` begin with ``bos``.
+    """
+    plan = Plan.of(
+        _WHERE, beam=beam, eos=eos, max_length=max_length, min_length=min_length,
+        length_rule=length_rule, n_best=n_best, early_stopping=early_stopping, rules=rules,
+    )  # fmt: skip
+    begin = begin_of(_WHERE, bos, state)
+    return _searched(step, plan, begin, state).best(plan.n_best)
+
+
+def _searched(step: Step, plan: Plan, begin: Array, state: Any) -> Found:
+    found = Found(_WHERE, plan.length_rule, len(begin), plan.beam)
+    beam = Beam.of(begin, state)
+    for length in range(1, plan.max_length + 1 if len(begin) else 1):
+        first = length == 1
+        rows, state, more = next_rows(_WHERE, step, beam.tokens[:, -1], beam.state, first)
+        if first:
+            plan.check(rows.shape[1], begin)
+        ended, kept = selected(_candidates(plan, beam, rows, length), plan.beam, plan.eos)
+        found.add(beam.longer(ended, rows, None, more), finished=True)
+        found.add(beam.only(~np.isin(beam.source, kept.lane)), finished=False)  # nothing can follow
+        kept = kept.only(~plan.done(found, kept, length)[kept.lane])
+        beam = beam.longer(kept, rows, state, more)
+        if not len(beam.source):
+            break
+    found.add(beam, finished=False)
+    return found
+
+
+def _candidates(plan: Plan, beam: Beam, rows: Array, length: int) -> Candidates:
+    for rule in plan.rules:
+        rows = rule(rows, beam.tokens)
+    row, token = likely(rows, plan.beam + 1)  # one more: it may be eos
+    if plan.eos is not None and length < plan.min_length:
+        row, token = row[token != plan.eos], token[token != plan.eos]
+    step = rows[row, token].astype(np.float64)
+    return Candidates(beam.source[row], row, token, step, beam.total[row] + step)

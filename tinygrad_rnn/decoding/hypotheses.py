@@ -1,0 +1,141 @@
+"""Hypotheses: those that go on, and the best of what a search has found for each source."""
+
+from bisect import insort
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_rnn.decoding.candidates import Candidates
+from tinygrad_rnn.decoding.lengths import LengthRule
+from tinygrad_rnn.decoding.protocol import take
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import NotFiniteError, ShapeError
+
+__all__ = ["Beam", "Found", "Hypothesis", "scores_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis:
+    """One sequence that a search has found.
+
+    tokens     (t,) int64, behind what it began with; ``eos`` is the last one where it finished
+    score      what hypotheses are compared by: the length rule, of what the rules have left
+    log_prob   Σ log P of the tokens as ``step`` gave them
+    finished   whether it ended with ``eos``, rather than because it may be no longer
+    alignment  (t, S), what each token looked at, where ``step`` tells, else None
+    """
+
+    tokens: Array
+    score: float
+    log_prob: float
+    finished: bool
+    alignment: Array | None = None
+
+
+class Beam(NamedTuple):
+    """The hypotheses that are still going on, one row each; those of a source are neighbours.
+
+    source (n,)           whose they are
+    tokens (n, 1 + t)     from ``bos`` on
+    total (n,)            Σ log P after the rules: what they are chosen by
+    log_prob (n,)         Σ log P of the model
+    attention (n, t, S)   what each token looked at, or None
+    state                 the model's, with n rows
+    """
+
+    source: Array
+    tokens: Array
+    total: Array
+    log_prob: Array
+    attention: Array | None
+    state: Any
+
+    @staticmethod
+    def of(begin: Array, state: Any) -> "Beam":
+        """One empty hypothesis for each source."""
+        rows = len(begin)
+        return Beam(np.arange(rows), begin[:, None], np.zeros(rows), np.zeros(rows), None, state)
+
+    def only(self, which: Array) -> "Beam":
+        """Some of them, without the model's state."""
+        rows = np.flatnonzero(which)
+        found: Beam = take(self._replace(state=None), rows, len(self.source))
+        return found
+
+    def longer(self, by: Candidates, rows: Array, state: Any, more: dict[str, Any]) -> "Beam":
+        """The hypotheses that candidates make of these, in the candidates' order."""
+        attention = more.get("attention")
+        if attention is not None:
+            past = attention[:, None][:, :0] if self.attention is None else self.attention
+            attention = np.concatenate([past[by.row], attention[by.row, None]], axis=1)
+        old: Beam = self._replace(attention=None, state=state)
+        if not np.array_equal(by.row, np.arange(len(self.source))):
+            old = take(old, by.row, len(self.source))
+        return old._replace(
+            tokens=np.concatenate([old.tokens, by.token[:, None]], axis=1),
+            total=by.total,
+            log_prob=old.log_prob + rows[by.row, by.token],
+            attention=attention,
+        )
+
+
+def scores_of(where: str, rule: LengthRule, totals: Array, lengths: Any) -> Array:
+    """What a length rule makes of sums, checked."""
+    scores = np.asarray(rule(totals, np.asarray(lengths)))
+    if scores.shape != np.broadcast_shapes(np.shape(totals), np.shape(lengths)):
+        raise ShapeError(
+            f"{where}: length_rule gave scores of shape {scores.shape} for sums of shape "
+            f"{np.shape(totals)}, expected one for each."
+        )
+    if np.isnan(scores).any():
+        raise NotFiniteError(f"{where}: length_rule gave NaN, expected numbers.")
+    return scores
+
+
+class Found:
+    """The best hypotheses of each source, at most ``most``, finished before unfinished ones.
+
+    Of equal scores the one that was found first is the better one.
+    """
+
+    def __init__(self, where: str, rule: LengthRule, sources: int, most: int) -> None:
+        self.where, self.rule, self.most = where, rule, most
+        self.of_source: list[list[Hypothesis]] = [[] for _ in range(sources)]
+        self.finished = np.zeros(sources, np.int64)
+
+    def add(self, beam: Beam, finished: bool) -> None:
+        """Keep those that are among the best of their source."""
+        if not len(beam.source):
+            return
+        scores = scores_of(self.where, self.rule, beam.total, beam.tokens.shape[1] - 1)
+        np.add.at(self.finished, beam.source, int(finished))
+        for n, source in enumerate(beam.source):
+            hypothesis = Hypothesis(
+                beam.tokens[n, 1:],
+                float(scores[n]),
+                float(beam.log_prob[n]),
+                finished,
+                None if beam.attention is None else beam.attention[n],
+            )
+            insort(self.of_source[source], hypothesis, key=_worse)
+            del self.of_source[source][self.most :]
+
+    def reached(self, place: int) -> Array:
+        """The score of the finished hypothesis at a place of each source, or -inf."""
+        return np.array(
+            [
+                hypotheses[place].score
+                if place < len(hypotheses) and hypotheses[place].finished
+                else -np.inf
+                for hypotheses in self.of_source
+            ]
+        )
+
+    def best(self, count: int) -> list[list[Hypothesis]]:
+        """The best of each source."""
+        return [hypotheses[:count] for hypotheses in self.of_source]
+
+
+def _worse(hypothesis: Hypothesis) -> tuple[bool, float]:
+    return not hypothesis.finished, -hypothesis.score

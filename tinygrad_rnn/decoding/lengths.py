@@ -1,0 +1,76 @@
+"""Length rules: how hypotheses of different lengths are compared.
+
+A rule takes sums of log-probabilities and numbers of tokens, arrays of one shape or of shapes
+that broadcast, and gives scores: the higher, the better. A sum falls with every token, so that
+without a rule short sequences win. Every rule rises with the sum; any function that does so is
+a rule, too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.arguments import bounded, choice
+from tinygrad_rnn.device import Array
+
+__all__ = ["GNMT", "LengthRule", "Power", "average", "length_rule_of", "total"]
+
+LengthRule = Callable[[Array, Array], Array]
+
+
+def total(log_probs: Array, lengths: Array) -> Array:
+    """Σ log P, whatever the length."""
+    return log_probs + 0.0 * lengths
+
+
+def average(log_probs: Array, lengths: Array) -> Array:
+    """1/t Σ log P: the log-probability of a token."""
+    scores: Array = log_probs / np.maximum(lengths, 1)
+    return scores
+
+
+@dataclass(frozen=True)
+class Power:
+    """Σ log P / t^a: between the sum, a = 0, and the average, a = 1."""
+
+    a: float = 0.75
+
+    def __post_init__(self) -> None:
+        bounded("Power", "a", self.a, least=0.0, below=np.inf)
+
+    def __call__(self, log_probs: Array, lengths: Array) -> Array:
+        """Divide."""
+        scores: Array = log_probs / np.maximum(lengths, 1) ** self.a
+        return scores
+
+
+@dataclass(frozen=True)
+class GNMT:
+    """Σ log P / ((5 + t) / 6)^a, of Wu et al., Google's Neural Machine Translation, 2016."""
+
+    a: float = 0.6
+
+    def __post_init__(self) -> None:
+        bounded("GNMT", "a", self.a, least=0.0, below=np.inf)
+
+    def __call__(self, log_probs: Array, lengths: Array) -> Array:
+        """Divide."""
+        scores: Array = log_probs / ((5.0 + lengths) / 6.0) ** self.a
+        return scores
+
+
+_NAMED: dict[str, LengthRule] = {
+    "none": total,
+    "average": average,
+    "power": Power(),
+    "gnmt": GNMT(),
+}
+
+
+def length_rule_of(where: str, rule: Any) -> LengthRule:
+    """A rule by its name, or any function."""
+    if callable(rule):
+        return rule  # type: ignore[no-any-return]
+    return _NAMED[choice(where, "length_rule", rule, tuple(_NAMED))]

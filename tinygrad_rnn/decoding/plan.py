@@ -1,0 +1,85 @@
+"""The plan of a search: its settings, checked, and when it is done with a source."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.arguments import choice, function_of, whole
+from tinygrad_rnn.decoding.candidates import Candidates
+from tinygrad_rnn.decoding.hypotheses import Found, scores_of
+from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of
+from tinygrad_rnn.decoding.protocol import check_vocabulary
+from tinygrad_rnn.decoding.rules import Rule
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError
+
+__all__ = ["Plan"]
+
+
+def _count(where: str, name: str, value: Any, least: int) -> int:
+    return whole(where, name, value, least, too_small=ArgumentError)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of ``beam_search``, by its names."""
+
+    where: str
+    beam: int
+    eos: int | None
+    max_length: int
+    min_length: int
+    length_rule: LengthRule
+    n_best: int
+    early_stopping: bool | str
+    rules: Sequence[Rule]
+
+    @staticmethod
+    def of(
+        where: str, *, beam: Any, eos: Any, max_length: Any, min_length: Any, length_rule: Any,
+        n_best: Any, early_stopping: Any, rules: Any,
+    ) -> "Plan":  # fmt: skip
+        """Settings as they are given."""
+        plan = Plan(
+            where=where,
+            beam=_count(where, "beam", beam, 1),
+            eos=None if eos is None else whole(where, "eos", eos),
+            max_length=_count(where, "max_length", max_length, 0),
+            min_length=_count(where, "min_length", min_length, 0),
+            length_rule=length_rule_of(where, length_rule),
+            n_best=_count(where, "n_best", n_best, 1),
+            early_stopping=choice(where, "early_stopping", early_stopping, (True, False, "never")),
+            rules=[function_of(where, f"rules[{n}]", rule) for n, rule in enumerate(rules)],
+        )
+        if plan.n_best > plan.beam:
+            raise ArgumentError(
+                f"{where}: n_best is {n_best}, expected at most beam, {beam}: no more are kept."
+            )
+        if plan.min_length > plan.max_length:
+            raise ArgumentError(
+                f"{where}: min_length is {min_length}, expected at most max_length, {max_length}."
+            )
+        return plan
+
+    def check(self, vocabulary: int, begin: Array) -> None:
+        """Raise unless all tokens that are given are among those that step knows."""
+        check_vocabulary(self.where, "the tokens of bos", begin, vocabulary)
+        if self.eos is not None:
+            check_vocabulary(self.where, "eos", np.asarray(self.eos), vocabulary)
+
+    def done(self, found: Found, kept: Candidates, length: int) -> Array:
+        """Which sources are done, now that hypotheses of ``length`` have been found."""
+        if self.early_stopping is True:
+            return found.finished >= self.beam
+        done = np.zeros(len(found.finished), bool)
+        if self.early_stopping is False and length < self.max_length:
+            best = np.full(len(done), -np.inf)
+            np.maximum.at(best, kept.lane, kept.total)
+            going_on = np.flatnonzero(best > -np.inf)
+            ahead = np.arange(max(length + 1, self.min_length), self.max_length + 1)
+            # A total only falls, and a score falls with it: this is the most it can become.
+            bound = scores_of(self.where, self.length_rule, best[going_on, None], ahead)
+            done[going_on] = found.reached(self.n_best - 1)[going_on] >= bound.max(axis=1)
+        return done
