@@ -24,7 +24,7 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	@touch $@
 
 demo: $(VENV)/.demo
-	$(BIN)/python examples/hello.py
+	$(BIN)/python examples/language_model.py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile

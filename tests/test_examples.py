@@ -13,14 +13,15 @@ FILES = sorted(EXAMPLES.glob("*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_the_example_runs(path):
+def test_the_example_runs(path, tmp_path):
     run = subprocess.run(
         [sys.executable, "-W", "error", str(path)],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-        env={**os.environ, "TINYGRAD_SHORT": "1"},
+        cwd=tmp_path,  # where it may write
+        env={**os.environ, "TINYGRAD_SHORT": "1", "PYTHONPATH": str(EXAMPLES.parent)},
     )
     assert run.returncode == 0, run.stderr
     row = re.search(rf"`{path.name}`.*\| `([^`]*)` \|$", (EXAMPLES / "README.md").read_text(), re.M)

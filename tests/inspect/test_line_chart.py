@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -47,8 +48,8 @@ def test_names_do_not_overlap_and_stay_within():
     names = [text for text in root.iter(f"{SPACE}text") if "name" in text.get("class", "")]
     places = sorted(float(name.get("y")) for name in names)
     assert len(places) == 12
-    assert all(b - a >= 15.9 for a, b in zip(places, places[1:], strict=False))
-    assert 0 < places[0]
+    assert all(b - a >= 15.9 for a, b in pairwise(places))
+    assert places[0] > 0
     assert places[-1] < float(root.get("height"))
     assert names[0].text.startswith("<")
 

@@ -10,5 +10,6 @@ from tinygrad_rnn.inspect.text_page import TextPage, text_page
 
 __all__ = [
     "Activations", "FoundCell", "Memory", "Row", "Saturation", "TextPage", "activations",
-    "find_cells", "gradient_map", "line_chart", "memory", "saturation", "text_features", "text_page",
+    "find_cells", "gradient_map", "line_chart", "memory", "saturation", "text_features",
+    "text_page",
 ]  # fmt: skip

@@ -131,7 +131,7 @@ def _drawable(points: Points, log_x: bool, log_y: bool) -> list[tuple[float, flo
     return [
         (float(a), float(b))
         for a, b in points
-        if math.isfinite(a) and math.isfinite(b) and not (log_x and a <= 0 or log_y and b <= 0)
+        if math.isfinite(a) and math.isfinite(b) and (a > 0 or not log_x) and (b > 0 or not log_y)
     ]
 
 

@@ -1,0 +1,399 @@
+"""Train a language model on any text, watch it learn, and look inside.
+
+    h, state = LSTM(E[x_t], state)        P(x_{t+1} | x_1 .. x_t) = softmax(h W + b)
+
+Without arguments it reads what every Python installation carries, the topics of its ``help()``
+and sources of its standard library, and ends in under three minutes with text that looks like
+them. With arguments it is a tool for texts of your own:
+
+    language_model.py shakespeare.txt --layers 2 --hidden 512 --dropout 0.3 --epochs 10
+    language_model.py notes/ --tokens words --cell GRU --out out/notes
+    language_model.py --out out/notes --resume           go on with a run that was interrupted
+    language_model.py --out out/notes --sample 1000 --prime "The " --temperature 0.7
+    language_model.py --out out/notes --evaluate other.txt
+    language_model.py --out out/notes --next "to be or "
+    language_model.py shakespeare.txt --compare          counting, a window, RNN, GRU, LSTM
+
+The folder of ``--out`` gets the model, its checkpoints, ``log.csv``, the learning curve as
+``learning.svg``, and ``cells.html``: a text coloured by the cells that are easiest to read.
+"""
+
+import argparse
+import importlib
+import inspect as python_inspect
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import numpy as np
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import data, inspect, models, optim, text, training
+
+SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
+SOURCES = (
+    "argparse calendar cmd contextlib csv dataclasses fractions functools heapq pprint random "
+    "shutil statistics string tempfile textwrap"
+)
+STAGES = (1, 30, 100, 300, 1000, 3000, 10_000, 30_000)  # steps after which it shows what it can
+PRIMES = "The ", "    def "  # what samples of Python's own texts go on from
+COMPARED = ("3-gram", "5-gram", "window of 8", "RNN", "GRU", "LSTM")
+
+
+# ----- texts -----
+
+
+def texts(args: argparse.Namespace) -> tuple[str, str]:
+    """What is learned from, and the last tenth of each text, which is kept to validate with."""
+    if args.text:
+        parts = [text.read(path) for path in args.text]
+    else:
+        modules = [importlib.import_module(name) for name in SOURCES.split()]
+        parts = ["\n\n".join(topics[name].strip() for name in sorted(topics))]
+        parts += [python_inspect.getsource(module) for module in modules]
+        parts = [part[:4000] for part in parts] if SHORT else parts
+    cuts = [round(len(part) * (1 - args.validation)) for part in parts]
+    learned = "\n\n".join(part[:cut] for part, cut in zip(parts, cuts, strict=True))
+    kept = "\n\n".join(part[cut:] for part, cut in zip(parts, cuts, strict=True))
+    if min(len(learned), len(kept)) < 2:
+        raise tg.errors.ArgumentError(
+            f"a text of {sum(map(len, parts))} characters leaves {len(learned)} to learn from and "
+            f"{len(kept)} to validate with, expected two of each at least."
+        )
+    return learned, kept
+
+
+def vocabulary_of(kind: str, sample: str) -> text.Vocabulary:
+    """The tokens of a text."""
+    if kind == "words":
+        return text.Words.of(sample, min_count=2)
+    if kind == "subwords":
+        return text.Subwords.learn(sample, 2000)
+    return text.Bytes() if kind == "bytes" else text.Characters.of(sample)
+
+
+# ----- training -----
+
+
+class Stages(training.Sample):
+    """A sample after the first step, and then after ever more of them."""
+
+    def on_step(self, trainer: training.Trainer) -> None:
+        """At these steps."""
+        if trainer.step in STAGES:
+            self.do(trainer, None)
+
+    def on_epoch_end(self, trainer: training.Trainer, logs: dict) -> None:
+        """An epoch is no stage."""
+
+
+class Curve(training.Callback):
+    """The loss as the run goes on: the mean of each few steps, and that of each validation."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.sum = 0.0
+        self.points: dict[str, list] = {"learned text": [], "new text": []}
+
+    def on_step(self, trainer: training.Trainer) -> None:
+        """A point after every few steps."""
+        self.sum += trainer.values["loss"]
+        if trainer.step % self.every == 0:
+            self.points["learned text"].append([trainer.step, self.sum / self.every])
+            self.sum = 0.0
+
+    def on_epoch_end(self, trainer: training.Trainer, logs: dict) -> None:
+        """A point after each validation."""
+        self.points["new text"].append([trainer.step, logs["val_loss"]])
+
+    def state_dict(self) -> dict:
+        """What a resumed run goes on with."""
+        return {"sum": self.sum, "points": self.points}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Go on with it."""
+        self.sum, self.points = state_dict["sum"], state_dict["points"]
+
+
+def perplexity(means: dict[str, float]) -> float:
+    """Among how many equally likely tokens the choice would be as hard."""
+    return math.exp(min(means["loss"], 700))
+
+
+def trainer_of(model: models.LanguageModel, args: argparse.Namespace, steps: int):
+    """AdamW, the rate rising for a tenth of the run and falling to nothing after that."""
+    optimizer = optim.AdamW(model.parameters(), lr=args.rate, weight_decay=args.decay)
+    schedule = optim.schedules.OneCycleLR(
+        optimizer, max_lr=args.rate, total_steps=max(steps, 20), pct_start=0.1
+    )
+    return training.Trainer(
+        model,
+        optimizer,
+        lambda model, chunk, state: model.loss(chunk.x, chunk.y, state)[:2],
+        metrics={"perplexity": perplexity},
+        schedule=schedule,
+        clip_norm=1.0,
+        carry_state=True,
+        weight=lambda chunk: chunk.y.size,
+    )
+
+
+def language_model(vocabulary: text.Vocabulary, args: argparse.Namespace, cell: str):
+    """As large as the arguments say."""
+    return models.LanguageModel(
+        vocabulary,
+        args.embedding,
+        args.hidden,
+        args.layers,
+        cell=cell,
+        tied=args.tied,
+        input_dropout=args.dropout / 2,
+        hidden_dropout=args.dropout if args.layers > 1 else 0.0,
+        output_dropout=args.dropout,
+    )
+
+
+def streams(ids: np.ndarray, args: argparse.Namespace) -> data.Streams:
+    """The text in rows side by side; fewer where it is short."""
+    rows = max(1, min(args.batch, (len(ids) - 1) // args.steps))
+    return data.Streams(ids, rows, args.steps)
+
+
+def train(args: argparse.Namespace, folder: Path) -> None:
+    """A run from the texts to the model and the pictures."""
+    learned, kept = texts(args)
+    vocabulary = vocabulary_of(args.tokens, learned + kept)
+    chunks = streams(vocabulary.encode(learned), args)
+    validation = streams(vocabulary.encode(kept), args)
+    tg.seed(args.seed)
+    model = language_model(vocabulary, args, args.cell)
+    trainer = trainer_of(model, args, args.epochs * len(chunks))
+    print(
+        f"{len(learned):,} characters to learn from and {len(kept):,} to validate with; "
+        f"{len(vocabulary)} tokens.\n{args.layers} x {args.cell} {args.hidden}, "
+        f"{size_of(model):,} parameters; {args.epochs} epochs of "
+        f"{len(chunks)} steps, {chunks.batch_size} rows of {args.steps} tokens each.\n"
+        "Ctrl-C stops after a step; --resume goes on."
+    )
+    curve = Curve(every=max(1, args.epochs * len(chunks) // 200))
+    began = time.perf_counter()
+
+    def said(trainer: training.Trainer) -> str:
+        minutes = (time.perf_counter() - began) / 60
+        primes = [args.prime] if args.prime or args.text else PRIMES
+        how = {"temperature": args.temperature, "seed": 1}
+        samples = [prime + model.generate(args.shown, prime, **how) for prime in primes]
+        what = f"step {trainer.step}, {minutes:.1f} minutes, perplexity "
+        return "\n".join([f"\n--- {what}{perplexity(trainer.values):.1f}", *samples])
+
+    callbacks = [
+        curve,
+        Stages(said),
+        training.CSVLog(folder / "log.csv"),
+        training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
+    ]
+    history = trainer.fit(
+        chunks, args.epochs, validation=validation, callbacks=callbacks, resume=args.resume
+    )
+    model.save(folder / "model")
+    if history.interrupted:
+        print(f"interrupted after step {trainer.step}; go on with --out {folder} --resume")
+        return
+    keep(args, folder, finished=True)
+    print(said(trainer))
+    report(model, curve, kept, folder)
+
+
+def report(model: models.LanguageModel, curve: Curve, kept: str, folder: Path) -> None:
+    """The pictures, and what the numbers came to."""
+    axes = {"x": "steps", "y": "nats a token", "log_x": True}
+    (folder / "learning.svg").write_text(inspect.line_chart(curve.points, title="Learning", **axes))
+    activations = inspect.activations(model, kept[len(kept) // 2 :][:20_000])
+    try:
+        inspect.text_page(activations, title="What single cells follow").save(folder / "cells.html")
+    except tg.errors.ArgumentError as error:  # there is too little of a text
+        print(f"no page of cells: {error}")
+    score = model.score(kept)
+    before = kept[: len(kept) // 2][-20:]
+    likely = ", ".join(f"{piece!r} {share:.0%}" for piece, share in model.next(before))
+    print(
+        f"on what it has never read: {score.nats:.3f} nats a token, perplexity "
+        f"{score.perplexity:.2f}, {score.bits:.3f} bits a character\n"
+        f"likeliest after {before!r}: {likely}"
+    )
+    for name in ("learning.svg", "cells.html", "log.csv", "model"):
+        if (folder / name).exists():
+            print(f"wrote {folder / name}")
+
+
+# ----- using what was trained -----
+
+
+def use(args: argparse.Namespace, folder: Path) -> None:
+    """Sample, evaluate or continue with a model that was saved."""
+    model = models.load(folder / "model")
+    if args.sample:
+        for piece in model.stream(
+            args.sample, prime=args.prime, temperature=args.temperature, seed=args.seed,
+            top_k=args.top_k, top_p=args.top_p, min_p=args.min_p,
+            repetition_penalty=args.repetition_penalty,
+        ):  # fmt: skip
+            print(piece, end="", flush=True)
+        print()
+    if args.evaluate:
+        score = model.score(text.read(args.evaluate))
+        print(
+            f"{args.evaluate}: {score.tokens:,} tokens, {score.nats:.3f} nats each, perplexity "
+            f"{score.perplexity:.2f}, {score.bits:.3f} bits a character"
+        )
+    if args.next:
+        for piece, probability in model.next(args.next, 10):
+            print(f"{probability:7.2%}  {piece!r}")
+
+
+# ----- one text, five models -----
+
+
+def compare(args: argparse.Namespace) -> None:
+    """A table: what each kind of model makes of the same text."""
+    learned, kept = texts(args)
+    vocabulary = vocabulary_of(args.tokens, learned + kept)
+    ids, validation = vocabulary.encode(learned), vocabulary.encode(kept)
+    print(f"{'':>12}  parameters   training   a step  perplexity  bits a character")
+    for name in COMPARED:
+        tg.seed(args.seed)
+        began = time.perf_counter()
+        model, steps = compared(name, vocabulary, ids, args)
+        seconds = time.perf_counter() - began
+        score = model.score(validation)
+        size = size_of(model)
+        step = f"{1e3 * seconds / steps:6.1f} ms" if steps else "        -"
+        print(
+            f"{name:>12}  {size:10,}  {seconds:7.1f} s {step}  {score.perplexity:10.2f}  "
+            f"{score.bits:10.3f}"
+        )
+
+
+def size_of(model) -> int:
+    """Numbers that were learned, or counted."""
+    if isinstance(model, models.NGram):
+        return sum(len(model.counts[n].counts) for n in range(1, model.order + 1))
+    return sum(parameter.size for parameter in model.parameters())
+
+
+def compared(name: str, vocabulary: text.Vocabulary, ids: np.ndarray, args: argparse.Namespace):
+    """A model of this kind that has read the text, and how many steps that took."""
+    if name.endswith("gram"):
+        return models.NGram(int(name[0]), vocabulary).fit(ids), 0
+    if name.startswith("window"):
+        model = models.FixedWindow(vocabulary, 8, args.embedding, args.hidden)
+    else:
+        model = language_model(vocabulary, args, name)
+    chunks = streams(ids, args)
+    trainer = trainer_of(model, args, args.epochs * len(chunks))
+    trainer.fit(chunks, args.epochs)
+    return model, trainer.step
+
+
+# ----- the command -----
+
+
+def settled(args: argparse.Namespace, folder: Path) -> argparse.Namespace:
+    """The arguments of the run in the folder: a new one, or one that was interrupted."""
+    settings = folder / "settings.json"
+    before = json.loads(settings.read_text()) if settings.exists() else None
+    mine = run_of(args)
+    if before and not args.anew:
+        if args.resume or (before["run"] == mine and not before["finished"]):
+            print(f"going on with the run in {folder}; --anew begins again")
+            return argparse.Namespace(**before["run"], resume=True)
+        if before["run"] != mine:
+            raise tg.errors.ArgumentError(
+                f"{folder} holds a run with other arguments. Expected --resume, to go on with it, "
+                "--anew, to begin again in its place, or another folder for --out."
+            )
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    keep(args, folder, finished=False)
+    return args
+
+
+def keep(args: argparse.Namespace, folder: Path, finished: bool) -> None:
+    """Write down what the run is, and whether it is over."""
+    settings = {"run": run_of(args), "finished": finished}
+    (folder / "settings.json").write_text(json.dumps(settings, indent=1))
+
+
+def run_of(args: argparse.Namespace) -> dict:
+    """The arguments that make a run what it is."""
+    return {name: value for name, value in vars(args).items() if name not in ("resume", "anew")}
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(
+        description="Train a language model on any text, sample from it, look inside.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("text", nargs="*", help="files or folders; none: what this Python installation carries")
+    add("--out", default="out/language_model", help="the folder for everything that is written")
+    add("--tokens", choices=("characters", "bytes", "words", "subwords"), default="characters")
+    add("--cell", default="LSTM", help="LSTM, GRU, RNN, or any cell of nn")
+    for name, value, what in (
+        ("embedding", 64, "width of a token's vector"),
+        ("hidden", 16 if SHORT else 256, "width of the layers"),
+        ("layers", 1, "recurrent layers"),
+        ("epochs", 1 if SHORT else 6, "times that the text is read"),
+        ("batch", 32, "rows of text that are read side by side"),
+        ("steps", 64, "tokens that the gradient goes back"),
+        ("shown", 40 if SHORT else 200, "tokens of a sample"),
+        ("save-every", 200, "steps from checkpoint to checkpoint"),
+        ("seed", 0, "of all random numbers"),
+    ):
+        add(f"--{name}", type=int, default=value, help=what)
+    for name, value, what in (
+        ("rate", 5e-3, "learning rate at its highest"),
+        ("dropout", 0.0, "share of what layers give that is dropped"),
+        ("decay", 0.01, "weight decay"),
+        ("validation", 0.1, "share of each text that is kept to validate with"),
+        ("temperature", 0.7, "of samples: below 1 bolder, above 1 wilder"),
+    ):
+        add(f"--{name}", type=float, default=value, help=what)
+    add("--tied", action="store_true", help="score tokens by the embedding's table")
+    add("--resume", action="store_true", help="go on with the run in --out")
+    add("--anew", action="store_true", help="begin again, whatever is in --out")
+    add("--sample", type=int, metavar="N", help="write N tokens with the model in --out")
+    add("--prime", default="", help="what samples go on from")
+    add("--top-k", type=int, help="sample among so many of the likeliest")
+    add("--top-p", type=float, help="sample among the likeliest that make up this share")
+    add("--min-p", type=float, help="sample among those at least this share of the likeliest")
+    add("--repetition-penalty", type=float, default=1.0)
+    add("--evaluate", metavar="FILE", help="score a text with the model in --out")
+    add("--next", metavar="TEXT", help="show what likely comes next")
+    add("--compare", action="store_true", help="train n-grams, a window, RNN, GRU, LSTM")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Do what the command line asks for; what is wrong with it is one line, not a traceback."""
+    args = arguments()
+    folder = Path(args.out)
+    try:
+        if args.compare:
+            compare(args)
+        elif args.sample or args.evaluate or args.next:
+            use(args, folder)
+        else:
+            train(settled(args, folder), folder)
+    except (tg.errors.TinygradError, OSError) as error:
+        sys.exit(f"language_model.py: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The main example as a tool: train, go on, sample, evaluate, and what is wrong with its input."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).resolve().parents[1] / "examples" / "language_model.py"
+SMALL = "--hidden 8 --embedding 4 --batch 4 --steps 10 --epochs 2 --shown 5".split()
+WORDS = "the cat sat on the mat. the dog sat on the cat. "
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys, tmp_path):
+    """A function that runs the command in an empty folder: what it wrote, and what it died of."""
+    spec = importlib.util.spec_from_file_location("language_model_example", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.chdir(tmp_path)
+    Path("cats.txt").write_text(WORDS * 10)
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["language_model.py", *map(str, arguments)])
+        try:
+            module.main()
+            died = ""
+        except SystemExit as end:
+            died = str(end.code)
+        return capsys.readouterr().out, died
+
+    run.module = module
+    return run
+
+
+def test_a_run_and_what_is_done_with_it(tool):
+    said, died = tool("cats.txt", *SMALL)
+    assert not died
+    assert "432 characters to learn from and 48 to validate with" in said
+    assert "--- step 1," in said
+    for name in ("learning.svg", "cells.html", "log.csv", "model"):
+        assert Path("out/language_model", name).exists()
+        assert f"wrote out/language_model/{name}" in said
+    sampled = [tool("--sample", 30, "--prime", "the ", "--seed", seed)[0] for seed in (1, 1, 2)]
+    assert len(sampled[0]) == 31  # and the end of the line
+    assert sampled[0] == sampled[1] != sampled[2]
+    score, _ = tool("--evaluate", "cats.txt")
+    assert re.fullmatch(r"cats.txt: 479 tokens, [\d.]+ nats each, .* bits a character\n", score)
+    likely, _ = tool("--next", "the c")
+    assert len(likely.splitlines()) == 10
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(tool, monkeypatch):
+    tool("cats.txt", *SMALL, "--out", "whole", "--save-every", 3)
+    train_step = stop_at(tool, monkeypatch, 5)
+    said, _ = tool("cats.txt", *SMALL, "--out", "parts", "--save-every", 3)
+    assert "interrupted after step 5; go on with --out parts --resume" in said
+    monkeypatch.setattr(tool.module.training.Trainer, "train_step", train_step)
+    said, died = tool("--out", "parts", "--resume")
+    assert "going on with the run in parts" in said
+    assert not died
+    weights = [
+        next(Path(folder, "model").glob("*.safetensors")).read_bytes()
+        for folder in ("whole", "parts")
+    ]
+    assert weights[0] == weights[1]
+
+
+def stop_at(tool, monkeypatch, step):
+    """Ctrl-C after a step; returns what there was before."""
+    train_step = tool.module.training.Trainer.train_step
+
+    def stepped(self, batches):
+        train_step(self, batches)
+        if self.step == step:
+            self._fit.interrupt.asked = True
+
+    monkeypatch.setattr(tool.module.training.Trainer, "train_step", stepped)
+    return train_step
+
+
+def test_a_folder_holds_one_run(tool):
+    tool("cats.txt", *SMALL)
+    assert "holds a run with other arguments" in tool("cats.txt", *SMALL, "--layers", 2)[1]
+    said, died = tool("cats.txt", *SMALL, "--layers", 2, "--anew")
+    assert not died
+    assert "2 x LSTM 8" in said
+    settings = json.loads(Path("out/language_model/settings.json").read_text())
+    assert settings["finished"]
+    assert settings["run"]["layers"] == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "the file is empty"),
+        (b"a", "a text of 1 characters"),
+        (b"caf\xe9", "is not UTF-8: byte 0xe9 at 3"),
+        (None, "there is no file or folder"),
+    ],
+)
+def test_what_is_no_text(tool, content, told):
+    if content is not None:
+        Path("bad.txt").write_bytes(content)
+    said, died = tool("bad.txt", *SMALL)
+    assert died.startswith("language_model.py: ")
+    assert told in died
+    assert "step" not in said
+
+
+def test_a_text_shorter_than_a_chunk(tool):
+    Path("short.txt").write_text("abcabcabcabcabcabcab")
+    said, died = tool("short.txt", *SMALL, "--steps", 100)
+    assert not died
+    assert "18 characters to learn from and 2 to validate with" in said
+
+
+def test_what_cannot_be_done_is_said(tool):
+    tool("cats.txt", *SMALL)
+    assert "'Z'" in tool("--sample", 5, "--prime", "Z")[1]
+    Path("other.txt").write_text("Zebra")
+    assert "'Z'" in tool("--evaluate", "other.txt")[1]
+    assert "nowhere" in tool("--out", "nowhere", "--sample", 5)[1]
+    Path("file").write_text("")
+    assert "file" in tool("cats.txt", "--out", "file/below")[1]
+    assert "cell is 'LTSM'" in tool("cats.txt", "--cell", "LTSM", "--out", "new")[1]
+
+
+def test_kinds_of_models_side_by_side(tool):
+    said, died = tool("cats.txt", *SMALL, "--compare", "--tokens", "words")
+    assert not died
+    rows = said.splitlines()[1:]
+    for name, row in zip(tool.module.COMPARED, rows, strict=True):
+        assert row.strip().startswith(name)
