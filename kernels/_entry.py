@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 from tinygrad_rnn.kernels._numba import ARCHITECTURE, cgutils, extending, ir, types
 
+PREPARE = -1
+
 _FTZ_AND_DAZ = 0x8040  # of MXCSR, on x86
 _FZ = 1 << 24  # of FPCR, on ARM
 
@@ -18,7 +20,8 @@ def entry(body, sliced):
 
     A sliced one takes three numbers before the body's arguments: the address of a pool (0
     for a call of the body as it is), the threads to use, and the length of a slice (0 for
-    a team).
+    a team). With the length PREPARE it runs nothing, but leaves at an address what is needed
+    to run it again and again with the same arguments; see ``_chain``.
     """
     function = body.py_func
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
@@ -98,8 +101,9 @@ def _emit_plain(context, builder, compiled, values):
 
 
 def _emit_sliced(context, builder, compiled, values):
-    """Call the body here, or hand slices of it to the pool."""
+    """Call the body here, hand slices of it to the pool, or prepare for later calls."""
     pool, threads, chunk, first, second, *rest = values
+    rest = _borrowed(context, builder, compiled.signature.args[2:], rest)
     word, code_type = ir.IntType(64), ir.IntType(32)
     block = cgutils.alloca_once(builder, ir.LiteralStructType([value.type for value in rest]))
     for i, value in enumerate(rest):
@@ -107,19 +111,49 @@ def _emit_sliced(context, builder, compiled, values):
     run_slice = _slice_function(context, builder.module, compiled, block.type)
     error = cgutils.alloca_once_value(builder, cgutils.get_null_value(_error_type(context)))
     code = cgutils.alloca_once_value(builder, ir.Constant(code_type, 0))
+    preparing = builder.icmp_signed("==", chunk, ir.Constant(word, PREPARE))
     alone = builder.icmp_unsigned("==", pool, ir.Constant(word, 0))
-    with builder.if_else(alone) as (here, handed):
-        with here:
-            builder.store(builder.call(run_slice, [block, first, second, error]), code)
-        with handed:
-            addresses = [builder.ptrtoint(pointer, word) for pointer in (run_slice, block, error)]
-            arguments = [pool, threads, chunk, second, *addresses]
-            builder.store(_call_run(builder, arguments), code)
+    with builder.if_else(preparing) as (prepare, call):
+        with prepare:
+            _leave(context, builder, run_slice, block, first, second)
+        with call, builder.if_else(alone) as (here, handed):
+            with here:
+                builder.store(builder.call(run_slice, [block, first, second, error]), code)
+            with handed:
+                pointers = run_slice, block, error
+                addresses = [builder.ptrtoint(pointer, word) for pointer in pointers]
+                arguments = [pool, threads, chunk, second, *addresses]
+                builder.store(_call_run(builder, arguments), code)
     failed = builder.icmp_signed("!=", builder.load(code), ir.Constant(code_type, 0))
     with cgutils.if_unlikely(builder, failed):
         status = SimpleNamespace(code=builder.load(code), excinfoptr=builder.load(error))
         context.call_conv.return_status_propagate(builder, status)
     return context.get_dummy_value()
+
+
+def _borrowed(context, builder, kinds, values):
+    """The arguments without their counts of references: whoever calls keeps the arrays."""
+    borrowed = []
+    for kind, value in zip(kinds, values, strict=True):
+        if isinstance(kind, types.Array):
+            array = context.make_array(kind)(context, builder, value)
+            array.meminfo = cgutils.get_null_value(array.meminfo.type)
+            array.parent = cgutils.get_null_value(array.parent.type)
+            value = array._getvalue()
+        borrowed.append(value)
+    return borrowed
+
+
+def _leave(context, builder, run_slice, block, address, room):
+    """Leave at an address: where ``run_slice`` stands, the block's size, the block if it fits."""
+    word = ir.IntType(64)
+    size = ir.Constant(word, context.get_abi_sizeof(block.type.pointee))
+    target = builder.inttoptr(address, word.as_pointer())
+    builder.store(builder.ptrtoint(run_slice, word), target)
+    builder.store(size, builder.gep(target, [ir.Constant(word, 1)]))
+    with builder.if_then(builder.icmp_signed("<=", size, room)):
+        place = builder.gep(target, [ir.Constant(word, 2)])
+        cgutils.raw_memcpy(builder, place, block, size, 1)
 
 
 def _call_run(builder, arguments):

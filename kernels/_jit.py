@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_rnn.kernels import _cache
 from tinygrad_rnn.kernels._build import BUILDS, Definition, Ready, cache_folder, renamed
+from tinygrad_rnn.kernels._entry import PREPARE
 from tinygrad_rnn.kernels._llvm import host_vector_bits
 from tinygrad_rnn.kernels._numba import (
     DISABLED,
@@ -143,6 +144,20 @@ class _Sliced(Kernel):
     def spread(self, pool, threads, chunk, *args):
         """Let the pool at an address run slices of ``chunk``, or a team where that is 0."""
         self._ready[args[self._index].dtype.char](pool, threads, chunk, *args)
+
+    def prepared(self, *args):
+        """What runs it with these arguments; the arrays are to live as long.
+
+        An array of words: the address of a function that runs a slice, the size of the arguments,
+        and the arguments as that function takes them.
+        """
+        words = np.zeros(128, np.int64)
+        entry = self._ready[args[self._index - 2].dtype.char]
+        while True:
+            entry(0, 0, PREPARE, words.ctypes.data, words.nbytes - 16, *args)
+            if words[1] <= words.nbytes - 16:
+                return words
+            words = np.zeros(2 + -(-int(words[1]) // 8), np.int64)
 
 
 class _UntypedSliced(_Untyped, _Sliced):

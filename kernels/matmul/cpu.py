@@ -12,6 +12,7 @@ from math import ceil, prod
 import numpy as np
 
 from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.kernels._chain import Link
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import num_threads, parallel
 from tinygrad_rnn.kernels._ufunc import AVAILABLE
@@ -34,7 +35,7 @@ from tinygrad_rnn.kernels.matmul.cpu_block import (
 )
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 
-__all__ = ["matmul", "pack"]
+__all__ = ["matmul", "pack", "product_link"]
 
 _FEW_ROWS = 96  # fewer than this many do not pay for packing B
 _SECONDS_WORTH_A_DISPATCH = 20e-6
@@ -159,6 +160,17 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
             products, pieces, pieces, divided,
             a, b, start, c, offsets, scratch, begin, how, pack_a, K,
         )  # fmt: skip
+
+
+def product_link(a, b, out, bias=None):
+    """``out = a b + bias``, b packed, as a link of a chain; ``out`` has as many rows as a."""
+    (M, K), N = a.shape, b.shape[1]
+    pieces, divided = _divide(1, M, K, N, True, False, num_threads())
+    start, begin = (out, FROM_ZERO) if bias is None else (bias[None], FROM_BIAS)
+    scratch = _NO_SCRATCH[out.dtype.char]
+    panels = b.panels[None]
+    what = divided, a, panels, start, out, _ONE, scratch, begin, PACKED, False, K
+    return Link(products, pieces, (pieces, *what))
 
 
 def _divide(count, M, K, N, packed, pack_a, threads):

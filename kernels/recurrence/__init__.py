@@ -27,8 +27,9 @@ from tinygrad_rnn.kernels.recurrence.derivative import Rules, differentiate
 from tinygrad_rnn.kernels.recurrence.kept import Kept
 from tinygrad_rnn.kernels.recurrence.lowering import lower
 from tinygrad_rnn.kernels.recurrence.program import Program, TraceError
+from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
 
-__all__ = ["backward", "forward", "has_kernel", "kept", "source_of", "unfusable"]
+__all__ = ["backward", "forward", "has_kernel", "kept", "source_of", "steps", "unfusable"]
 
 
 def has_kernel(array: Array) -> bool:
@@ -113,6 +114,29 @@ def backward(
         needs_x=needs_x, needed=needed, later=later, by_rows=by_rows, sums=sums,
     )  # fmt: skip
     return grads
+
+
+def steps(
+    layers: Sequence[Layer],
+    rows: int,
+    like: Array,
+    *,
+    rules: Rules,
+    width: int,
+    table: Array | None = None,
+    products: Sequence[Product] = (),
+) -> Any:
+    """Single steps of ``rows`` rows, made ready to be run many times, where ``has_kernel(like)``.
+
+    layers     each reads what the one below gives out; the first one rows of a ``width``
+    table      (V, width), the rows that the input is one of; then numbers of rows are read
+    products   what the last layer's outputs are multiplied with, one after the other
+
+    What they give has the bits of ``forward``; see ``cpu_steps.Steps`` for how they are run.
+    """
+    from tinygrad_rnn.kernels.recurrence.cpu_steps import Steps
+
+    return Steps(layers, rows, rules, like, width=width, table=table, products=products)
 
 
 def kept(run: Any) -> Kept:

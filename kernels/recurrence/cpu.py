@@ -32,7 +32,7 @@ __all__ = ["backward", "forward", "kept", "source_of"]
 
 _NO_MEETING = np.zeros(0, np.int64)
 _LIKE = {char: np.zeros((1, 1), char) for char in "fd"}  # it tells the element type
-_FLOPS_WORTH_A_TEAM = 1e6
+FLOPS_WORTH_A_TEAM = 1e6
 _CACHE = 2 << 20  # bytes of the second level
 
 
@@ -43,24 +43,28 @@ def source_of(program: Program, rules: Rules) -> str:
 
 def _call(kernel, arguments, run, values, *, backwards):
     """Run a written kernel on a team."""
-    sized, dtype = run.sized, run.like.dtype
-    schedule, pack = run.schedule, pays_to_pack(run, backwards)
+    values |= shared_values(run, pays_to_pack(run, backwards), backwards)
+    flops = 2.0 * run.schedule.size * run.sized.weight_count
+    limit = None if flops > FLOPS_WORTH_A_TEAM else 1
+    team(kernel, *[values[name] for name, _ in arguments[2:]], limit=limit)
+
+
+def shared_values(run, pack, backwards):
+    """What the written kernels of both ways take besides their rows: weights, sizes, flags."""
+    sized, dtype, schedule, values = run.sized, run.like.dtype, run.schedule, {}
     for name, part, block, back in sized.parts:
         if pack or (backwards and part.operand[0] == "operand"):
             values[name] = packed(run, part, block, back if backwards else None)
         else:
             values[name] = weight_of(run, part, block)
     by_columns = _by_columns(schedule.rows, sized.weight_count * dtype.itemsize)
-    values |= run.given
-    values |= {
+    return values | run.given | {
         "reverse": int(run.reverse), "by_columns": int(by_columns), "packed": int(pack),
         "T": schedule.steps, "B": schedule.rows, "offsets": schedule.offsets,
         "places": schedule.places, "flags": schedule.flags, "like_array": _LIKE[dtype.char],
         "rows_times_weight": rows_times_weight.address(dtype),
         "meeting": zeros(16, np.int64) if by_columns else _NO_MEETING, **sized.sizes,
     }  # fmt: skip
-    worth = 2.0 * schedule.size * sized.weight_count > _FLOPS_WORTH_A_TEAM
-    team(kernel, *[values[name] for name, _ in arguments[2:]], limit=None if worth else 1)
 
 
 def _by_columns(rows, weights):
@@ -74,7 +78,7 @@ def _by_columns(rows, weights):
     return each < 6 or (each <= 16 and weights > _CACHE)
 
 
-def _given(layout, settings, noise, schedule, rows, dtype):
+def given_values(layout, settings, noise, schedule, rows, dtype):
     """Settings and noise, as written kernels take them."""
     given = {}
     if layout.settings:
@@ -95,40 +99,51 @@ def forward(
     sized = at_sizes(program, rules, shapes_of(x, states, weights))
     layout, dtype, B = sized.kernels.layout, states[0].dtype, len(states[0])
     schedule = schedule_of(mask, steps, B, reverse)
-    arrays = _arrays(sized.forward_arrays, schedule, dtype)
+    arrays = own_arrays(sized, schedule, params, steps * B, dtype)
     rows = None if x is None else gathered(schedule, x)
     for name, weight, bias in sized.hoisted:
         begin = None if bias is None else params[bias[0]][bias[1]]
         arrays[name] = matmul(rows, input_weight(params, forms, weight), bias=begin)
     for i, eps in sized.standards:
         standardize(arrays[f"z{i}"], eps, arrays[f"r{i}"])
-    for name, weight, columns in sized.biases:
-        arrays[name] = np.ascontiguousarray(params[weight][columns])
     again = states if restart is None else restart
     first, last = (schedule.size, 0) if reverse else (0, schedule.size)
     of_rows = start(schedule, states, again)
     for name, state in zip(layout.states, of_rows, strict=True):
         arrays[name][first : first + schedule.rows] = state
     arrays |= _restarts(sized, schedule, again, dtype)
-    arrays["y"] = _own_output(sized, schedule, steps * B, dtype)
-    for name in layout.row_params:
-        arrays[f"p_{name}"] = np.ascontiguousarray(params[name]).reshape(-1)
     if rows is not None:
         arrays["x"] = rows
-    given = _given(layout, settings, noise, schedule, B, dtype)
+    given = given_values(layout, settings, noise, schedule, B, dtype)
     run = Run(
         sized, schedule, (steps, B), reverse, states, restart is not None,
         rows, params, forms, given, arrays,
     )  # fmt: skip
     module = sized.kernels.module
     _call(module.forward, module.FORWARD, run, {**arrays}, backwards=False)
-    y = arrays["y"]
-    if not len(y):
-        y = arrays[layout.states[layout.lowered.output_state or 0]]
-        y = y[: steps * B] if reverse else y[B:]
+    y = output_of(layout, arrays, steps * B, B, reverse)
     finals = [arrays[name][last : last + schedule.rows] for name in layout.states]
     finals = final_states(schedule, finals, states, again)
     return y.reshape(steps, B, y.shape[1]), finals, run
+
+
+def own_arrays(sized, schedule, params, rows, dtype):
+    """The arrays that the forward kernel writes, and its small weights."""
+    arrays = _arrays(sized.forward_arrays, schedule, dtype)
+    for name, weight, columns in sized.biases:
+        arrays[name] = np.ascontiguousarray(params[weight][columns])
+    arrays["y"] = _own_output(sized, schedule, rows, dtype)
+    for name in sized.kernels.layout.row_params:
+        arrays[f"p_{name}"] = np.ascontiguousarray(params[name]).reshape(-1)
+    return arrays
+
+
+def output_of(layout, arrays, rows, B, reverse):
+    """The outputs of all steps, a row each: an array of their own, or a state's."""
+    if len(arrays["y"]):
+        return arrays["y"]
+    states = arrays[layout.states[layout.lowered.output_state or 0]]
+    return states[:rows] if reverse else states[B:]
 
 
 def _arrays(listed, schedule, dtype):

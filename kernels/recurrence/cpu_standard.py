@@ -1,11 +1,18 @@
 """Rows that are standardised: mean 0, variance 1; and back."""
 
+from tinygrad_rnn.kernels._chain import Link
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels._pool import parallel
 from tinygrad_rnn.kernels._simd import add, div, fill, load, mul, sqrt, store, sub, total
 from tinygrad_rnn.kernels._vector import address, element_size, lanes
 
-__all__ = ["standardize", "standardize_back", "standardize_row", "standardize_row_back"]
+__all__ = [
+    "standardize",
+    "standardize_back",
+    "standardize_link",
+    "standardize_row",
+    "standardize_row_back",
+]
 
 
 @helper(fastmath=NO_FASTMATH)
@@ -69,6 +76,11 @@ def standardize(rows, eps, deviations):
     """Standardise all rows in place."""
     grain = 1 + 20_000 // (rows.shape[1] + 1)
     parallel(_standardize, len(rows), rows, rows.dtype.type([eps]), deviations, grain=grain)
+
+
+def standardize_link(rows, eps, deviations):
+    """The same as a link of a chain."""
+    return Link(_standardize, len(rows), (rows, rows.dtype.type([eps]), deviations))
 
 
 def standardize_back(rows, gradients, deviations):

@@ -7,10 +7,13 @@ import numpy as np
 
 from tinygrad_rnn import losses, nn, ops
 from tinygrad_rnn.arguments import flag, whole
+from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.text_model import Floats, TextModel, vocabulary_and_size
+from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import init
+from tinygrad_rnn.nn.stepping import Stepper, Weights, stacked
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.run_state import evaluating
 
@@ -95,6 +98,7 @@ class LanguageModel(TextModel, nn.Module):
             self.out = nn.TiedLinear(self.embedding)
         else:
             self.out = nn.Linear(width, V)
+        self._stepper = Stepper()
 
     # ----- training -----
 
@@ -162,10 +166,34 @@ class LanguageModel(TextModel, nn.Module):
     def step(self, tokens: Any, state: Any) -> tuple[Floats, Any]:
         """tokens (rows,) -> log-probabilities of what comes next (rows, V), and the state."""
         tokens = np.asarray(tokens)
+        quickly = self._quickly(tokens, state)
+        if quickly is not None:
+            return quickly
         with evaluating(self):
             hidden, after = self(tokens[None], self._as_given(state))
             found = ops.log_softmax(self.scores(hidden)).numpy()[0]
         return found, self._as_arrays(after, len(tokens))
+
+    def _quickly(self, tokens: Array, state: Any) -> tuple[Floats, Any] | None:
+        """``step`` without Tensors in between; None where something asks for the long way."""
+        cells = stacked(self.layers)
+        modules = self, self.embedding, self.input_dropout, self.output_dropout, self.out
+        if self.training or cells is None or any(module._forward_hooks for module in modules):
+            return None
+        if tokens.dtype.kind not in "iu" or tokens.ndim != 1 or not len(tokens):
+            return None
+        if tokens.min() < 0 or tokens.max() >= self.vocabulary_size:
+            return None
+        products: list[Weights] = []
+        if self.projection is not None:
+            products.append((self.projection.weight, self.projection.bias, False))
+        products.append((self.out.weight, self.out.bias, isinstance(self.out, nn.TiedLinear)))
+        found = self._stepper(cells, tokens, state, table=self.embedding.weight, products=products)
+        if found is None:
+            return None
+        scores, after = found
+        with no_grad():
+            return ops.log_softmax(scores).numpy(), after
 
     def advance(self, ids: Any, state: Any = None) -> Any:
         """The state after tokens, of one row."""

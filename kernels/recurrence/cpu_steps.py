@@ -1,0 +1,132 @@
+"""Single steps on the CPU: recurrences one above the other, and products behind, as one call.
+
+What a step needs besides its numbers is made once: arrays that every step reads and writes,
+packed weights, and the calls of the kernels, as a chain. The kernels are those of whole
+sequences, so the bits are theirs, too.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.kernels._chain import Chain, Link
+from tinygrad_rnn.kernels._memory import empty
+from tinygrad_rnn.kernels.matmul.cpu import matmul, pack, product_link
+from tinygrad_rnn.kernels.recurrence.cpu import (
+    FLOPS_WORTH_A_TEAM,
+    given_values,
+    output_of,
+    own_arrays,
+    shared_values,
+)
+from tinygrad_rnn.kernels.recurrence.cpu_ends import NO_ROWS
+from tinygrad_rnn.kernels.recurrence.cpu_sized import Run, Sized, at_sizes
+from tinygrad_rnn.kernels.recurrence.cpu_standard import standardize_link
+from tinygrad_rnn.kernels.recurrence.schedule import schedule_of
+from tinygrad_rnn.kernels.recurrence.shapes import shapes_of
+from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
+
+__all__ = ["Steps"]
+
+Array = Any
+_TABLE_ROWS = 512  # rows of an input that takes few values are multiplied ahead up to so many
+
+
+class Steps:
+    """A step of ``rows`` rows through all layers.
+
+    Whoever calls writes the input and the states, calls ``run``, and reads what comes out; one
+    thread at a time.
+
+    before, after   for each layer the states (rows, width) that are read, and the new ones
+    out             what the last layer gives out, or the products of it
+
+    Args:
+        table: The rows that the input is one of, (V, I); ``read`` then takes their numbers.
+        like: An array of the element type.
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], rows: int, rules: Any, like: Array, *, width: int,
+        table: Array | None = None, products: Sequence[Product] = (),
+    ) -> None:  # fmt: skip
+        self.rows, self.dtype, self.table = rows, like.dtype, table
+        self._sources: list[tuple[Array, Array]] = []  # rows by number, and where they go
+        self._links: list[Link] = []
+        self._multiplied = 0
+        self.before: list[list[Array]] = []
+        self.after: list[list[Array]] = []
+        x = self.x = empty((rows, width), self.dtype)
+        for number, layer in enumerate(layers):
+            x = self._add(layer, rules, x, first=number == 0)
+        for product in products:
+            x = self._product(x, product)
+        self.out = x
+        worth = 2.0 * rows * self._multiplied > FLOPS_WORTH_A_TEAM
+        self.run = Chain(self._links, limit=None if worth else 1)
+
+    def read(self, numbers: Array) -> None:
+        """Let the input be rows of the table; their numbers have been checked."""
+        for source, target in self._sources:
+            np.take(source, numbers, axis=0, out=target, mode="clip")
+
+    def _add(self, layer: Layer, rules: Any, x: Array, first: bool) -> Array:
+        """Add a layer that reads x; give what it gives out."""
+        rows, params, dtype = self.rows, layer.params, self.dtype
+        # Shapes of a sequence of one step; the numbers in these arrays are never read.
+        given = [np.empty((rows, width), dtype) for width in layer.widths]
+        weights = [params[name] for name, _ in layer.program.params]
+        sequence = x[None] if layer.program.input else None
+        sized = at_sizes(layer.program, rules, shapes_of(sequence, given, weights))
+        layout, schedule = sized.kernels.layout, schedule_of(None, 1, rows, False)
+        arrays = own_arrays(sized, schedule, params, rows, dtype)
+        self._hoist(sized, layer, arrays, x, first)
+        self._links += [
+            standardize_link(arrays[f"z{i}"], e, arrays[f"r{i}"]) for i, e in sized.standards
+        ]
+        states = [arrays[name] for name in layout.states]
+        self.before.append([state[:rows] for state in states])
+        self.after.append([state[rows:] for state in states])
+        arrays |= dict.fromkeys(sized.restarts, NO_ROWS[dtype.char]) | {"x": x}
+        settings = given_values(layout, layer.settings, None, schedule, rows, dtype)
+        run = Run(
+            sized, schedule, (1, rows), False, given, False,
+            x, params, layer.forms, settings, arrays,
+        )  # fmt: skip
+        values = arrays | shared_values(run, pack=True, backwards=False)
+        module = sized.kernels.module
+        arguments = [values[name] for name, _ in module.FORWARD[2:]]
+        self._links.append(Link(module.forward, 0, tuple(arguments)))
+        self._multiplied += sized.weight_count
+        return output_of(layout, arrays, rows, rows, False)
+
+    def _hoist(
+        self, sized: Sized, layer: Layer, arrays: dict[str, Array], x: Array, first: bool
+    ) -> None:
+        """What is multiplied with x alone: looked up where that is known before."""
+        known = self.table if first else None
+        looked_up = known is not None and len(known) <= _TABLE_ROWS
+        for name, weight, bias in sized.hoisted:
+            begin = None if bias is None else layer.params[bias[0]][bias[1]]
+            if looked_up:
+                source = matmul(known, layer.params[weight], bias=begin)
+                arrays[name] = empty((self.rows, source.shape[1]), self.dtype)
+                self._sources.append((source, arrays[name]))
+            else:
+                product = Product(layer.params[weight], layer.forms[weight], begin)
+                arrays[name] = self._product(x, product)
+        if known is not None and not (looked_up and not sized.kernels.layout.reads_input):
+            self._sources.append((known, x))
+
+    def _product(self, x: Array, product: Product) -> Array:
+        """Add a product with x; give where it goes."""
+        weight, forms, bias = product.weight, product.forms, product.bias
+        key = "packed" if weight.flags.c_contiguous else "packed transpose"
+        if key not in forms:
+            forms[key] = pack(weight)
+        out = empty((self.rows, weight.shape[1]), self.dtype)
+        begin = None if bias is None else np.ascontiguousarray(bias)
+        self._links.append(product_link(x, forms[key], out, begin))
+        self._multiplied += weight.size
+        return out

@@ -1,0 +1,53 @@
+"""A chain does what its links would do one by one, on any number of threads, again and again."""
+
+import numpy as np
+import pytest
+
+from tests.kernels.test_pool import fail_at
+from tinygrad_rnn.kernels import _pool
+from tinygrad_rnn.kernels._chain import Chain, Link
+from tinygrad_rnn.kernels._jit import DISABLED
+from tinygrad_rnn.kernels._memory import empty
+from tinygrad_rnn.kernels.matmul.cpu import matmul, pack, product_link
+
+
+def drawn(*shape):
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_products_one_after_the_other(threads, rows):
+    before = _pool.num_threads()
+    _pool.set_num_threads(threads)
+    try:
+        x, a, b, bias = drawn(rows, 30), drawn(30, 520), drawn(520, 70), drawn(70)
+        y, z = empty((rows, 520)), empty((rows, 70))
+        chain = Chain([product_link(x, pack(a), y), product_link(y, pack(b), z, bias)])
+        for scale in (1, -2):  # what stands in the arrays now is what counts
+            x *= scale
+            chain()
+            np.testing.assert_array_equal(z, matmul(matmul(x, a), b, bias=bias))
+    finally:
+        _pool.set_num_threads(before)
+
+
+def test_without_links():
+    Chain([])()
+
+
+def test_more_pieces_than_threads_and_none_at_all():
+    seen = np.zeros(7)
+    Chain([Link(fail_at, 7, (-1, seen)), Link(fail_at, 1, (-1, seen[:1]))])()
+    assert (seen == 1).all()
+
+
+@pytest.mark.skipif(DISABLED, reason="errors of plain functions come as they are")
+def test_a_link_that_fails_is_named():
+    seen = np.zeros(4)
+    chain = Chain([Link(fail_at, 4, (2, seen))])
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"fail_at failed in a chain"):
+            chain()
+    Chain([Link(fail_at, 4, (-1, seen))])()
+    assert (seen == 1).all()

@@ -1,0 +1,162 @@
+"""Single steps made ready: the bits of whole sequences, whatever changes in between."""
+
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
+from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.nn.stepping import Stepper, stacked
+
+V, I, H = 7, 5, 20
+KINDS = {
+    "LSTM": {},
+    "GRU": {},
+    "layer norm": {"layer_norm": True},
+    "clipped": {"state_clip": 0.1},
+}
+
+
+class Model:
+    """A table, two layers and a product, done as one, and one by one."""
+
+    def __init__(self, name, dtype=np.float32, **options):
+        tg.seed(0)
+        kind = nn.LSTM if name != "GRU" else nn.GRU
+        self.table = nn.Embedding(V, I).astype(dtype)
+        self.layers = kind(I, H, 2, **KINDS.get(name, {}), **options).astype(dtype)
+        self.out = nn.Linear(H, V).astype(dtype)
+        self.stepper = Stepper()
+
+    def start(self, rows):
+        self.rows = rows
+        cells = self.layers.cells()
+        return [[s.numpy() for s in cell.zero_state(rows)] for cell in cells]
+
+    def quickly(self, tokens, state):
+        products = [(self.out.weight, self.out.bias, False)]
+        cells = stacked(self.layers)
+        return self.stepper(cells, tokens, state, table=self.table.weight, products=products)
+
+    def slowly(self, tokens, state):
+        with tg.no_grad():
+            layout = self.layers.layout
+            given = layout.pack([[tg.tensor(s) for s in cell] for cell in state], batched=True)
+            y, after = self.layers(self.table(tokens)[None], given)
+            after = [[s.numpy() for s in cell] for cell in layout.unpack(after, (self.rows,))]
+            return self.out(y)[0].numpy(), after
+
+    def check(self, tokens, state):
+        """Twice, as the first time nothing is made ready; give the state after."""
+        self.quickly(tokens, state)
+        scores, after = self.quickly(tokens, state)
+        expected, expected_after = self.slowly(tokens, state)
+        np.testing.assert_array_equal(scores, expected)
+        for cell, expected_cell in zip(after, expected_after, strict=True):
+            for one, other in zip(cell, expected_cell, strict=True):
+                np.testing.assert_array_equal(one, other)
+        return after
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_steps_have_the_bits_of_sequences(name):
+    model = Model(name)
+    for rows in (1, 3, 1):
+        state = model.start(rows)
+        for step in range(3):
+            state = model.check(np.arange(rows) * (step + 1) % V, state)
+
+
+def test_a_large_table_is_no_table_of_products(monkeypatch):
+    from tinygrad_rnn.kernels.recurrence import cpu_steps
+
+    monkeypatch.setattr(cpu_steps, "_TABLE_ROWS", V - 1)
+    model = Model("LSTM")
+    model.check(np.arange(3), model.start(3))
+
+
+def test_what_has_changed_is_seen():
+    model = Model("LSTM")
+    state = model.start(2)
+    state = model.check(np.array([1, 2]), state)
+    for parameter in (model.table.weight, model.out.bias, *model.layers.parameters()):
+        parameter.assign_(parameter.numpy() + 0.25)
+        model.check(np.array([1, 2]), state)
+    model.out.weight = nn.Parameter(model.out.weight.numpy() * 2)
+    model.check(np.array([1, 2]), state)
+    model.layers.cells()[1].configure(state_clip=0.1)
+    model.check(np.array([1, 2]), state)
+    before = tg.num_threads()
+    try:
+        for threads in (1, 3):
+            tg.set_num_threads(threads)
+            model.check(np.array([1, 2]), state)
+    finally:
+        tg.set_num_threads(before)
+
+
+def test_where_it_is_not_done_this_way():
+    model = Model("LSTM", recurrent_dropout=0.5)
+    state, tokens = model.start(2), np.array([1, 2])
+    for _ in range(3):
+        assert model.quickly(tokens, state) is None  # it draws, while training
+    model.layers.eval()
+    model.check(tokens, state)
+    assert model.quickly(tokens, [[s[:1] for s in cell] for cell in state]) is None
+    with use_reference():
+        assert model.quickly(tokens, state) is None
+    model.layers.fused = False
+    for _ in range(3):
+        assert model.quickly(tokens, state) is None
+    for options in ({"bidirectional": True}, {"connect": "residual"}, {"stateful": True}):
+        assert stacked(nn.LSTM(H, H, 2, **options)) is None
+
+
+def test_several_threads_at_once():
+    model = Model("GRU")
+    cells, products = stacked(model.layers), [(model.out.weight, model.out.bias, False)]
+
+    def run(first):
+        tokens, state, seen = np.array([first, 1]), model.start(2), []
+        for _ in range(40):
+            found = None
+            while found is None:  # only the first time in all threads
+                found = model.stepper(
+                    cells, tokens, state, table=model.table.weight, products=products
+                )
+            scores, state = found
+            tokens = scores.argmax(axis=1)
+            seen.append(scores)
+        return np.stack(seen)
+
+    alone = [run(first) for first in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for one, other in zip(pool.map(run, range(4)), alone, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell])
+def test_cells_by_themselves(kind):
+    cell, x = kind(I, H), tg.randn(3, I)
+    with_graph = cell(x)
+    with_graph = cell(x, with_graph)
+    with tg.no_grad():
+        state = cell(x)
+        for _ in range(3):
+            found = cell(x, state)
+            for one, other in zip(tuple(found), tuple(with_graph), strict=True):
+                np.testing.assert_array_equal(one, other)
+                assert not one.requires_grad
+        alone = cell(x[1], tuple(s[1] for s in state) if kind is nn.LSTMCell else state[1])
+        first, second = (s[0] if kind is nn.LSTMCell else s for s in (alone, found))
+        np.testing.assert_array_equal(first, second[1])
+        for copied in (copy.deepcopy(cell), pickle.loads(pickle.dumps(cell))):
+            copied(x, state)
+            cell.b.assign_(cell.b.numpy() + 1)
+            again = copied(x, state)
+            for one, other in zip(tuple(again), tuple(found), strict=True):
+                np.testing.assert_array_equal(one, other)

@@ -1,0 +1,154 @@
+"""Single steps of cells, one above the other, by kernels that are called as one.
+
+A step of a decoder reads each weight once, in a fraction of a millisecond, and what stands around
+its kernels would take as long: Tensors, checks, arrays, calls. A Stepper makes all that ready
+once, and again when a weight has changed. It records nothing.
+"""
+
+from collections.abc import Sequence
+from operator import is_
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_rnn.device import Array, num_threads
+from tinygrad_rnn.kernels import recurrence as kernel
+from tinygrad_rnn.kernels.recurrence.program import Program
+from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
+from tinygrad_rnn.nn.parameter import Parameter
+from tinygrad_rnn.ops.recurrence import RULES, unfusable
+
+if TYPE_CHECKING:
+    from tinygrad_rnn.nn.cell import Cell
+    from tinygrad_rnn.nn.recurrent import Recurrent
+
+__all__ = ["Stepper", "Weights", "stacked"]
+
+Weights = tuple[Parameter, Parameter | None, bool]  # of a product: weight, bias, whether transposed
+
+_MOST_ROWS = 256  # from then on what surrounds the kernels hardly counts
+_MOST_COUNTS = 16  # numbers of rows for which steps are kept ready
+
+
+class Stepper:
+    """Makes single steps of cells; copies of it know nothing yet."""
+
+    def __init__(self) -> None:
+        self._mark: list[Any] = []
+        self._ready: dict[int, list[Any]] = {}  # by the number of rows, those that nobody uses
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Stepper":
+        return Stepper()
+
+    def __reduce__(self) -> Any:
+        return Stepper, ()
+
+    def __call__(
+        self,
+        cells: Sequence["Cell"],
+        x: Array,
+        states: Sequence[Sequence[Array]],
+        *,
+        table: Parameter | None = None,
+        products: Sequence[Weights] = (),
+    ) -> tuple[Array, list[list[Array]]] | None:
+        """What comes out (rows, width), and the new states; None where that is not done this way.
+
+        That is for one call, too: only for the second one with as many rows it is made ready.
+
+        Args:
+            cells: The cells of all layers, from the first on.
+            x: (rows, I), or with a table (V, I) the numbers of its rows, checked.
+            states: Of each cell (rows, width) each.
+            products: What is multiplied with the last layer's outputs, one after the other.
+        """
+        rows = len(x)
+        if not 0 < rows <= _MOST_ROWS or not kernel.has_kernel(states[0][0]):
+            return None
+        mark = _mark(cells, table, products)
+        if mark is None:
+            return None
+        mark.append(states[0][0].dtype)
+        ready = self._ready
+        if len(mark) != len(self._mark) or not all(map(is_, mark, self._mark)):
+            ready = self._ready = {}
+            self._mark = mark
+        if rows not in ready:
+            if len(ready) >= _MOST_COUNTS:
+                ready.clear()
+            ready[rows] = []
+            return None
+        stock = ready[rows]
+        try:
+            steps = stock.pop()
+        except IndexError:
+            steps = _made(cells, rows, states[0][0], table, products)
+        if steps is None:
+            return None
+        for given, before in zip(states, steps.before, strict=True):
+            for state, place in zip(given, before, strict=True):
+                if state.shape != place.shape:
+                    return None  # to where the error is raised
+                place[...] = state
+        if table is None:
+            steps.x[...] = x
+        else:
+            steps.read(x)
+        steps.run()
+        found = steps.out.copy(), [[state.copy() for state in cell] for cell in steps.after]
+        stock.append(steps)
+        return found
+
+
+def stacked(layers: "Recurrent") -> list["Cell"] | None:
+    """The cells of layers that do nothing but read each other's outputs, forwards; else None."""
+    plain = layers.directions == ["forward"] and layers.connect is None and not layers.stateful
+    quiet = not layers.training or not (layers.dropout or layers.output_dropout)
+    return layers.cells() if plain and quiet and not layers._forward_hooks else None
+
+
+def _mark(
+    cells: Sequence["Cell"], table: Parameter | None, products: Sequence[Weights]
+) -> list[Any] | None:
+    """Objects that are others when anything has changed; None where cells take the long way."""
+    mark: list[Any] = [num_threads(), table]
+    for cell in cells:
+        program = cell._trace()
+        if not isinstance(program, Program) or program.sites or not cell.fused or cell.draws:
+            return None
+        mark += [program, cell.options]
+        mark += [getattr(cell, name).forms() for name, _ in program.params]
+    mark += [] if table is None else [table.forms()]
+    for weight, bias, _ in products:
+        mark += [weight.forms(), None if bias is None else bias.forms()]
+    return mark
+
+
+def _made(
+    cells: Sequence["Cell"],
+    rows: int,
+    like: Array,
+    table: Parameter | None,
+    products: Sequence[Weights],
+) -> Any:
+    """Steps of so many rows, or None where no kernel can be written, or types are mixed."""
+    weights = [weight for cell in cells for weight in cell.weights().values()]
+    weights += [weight for weight, _, _ in products] + ([] if table is None else [table])
+    if any(weight.dtype != like.dtype for weight in weights):
+        return None
+    if any(unfusable(cell.program) for cell in cells):
+        return None
+    layers = []
+    for cell in cells:
+        named, options = cell.weights(), cell.options
+        arrays = {name: weight._data for name, weight in named.items()}
+        forms = {name: weight.forms() for name, weight in named.items()}
+        settings = options.settings() if options else None
+        widths = list(cell.state_sizes.values())
+        layers.append(Layer(cell.program, widths, arrays, forms, settings))
+    factors = []
+    for weight, bias, turned in products:
+        array = weight._data.T if turned else weight._data
+        factors.append(Product(array, weight.forms(), None if bias is None else bias._data))
+    return kernel.steps(
+        layers, rows, like, rules=RULES, width=cells[0].input_size or 0,
+        table=None if table is None else table._data, products=factors,
+    )  # fmt: skip
