@@ -1,10 +1,14 @@
 """Models of text: each file is one, and can be read alone."""
 
 from tinygrad_rnn.models import smoothing
+from tinygrad_rnn.models.adapting import CachePointer, DynamicEvaluation, mean_squares
 from tinygrad_rnn.models.fixed_window import FixedWindow
 from tinygrad_rnn.models.language_model import LanguageModel
 from tinygrad_rnn.models.ngram import NGram
 from tinygrad_rnn.models.saving import load
 from tinygrad_rnn.models.text_model import Score, TextModel
 
-__all__ = ["FixedWindow", "LanguageModel", "NGram", "Score", "TextModel", "load", "smoothing"]
+__all__ = [
+    "CachePointer", "DynamicEvaluation", "FixedWindow", "LanguageModel", "NGram", "Score",
+    "TextModel", "load", "mean_squares", "smoothing",
+]  # fmt: skip
