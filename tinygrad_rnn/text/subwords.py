@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -102,7 +103,9 @@ class Subwords(Vocabulary):
 
 def _sentencepiece() -> Any:
     try:
-        import sentencepiece
+        with warnings.catch_warnings():  # what SWIG made of it warns on newer Pythons
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import sentencepiece
     except ImportError:
         raise ImportError(
             "Subwords needs the package sentencepiece. Install it with: "
