@@ -68,8 +68,8 @@ def machine() -> str:
 
 
 def main(names: list[str]) -> None:
-    """Run, and replace the tables of what was run; all of them start the file anew."""
-    text = RESULTS.read_text() if RESULTS.exists() and names != ALL else HEAD
+    """Run, and replace the tables of what was run."""
+    text = RESULTS.read_text() if RESULTS.exists() else HEAD
     parts = [part.strip() for part in re.split(r"(?m)^(?=## )", text)]
     kept = {part.splitlines()[0][3:]: part for part in parts[1:]}
     setting = f"{datetime.date.today()} · {machine()}"
