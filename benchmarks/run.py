@@ -24,6 +24,7 @@ ALL = [
     "matmul",
     "recurrent",
     "cells",
+    "generation",
     "optim",
     "limits",
     "options",
