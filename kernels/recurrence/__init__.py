@@ -125,18 +125,20 @@ def steps(
     width: int,
     table: Array | None = None,
     products: Sequence[Product] = (),
+    sums: bool = False,
 ) -> Any:
     """Single steps of ``rows`` rows, made ready to be run many times, where ``has_kernel(like)``.
 
     layers     each reads what the one below gives out; the first one rows of a ``width``
     table      (V, width), the rows that the input is one of; then numbers of rows are read
     products   what the last layer's outputs are multiplied with, one after the other
+    sums       whether what comes out are scores, whose sums are wanted
 
     What they give has the bits of ``forward``; see ``cpu_steps.Steps`` for how they are run.
     """
     from tinygrad_rnn.kernels.recurrence.cpu_steps import Steps
 
-    return Steps(layers, rows, rules, like, width=width, table=table, products=products)
+    return Steps(layers, rows, rules, like, width=width, table=table, products=products, sums=sums)
 
 
 def kept(run: Any) -> Kept:

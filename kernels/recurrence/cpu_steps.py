@@ -26,6 +26,7 @@ from tinygrad_rnn.kernels.recurrence.cpu_standard import standardize_link
 from tinygrad_rnn.kernels.recurrence.schedule import schedule_of
 from tinygrad_rnn.kernels.recurrence.shapes import shapes_of
 from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
+from tinygrad_rnn.kernels.softmax.cpu import sums_link
 
 __all__ = ["Steps"]
 
@@ -41,6 +42,7 @@ class Steps:
 
     before, after   for each layer the states (rows, width) that are read, and the new ones
     out             what the last layer gives out, or the products of it
+    sums            if they are asked for: of ``out`` as of scores, see ``kernels.softmax``
 
     Args:
         table: The rows that the input is one of, (V, I); ``read`` then takes their numbers.
@@ -49,7 +51,7 @@ class Steps:
 
     def __init__(
         self, layers: Sequence[Layer], rows: int, rules: Any, like: Array, *, width: int,
-        table: Array | None = None, products: Sequence[Product] = (),
+        table: Array | None = None, products: Sequence[Product] = (), sums: bool = False,
     ) -> None:  # fmt: skip
         self.rows, self.dtype, self.table = rows, like.dtype, table
         self._sources: list[tuple[Array, Array]] = []  # rows by number, and where they go
@@ -63,6 +65,9 @@ class Steps:
         for product in products:
             x = self._product(x, product)
         self.out = x
+        if sums:
+            self.sums = empty((3, rows), self.dtype)
+            self._links.append(sums_link(x, self.sums))
         worth = 2.0 * rows * self._multiplied > FLOPS_WORTH_A_TEAM
         self.run = Chain(self._links, limit=None if worth else 1)
 

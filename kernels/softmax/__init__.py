@@ -3,6 +3,7 @@
     top[n]   = max_c x[n, c]                        (0 where that is not finite)
     total[n] = Σ_c exp(x[n, c] - top[n])            so log Σ_c exp(x[n, c]) = top[n] + log(total[n])
     lean[n]  = Σ_c weights[c] (x[n, c] - top[n])
+    log P[n, c] = (x[n, c] - top[n]) - log(total[n])
 
     slopes:  out[n, c] = g[n] exp(x[n, c] - top[n]) / total[n] - even[n] weights[c]
 
@@ -12,15 +13,24 @@ whose g and even are 0 has the slopes 0, whatever it holds. A row's bits depend 
 alone; they may differ between CPUs with vectors of different width.
 """
 
+import numpy as np
+
 from tinygrad_rnn.kernels._twin import Array, twin
 
-__all__ = ["row_slopes", "row_sums"]
+__all__ = ["log_rows", "row_slopes", "row_sums"]
 
 
 def row_sums(x: Array, weights: Array | None = None) -> tuple[Array, Array, Array | None]:
     """Return top, total and lean of each row; lean is None where no weights are given."""
     sums: tuple[Array, Array, Array | None] = twin(__name__, x).row_sums(x, weights)
     return sums
+
+
+def log_rows(x: Array, top: Array, total: Array) -> Array:
+    """The logs of the probabilities (N, V), by ``row_sums``."""
+    rows: Array = x - top[:, None]
+    rows -= np.log(total)[:, None]
+    return rows
 
 
 def row_slopes(

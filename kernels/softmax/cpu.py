@@ -7,6 +7,7 @@ exponentials a score instead of one.
 
 import numpy as np
 
+from tinygrad_rnn.kernels._chain import Link
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import parallel
@@ -27,7 +28,7 @@ from tinygrad_rnn.kernels._simd import (
 )
 from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
 
-__all__ = ["row_slopes", "row_sums"]
+__all__ = ["row_slopes", "row_sums", "sums_link"]
 
 _BLOCK = 32  # vectors that are summed before their sum is added: less is lost in long rows
 _NOTHING = {char: np.zeros(0, char) for char in "fd"}
@@ -121,6 +122,12 @@ def row_sums(x, weights=None):
     weights = _NOTHING[char] if weights is None else np.ascontiguousarray(weights)
     parallel(_sums, len(x), x, weights, _PLACES[char], sums, grain=_grain(x))
     return sums[0], sums[1], sums[2] if len(weights) else None
+
+
+def sums_link(x, sums):
+    """The sums of rows as a link of a chain: ``sums`` (3, N) gets top and total."""
+    char = x.dtype.char
+    return Link(_sums, len(x), (x, _NOTHING[char], _PLACES[char], sums))
 
 
 def row_slopes(x, top, total, g, even=None, weights=None, out=None):

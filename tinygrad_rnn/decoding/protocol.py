@@ -73,17 +73,16 @@ def _more(where: str, given: Any, count: int) -> dict[str, Any]:
 
 def _check(where: str, rows: Array, thorough: bool) -> None:
     """Raise unless each row is the logarithm of a distribution, or of a part of one."""
-    best = rows.max(axis=1)
     if thorough:
-        with np.errstate(over="ignore"):
-            totals = np.exp(rows, dtype=np.float64).sum(axis=1)
-        fine = (totals > 0) & (totals < _ABOVE_ONE)
+        totals = np.exp(np.minimum(rows, 1.0), dtype=np.float64).sum(axis=1)  # nothing runs over
+        fine = [0 < total < _ABOVE_ONE for total in totals.tolist()]
     else:
-        fine = (best > -np.inf) & (best < np.log(_ABOVE_ONE))
-    if fine.all():  # which NaN is not
+        most = np.log(_ABOVE_ONE)
+        fine = [-np.inf < best < most for best in rows.max(axis=1).tolist()]
+    if all(fine):  # which NaN is not
         return
-    row = int(np.flatnonzero(~fine)[0])
-    if np.isnan(best[row]):
+    row = fine.index(False)
+    if np.isnan(rows[row]).any():
         token = int(np.flatnonzero(np.isnan(rows[row]))[0])
         raise NotFiniteError(f"{where}: step gave NaN in row {row}, for token {token}.")
     with np.errstate(over="ignore"):

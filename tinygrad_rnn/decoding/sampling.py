@@ -148,11 +148,12 @@ class _Draw:
             key = np.array([self.key, len(self.sources)], np.uint64)
             self.sources.append(np.random.Generator(np.random.Philox(key=key)))
         below = np.cumsum(np.exp(rows), axis=1)
-        if not (below[:, -1] > 0).all():
-            row = int(numbers[np.flatnonzero(~(below[:, -1] > 0))[0]])
-            raise NotFiniteError(
-                f"{self.where}: the rules leave row {row} no token that can be drawn, or NaN."
-            )
+        for number, total in zip(numbers, below[:, -1].tolist(), strict=True):
+            if not total > 0:
+                raise NotFiniteError(
+                    f"{self.where}: the rules leave row {number} no token that can be drawn, or "
+                    "NaN."
+                )
         at = np.array([self.sources[number].random() for number in numbers])
         at *= below[:, -1]
         # The first whose sum is above: one of probability 0 has the sum of the one before.

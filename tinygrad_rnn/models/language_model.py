@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn import losses, nn, ops
+from tinygrad_rnn import losses, nn
 from tinygrad_rnn.arguments import flag, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.kernels.softmax import log_rows, row_sums
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.text_model import Floats, TextModel, vocabulary_and_size
-from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.stepping import Stepper, Weights, stacked
 from tinygrad_rnn.tensor import Tensor
@@ -171,8 +171,9 @@ class LanguageModel(TextModel, nn.Module):
             return quickly
         with evaluating(self):
             hidden, after = self(tokens[None], self._as_given(state))
-            found = ops.log_softmax(self.scores(hidden)).numpy()[0]
-        return found, self._as_arrays(after, len(tokens))
+            scores = self.scores(hidden).numpy()[0]
+        top, total, _ = row_sums(scores)
+        return log_rows(scores, top, total), self._as_arrays(after, len(tokens))
 
     def _quickly(self, tokens: Array, state: Any) -> tuple[Floats, Any] | None:
         """``step`` without Tensors in between; None where something asks for the long way."""
@@ -182,18 +183,16 @@ class LanguageModel(TextModel, nn.Module):
             return None
         if tokens.dtype.kind not in "iu" or tokens.ndim != 1 or not len(tokens):
             return None
-        if tokens.min() < 0 or tokens.max() >= self.vocabulary_size:
+        if not all(0 <= token < self.vocabulary_size for token in tokens.tolist()):
             return None
         products: list[Weights] = []
         if self.projection is not None:
             products.append((self.projection.weight, self.projection.bias, False))
         products.append((self.out.weight, self.out.bias, isinstance(self.out, nn.TiedLinear)))
-        found = self._stepper(cells, tokens, state, table=self.embedding.weight, products=products)
-        if found is None:
-            return None
-        scores, after = found
-        with no_grad():
-            return ops.log_softmax(scores).numpy(), after
+        found: tuple[Floats, Any] | None = self._stepper(
+            cells, tokens, state, table=self.embedding.weight, products=products, log_probs=True
+        )
+        return found
 
     def advance(self, ids: Any, state: Any = None) -> Any:
         """The state after tokens, of one row."""

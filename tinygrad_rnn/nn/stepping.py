@@ -13,6 +13,7 @@ from tinygrad_rnn.device import Array, num_threads
 from tinygrad_rnn.kernels import recurrence as kernel
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
+from tinygrad_rnn.kernels.softmax import log_rows
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.ops.recurrence import RULES, unfusable
 
@@ -49,6 +50,7 @@ class Stepper:
         *,
         table: Parameter | None = None,
         products: Sequence[Weights] = (),
+        log_probs: bool = False,
     ) -> tuple[Array, list[list[Array]]] | None:
         """What comes out (rows, width), and the new states; None where that is not done this way.
 
@@ -59,6 +61,7 @@ class Stepper:
             x: (rows, I), or with a table (V, I) the numbers of its rows, checked.
             states: Of each cell (rows, width) each.
             products: What is multiplied with the last layer's outputs, one after the other.
+            log_probs: Whether what comes out are scores, to be log-probabilities instead.
         """
         rows = len(x)
         if not 0 < rows <= _MOST_ROWS or not kernel.has_kernel(states[0][0]):
@@ -66,7 +69,7 @@ class Stepper:
         mark = _mark(cells, table, products)
         if mark is None:
             return None
-        mark.append(states[0][0].dtype)
+        mark += [states[0][0].dtype, log_probs]
         ready = self._ready
         if len(mark) != len(self._mark) or not all(map(is_, mark, self._mark)):
             ready = self._ready = {}
@@ -80,7 +83,7 @@ class Stepper:
         try:
             steps = stock.pop()
         except IndexError:
-            steps = _made(cells, rows, states[0][0], table, products)
+            steps = _made(cells, rows, states[0][0], table, products, log_probs)
         if steps is None:
             return None
         for given, before in zip(states, steps.before, strict=True):
@@ -93,7 +96,8 @@ class Stepper:
         else:
             steps.read(x)
         steps.run()
-        found = steps.out.copy(), [[state.copy() for state in cell] for cell in steps.after]
+        out = log_rows(steps.out, *steps.sums[:2]) if log_probs else steps.out.copy()
+        found = out, [[state.copy() for state in cell] for cell in steps.after]
         stock.append(steps)
         return found
 
@@ -128,6 +132,7 @@ def _made(
     like: Array,
     table: Parameter | None,
     products: Sequence[Weights],
+    log_probs: bool,
 ) -> Any:
     """Steps of so many rows, or None where no kernel can be written, or types are mixed."""
     weights = [weight for cell in cells for weight in cell.weights().values()]
@@ -150,5 +155,5 @@ def _made(
         factors.append(Product(array, weight.forms(), None if bias is None else bias._data))
     return kernel.steps(
         layers, rows, like, rules=RULES, width=cells[0].input_size or 0,
-        table=None if table is None else table._data, products=factors,
+        table=None if table is None else table._data, products=factors, sums=log_probs,
     )  # fmt: skip
