@@ -353,3 +353,14 @@ def test_what_belongs_to_prepare_is_not_taken_twice():
         module(Q, K, None, np.ones((2, 5), np.bool_), lengths=[1, 2])
     with pytest.raises(ShapeError, match="causal=True with 3 queries and 5 keys"):
         nn.Attention("dot", causal=True)(Q, K)
+
+
+def test_padding_changes_no_bit_of_the_weights():
+    scores = np.random.default_rng(0).standard_normal((50, 3, 5)).astype(np.float32)
+    wide = np.pad(scores, ((0, 0), (0, 0), (0, 60)))
+    seen = np.arange(65) < 5
+    found = ops.masked_softmax(wide, seen).numpy()
+    np.testing.assert_array_equal(
+        found[..., :5], ops.masked_softmax(scores, np.ones(5, bool)).numpy()
+    )
+    assert not found[..., 5:].any()

@@ -6,9 +6,10 @@ from tinygrad_rnn.models.fixed_window import FixedWindow
 from tinygrad_rnn.models.language_model import LanguageModel
 from tinygrad_rnn.models.ngram import NGram
 from tinygrad_rnn.models.saving import load
+from tinygrad_rnn.models.seq2seq import Seq2Seq
 from tinygrad_rnn.models.text_model import Score, TextModel
 
 __all__ = [
     "CachePointer", "DynamicEvaluation", "FixedWindow", "LanguageModel", "NGram", "Score",
-    "TextModel", "load", "mean_squares", "smoothing",
+    "Seq2Seq", "TextModel", "load", "mean_squares", "smoothing",
 ]  # fmt: skip

@@ -13,9 +13,16 @@ CellChoice = str | type[nn.Cell] | Callable[..., nn.Recurrent]
 
 
 def recurrent_layers(
-    where: str, cell: CellChoice, input_size: int, hidden_size: Any, num_layers: int, options: Any
+    where: str,
+    cell: CellChoice,
+    input_size: int,
+    hidden_size: Any,
+    num_layers: int,
+    options: Any,
+    *,
+    ahead: bool = False,
 ) -> nn.Recurrent:
-    """Layers that read a text in its order.
+    """Layers that read a text in its order, unless they may look ``ahead``.
 
     cell          "LSTM", "GRU", "RNN", or any cell of ``nn``; a class of cells; or a function of
                   (input_size, hidden_size, num_layers, **options), such as ``nn.AWDLSTM``
@@ -40,7 +47,12 @@ def recurrent_layers(
             f"{where}: cell made {shortened(made)}, expected recurrent layers that give out all "
             "steps."
         )
-    if made.batch_first or made.directions != ["forward"]:
+    if ahead and (made.batch_first or made.merge == "none"):
+        raise ArgumentError(
+            f"{where}: the layers are to read x (T, B, I) and give out one y; expected neither "
+            'batch_first nor merge="none".'
+        )
+    if not ahead and (made.batch_first or made.directions != ["forward"]):
         raise ArgumentError(
             f"{where}: the layers are to read x (T, B, I) forwards; expected neither batch_first "
             "nor reverse nor bidirectional, which sees the tokens that are to be predicted."

@@ -1,6 +1,6 @@
 """Models of text in folders: what they are, in JSON, and their numbers.
 
-    model.json                  kind, vocabulary, arguments; which file has the numbers
+    model.json                  kind, vocabularies, arguments; which file has the numbers
     weights-<digest>.safetensors
 
 A new model is there when ``model.json`` has been replaced, at once; until then the old one is.
@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ from tinygrad_rnn.files.layout import digest_of
 from tinygrad_rnn.models.fixed_window import FixedWindow
 from tinygrad_rnn.models.language_model import LanguageModel
 from tinygrad_rnn.models.ngram import NGram
+from tinygrad_rnn.models.seq2seq import Seq2Seq
 from tinygrad_rnn.models.text_model import TextModel
+from tinygrad_rnn.models.translator import Translator
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.text.vocabulary import Vocabulary
 from tinygrad_rnn.training.describing import describe
@@ -36,7 +38,9 @@ __all__ = ["load", "save"]
 Folder = str | os.PathLike[str]
 Json = dict[str, Any]
 
-KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (FixedWindow, LanguageModel, NGram)}
+KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (FixedWindow, LanguageModel, NGram, Seq2Seq)
+}
 
 _FORMAT = 1
 _SAID = "model.json"
@@ -44,8 +48,8 @@ _DIGEST = "tinygrad_rnn.model_json"
 _WEIGHTS = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 
 
-def save(folder: Folder, model: TextModel) -> None:
-    """Write a model and its vocabulary into a folder, in place of the one that is there."""
+def save(folder: Folder, model: TextModel | Translator) -> None:
+    """Write a model and its vocabularies into a folder, in place of the one that is there."""
     where = f"{type(model).__name__}.save"
     said = _said(where, model)
     place = Path(folder)
@@ -56,7 +60,7 @@ def save(folder: Folder, model: TextModel) -> None:
             f"{where}: the folder {str(place)!r} cannot be made: {(error.strerror or '').lower()}.",
             error.errno,
         ) from error
-    arrays = distinct(model.state_dict())  # type: ignore[attr-defined]
+    arrays = distinct(model.state_dict())  # type: ignore[union-attr]
     texts = {_DIGEST: _digest(said)}
     name = f"weights-{digest_of(arrays, texts)[:16]}.safetensors"
     write(place / name, arrays, texts, where)
@@ -69,13 +73,16 @@ def save(folder: Folder, model: TextModel) -> None:
 
 
 def load(
-    folder: Folder, vocabulary: Vocabulary | None = None, custom: Mapping[str, Any] | None = None
+    folder: Folder,
+    vocabulary: Vocabulary | Sequence[Vocabulary | None] | None = None,
+    custom: Mapping[str, Any] | None = None,
 ) -> Any:
     """The model that ``save`` has written into a folder, with the same numbers to the bit.
 
     Args:
         vocabulary: The one that the text at hand is read with; that another one was saved is an
-            error, which says how they differ. A model that was saved without one gets it.
+            error, which says how they differ. A model that was saved without one gets it. For a
+            translator a pair, of source and target.
         custom: The classes and functions that are not the library's, by the names that they had:
             ``{"MyCell": MyCell}``.
     """
@@ -89,7 +96,7 @@ def load(
                 f"{shortened(kind)}, weights {shortened(name)}; expected format {_FORMAT} and one "
                 f"of {', '.join(KINDS)}. A newer version of the library may have written it."
             )
-        arguments, described = said["model"], said["vocabulary"]
+        arguments, described = said["model"], said["vocabularies"]
     except (KeyError, TypeError) as error:
         raise FileFormatError(f"{where}: {str(place / _SAID)!r} lacks {error}.") from error
     arrays, texts = read(place / name, where)
@@ -98,17 +105,34 @@ def load(
             f"{where}: {str(place / _SAID)!r} is not what {name} was written with: it was changed "
             "or is damaged."
         )
-    saved = None if described is None else text.vocabulary(described)
     if issubclass(KINDS[kind], Module):
         model = rebuilt(where, arguments, arrays, {**KINDS, **(custom or {})})
     else:
         model = KINDS[kind](**arguments)
         model.load_state_dict(arrays)
-    model.vocabulary = _agreed(where, place, saved, vocabulary, model.vocabulary_size)
+    names = KINDS[kind].vocabularies
+    for name, given in zip(names, _one_for_each(where, names, vocabulary), strict=True):
+        saved = None if described.get(name) is None else text.vocabulary(described[name])
+        agreed = _agreed(where, place, saved, given, getattr(model, names[name]))
+        setattr(model, name, agreed)
     return model
 
 
-def _said(where: str, model: TextModel) -> Json:
+def _one_for_each(where: str, names: Mapping[str, str], given: Any) -> Sequence[Vocabulary | None]:
+    """The vocabularies given to ``load``, one or None for each that the model has."""
+    found: Sequence[Any]
+    if given is None:
+        found = [None] * len(names)
+    else:
+        found = given if isinstance(given, list | tuple) else [given]
+    if len(found) != len(names) or not all(isinstance(v, Vocabulary | None) for v in found):
+        raise ArgumentError(
+            f"{where}: vocabulary is {shortened(given)}, expected {' and '.join(names)}."
+        )
+    return found
+
+
+def _said(where: str, model: TextModel | Translator) -> Json:
     """All that is to be known of a model but its numbers."""
     kind = type(model).__name__
     if KINDS.get(kind) is not type(model):
@@ -123,8 +147,11 @@ def _said(where: str, model: TextModel) -> Json:
             name: value.description() if hasattr(value, "description") else value
             for name, value in model.made_with().items()
         }
-    vocabulary = None if model.vocabulary is None else model.vocabulary.description()
-    return {"format": _FORMAT, "kind": kind, "vocabulary": vocabulary, "model": arguments}
+    described = {
+        name: None if getattr(model, name) is None else getattr(model, name).description()
+        for name in model.vocabularies
+    }
+    return {"format": _FORMAT, "kind": kind, "vocabularies": described, "model": arguments}
 
 
 def _digest(said: Json) -> str:

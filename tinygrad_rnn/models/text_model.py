@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,6 +53,7 @@ class TextModel:
     one by one replaces ``log_likelihoods`` and ``advance``.
     """
 
+    vocabularies: ClassVar[dict[str, str]] = {"vocabulary": "vocabulary_size"}
     vocabulary: Vocabulary | None  # None: only the numbers of tokens work, no text
     vocabulary_size: int
 

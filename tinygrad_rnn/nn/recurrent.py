@@ -182,6 +182,11 @@ class Recurrent(Module):
             around = Residual() if self.connect == "residual" else Highway(here)
             self.connections[number] = around
 
+    @property
+    def output_size(self) -> int:
+        """How wide y is; of two that are not merged, both together."""
+        return self._output_width(self.num_layers - 1)
+
     def _output_width(self, number: int) -> int:
         """How wide a layer's merged output is."""
         widths = [cell.output_size for cell in self.layers[number].values()]

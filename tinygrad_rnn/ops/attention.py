@@ -25,7 +25,10 @@ def _masked_softmax_forward(x: Array, seen: Array) -> Array:
     top = np.max(x.real, axis=-1, keepdims=True, initial=-np.inf)
     top = np.where(np.isinf(top), 0, top).astype(x.real.dtype)
     e = pointwise.exp(x - top)
-    total = e.sum(axis=-1, keepdims=True)
+    if not e.size:
+        return e
+    # One by one: NumPy's sum has other bits with padding behind, for which it pairs otherwise.
+    total = np.cumsum(e, axis=-1)[..., -1:]
     return e / np.where(total == 0, 1, total).astype(x.dtype, copy=False)
 
 

@@ -88,9 +88,24 @@ class Words(Vocabulary):
         """The numbers of the words of a text, (T,)."""
         text = _cased(text_of("Words.encode", "text", text), self.lower)
         number = self._numbers.get
-        return np.array(
-            [number(word, 0) for word in CUTS[self.punctuation].findall(text)], np.int64
-        )
+        return np.array([number(word, 0) for word in self._cut(text)], np.int64)
+
+    def cut(self, text: str) -> list[str]:
+        """The words of a text as they stand in it, known or not: one for each of ``encode``."""
+        text = text_of("Words.cut", "text", text)
+        found = self._cut(text)
+        # A few capitals, such as that of "ß", are not one letter when small.
+        small = self._cut(text.lower()) if self.lower else found
+        return found if len(found) == len(small) else small
+
+    def _cut(self, text: str) -> list[str]:
+        found: list[str] = CUTS[self.punctuation].findall(text)
+        return found
+
+    def join(self, words: Sequence[str]) -> str:
+        """The text of words, known or not, with spaces where they belong."""
+        spacing = _Spacing(self)
+        return "".join(map(spacing.put, words))
 
     def decoder(self) -> "_Spacing":
         """Text out of words that come one by one."""
@@ -133,7 +148,9 @@ class _Spacing:
         self._open = ""  # which of the quotation marks that look the same at both ends
 
     def add(self, id: int) -> str:
-        piece = self._pieces[id]
+        return self.put(self._pieces[id])
+
+    def put(self, piece: str) -> str:
         if not self._marks:
             joined, self._joined = self._joined or piece == "\n", piece == "\n"
         elif piece in EITHER:

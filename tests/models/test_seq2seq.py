@@ -1,0 +1,383 @@
+"""Encoder and decoder: step by step or at once is the same, and padding is as if it were not."""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import data, errors, models, optim, text, training
+
+pytestmark = pytest.mark.usefixtures("reference")
+
+S, V = 9, 7  # tokens of source and target
+SOURCES = [[1, 2, 3], [4], [], [5, 6, 7, 8, 0]]
+TARGETS = [[1, 2], [3], [4, 5, 6, 6], []]
+KINDS = {
+    "additive": {},
+    "none": {"attention": None, "bridge": "last", "encoder_size": 3},
+    "dot": {"attention": "dot", "encoder_size": 3, "cell": "LSTM", "bridge": "last"},
+    "general": {"attention": "general", "read_out": "tanh", "tied": True, "bridge": "average"},
+    "location": {"attention": "location", "longest": 8, "bridge": "zero", "cell": "RNN"},
+    "gate": {"read_out": "tanh", "context_gate": True, "encoder_layers": 2, "decoder_layers": 2},
+    "deep": {"read_out": "deep", "tied": True, "bidirectional": False, "decoder_layers": 2},
+    "feeding": {"input_feeding": True, "read_out": "tanh", "cell": "RNN"},
+    "context": {
+        "input_feeding": "context",
+        "read_out": "deep",
+        "cell": "LSTM",
+        "bridge": "zero",
+        "initial_state": "learned",
+    },
+    "blind feeding": {"attention": None, "input_feeding": True},
+}
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def model_of(kind="additive", source=S, target=V, **options):
+    tg.seed(0)
+    return models.Seq2Seq(source, target, 4, 6, **{**KINDS[kind], **options}).astype(tg.float64)
+
+
+# ----- the same by every way -----
+
+
+@every_kind
+def test_step_by_step_is_the_training_pass(kind):
+    model = model_of(kind)
+    expected = model.log_likelihoods(SOURCES, TARGETS)
+    looked = model.alignment(SOURCES, TARGETS) if model.decoder.attention else None
+    state, tokens = model.start(model.encode(SOURCES)), np.full(4, model.end)
+    for t in range(5):
+        log_probs, state, *more = model.step(tokens, state)
+        if more:
+            for row, weights in enumerate(more[0]["attention"]):
+                if t <= len(TARGETS[row]):
+                    own = looked[row][t]
+                    np.testing.assert_allclose(weights[: len(own)], own, rtol=1e-11)
+                    assert not weights[len(own) :].any()
+        np.testing.assert_allclose(np.exp(log_probs).sum(axis=1), 1)
+        tokens = np.array([row[t] if t < len(row) else model.end for row in TARGETS])
+        for row, token in enumerate(tokens):
+            if t <= len(TARGETS[row]):
+                assert log_probs[row, token] == pytest.approx(expected[row][t], rel=1e-11)
+    loss, values = model.loss(SOURCES, TARGETS)
+    assert loss.item() == pytest.approx(-np.concatenate(expected).mean(), rel=1e-12)
+    assert values["nats"].item() == loss.item()
+    told, _ = model.eval().loss(SOURCES, TARGETS, teacher_forcing=1 - 1e-12)
+    assert told.item() == pytest.approx(loss.item(), rel=1e-12)
+
+
+@every_kind
+def test_the_gradient_is_that_of_the_loss(kind):
+    model = model_of(kind)
+    parameters = list(model.parameters())
+    model.loss(SOURCES, TARGETS)[0].backward()
+    rng = np.random.default_rng(0)
+    before = [np.array(parameter.numpy()) for parameter in parameters]
+    along = [rng.standard_normal(parameter.shape) for parameter in parameters]
+    slope = sum((p.grad.numpy() * d).sum() for p, d in zip(parameters, along, strict=True))
+    sides = []
+    for step in (1e-5, -1e-5):
+        for parameter, value, d in zip(parameters, before, along, strict=True):
+            parameter.assign_(value + step * d)
+        sides.append(model.loss(SOURCES, TARGETS)[0].item())
+    assert (sides[0] - sides[1]) / 2e-5 == pytest.approx(slope, rel=1e-7)
+    assert all(parameter.grad is not None for parameter in parameters)
+
+
+@every_kind
+@pytest.mark.parametrize("dtype", [tg.float32, tg.float64])
+def test_padding_changes_no_bit_of_a_row(kind, dtype):
+    model = model_of(kind, longest=60) if kind == "location" else model_of(kind)
+    model = model.astype(dtype)
+    long = [list(range(9)) * 6, [1] * 17]
+    alone = [model.log_likelihoods([s], [t])[0] for s, t in zip(SOURCES, TARGETS, strict=True)]
+    beside = model.log_likelihoods([*SOURCES, *long], [*TARGETS, [1] * 17, [2] * 3])
+    for one, other in zip(alone, beside, strict=False):
+        np.testing.assert_array_equal(one, other)
+    padded = data.pad(SOURCES, 3, batch_first=True)  # whatever stands behind a sentence
+    wider = data.Padded(np.pad(padded.data, ((0, 0), (0, 9)), constant_values=-5), padded.lengths)
+    for one, other in zip(alone, model.log_likelihoods(wider, TARGETS), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].get("attention", 1)])
+def test_attention_sees_the_sentence_and_nothing_behind_it(kind):
+    model = model_of(kind)
+    weights = model.alignment(SOURCES, TARGETS)
+    for row, (source, target) in zip(weights, zip(SOURCES, TARGETS, strict=True), strict=True):
+        assert row.shape == (len(target) + 1, len(source) + 1)
+        np.testing.assert_allclose(row.sum(axis=1), 1)  # so that nothing is left for padding
+
+
+# ----- beside decoders written by hand -----
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x):
+    e = np.exp(x - x.max())
+    return e / e.sum()
+
+
+class ByHand:
+    """One sentence at a time: a GRU that reads both ways, another that speaks."""
+
+    def __init__(self, model):
+        self.w = {name: parameter.numpy() for name, parameter in model.named_parameters()}
+
+    def gru(self, name, x, h):
+        w, H = self.w, len(h)
+        a = x @ w[f"{name}.w_x"] + w[f"{name}.b"]
+        b = h @ w[f"{name}.w_h"]
+        r, z = (sigmoid(a[k : k + H] + b[k : k + H]) for k in (0, H))
+        n = np.tanh(a[2 * H :] + r * (b[2 * H :] + w[f"{name}.b_h"]))
+        return (1 - z) * n + z * h
+
+    def encode(self, source):
+        vectors = self.w["encoder.embedding.weight"][[*source, S]]
+        both, ends = [], []
+        for direction, order in (("forward", vectors), ("reverse", vectors[::-1])):
+            h, found = np.zeros(6), []
+            for x in order:
+                h = self.gru(f"encoder.layers.layers.0.{direction}", x, h)
+                found.append(h)
+            both.append(found if direction == "forward" else found[::-1])
+            ends.append(h)
+        bridge = "bridge.products.0.0"
+        start = np.tanh(
+            np.concatenate(ends) @ self.w[f"{bridge}.weight"] + self.w[f"{bridge}.bias"]
+        )
+        return np.concatenate(both, axis=1), start
+
+    def additive(self, query, keys):
+        score = "decoder.attention.attention.score"
+        inner = np.tanh(
+            query @ self.w[f"{score}.w_q"] + keys @ self.w[f"{score}.w_k"] + self.w[f"{score}.b"]
+        )
+        return softmax(inner @ self.w[f"{score}.v"])
+
+    def general(self, query, keys):
+        return softmax(keys @ self.w["decoder.attention.attention.score.w"] @ query)
+
+    def scores(self, features):
+        found = features @ self.w["out.weight"] + self.w["out.bias"]
+        return np.log(softmax(found))
+
+    def luong(self, source, target):
+        """Input feeding, general scores, tanh (Luong et al. 2015)."""
+        keys, s = self.encode(source)
+        fed, found = np.zeros(6), []
+        product = "decoder.read_out.product"
+        for before, token in zip([V, *target], [*target, V], strict=True):
+            word = self.w["target_embedding.weight"][before]
+            s = self.gru("decoder.layers.layers.0.forward", np.concatenate([word, fed]), s)
+            context = self.general(s, keys) @ keys
+            joined = np.concatenate([s, context])
+            fed = np.tanh(joined @ self.w[f"{product}.weight"] + self.w[f"{product}.bias"])
+            found.append(self.scores(fed)[token])
+        return found
+
+    def bahdanau(self, source, target):
+        """Additive scores of the state before, whose context is read (Bahdanau et al. 2015)."""
+        keys, s = self.encode(source)
+        found = []
+        for before, token in zip([V, *target], [*target, V], strict=True):
+            word = self.w["target_embedding.weight"][before]
+            context = self.additive(s, keys) @ keys
+            s = self.gru("decoder.layers.layers.0.forward", np.concatenate([word, context]), s)
+            found.append(self.scores(np.concatenate([s, context, word]))[token])
+        return found
+
+    def lecture(self, source, target):
+        """Additive scores of the state itself, and a product of both."""
+        keys, s = self.encode(source)
+        found = []
+        for before, token in zip([V, *target], [*target, V], strict=True):
+            s = self.gru(
+                "decoder.layers.layers.0.forward", self.w["target_embedding.weight"][before], s
+            )
+            found.append(self.scores(np.concatenate([s, self.additive(s, keys) @ keys]))[token])
+        return found
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("lecture", {}),
+        ("luong", {"attention": "general", "read_out": "tanh", "input_feeding": True}),
+        ("bahdanau", {"read_out": "deep", "input_feeding": "context"}),
+    ],
+)
+def test_decoders_are_those_of_the_papers(name, options):
+    model = model_of(**options)
+    for parameter in model.parameters():  # biases that are 0 would hide where they belong
+        parameter.assign_(parameter.numpy() + 0.1 * tg.randn(*parameter.shape).numpy())
+    by_hand = getattr(ByHand(model), name)
+    for source, target, found in zip(
+        SOURCES, TARGETS, model.log_likelihoods(SOURCES, TARGETS), strict=True
+    ):
+        np.testing.assert_allclose(found, by_hand(source, target), rtol=1e-10)
+
+
+# ----- training -----
+
+
+def test_it_learns_to_turn_sequences_round():
+    pairs = [([a, b], [b, a]) for a in range(3) for b in range(3)]
+    tg.seed(1)
+    model = models.Seq2Seq(3, 3, 8, 8, attention="general", read_out="tanh", tied="all")
+    assert model.encoder.embedding is model.target_embedding
+    batches = data.Batches(pairs, 9, collate=lambda pairs: tuple(zip(*pairs, strict=True)))
+    trainer = training.Trainer(
+        model, optim.Adam(model.parameters(), lr=0.03), lambda model, batch: model.loss(*batch)
+    )
+    trainer.fit(batches, 60, progress=False)
+    said = model.translated([x for x, _ in pairs])
+    assert [list(tokens) for tokens in said] == [y for _, y in pairs]
+
+
+def test_what_is_not_told_is_what_was_found_likeliest():
+    model = model_of("additive")
+    said = model.translated([SOURCES[0]], max_length=4)[0]
+    target = np.array([1, 2, 3, 4])[: len(said)]
+    read = []
+    model.target_embedding.register_forward_hook(lambda _, given, out: read.append(given[0]))
+    model.loss([SOURCES[0]], [target], teacher_forcing=0.0)
+    assert [int(ids[0, 0]) for ids in read] == [model.end, *said]
+    loss = [model.loss(SOURCES, TARGETS, teacher_forcing=0.5)[0].item() for _ in range(8)]
+    assert len(set(loss)) > 1
+
+
+def test_dropout_is_for_training():
+    plain = model_of()
+    model = model_of(dropout=0.5, output_dropout=0.5, encoder_layers=2, hidden_dropout=0.5)
+    assert model.loss(SOURCES, TARGETS)[0].item() != model.loss(SOURCES, TARGETS)[0].item()
+    assert (model.encoder.layers.dropout, model.decoder.layers.dropout) == (0.5, 0)
+    one, other = (model.log_likelihoods(SOURCES, TARGETS) for _ in range(2))
+    np.testing.assert_array_equal(np.concatenate(one), np.concatenate(other))
+    assert all(module.training for module in model.modules())
+    smooth, values = plain.loss(SOURCES, TARGETS, label_smoothing=0.2)
+    assert smooth.item() != plain.loss(SOURCES, TARGETS)[0].item()
+    assert values == {}
+    plain.eval()
+    assert (
+        plain.loss(SOURCES, TARGETS, label_smoothing=0.2)[0].item()
+        == plain.loss(SOURCES, TARGETS)[0].item()
+    )
+
+
+# ----- text -----
+
+ENGLISH = text.Words.of("the dog sleeps . the cat eats .")
+FRENCH = text.Words.of("le chien dort . le chat mange .")
+
+
+def speaker(**options):
+    tg.seed(3)
+    return models.Seq2Seq(ENGLISH, FRENCH, 4, 6, **options)
+
+
+def test_a_translation_does_not_depend_on_what_stands_beside_it():
+    model = speaker()
+    texts = ["the dog sleeps .", "", "eats", "the cat eats the dog . the cat sleeps ."]
+    for how in ({}, {"beam": 3}, {"beam": 3, "length_rule": "none"}):
+        alone = [model.translate([one], **how)[0] for one in texts]
+        assert model.translate(texts, **how) == alone
+    alone = [model.translate([one])[0] for one in texts]
+    assert model.translate(texts, batch_size=3) == alone
+    assert model.translate(texts, max_length=0) == [""] * 4
+    assert model.translate([]) == []
+
+
+def test_unknown_words_are_copied_from_where_attention_is():
+    model = speaker(attention="location", longest=20).astype(tg.float64)
+    for parameter in model.parameters():
+        parameter.assign_(np.zeros(parameter.shape))
+    score = model.decoder.attention.attention.score
+    table = np.zeros(score.w.shape)
+    table[:, 1] = 1.0  # where anything is looked at, it is the second word
+    score.w.assign_(table)
+    model.bridge.products[0][0].bias.assign_(np.full(6, 2.0))
+    scores = np.zeros(len(FRENCH) + 1)
+    scores[0] = 1.0  # and all that is said is unknown
+    model.out.bias.assign_(scores)
+    assert model.translate(["the Zebra sleeps"], max_length=2) == ["<unk> <unk>"]
+    assert model.translate(["the Zebra sleeps"], max_length=2, copy_unknown=True) == ["Zebra Zebra"]
+    assert model.translate([""], max_length=1, copy_unknown=True) == ["<unk>"]
+
+
+@pytest.mark.parametrize("kind", ["gate", "context", "location"])
+def test_a_model_comes_back_with_both_vocabularies(kind, tmp_path):
+    model = model_of(kind, ENGLISH, FRENCH, dropout=0.1).astype(tg.float32)
+    model.save(tmp_path)
+    again = models.load(tmp_path, vocabulary=(None, FRENCH))
+    assert repr(again) == repr(model)
+    assert (again.source_vocabulary, again.target_vocabulary) == (ENGLISH, FRENCH)
+    texts = ["the dog sleeps .", "the cat"]
+    assert again.translate(texts) == model.translate(texts)
+    with pytest.raises(errors.VocabularyError, match="the vocabulary given is not that of"):
+        models.load(tmp_path, vocabulary=(FRENCH, FRENCH))
+    with pytest.raises(errors.ArgumentError, match="source_vocabulary and target_vocabulary"):
+        models.load(tmp_path, vocabulary=ENGLISH)
+
+
+def test_one_table_stays_one_when_saved(tmp_path):
+    model_of("additive", ENGLISH, ENGLISH, tied="all").save(tmp_path)
+    again = models.load(tmp_path)
+    assert again.encoder.embedding is again.target_embedding
+    assert again.out.weight is again.target_embedding.weight
+
+
+# ----- what cannot be -----
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: model_of(attention="adic"), "Seq2Seq: attention is 'adic', expected one of"),
+        (lambda: model_of(bridge="none"), "Seq2Seq: bridge is 'none', expected one of"),
+        (
+            lambda: model_of(bridge="last"),
+            r"brings states \[12\] wide from the encoder, the decoder",
+        ),
+        (lambda: model_of(attention="dot"), "between the decoder, 6 wide, and the encoder's outp"),
+        (lambda: model_of(attention="location"), "attention is 'location' and longest None"),
+        (lambda: model_of(longest=5), "attention is 'additive' and longest 5"),
+        (lambda: model_of(read_out="cubic"), "Seq2Seq: read_out is 'cubic', expected one of"),
+        (lambda: model_of(context_gate=True), "context_gate with read_out='linear'"),
+        (lambda: model_of(input_feeding="all"), "Seq2Seq: input_feeding is 'all', expected one"),
+        (lambda: model_of("none", input_feeding="context"), "without attention, expected attenti"),
+        (lambda: model_of(tied="all"), 'tied="all" with two vocabularies'),
+        (lambda: model_of(cell="GRUU"), "Seq2Seq: cell is 'GRUU', expected a class of cells"),
+        (lambda: model_of(merge="none"), 'expected neither batch_first nor merge="none"'),
+        (lambda: model_of().loss([[1]], [[1], [2]]), "given 1 sources and 2 targets, expected pai"),
+        (
+            lambda: model_of().loss([[1, 9]], [[1]]),
+            r"source\[0\]\[1\] is 9, expected 0 to 8, a tok",
+        ),
+        (
+            lambda: model_of().loss([[1]], [[-1]]),
+            r"target\[0\]\[0\] is -1, expected 0 to 6, a token",
+        ),
+        (lambda: model_of().loss([[0.5]], [[1]]), "source holds float32 of shape"),
+        (lambda: model_of().loss([], []), "pad: sequences is empty"),
+        (
+            lambda: model_of().encode(data.pad([[1, 2, 3], [4]])),
+            r"source has lengths from 1 to 3, expected 0 to 2|holds int64 of shape \(3, 2\)",
+        ),
+        (lambda: model_of().loss([[1]], [[1]], teacher_forcing=2), "teacher_forcing is 2"),
+        (lambda: model_of("none").alignment([[1]], [[1]]), "the model has no attention"),
+        (lambda: model_of().translate(["a"]), "a text needs vocabularies"),
+        (lambda: speaker().translate("the dog"), "expected a list of texts"),
+        (lambda: speaker().translate(["the"], max_length=-1), "max_length is -1"),
+        (
+            lambda: models.Seq2Seq(text.Bytes(), FRENCH, 2, 2).translate(["a"], copy_unknown=True),
+            "copy_unknown with vocabularies of bytes and words",
+        ),
+    ],
+)
+def test_errors_say_what_was_expected(make, message):
+    with pytest.raises(errors.TinygradError, match=message):
+        make()

@@ -1,0 +1,300 @@
+"""From one sequence to another: an encoder, a bridge, and a decoder with or without attention."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_rnn import losses, nn, ops, random
+from tinygrad_rnn.arguments import bounded, choice
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.models.attending import Attending
+from tinygrad_rnn.models.bridge import Bridge
+from tinygrad_rnn.models.decoder import AttentionDecoder, Carried, Feeding, checked_feeding
+from tinygrad_rnn.models.encoder import Encoder, Memory
+from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
+from tinygrad_rnn.models.read_out import ReadOut
+from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
+from tinygrad_rnn.models.translator import Translator, with_end
+from tinygrad_rnn.nn import init
+from tinygrad_rnn.nn.attention import Prepared
+from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.training.run_state import evaluating
+
+__all__ = ["Seq2Seq"]
+
+IGNORED = -100
+
+
+class State(NamedTuple):
+    """Where the decoder of some rows is: arrays with rows first, as ``decoding`` wants them."""
+
+    memory: Prepared | None
+    carried: Carried
+
+
+class Seq2Seq(Translator, nn.Module):
+    """An encoder reads a sentence; a decoder says another one, looking at what was read.
+
+        h_1 ... h_S, final = encoder(x_1 ... x_S)
+        s_0 = bridge(final)
+        s_t = layers(e_t, s_{t-1})                        e_t: the vector of y_{t-1}
+        a_t = Σ_i α_ti h_i,  α_t = softmax_i(score(s_t, h_i))
+        P(y_t | y_1 .. y_{t-1}, x) = softmax(U [s_t; a_t] + b)
+
+        model = models.Seq2Seq(english, french, 128, 256)
+        loss, values = model.loss(sources, targets)        # lists of tokens, sentence by sentence
+        model.translate(["two dogs"])
+
+    A token more than the vocabularies have, their ``end``, ends every sentence, and is what the
+    decoder begins with.
+
+    Args:
+        source_vocabulary: A ``text.Vocabulary``, or how many tokens there are.
+        target_vocabulary: The same of what is said.
+        embedding_dim: How wide the vectors of tokens are: E.
+        hidden_size: The width of the decoder's layers, and of each direction of the encoder's.
+        cell: Of both, as for ``LanguageModel``.
+        bidirectional: Whether the encoder reads in both directions.
+        encoder_size: Another width for the encoder's layers.
+        attention: "additive", "dot", "general", "location", or None.
+        longest: The most tokens of a source sentence, its end included, for "location".
+        input_feeding: Whether the layers also read what the step before has found: see
+            ``AttentionDecoder``. Without it they run over all steps in one kernel.
+        read_out: "linear", "tanh" or "deep", see ``ReadOut``; ``context_gate`` is for "tanh".
+        bridge: "linear", "last", "average" or "zero", see ``Bridge``.
+        tied: True makes scores with the table of target vectors; "all" also reads with it, if
+            both vocabularies are one.
+        dropout: The share of the vectors of tokens.
+        hidden_dropout: The share of what layers give to the next one.
+        output_dropout: The share of what scores are made of.
+        options: Those of recurrent layers, for encoder and decoder.
+    """
+
+    def __init__(
+        self,
+        source_vocabulary: Any,
+        target_vocabulary: Any,
+        embedding_dim: int,
+        hidden_size: int,
+        *,
+        cell: CellChoice = "GRU",
+        encoder_layers: int = 1,
+        decoder_layers: int = 1,
+        bidirectional: bool = True,
+        encoder_size: int | None = None,
+        attention: str | None = "additive",
+        longest: int | None = None,
+        input_feeding: Feeding = False,
+        read_out: str = "linear",
+        context_gate: bool = False,
+        bridge: str = "linear",
+        tied: bool | str = False,
+        dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.source_vocabulary, sources = vocabulary_and_size("Seq2Seq", source_vocabulary)
+        self.target_vocabulary, targets = vocabulary_and_size("Seq2Seq", target_vocabulary)
+        self.source_end, self.end = sources, targets
+        feeding = checked_feeding(input_feeding, attention)
+
+        def layers(width: int, size: int, count: int, **more: Any) -> nn.Recurrent:
+            between = {"dropout": hidden_dropout} if hidden_dropout and count > 1 else {}
+            given = {**options, **between, **more}
+            ahead = bool(more)
+            return recurrent_layers("Seq2Seq", cell, width, size, count, given, ahead=ahead)
+
+        E, H = embedding_dim, hidden_size
+        self.target_embedding = nn.Embedding(targets + 1, E)
+        shared = self._shares(tied)
+        source_embedding = self.target_embedding if shared else nn.Embedding(sources + 1, E)
+        reads = layers(E, encoder_size or H, encoder_layers, bidirectional=bidirectional)
+        self.encoder = Encoder(source_embedding, reads, dropout)
+        K = 0 if attention is None else self.encoder.width
+        says = ReadOut(read_out, H, K, E, E if tied else None, context_gate)
+        fed = {False: 0, True: says.width, "context": K}[feeding]
+        speaks = layers(E + fed, H, decoder_layers)
+        looks = None if attention is None else Attending(attention, H, K, H, longest)
+        self.decoder = AttentionDecoder(speaks, looks, says, feeding)
+        self.bridge = Bridge(bridge, self.encoder, speaks)
+        self.dropout, self.output_dropout = nn.Dropout(dropout), nn.Dropout(output_dropout)
+        self.out: nn.Linear | nn.TiedLinear
+        if tied:
+            init.uniform_(self.target_embedding.weight, -0.1, 0.1)
+            self.out = nn.TiedLinear(self.target_embedding)
+        else:
+            self.out = nn.Linear(says.width, targets + 1)
+
+    def _shares(self, tied: bool | str) -> bool:
+        """Whether there is one table of vectors, for both sides."""
+        choice("Seq2Seq", "tied", tied, (False, True, "all"))
+        if tied == "all" and (
+            self.source_end != self.end or self.source_vocabulary != self.target_vocabulary
+        ):
+            raise ArgumentError(
+                'Seq2Seq: tied="all" with two vocabularies, expected one for both sides.'
+            )
+        return tied == "all"
+
+    # ----- training -----
+
+    def loss(
+        self,
+        source: Any,
+        target: Any,
+        *,
+        teacher_forcing: float = 1.0,
+        label_smoothing: float = 0.0,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean cross-entropy of the tokens of targets, ends included, and {"nats": ...}.
+
+        Sentences are lists of tokens without ends, as vocabularies give them; or ``data.Padded``
+        of (B, T) and lengths, as ``data.pad`` gives it with ``batch_first=True``.
+
+            batches = data.Batches(pairs, 64, shuffle=True, collate=lambda pairs: zip(*pairs))
+            trainer = training.Trainer(model, optimizer, lambda model, batch: model.loss(*batch))
+
+        Args:
+            teacher_forcing: The share of tokens that the decoder is told; where it is not, it
+                goes on with what it finds likeliest (Bengio et al. 2015).
+            label_smoothing: The share of each target that is spread over all tokens, while
+                training.
+        """
+        share = bounded("Seq2Seq.loss", "teacher_forcing", teacher_forcing, least=0, most=1)
+        read, said, lengths = self._told(target)
+        memory = self._encoded(source, len(lengths))
+        if share == 1:
+            features, _ = self._taught(memory, read, lengths)
+        else:
+            features = self._untaught(memory, read, share)
+        smoothing = label_smoothing if self.training else 0.0
+        loss = self._cross_entropy(features, said, label_smoothing=smoothing)
+        return loss, {} if smoothing else {"nats": loss.detach()}
+
+    def _told(self, target: Any) -> tuple[Array, Array, Array]:
+        """What the decoder is told and what it is to say, (T, B) each, and lengths."""
+        ids, lengths = with_end("Seq2Seq", "target", target, self.end)
+        said = np.where(np.arange(ids.shape[1]) < lengths[:, None], ids, IGNORED).T
+        read = np.full(said.shape, self.end)
+        read[1:] = ids.T[:-1]
+        return read, said, lengths
+
+    def _encoded(self, source: Any, rows: int) -> Memory:
+        ids, lengths = with_end("Seq2Seq", "source", source, self.source_end)
+        if len(ids) != rows:
+            raise ArgumentError(
+                f"Seq2Seq: given {len(ids)} sources and {rows} targets, expected pairs."
+            )
+        memory: Memory = self.encoder(ids.T, lengths)
+        return memory
+
+    def _taught(self, memory: Memory, read: Array, lengths: Array) -> tuple[Tensor, Tensor | None]:
+        """All steps with what is told: features (T, B, W), weights of attention (B, T, S)."""
+        words = self.dropout(self.target_embedding(read))
+        decoder, carried = self.decoder, self.decoder.start(self.bridge(memory), memory)
+        noise = random.noise() if self.training else None
+        features, weights, _ = decoder(words, decoder.prepare(memory), carried, lengths, noise)
+        return self.output_dropout(features), weights
+
+    def _untaught(self, memory: Memory, read: Array, share: float) -> Tensor:
+        """The same where the decoder goes on, here and there, with what it found itself."""
+        decoder, carried = self.decoder, self.decoder.start(self.bridge(memory), memory)
+        prepared, noise = decoder.prepare(memory), random.noise() if self.training else None
+        told = random.generator().random(read.shape) < share
+        tokens, found = read[0], []
+        for t in range(len(read)):
+            words = self.dropout(self.target_embedding(tokens[None]))
+            later = None if noise is None else noise.later(t)
+            features, _, carried = decoder(words, prepared, carried, None, later)
+            found.append(self.output_dropout(features))
+            if t + 1 < len(read):
+                likeliest = self.out(found[-1].detach()[0]).numpy().argmax(axis=1)
+                tokens = np.where(told[t + 1], read[t + 1], likeliest)
+        return ops.concat(found)
+
+    def _cross_entropy(self, features: Tensor, targets: Array, **how: Any) -> Tensor:
+        tied = isinstance(self.out, nn.TiedLinear)
+        weight = self.out.weight.T if tied else self.out.weight
+        return losses.linear_cross_entropy(
+            features, weight, targets, self.out.bias, ignore_index=IGNORED, **how
+        )
+
+    # ----- reading, and saying step by step -----
+
+    def encode(self, source: Any) -> Memory:
+        """What the encoder makes of sentences."""
+        ids, lengths = with_end("Seq2Seq.encode", "source", source, self.source_end)
+        with evaluating(self):
+            return self.encoder(ids.T, lengths)  # type: ignore[no-any-return]
+
+    def start(self, memory: Memory) -> State:
+        """Where the decoder starts, with the work on what was read done."""
+        with evaluating(self):
+            carried = self.decoder.start(self.bridge(memory), memory)
+            return self._as_arrays(self.decoder.prepare(memory), carried)
+
+    def step(self, tokens: Any, state: State) -> tuple[Any, ...]:
+        """tokens (rows,) -> log-probabilities of what comes next (rows, V + 1), and the state.
+
+        With attention also {"attention": (rows, S)}.
+        """
+        with evaluating(self):
+            words = self.target_embedding(np.asarray(tokens)[None])
+            memory, carried = self._as_given(state)
+            features, weights, carried = self.decoder(words, memory, carried)
+            found = ops.log_softmax(self.out(features[0])).numpy()
+        state = self._as_arrays(memory, carried)
+        return (found, state, {"attention": weights.numpy()[:, 0]}) if memory else (found, state)
+
+    def log_likelihoods(self, source: Any, target: Any) -> list[Floats]:
+        """``log P`` of each token of each target, its end with them, (T + 1,) each."""
+        read, said, lengths = self._told(target)
+        with evaluating(self):
+            features, _ = self._taught(self._encoded(source, len(lengths)), read, lengths)
+            found = -self._cross_entropy(features, said, reduction="none").numpy().T
+        return [row[:length] for row, length in zip(found, lengths, strict=True)]
+
+    def alignment(self, source: Any, target: Any) -> list[Floats]:
+        """How much each token of a target looks at each of its source, ends with them: (T, S)."""
+        read, _, lengths = self._told(target)
+        with evaluating(self):
+            memory = self._encoded(source, len(lengths))
+            _, weights = self._taught(memory, read, lengths)
+        if weights is None:
+            raise ArgumentError("Seq2Seq.alignment: the model has no attention.")
+        return [
+            row[:to, :of]
+            for row, to, of in zip(weights.numpy(), lengths, memory.lengths, strict=True)
+        ]
+
+    def _as_arrays(self, memory: Prepared | None, carried: Carried) -> State:
+        """Rows first, the states of layers by cell and name."""
+        states = self.decoder.layers.layout.unpack(carried.layers, (len(carried.steps),))
+        return State(
+            None if memory is None else Prepared(*map(_array, memory)),
+            Carried(
+                [[state.numpy() for state in cell] for cell in states],
+                _array(carried.fed), _array(carried.covered), carried.steps,
+            ),
+        )  # fmt: skip
+
+    def _as_given(self, state: State) -> tuple[Prepared | None, Carried]:
+        """The other way round."""
+        memory, carried = state
+        if memory is not None:
+            memory = Prepared(_tensor(memory.keys), _tensor(memory.values), memory.mask)
+        states = [[_tensor(part) for part in cell] for cell in carried.layers]
+        layers = self.decoder.layers.layout.pack(states, batched=True)
+        fed, covered = _tensor(carried.fed), _tensor(carried.covered)
+        return memory, Carried(layers, fed, covered, carried.steps)
+
+
+def _array(x: Any) -> Any:
+    return x.numpy() if isinstance(x, Tensor) else x
+
+
+def _tensor(x: Any) -> Any:
+    return None if x is None else Tensor(np.asarray(x))

@@ -1,0 +1,202 @@
+"""What any model that brings texts into other texts can do: translate, save, say what it is."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinygrad_rnn import decoding
+from tinygrad_rnn.arguments import shortened, whole
+from tinygrad_rnn.data import Padded, pad
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
+from tinygrad_rnn.nn.constructing import arguments_by_name
+from tinygrad_rnn.text.vocabulary import Ids, Vocabulary
+from tinygrad_rnn.text.words import Words
+
+__all__ = ["Translator", "with_end"]
+
+
+class Translator:
+    """A mixin for what has two vocabularies, ``encode``, ``start``, ``step`` and ``alignment``."""
+
+    vocabularies: ClassVar[dict[str, str]] = {
+        "source_vocabulary": "source_end",
+        "target_vocabulary": "end",
+    }
+    source_vocabulary: Vocabulary | None  # None: only the numbers of tokens work, no text
+    target_vocabulary: Vocabulary | None
+    source_end: int  # the token behind those of each vocabulary, which ends a sentence
+    end: int
+
+    @abstractmethod
+    def encode(self, source: Any) -> Any:
+        """What is made of sentences that are read."""
+
+    @abstractmethod
+    def start(self, memory: Any) -> Any:
+        """The state before anything is said: a tree of arrays, rows first."""
+
+    @abstractmethod
+    def step(self, tokens: Any, state: Any) -> Any:
+        """The protocol of ``decoding``."""
+
+    @abstractmethod
+    def alignment(self, source: Any, target: Any) -> Any:
+        """How much each token of a target looks at each of its source."""
+
+    def translate(
+        self, texts: Sequence[str], *, copy_unknown: bool = False, **how: Any
+    ) -> list[str]:
+        """What the model says to each text.
+
+            model.translate(["two dogs", "a cat"], beam=5)
+
+        Args:
+            copy_unknown: Put, for an unknown word, that word of the source that is looked at
+                most; both vocabularies have to be of words.
+            how: What ``translated`` takes: beam, max_length, batch_size, and more.
+        """
+        where = f"{type(self).__name__}.translate"
+        if isinstance(texts, str):
+            raise ArgumentError(f"{where}: texts is {shortened(texts)}, expected a list of texts.")
+        source, target = self._vocabularies(where, copy_unknown)
+        ids = [source.encode(text) for text in texts]
+        found = self.translated(ids, **how)
+        if not copy_unknown:
+            return [target.decode(tokens) for tokens in found]
+        return [self._with_copies(*given) for given in zip(texts, ids, found, strict=True)]
+
+    def translated(
+        self,
+        source: Sequence[Any],
+        *,
+        beam: int = 1,
+        max_length: int | None = None,
+        batch_size: int = 64,
+        **how: Any,
+    ) -> list[Ids]:
+        """Tokens in, the tokens of translations out, without their ends.
+
+        Args:
+            beam: How many translations of a sentence are followed side by side; 1 takes the
+                likeliest token at every step.
+            max_length: The most tokens of a translation; None: about twice as many as in its
+                source, and 10 more.
+            batch_size: How many sentences go side by side. No translation depends on it.
+            how: What else ``decoding.beam_search`` takes.
+        """
+        where = f"{type(self).__name__}.translate"
+        size = whole(where, "batch_size", batch_size, 1)
+        most = None if max_length is None else whole(where, "max_length", max_length, 0)
+        wide = whole(where, "beam", beam, 1)
+        limits = [_limit(len(ids)) if most is None else most for ids in source]
+        found: list[Any] = [None] * len(limits)
+        for limit in sorted(set(limits)):
+            rows = [row for row, own in enumerate(limits) if own == limit]
+            rows.sort(key=lambda row: len(source[row]))
+            for begin in range(0, len(rows), size):
+                batch = rows[begin : begin + size]
+                said = self._searched([source[row] for row in batch], wide, limit, how)
+                for row, tokens in zip(batch, said, strict=True):
+                    found[row] = tokens
+        return found
+
+    def _searched(
+        self, source: Sequence[Any], beam: int, limit: int, how: dict[str, Any]
+    ) -> list[Ids]:
+        """Translations of a batch whose limit of length is one."""
+        state, begins = self.start(self.encode(source)), np.full(len(source), self.end)
+        if beam == 1 and not how:
+            rows = list(decoding.greedy(self.step, state, begins, limit, end=self.end).tokens)
+        else:
+            given = {"bos": begins, "eos": self.end, "beam": beam, "max_length": limit, **how}
+            rows = [best[0].tokens for best in decoding.beam_search(self.step, state, **given)]
+        return [row[~(np.cumsum(row == self.end) > 0)] for row in map(np.asarray, rows)]
+
+    def _vocabularies(self, where: str, words: bool) -> tuple[Vocabulary, Vocabulary]:
+        source, target = self.source_vocabulary, self.target_vocabulary
+        if source is None or target is None:
+            raise ArgumentError(
+                f"{where}: a text needs vocabularies, and this model was made with numbers of "
+                "tokens alone. Use translated(), or make it with vocabularies."
+            )
+        if words and not (isinstance(source, Words) and isinstance(target, Words)):
+            raise ArgumentError(
+                f"{where}: copy_unknown with vocabularies of {source.kind} and {target.kind}, "
+                "expected words on both sides: nothing else has whole words that are unknown."
+            )
+        return source, target
+
+    def _with_copies(self, text: str, ids: Ids, tokens: Ids) -> str:
+        """The text of tokens, with words of the source in place of unknown ones."""
+        source, target = self.source_vocabulary, self.target_vocabulary
+        assert isinstance(source, Words)
+        assert isinstance(target, Words)
+        words = [target.piece(int(token)) for token in tokens]
+        if len(ids) and 0 in tokens:
+            given = source.cut(text)
+            looked = self.alignment([ids], [tokens])[0][:, : len(ids)].argmax(axis=1)
+            words = [
+                word if token else given[place]
+                for word, token, place in zip(words, tokens, looked, strict=False)
+            ]
+        return target.join(words)
+
+    def made_with(self) -> dict[str, Any]:
+        """The arguments that make another like it; how many tokens there are, for vocabularies.
+
+        So they can be said in JSON, beside which ``save`` puts the descriptions of vocabularies.
+        """
+        made = arguments_by_name(self)  # type: ignore[arg-type]
+        return made | {name: getattr(self, size) for name, size in self.vocabularies.items()}
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write it, with both vocabularies, into a folder, for ``models.load``.
+
+        The one that is there is replaced when the new one is whole; a kill or a full disk costs
+        nothing.
+        """
+        from tinygrad_rnn.models.saving import save  # which knows all models
+
+        save(folder, self)
+
+
+def with_end(where: str, name: str, given: Any, end: int) -> tuple[Array, Array]:
+    """Sentences side by side, (B, T + 1), each followed by ``end``s, and their lengths with one.
+
+    given  lists of tokens below ``end``; or ``Padded`` (B, T) with its lengths
+    """
+    if isinstance(given, Padded):
+        ids, lengths = map(np.asarray, given)
+    else:
+        ids, lengths = pad(list(given), batch_first=True)
+    if ids.ndim != 2 or lengths.shape != ids.shape[:1] or (ids.size and ids.dtype.kind not in "iu"):
+        raise ShapeError(
+            f"{where}: {name} holds {ids.dtype} of shape {ids.shape} and {lengths.shape} lengths, "
+            "expected lists of tokens, or data.Padded of whole numbers (B, T), rows first, and "
+            "lengths (B,)."
+        )
+    if lengths.size and (lengths.min() < 0 or lengths.max() > ids.shape[1]):
+        raise IndexRangeError(
+            f"{where}: {name} has lengths from {lengths.min()} to {lengths.max()}, expected 0 to "
+            f"{ids.shape[1]}."
+        )
+    there = np.arange(ids.shape[1]) < lengths[:, None]
+    wrong = np.argwhere(there & ((ids < 0) | (ids >= end)))
+    if len(wrong):
+        row, place = wrong[0]
+        raise IndexRangeError(
+            f"{where}: {name}[{row}][{place}] is {ids[row, place]}, expected 0 to {end - 1}, a "
+            f"token of the vocabulary of {end}."
+        )
+    found = np.full((len(ids), lengths.max(initial=0) + 1), end)
+    found[:, :-1][there[:, : found.shape[1] - 1]] = ids[there]
+    return found, lengths + 1
+
+
+def _limit(length: int) -> int:
+    """How many tokens a translation may have; few numbers, as rows of one go side by side."""
+    return 16 * -(-(2 * length + 10) // 16)
