@@ -27,6 +27,10 @@ KINDS = {
         "bridge": "zero",
         "initial_state": "learned",
     },
+    "monotonic": {"local": "monotonic", "window": 1},
+    "predictive": {"local": "predictive", "window": 2, "attention": "general"},
+    "coverage": {"coverage": True},
+    "coverage and feeding": {"coverage": True, "input_feeding": True, "attention": "general"},
     "blind feeding": {"attention": None, "input_feeding": True},
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -106,7 +110,39 @@ def test_attention_sees_the_sentence_and_nothing_behind_it(kind):
     weights = model.alignment(SOURCES, TARGETS)
     for row, (source, target) in zip(weights, zip(SOURCES, TARGETS, strict=True), strict=True):
         assert row.shape == (len(target) + 1, len(source) + 1)
+        if kind == "predictive":
+            continue  # the bell is no distribution
         np.testing.assert_allclose(row.sum(axis=1), 1)  # so that nothing is left for padding
+
+
+@pytest.mark.parametrize("kind", ["monotonic", "predictive"])
+def test_local_attention_sees_a_window(kind):
+    model = model_of(kind, window=1)
+    (weights,) = model.alignment([[1] * 8], [[1] * 5])
+    if kind == "monotonic":
+        np.testing.assert_array_equal(
+            weights > 0, np.abs(np.arange(9) - np.arange(6)[:, None]) <= 1
+        )
+    else:
+        places = np.flatnonzero(weights.max(axis=0))
+        assert np.ptp(places) <= 3
+        assert (weights.sum(axis=1) < 1).all()
+        assert len(np.unique(weights.sum(axis=1))) > 1
+
+
+def test_coverage_turns_attention_to_where_it_has_not_been():
+    """Where u is 0 nothing is changed; where it is not, all steps but the first are."""
+    model = model_of("coverage", attention="dot", encoder_size=3)
+    plain = model_of(attention="dot", encoder_size=3)
+    plain.load_state_dict(
+        {name: array for name, array in model.state_dict().items() if not name.endswith(".u")}
+    )
+    given = [SOURCES[0]], [[1] * 6]
+    (without,), (moved,) = plain.alignment(*given), model.alignment(*given)
+    np.testing.assert_array_equal(moved[0], without[0])
+    assert (moved[1:] != without[1:]).all()
+    model.decoder.attention.u.assign_(np.zeros(6))
+    np.testing.assert_array_equal(model.alignment(*given)[0], without)
 
 
 # ----- beside decoders written by hand -----
@@ -344,6 +380,9 @@ def test_one_table_stays_one_when_saved(tmp_path):
         ),
         (lambda: model_of(attention="dot"), "between the decoder, 6 wide, and the encoder's outp"),
         (lambda: model_of(attention="location"), "attention is 'location' and longest None"),
+        (lambda: model_of(local="far"), "Seq2Seq: local is 'far', expected one of"),
+        (lambda: model_of(window=0), "Seq2Seq: window is 0, expected a whole number from 1"),
+        (lambda: model_of("location", coverage=True), "expected one that looks at keys"),
         (lambda: model_of(longest=5), "attention is 'additive' and longest 5"),
         (lambda: model_of(read_out="cubic"), "Seq2Seq: read_out is 'cubic', expected one of"),
         (lambda: model_of(context_gate=True), "context_gate with read_out='linear'"),

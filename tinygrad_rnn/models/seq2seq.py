@@ -59,6 +59,9 @@ class Seq2Seq(Translator, nn.Module):
         encoder_size: Another width for the encoder's layers.
         attention: "additive", "dot", "general", "location", or None.
         longest: The most tokens of a source sentence, its end included, for "location".
+        local: "monotonic" or "predictive": attention sees ``window`` places on either side of
+            one, see ``Attending``.
+        coverage: Whether attention knows where it has been.
         input_feeding: Whether the layers also read what the step before has found: see
             ``AttentionDecoder``. Without it they run over all steps in one kernel.
         read_out: "linear", "tanh" or "deep", see ``ReadOut``; ``context_gate`` is for "tanh".
@@ -85,6 +88,9 @@ class Seq2Seq(Translator, nn.Module):
         encoder_size: int | None = None,
         attention: str | None = "additive",
         longest: int | None = None,
+        local: str | None = None,
+        window: int = 10,
+        coverage: bool = False,
         input_feeding: Feeding = False,
         read_out: str = "linear",
         context_gate: bool = False,
@@ -117,7 +123,12 @@ class Seq2Seq(Translator, nn.Module):
         says = ReadOut(read_out, H, K, E, E if tied else None, context_gate)
         fed = {False: 0, True: says.width, "context": K}[feeding]
         speaks = layers(E + fed, H, decoder_layers)
-        looks = None if attention is None else Attending(attention, H, K, H, longest)
+        looks = None
+        if attention is not None:
+            looks = Attending(
+                attention, H, K, H,
+                longest=longest, local=local, window=window, coverage=coverage,
+            )  # fmt: skip
         self.decoder = AttentionDecoder(speaks, looks, says, feeding)
         self.bridge = Bridge(bridge, self.encoder, speaks)
         self.dropout, self.output_dropout = nn.Dropout(dropout), nn.Dropout(output_dropout)
