@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "interop": CORE | {"files", "nn", "interop"},
     "data": BASE | {"data"},  # arrays in, arrays out
     "text": BASE | {"text"},
+    "metrics": BASE,
     "decoding": BASE | {"decoding", "tensor"},
     "training": CORE | {"data", "files", "losses", "nn", "ops", "optim", "training"},
     "models": CORE

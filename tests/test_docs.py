@@ -29,6 +29,7 @@ RUN = [
     "fit.md",
     "keras.md",
     "decoding.md",
+    "translation.md",
 ]
 
 
