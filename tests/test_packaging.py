@@ -49,7 +49,9 @@ def test_kernels_are_never_imported_by_their_folder_name():
     assert not any(name == "kernels" or name.startswith("kernels.") for name in sys.modules)
 
 
-@pytest.mark.parametrize("heavy", ["numba", "cupy", "torch", "scipy", "hypothesis"])
+@pytest.mark.parametrize(
+    "heavy", ["numba", "cupy", "torch", "scipy", "hypothesis", "tinygrad_rnn.inspect"]
+)
 def test_importing_the_library_loads_nothing_heavy(heavy):
     code = f"import sys, tinygrad_rnn; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0

@@ -1,8 +1,11 @@
 """Recurrent networks on a small autograd engine: a cell is its equations."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from numpy import bool_, float32, float64, int32, int64
 
-from tinygrad_rnn import creation, errors, inspect, losses, nn, ops, optim, random
+from tinygrad_rnn import creation, errors, losses, nn, ops, optim, random
 from tinygrad_rnn.creation import *  # noqa: F403
 from tinygrad_rnn.debug import debug
 from tinygrad_rnn.device import empty_cache, num_threads, set_num_threads
@@ -19,6 +22,17 @@ from tinygrad_rnn.modes import (
 from tinygrad_rnn.random import seed
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.transforms import checkpoint, hvp, jacobian, jvp, per_sample_grads, vjp
+
+if TYPE_CHECKING:
+    from tinygrad_rnn import inspect
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Load ``tg.inspect`` when it is asked for: training needs none of it."""
+        if name == "inspect":
+            return importlib.import_module("tinygrad_rnn.inspect")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 

@@ -138,7 +138,7 @@ def activations(
     """
     layers = recurrent_layers("activations", model)
     vocabulary = getattr(model, "vocabulary", None)
-    ids = _ids(model, vocabulary, inputs)
+    ids = _ids("activations", model, inputs)
     given = inputs if ids is None else ids[:, None]
     from tinygrad_rnn.training.run_state import in_use  # not to be loaded with the library
 
@@ -159,12 +159,19 @@ def activations(
     return Activations(rows, states, pieces, retention)
 
 
-def _ids(model: Any, vocabulary: Any, inputs: Any) -> Array | None:
+def model_inputs(where: str, model: Any, inputs: Any) -> Any:
+    """What a model is called with: token ids as (T, 1), anything else as it is."""
+    ids = _ids(where, model, inputs)
+    return inputs if ids is None else ids[:, None]
+
+
+def _ids(where: str, model: Any, inputs: Any) -> Array | None:
     """The token ids that the inputs are, or None if they are something else."""
     if isinstance(inputs, str):
+        vocabulary = getattr(model, "vocabulary", None)
         if vocabulary is None:
             raise ArgumentError(
-                f"activations: inputs is a text, but {type(model).__name__} has no vocabulary; "
+                f"{where}: inputs is a text, but {type(model).__name__} has no vocabulary; "
                 "expected token ids or arrays, and the text as text=."
             )
         inputs = vocabulary.encode(inputs)
@@ -174,7 +181,7 @@ def _ids(model: Any, vocabulary: Any, inputs: Any) -> Array | None:
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         return None
     if not ids.size:
-        raise ShapeError("activations: inputs is empty, expected at least one token.")
+        raise ShapeError(f"{where}: inputs is empty, expected at least one token.")
     return ids
 
 

@@ -1,0 +1,48 @@
+"""Tables of numbers as pixels of an SVG image: a PNG picture within the text."""
+
+import base64
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["image"]
+
+Array = NDArray[Any]
+WARM, COLD = (232, 93, 4), (12, 106, 201)
+
+
+def image(shares: Array, *, smooth: bool = False) -> str:
+    """A table (rows, columns) of numbers from -1 to 1 as an <image> that fills the unit square.
+
+    Orange above 0, blue below; the paler the nearer to 0, so that it fits any background.
+
+    Args:
+        smooth: Whether neighbouring pixels run into each other.
+    """
+    shares = np.clip(np.nan_to_num(np.asarray(shares, dtype=float)), -1.0, 1.0)
+    pixels = np.empty((*shares.shape, 4), np.uint8)
+    pixels[..., :3] = np.where(shares[..., None] > 0, WARM, COLD)
+    pixels[..., 3] = np.round(np.abs(shares) * 255)
+    coded = base64.b64encode(_png(pixels)).decode()
+    style = "" if smooth else ' style="image-rendering:pixelated"'
+    return (
+        f'<image width="1" height="1" preserveAspectRatio="none"{style} '
+        f'href="data:image/png;base64,{coded}"/>'
+    )
+
+
+def _png(pixels: Array) -> bytes:
+    """Pixels (rows, columns, 4) of red, green, blue and opacity, as a file."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+    rows, columns = pixels.shape[:2]
+    lines = b"".join(b"\0" + row.tobytes() for row in pixels)  # 0: each line as it is
+    head = struct.pack(">2I5B", columns, rows, 8, 6, 0, 0, 0)  # 8 bits, colours with opacity
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines, 9)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
