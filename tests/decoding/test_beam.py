@@ -193,7 +193,8 @@ def test_the_likely_ones_are_all_that_are_as_good_as_the_best(height, count, see
     with np.errstate(divide="ignore"):
         weights = draw.integers(0, 5 * width, (height, width)) * (draw.random(width) < some)
         rows = np.log(weights).astype(np.float32)
-    row, token = likely(rows, count)
+    row, token, maxima = likely(rows, count)
+    np.testing.assert_array_equal(maxima, rows.max(axis=1))
     for n in range(height):
         found = token[row == n]
         assert (np.diff(found) > 0).all()
@@ -227,6 +228,14 @@ def test_unfinished_ones_follow_where_too_few_finish():
         assert [one.finished for one in hypotheses] == [True, False, False]
         assert hypotheses[1].score > hypotheses[0].score
         assert [one.tokens.tolist() for one in hypotheses] == [[2], [0, 0, 0], [0, 0, 1]]
+
+
+def test_rules_that_leave_nan():
+    model = TableModel(3)
+    for value in (np.nan, np.inf):
+        rule = lambda rows, tokens, value=value: rows + value
+        with pytest.raises(NotFiniteError, match=r"beam_search: the rules gave NaN or \+inf"):
+            beam_of(model, {"bos": [0], "eos": 2}, rules=[rule])
 
 
 @pytest.mark.parametrize("early", [True, False, "never"])

@@ -86,9 +86,12 @@ def _searched(step: Step, plan: Plan, begin: Array, state: Any) -> Found:
 
 
 def _candidates(plan: Plan, beam: Beam, rows: Array, length: int) -> Candidates:
+    given = rows
     for rule in plan.rules:
         rows = rule(rows, beam.tokens)
-    row, token = likely(rows, plan.beam + 1)  # one more: it may be eos
+    row, token, best = likely(rows, plan.beam + 1)  # one more: it may be eos
+    if not ((best > -np.inf) & (best < 1e-3)).all():
+        plan.wrong(given, rows)
     if plan.eos is not None and length < plan.min_length:
         row, token = row[token != plan.eos], token[token != plan.eos]
     step = rows[row, token].astype(np.float64)

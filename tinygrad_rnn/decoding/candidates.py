@@ -12,6 +12,8 @@ from tinygrad_rnn.device import Array
 
 __all__ = ["Candidates", "likely", "selected"]
 
+_IN_CACHE = 2**17  # numbers that a core's own cache holds
+
 
 class Candidates(NamedTuple):
     """By lane, in each lane the best first: by total, place in the beam, token.
@@ -33,27 +35,39 @@ class Candidates(NamedTuple):
         return Candidates(*(field[which] for field in self))
 
 
-def likely(rows: Array, count: int) -> tuple[Array, Array]:
+def likely(rows: Array, count: int) -> tuple[Array, Array, Array]:
     """Row and token of all that are as good as the ``count`` best of their row, or better.
+
+    The third is the maximum of each row, NaN where there is one.
+    """
+    height, width = rows.shape
+    some = max(1, _IN_CACHE // max(width, 1))
+    parts = [_likely(rows[n : n + some], count) for n in range(0, height, some)]
+    flat = np.concatenate([at + n * some * width for n, (at, _) in enumerate(parts)])
+    row, token = np.divmod(flat, width)
+    return row, token, np.concatenate([best for _, best in parts])
+
+
+def _likely(rows: Array, count: int) -> tuple[Array, Array]:
+    """The same of a few rows, which the cache holds while they are read three times.
 
     Columns that are m apart are one class. A class has one maximum, so the best maxima belong
     to as many tokens, and the least of them is a bound that passes over few others; to find it
     costs a fraction of a partition of whole rows.
     """
-    height, width = rows.shape
+    width = rows.shape[1]
+    classes = min(width, max(512, 8 * count))
+    maxima = rows[:, :classes].copy()
+    for start in range(classes, width, classes):
+        more = rows[:, start : start + classes]
+        np.maximum(maxima[:, : more.shape[1]], more, out=maxima[:, : more.shape[1]])
+    best = maxima.max(axis=1)
     least = np.finfo(rows.dtype).min  # what is -inf is no candidate
-    bound = np.full(height, least)
+    bound = np.full(len(rows), least)
     if count < width:
-        classes = min(width, max(512, 8 * count))
-        maxima = rows[:, :classes]
-        if classes <= width // 2:
-            maxima = maxima.copy()
-            for start in range(classes, width - classes + 1, classes):
-                np.maximum(maxima, rows[:, start : start + classes], out=maxima)
-        bound = np.partition(maxima, classes - count, axis=1)[:, classes - count]
-        np.maximum(bound, least, out=bound)
-    row, token = np.divmod(np.flatnonzero(rows >= bound[:, None]), width)
-    return row, token
+        maxima.partition(classes - count, axis=1)
+        np.maximum(maxima[:, classes - count], least, out=bound)
+    return np.flatnonzero(rows >= bound[:, None]), best
 
 
 def _places(lane: Array) -> Array:

@@ -10,10 +10,10 @@ from tinygrad_rnn.arguments import choice, function_of, whole
 from tinygrad_rnn.decoding.candidates import Candidates
 from tinygrad_rnn.decoding.hypotheses import Found, scores_of
 from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of
-from tinygrad_rnn.decoding.protocol import check_vocabulary
+from tinygrad_rnn.decoding.protocol import check_rows, check_vocabulary
 from tinygrad_rnn.decoding.rules import Rule
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.errors import ArgumentError, NotFiniteError
 
 __all__ = ["Plan"]
 
@@ -68,6 +68,15 @@ class Plan:
         check_vocabulary(self.where, "the tokens of bos", begin, vocabulary)
         if self.eos is not None:
             check_vocabulary(self.where, "eos", np.asarray(self.eos), vocabulary)
+
+    def wrong(self, given: Array, left: Array) -> None:
+        """Raise where rows, whose maxima are none of log-probabilities, are nobody's plan.
+
+        Rows without a token are what rules may well leave.
+        """
+        check_rows(self.where, given)
+        if not (left.max(axis=1) < np.inf).all():
+            raise NotFiniteError(f"{self.where}: the rules gave NaN or +inf.")
 
     def done(self, found: Found, kept: Candidates, length: int) -> Array:
         """Which sources are done, now that hypotheses of ``length`` have been found."""

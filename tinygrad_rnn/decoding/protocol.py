@@ -13,7 +13,7 @@ from tinygrad_rnn.modes import inference_mode
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = [
-    "Step", "begin_of", "check_vocabulary", "given_tokens", "next_rows", "rows_in", "take",
+    "Step", "begin_of", "check_rows", "check_vocabulary", "given_tokens", "next_rows", "rows_in", "take",
 ]  # fmt: skip
 
 Step = Callable[[Array, Any], tuple[Any, ...]]
@@ -22,12 +22,13 @@ _ABOVE_ONE = 1.001  # float32 rows of a large vocabulary sum to one within a ten
 
 
 def next_rows(
-    where: str, step: Step, tokens: Array, state: Any, thorough: bool = True
+    where: str, step: Step, tokens: Array, state: Any, check: bool = True
 ) -> tuple[Array, Any, dict[str, Any]]:
     """One step: the log-probabilities (rows, V), the new state, and what else the step tells.
 
-    That the rows are distributions costs an exponential of each number, so only ``thorough``
-    looks at their sums; NaN, rows without a token and plain scores are found by their maxima.
+    Whether rows are distributions costs an exponential of each number to find out, so callers
+    may leave it away: they must look at the rows' maxima themselves, by which NaN and plain
+    scores show, too, and then ``check_rows`` says what is wrong.
     """
     with inference_mode():
         given = step(tokens, state)
@@ -44,8 +45,8 @@ def next_rows(
         )
     if rows.dtype not in (np.float32, np.float64):
         rows = rows.astype(np.float64)
-    if len(rows):
-        _check(where, rows, thorough)
+    if check:
+        check_rows(where, rows)
     return rows, given[1], _more(where, given[2], len(tokens)) if len(given) == 3 else {}
 
 
@@ -71,14 +72,10 @@ def _more(where: str, given: Any, count: int) -> dict[str, Any]:
     return {**given, "attention": attention}
 
 
-def _check(where: str, rows: Array, thorough: bool) -> None:
+def check_rows(where: str, rows: Array) -> None:
     """Raise unless each row is the logarithm of a distribution, or of a part of one."""
-    if thorough:
-        totals = np.exp(np.minimum(rows, 1.0), dtype=np.float64).sum(axis=1)  # nothing runs over
-        fine = [0 < total < _ABOVE_ONE for total in totals.tolist()]
-    else:
-        most = np.log(_ABOVE_ONE)
-        fine = [-np.inf < best < most for best in rows.max(axis=1).tolist()]
+    totals = np.exp(np.minimum(rows, 1.0), dtype=np.float64).sum(axis=1)  # nothing runs over
+    fine = [0 < total < _ABOVE_ONE for total in totals.tolist()]
     if all(fine):  # which NaN is not
         return
     row = fine.index(False)
