@@ -12,11 +12,13 @@ What a row gets depends on no other row: neither on how many there are nor on wh
 """
 
 from tinygrad_rnn.decoding.beam import beam_search
+from tinygrad_rnn.decoding.combined import ensemble, fuse
 from tinygrad_rnn.decoding.exhaustive import exhaustive
 from tinygrad_rnn.decoding.greedy import greedy
 from tinygrad_rnn.decoding.hypotheses import Hypothesis
 from tinygrad_rnn.decoding.lengths import GNMT, LengthRule, Power
 from tinygrad_rnn.decoding.loop import Samples
+from tinygrad_rnn.decoding.masks import Banned, Forced, NoRepeatNgram
 from tinygrad_rnn.decoding.protocol import Step, take
 from tinygrad_rnn.decoding.rules import (
     MinP,
@@ -32,9 +34,12 @@ from tinygrad_rnn.decoding.scoring import score
 
 __all__ = [
     "GNMT",
+    "Banned",
+    "Forced",
     "Hypothesis",
     "LengthRule",
     "MinP",
+    "NoRepeatNgram",
     "Power",
     "RepetitionPenalty",
     "Rule",
@@ -45,7 +50,9 @@ __all__ = [
     "TopP",
     "Typical",
     "beam_search",
+    "ensemble",
     "exhaustive",
+    "fuse",
     "greedy",
     "sample",
     "score",

@@ -30,7 +30,10 @@ def beam_search(
     length_rule: str | LengthRule = "average",
     n_best: int = 1,
     early_stopping: bool | str = True,
+    coverage_penalty: float = 0.0,
+    no_repeat_ngram: int = 0,
     rules: Sequence[Rule] = (),
+    prefix: Any = None,
 ) -> list[list[Hypothesis]]:
     """Find likely sequences: of all that are one token longer keep the ``beam`` best, and again.
 
@@ -55,19 +58,26 @@ def beam_search(
         early_stopping: When a source is done. True: when ``beam`` hypotheses have finished.
             False: when no other one can come among the ``n_best``, which a length rule may
             allow. "never": when ``max_length`` is reached; that finds what False finds.
+        coverage_penalty: β of β Σ log min(Σ attention, 1), which is added to scores, so that
+            all of the source is looked at (Wu et al. 2016); ``step`` must tell the attention.
+        no_repeat_ngram: So many tokens in a row may not be there twice; 0 allows all.
         rules: Functions ``rule(log_probs, tokens)``, in this order, by which hypotheses are
             chosen; ``log_prob`` remains the model's. ``tokens`` begin with ``bos``.
+        prefix: Tokens that hypotheses begin with, or one sequence for each source. They count
+            as others do, but the rules do not apply to them.
     """
+    begin = begin_of(_WHERE, bos, state)
     plan = Plan.of(
         _WHERE, beam=beam, eos=eos, max_length=max_length, min_length=min_length,
         length_rule=length_rule, n_best=n_best, early_stopping=early_stopping, rules=rules,
+        no_repeat_ngram=no_repeat_ngram, prefix=prefix, sources=len(begin),
+        coverage_penalty=coverage_penalty,
     )  # fmt: skip
-    begin = begin_of(_WHERE, bos, state)
     return _searched(step, plan, begin, state).best(plan.n_best)
 
 
 def _searched(step: Step, plan: Plan, begin: Array, state: Any) -> Found:
-    found = Found(_WHERE, plan.length_rule, len(begin), plan.beam)
+    found = Found(_WHERE, plan.length_rule, len(begin), plan.beam, plan.coverage_penalty)
     beam = Beam.of(begin, state)
     for length in range(1, plan.max_length + 1 if len(begin) else 1):
         first = length == 1
@@ -86,9 +96,7 @@ def _searched(step: Step, plan: Plan, begin: Array, state: Any) -> Found:
 
 
 def _candidates(plan: Plan, beam: Beam, rows: Array, length: int) -> Candidates:
-    given = rows
-    for rule in plan.rules:
-        rows = rule(rows, beam.tokens)
+    given, rows = rows, plan.shaped(rows, beam)
     row, token, best = likely(rows, plan.beam + 1)  # one more: it may be eos
     if not ((best > -np.inf) & (best < 1e-3)).all():
         plan.wrong(given, rows)

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_rnn.decoding.candidates import Candidates
-from tinygrad_rnn.decoding.lengths import LengthRule
+from tinygrad_rnn.decoding.lengths import LengthRule, coverage
 from tinygrad_rnn.decoding.protocol import take
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import NotFiniteError, ShapeError
+from tinygrad_rnn.errors import ArgumentError, NotFiniteError, ShapeError
 
 __all__ = ["Beam", "Found", "Hypothesis", "scores_of"]
 
@@ -99,8 +99,11 @@ class Found:
     Of equal scores the one that was found first is the better one.
     """
 
-    def __init__(self, where: str, rule: LengthRule, sources: int, most: int) -> None:
+    def __init__(
+        self, where: str, rule: LengthRule, sources: int, most: int, coverage_penalty: float = 0.0
+    ) -> None:
         self.where, self.rule, self.most = where, rule, most
+        self.coverage_penalty = coverage_penalty
         self.of_source: list[list[Hypothesis]] = [[] for _ in range(sources)]
         self.finished = np.zeros(sources, np.int64)
 
@@ -108,7 +111,15 @@ class Found:
         """Keep those that are among the best of their source."""
         if not len(beam.source):
             return
-        scores = scores_of(self.where, self.rule, beam.total, beam.tokens.shape[1] - 1)
+        length = beam.tokens.shape[1] - 1
+        scores = scores_of(self.where, self.rule, beam.total, length)
+        if self.coverage_penalty and length:
+            if beam.attention is None:
+                raise ArgumentError(
+                    f"{self.where}: coverage_penalty is {self.coverage_penalty:g}, but step does "
+                    'not give {"attention": weights} in the third place.'
+                )
+            scores = scores + self.coverage_penalty * coverage(beam.attention)
         np.add.at(self.finished, beam.source, int(finished))
         for n, source in enumerate(beam.source):
             hypothesis = Hypothesis(

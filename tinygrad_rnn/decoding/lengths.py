@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_rnn.arguments import bounded, choice
 from tinygrad_rnn.device import Array
 
-__all__ = ["GNMT", "LengthRule", "Power", "average", "length_rule_of", "total"]
+__all__ = ["GNMT", "LengthRule", "Power", "average", "coverage", "length_rule_of", "total"]
 
 LengthRule = Callable[[Array, Array], Array]
 
@@ -67,6 +67,17 @@ _NAMED: dict[str, LengthRule] = {
     "power": Power(),
     "gnmt": GNMT(),
 }
+
+
+def coverage(attention: Array) -> Array:
+    """Σ over places of log min(Σ over tokens of attention, 1), (n,), of attention (n, t, S).
+
+    Of Wu et al. 2016: 0 where each place has been looked at as much as one token looks, and
+    less where some have been passed over. Places that nothing looks at at all are padding.
+    """
+    seen = attention.sum(axis=1, dtype=np.float64)
+    found: Array = np.log(np.where(seen > 0, np.minimum(seen, 1.0), 1.0)).sum(axis=1)
+    return found
 
 
 def length_rule_of(where: str, rule: Any) -> LengthRule:

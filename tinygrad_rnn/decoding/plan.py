@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import choice, function_of, whole
+from tinygrad_rnn.arguments import bounded, choice, function_of, whole
 from tinygrad_rnn.decoding.candidates import Candidates
-from tinygrad_rnn.decoding.hypotheses import Found, scores_of
+from tinygrad_rnn.decoding.hypotheses import Beam, Found, scores_of
 from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of
+from tinygrad_rnn.decoding.masks import NoRepeatNgram, Prefix
 from tinygrad_rnn.decoding.protocol import check_rows, check_vocabulary
 from tinygrad_rnn.decoding.rules import Rule
 from tinygrad_rnn.device import Array
@@ -35,23 +36,33 @@ class Plan:
     n_best: int
     early_stopping: bool | str
     rules: Sequence[Rule]
+    prefix: Prefix
+    coverage_penalty: float
 
     @staticmethod
     def of(
         where: str, *, beam: Any, eos: Any, max_length: Any, min_length: Any, length_rule: Any,
-        n_best: Any, early_stopping: Any, rules: Any,
+        n_best: Any, early_stopping: Any, rules: Any, no_repeat_ngram: Any, prefix: Any,
+        sources: int, coverage_penalty: Any,
     ) -> "Plan":  # fmt: skip
         """Settings as they are given."""
+        eos = None if eos is None else whole(where, "eos", eos)
+        size = _count(where, "no_repeat_ngram", no_repeat_ngram, 0)
+        of_rules = [function_of(where, f"rules[{n}]", rule) for n, rule in enumerate(rules)]
         plan = Plan(
             where=where,
             beam=_count(where, "beam", beam, 1),
-            eos=None if eos is None else whole(where, "eos", eos),
+            eos=eos,
             max_length=_count(where, "max_length", max_length, 0),
             min_length=_count(where, "min_length", min_length, 0),
             length_rule=length_rule_of(where, length_rule),
             n_best=_count(where, "n_best", n_best, 1),
             early_stopping=choice(where, "early_stopping", early_stopping, (True, False, "never")),
-            rules=[function_of(where, f"rules[{n}]", rule) for n, rule in enumerate(rules)],
+            rules=[*of_rules, NoRepeatNgram(size)] if size else of_rules,
+            prefix=Prefix(where, prefix, sources, eos, _count(where, "max_length", max_length, 0)),
+            coverage_penalty=bounded(
+                where, "coverage_penalty", coverage_penalty, least=0.0, below=np.inf
+            ),
         )
         if plan.n_best > plan.beam:
             raise ArgumentError(
@@ -66,8 +77,16 @@ class Plan:
     def check(self, vocabulary: int, begin: Array) -> None:
         """Raise unless all tokens that are given are among those that step knows."""
         check_vocabulary(self.where, "the tokens of bos", begin, vocabulary)
+        check_vocabulary(self.where, "the tokens of prefix", self.prefix.told, vocabulary)
         if self.eos is not None:
             check_vocabulary(self.where, "eos", np.asarray(self.eos), vocabulary)
+
+    def shaped(self, rows: Array, beam: Beam) -> Array:
+        """What the rules and the prefix leave of rows."""
+        left = rows
+        for rule in self.rules:
+            left = rule(left, beam.tokens)
+        return self.prefix(left, rows, beam.source, beam.tokens.shape[1] - 1)
 
     def wrong(self, given: Array, left: Array) -> None:
         """Raise where rows, whose maxima are none of log-probabilities, are nobody's plan.

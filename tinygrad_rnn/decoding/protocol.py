@@ -13,7 +13,8 @@ from tinygrad_rnn.modes import inference_mode
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = [
-    "Step", "begin_of", "check_rows", "check_vocabulary", "given_tokens", "next_rows", "rows_in", "take",
+    "Step", "begin_of", "check_rows", "check_vocabulary", "given_tokens", "next_rows",
+    "rows_in", "take",
 ]  # fmt: skip
 
 Step = Callable[[Array, Any], tuple[Any, ...]]
