@@ -28,6 +28,7 @@ RUN = [
     "interop.md",
     "fit.md",
     "keras.md",
+    "language-models.md",
     "decoding.md",
     "translation.md",
 ]
