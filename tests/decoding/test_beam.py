@@ -278,6 +278,32 @@ def test_steps_of_tensors_in_float32_and_one_bos_for_all():
         np.testing.assert_allclose(one.score, other.score, rtol=1e-6)
 
 
+def test_the_tree():
+    (best, *_), (tree, *_) = beam_of(
+        TableModel(4), {"bos": [0, 1], "eos": 2, "max_length": 3}, beam=2, return_tree=True
+    )
+    for depth, node in tree.walk():
+        fates = [child.fate for child in node.children]
+        assert (not fates) or node.fate == "kept"
+        assert len(fates) <= 4
+        for child in node.children:
+            np.testing.assert_allclose(child.total, node.total + child.log_prob)
+        assert depth <= 3
+    for depth in (1, 2, 3):
+        assert sum(node.fate == "kept" for at, node in tree.walk() if at == depth) <= 2
+    way = [node for _, node in tree.walk() if node.best]
+    assert [node.token for node in way] == [0, *best[0].tokens]
+    np.testing.assert_allclose(way[-1].total, best[0].log_prob)
+    words = ["<s>", "a", "</s>", "b&"]
+    text, page = tree.text(words), tree.page(lambda token: words[token])
+    assert text.startswith("<s>\n├─ ")
+    assert len(text.splitlines()) == len(list(tree.walk())) == page.count("<circle")
+    assert "b&amp;" in page
+    assert tree.page(dropped=False).count("<circle") == len(tree.text(None, False).splitlines())
+    assert "×" in text
+    assert "×" not in tree.text(dropped=False)
+
+
 def test_no_length_and_no_sources():
     model = TableModel(3)
     settings = {"bos": [0, 1], "eos": 2, "max_length": 0}

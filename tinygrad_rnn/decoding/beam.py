@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.decoding.candidates import Candidates, likely, selected
-from tinygrad_rnn.decoding.hypotheses import Beam, Found, Hypothesis
+from tinygrad_rnn.decoding.hypotheses import Beam, Found
 from tinygrad_rnn.decoding.lengths import LengthRule
 from tinygrad_rnn.decoding.plan import Plan
 from tinygrad_rnn.decoding.protocol import Step, begin_of, next_rows
 from tinygrad_rnn.decoding.rules import Rule
+from tinygrad_rnn.decoding.tree import Trees
 from tinygrad_rnn.device import Array
 
 __all__ = ["beam_search"]
@@ -34,7 +36,8 @@ def beam_search(
     no_repeat_ngram: int = 0,
     rules: Sequence[Rule] = (),
     prefix: Any = None,
-) -> list[list[Hypothesis]]:
+    return_tree: bool = False,
+) -> Any:
     """Find likely sequences: of all that are one token longer keep the ``beam`` best, and again.
 
         best = decoding.beam_search(model.step, state, beam=5, bos=1, eos=2)
@@ -65,6 +68,8 @@ def beam_search(
             chosen; ``log_prob`` remains the model's. ``tokens`` begin with ``bos``.
         prefix: Tokens that hypotheses begin with, or one sequence for each source. They count
             as others do, but the rules do not apply to them.
+        return_tree: Return (best, trees): for each source also the tree that was looked at,
+            with ``text()`` for a terminal and ``page()`` in HTML. To write it down takes time.
     """
     begin = begin_of(_WHERE, bos, state)
     plan = Plan.of(
@@ -73,10 +78,12 @@ def beam_search(
         no_repeat_ngram=no_repeat_ngram, prefix=prefix, sources=len(begin),
         coverage_penalty=coverage_penalty,
     )  # fmt: skip
-    return _searched(step, plan, begin, state).best(plan.n_best)
+    trees = Trees(begin, plan.beam) if flag(_WHERE, "return_tree", return_tree) else None
+    best = _searched(step, plan, begin, state, trees).best(plan.n_best)
+    return best if trees is None else (best, trees.marked(best))
 
 
-def _searched(step: Step, plan: Plan, begin: Array, state: Any) -> Found:
+def _searched(step: Step, plan: Plan, begin: Array, state: Any, trees: Trees | None) -> Found:
     found = Found(_WHERE, plan.length_rule, len(begin), plan.beam, plan.coverage_penalty)
     beam = Beam.of(begin, state)
     for length in range(1, plan.max_length + 1 if len(begin) else 1):
@@ -84,7 +91,10 @@ def _searched(step: Step, plan: Plan, begin: Array, state: Any) -> Found:
         rows, state, more = next_rows(_WHERE, step, beam.tokens[:, -1], beam.state, first)
         if first:
             plan.check(rows.shape[1], begin)
-        ended, kept = selected(_candidates(plan, beam, rows, length), plan.beam, plan.eos)
+        candidates = _candidates(plan, beam, rows, length)
+        ended, kept = selected(candidates, plan.beam, plan.eos)
+        if trees is not None:
+            trees.add(beam, candidates, ended, kept)
         found.add(beam.longer(ended, rows, None, more), finished=True)
         found.add(beam.only(~np.isin(beam.source, kept.lane)), finished=False)  # nothing can follow
         kept = kept.only(~plan.done(found, kept, length)[kept.lane])
