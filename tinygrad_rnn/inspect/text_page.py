@@ -181,7 +181,7 @@ def text_page(
     of = f" of {activations.steps:,}" if len(pieces) < activations.steps else ""
     note = (
         f"{len(pieces):,}{of} steps of text, coloured by what one unit does as it reads: orange is "
-        "above zero, blue below. Each cell is the one that follows its feature most closely."
+        "above zero, blue below."
     )
     return TextPage(title, note, pieces, start, shown, figures or {})
 
