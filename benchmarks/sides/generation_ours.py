@@ -17,7 +17,7 @@ def case(name):
     model = models.LanguageModel(V, int(width), H, LAYERS, cell=kind)
     model.eval()
     if not what:
-        tokens = decoding.stream(model.step, model.start(1), [0], 10**9, seed=0)
+        tokens = decoding.stream(model.step, model.start(1), [0], 10**6, seed=0)
         return lambda: next(tokens)
     state, token = model.start(1), np.array([1])
 

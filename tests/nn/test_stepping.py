@@ -139,6 +139,27 @@ def test_several_threads_at_once():
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_layers_called_for_one_step(batch_first):
+    tg.seed(0)
+    layers = nn.LSTM(I, H, 2, batch_first=batch_first)
+    x = tg.randn(3, 4, I)
+    expected, _ = layers(x)
+    with tg.no_grad():
+        for _ in range(2):  # only the second time it is made ready
+            state, found = None, []
+            steps = [x[:, t : t + 1] if batch_first else x[t : t + 1] for t in range(3)]
+            for step in steps:
+                y, state = layers(step, state)
+                assert not y.requires_grad
+                found.append(y)
+    y = tg.ops.concat(found, axis=1 if batch_first else 0)
+    np.testing.assert_array_equal(y, expected[:, :3] if batch_first else expected)
+    assert layers._stepper._ready
+    held = layers(steps[0], state, mask=np.zeros((len(steps[0]), steps[0].shape[1]), bool))[1]
+    np.testing.assert_array_equal(held[0], state[0])
+
+
 @pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell])
 def test_cells_by_themselves(kind):
     cell, x = kind(I, H), tg.randn(3, I)

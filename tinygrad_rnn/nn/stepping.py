@@ -14,14 +14,17 @@ from tinygrad_rnn.kernels import recurrence as kernel
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
 from tinygrad_rnn.kernels.softmax import log_rows
+from tinygrad_rnn.modes import recording
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.ops.recurrence import RULES, unfusable
+from tinygrad_rnn.tensor import Tensor
 
 if TYPE_CHECKING:
+    from tinygrad_rnn.nn.call import Call
     from tinygrad_rnn.nn.cell import Cell
     from tinygrad_rnn.nn.recurrent import Recurrent
 
-__all__ = ["Stepper", "Weights", "stacked"]
+__all__ = ["Stepper", "Weights", "single_step", "stacked"]
 
 Weights = tuple[Parameter, Parameter | None, bool]  # of a product: weight, bias, whether transposed
 
@@ -107,6 +110,24 @@ def stacked(layers: "Recurrent") -> list["Cell"] | None:
     plain = layers.directions == ["forward"] and layers.connect is None and not layers.stateful
     quiet = not layers.training or not (layers.dropout or layers.output_dropout)
     return layers.cells() if plain and quiet and not layers._forward_hooks else None
+
+
+def single_step(layers: "Recurrent", call: "Call") -> tuple[Tensor, list[list[Tensor]]] | None:
+    """The outputs and final states of a call of one step, or None where it takes the long way."""
+    plain = call.T == 1 and call.x is not None and call.pattern.flags(False) is None
+    if not plain or call.noise or call.records is not None or recording.get() is not False:
+        return None
+    cells = stacked(layers)
+    if cells is None or layers.output != "all":
+        return None
+    given = [call.states(number) for number in range(len(cells))]
+    states = [[state._data for state in start] for start, _ in given]
+    stepper = vars(layers).setdefault("_stepper", Stepper())
+    found = stepper(cells, call.x._data[0], states)
+    if found is None:
+        return None
+    y, finals = found
+    return Tensor(y[None]), [[Tensor(state) for state in final] for final in finals]
 
 
 def _mark(
