@@ -99,8 +99,9 @@ def test_what_has_changed_is_seen():
         tg.set_num_threads(before)
 
 
-def test_where_it_is_not_done_this_way():
-    model = Model("LSTM", recurrent_dropout=0.5)
+@pytest.mark.parametrize("option", ["recurrent_dropout", "weight_drop"])
+def test_where_it_is_not_done_this_way(option):
+    model = Model("LSTM", **{option: 0.5})
     state, tokens = model.start(2), np.array([1, 2])
     for _ in range(3):
         assert model.quickly(tokens, state) is None  # it draws, while training
