@@ -278,6 +278,37 @@ def test_steps_of_tensors_in_float32_and_one_bos_for_all():
         np.testing.assert_allclose(one.score, other.score, rtol=1e-6)
 
 
+@given(searches(), st.integers(1, 3), st.sampled_from([0.0, 0.7, 100.0]))
+def test_groups(search, groups, diversity):
+    model, settings = search
+    how = {"beam": 2 * groups, "n_best": 2 * groups, "groups": groups}
+    how["diversity"] = diversity if groups > 1 else 0.0
+    found = beam_of(model, settings, **how)
+    plain = shown(beam_of(model, settings, beam=2, n_best=2))
+    for source, hypotheses in enumerate(shown(found)):
+        alone = {**settings, "bos": settings["bos"][source : source + 1]}
+        assert shown(beam_of(model, alone, **how)) == [hypotheses]
+        assert len({tuple(one[0]) for one in hypotheses}) == len(hypotheses)
+        for tokens, _, log_prob, _ in hypotheses:
+            forced = decoding.score(model.step, model.start(1), [tokens], bos=alone["bos"])
+            np.testing.assert_allclose(log_prob, forced.sum(), rtol=1e-12)
+        if how["diversity"] == 0 and settings["eos"] is None:
+            assert hypotheses == plain[source]
+
+
+def test_groups_take_other_tokens_where_diversity_is_large():
+    row = np.log([0.4, 0.1, 0.05, 0.15, 0.3])
+    step = lambda tokens, state: (np.tile(row, (len(tokens), 1)), state)
+    search = {"bos": 0, "eos": None, "max_length": 1, "beam": 4, "n_best": 4, "groups": 2}
+    first = lambda diversity: [
+        one.tokens[0] for one in decoding.beam_search(step, None, diversity=diversity, **search)[0]
+    ]
+    assert first(0.0) == [0, 4]
+    assert first(0.5) == [0, 4]
+    assert first(1.0) == [0, 4, 3]
+    assert first(9.0) == [0, 4, 3, 1]
+
+
 def test_the_tree():
     (best, *_), (tree, *_) = beam_of(
         TableModel(4), {"bos": [0, 1], "eos": 2, "max_length": 3}, beam=2, return_tree=True
@@ -336,6 +367,10 @@ def test_a_length_rule_of_ones_own_and_one_that_is_none():
         ({"max_length": -1}, "max_length is -1, expected a whole number from 0 up"),
         ({"min_length": 60}, "min_length is 60, expected at most max_length, 50"),
         ({"n_best": 6}, "n_best is 6, expected at most beam, 5"),
+        ({"groups": 2}, "groups is 2, expected a divisor of beam, 5"),
+        ({"diversity": 0.5}, "diversity is 0.5 but groups is 1, expected several"),
+        ({"groups": 5, "diversity": -1}, "diversity is -1, expected a number from 0"),
+        ({"groups": 5, "return_tree": True}, "return_tree is for one group, but groups is 5"),
         ({"length_rule": "wu"}, "length_rule is 'wu', expected one of"),
         ({"early_stopping": 1}, "early_stopping is 1, expected one of"),
         ({"eos": 3}, "eos is 3, expected 0 to 2: step gave log-probabilities of 3 tokens"),

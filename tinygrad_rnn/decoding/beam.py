@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import flag
-from tinygrad_rnn.decoding.candidates import Candidates, likely, selected
+from tinygrad_rnn.decoding.candidates import Candidates, likely
 from tinygrad_rnn.decoding.hypotheses import Beam, Found
 from tinygrad_rnn.decoding.lengths import LengthRule
 from tinygrad_rnn.decoding.plan import Plan
@@ -14,6 +14,7 @@ from tinygrad_rnn.decoding.protocol import Step, begin_of, next_rows
 from tinygrad_rnn.decoding.rules import Rule
 from tinygrad_rnn.decoding.tree import Trees
 from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError
 
 __all__ = ["beam_search"]
 
@@ -36,6 +37,8 @@ def beam_search(
     no_repeat_ngram: int = 0,
     rules: Sequence[Rule] = (),
     prefix: Any = None,
+    groups: int = 1,
+    diversity: float = 0.0,
     return_tree: bool = False,
 ) -> Any:
     """Find likely sequences: of all that are one token longer keep the ``beam`` best, and again.
@@ -68,6 +71,9 @@ def beam_search(
             chosen; ``log_prob`` remains the model's. ``tokens`` begin with ``bos``.
         prefix: Tokens that hypotheses begin with, or one sequence for each source. They count
             as others do, but the rules do not apply to them.
+        groups: Into how many groups a beam is divided, each a search of its own.
+        diversity: How much less a token is worth to a group for each time that groups before
+            it have taken it at the same step (Vijayakumar et al. 2016); scores are as ever.
         return_tree: Return (best, trees): for each source also the tree that was looked at,
             with ``text()`` for a terminal and ``page()`` in HTML. To write it down takes time.
     """
@@ -76,8 +82,10 @@ def beam_search(
         _WHERE, beam=beam, eos=eos, max_length=max_length, min_length=min_length,
         length_rule=length_rule, n_best=n_best, early_stopping=early_stopping, rules=rules,
         no_repeat_ngram=no_repeat_ngram, prefix=prefix, sources=len(begin),
-        coverage_penalty=coverage_penalty,
+        coverage_penalty=coverage_penalty, groups=groups, diversity=diversity,
     )  # fmt: skip
+    if return_tree and plan.groups > 1:
+        raise ArgumentError(f"{_WHERE}: return_tree is for one group, but groups is {groups}.")
     trees = Trees(begin, plan.beam) if flag(_WHERE, "return_tree", return_tree) else None
     best = _searched(step, plan, begin, state, trees).best(plan.n_best)
     return best if trees is None else (best, trees.marked(best))
@@ -85,19 +93,20 @@ def beam_search(
 
 def _searched(step: Step, plan: Plan, begin: Array, state: Any, trees: Trees | None) -> Found:
     found = Found(_WHERE, plan.length_rule, len(begin), plan.beam, plan.coverage_penalty)
-    beam = Beam.of(begin, state)
+    beam = Beam.of(begin, state, plan.groups)
     for length in range(1, plan.max_length + 1 if len(begin) else 1):
         first = length == 1
         rows, state, more = next_rows(_WHERE, step, beam.tokens[:, -1], beam.state, first)
         if first:
             plan.check(rows.shape[1], begin)
         candidates = _candidates(plan, beam, rows, length)
-        ended, kept = selected(candidates, plan.beam, plan.eos)
+        ended, kept = plan.selected(candidates)
         if trees is not None:
             trees.add(beam, candidates, ended, kept)
         found.add(beam.longer(ended, rows, None, more), finished=True)
-        found.add(beam.only(~np.isin(beam.source, kept.lane)), finished=False)  # nothing can follow
-        kept = kept.only(~plan.done(found, kept, length)[kept.lane])
+        stuck = ~np.isin(beam.source, kept.source)  # nothing can follow
+        found.add(beam.only(stuck), finished=False)
+        kept = kept.only(~plan.done(found, kept, length)[kept.source])
         beam = beam.longer(kept, rows, state, more)
         if not len(beam.source):
             break
@@ -107,10 +116,12 @@ def _searched(step: Step, plan: Plan, begin: Array, state: Any, trees: Trees | N
 
 def _candidates(plan: Plan, beam: Beam, rows: Array, length: int) -> Candidates:
     given, rows = rows, plan.shaped(rows, beam)
-    row, token, best = likely(rows, plan.beam + 1)  # one more: it may be eos
+    row, token, best = likely(rows, plan.most_needed)
     if not ((best > -np.inf) & (best < 1e-3)).all():
         plan.wrong(given, rows)
     if plan.eos is not None and length < plan.min_length:
         row, token = row[token != plan.eos], token[token != plan.eos]
     step = rows[row, token].astype(np.float64)
-    return Candidates(beam.source[row], row, token, step, beam.total[row] + step)
+    source = beam.source[row]
+    lane = source * plan.groups + beam.group[row]
+    return Candidates(source, lane, row, token, step, beam.total[row] + step)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_rnn.device import Array
 
-__all__ = ["Candidates", "likely", "selected"]
+__all__ = ["Candidates", "diverse", "likely", "selected"]
 
 _IN_CACHE = 2**17  # numbers that a core's own cache holds
 
@@ -18,12 +18,14 @@ _IN_CACHE = 2**17  # numbers that a core's own cache holds
 class Candidates(NamedTuple):
     """By lane, in each lane the best first: by total, place in the beam, token.
 
-    lane, row   where it comes from: a row of the beam
-    token       what it adds
-    step        its log-probability, by which the total has grown
-    total       what lanes are ordered by
+    source, lane   whose it is, and what it competes in
+    row            the row of the beam that it comes from
+    token          what it adds
+    step           its log-probability, by which the total has grown
+    total          what lanes are ordered by
     """
 
+    source: Array
     lane: Array
     row: Array
     token: Array
@@ -89,3 +91,33 @@ def selected(
     ended = ordered.only(ends & (_places(ordered.lane) < width))
     going_on = ordered.only(~ends)
     return ended, going_on.only(_places(going_on.lane) < width)
+
+
+def diverse(
+    candidates: Candidates, width: int, eos: int | None, groups: int, diversity: float
+) -> tuple[Candidates, Candidates]:
+    """The same for groups, one after the other, each a lane of ``width`` for each source.
+
+    A token is worth ``diversity`` less for each time that the groups before have taken it at
+    this step. Vijayakumar et al., Diverse Beam Search, 2016.
+    """
+    size = int(candidates.token.max(initial=0)) + 1
+    said = np.zeros(0, np.int64)
+    parts = []
+    for group in range(groups):
+        part = candidates.only(candidates.lane % groups == group)
+        tokens, times = np.unique(said, return_counts=True)
+        key = part.source * size + part.token
+        at = np.searchsorted(tokens, key)
+        met = np.append(tokens, -1)[at] == key
+        worth = part.total - diversity * np.where(met, np.append(times, 0)[at], 0)
+        parts.append(selected(part, width, eos, worth))
+        said = np.concatenate([said, *(some.source * size + some.token for some in parts[-1])])
+    ended, kept = (
+        Candidates(*map(np.concatenate, zip(*some, strict=True)))
+        for some in zip(*parts, strict=True)
+    )
+    return (
+        ended.only(np.argsort(ended.lane, kind="stable")),
+        kept.only(np.argsort(kept.lane, kind="stable")),
+    )

@@ -69,14 +69,14 @@ def exhaustive(
         for change in rules:
             shaped = change(shaped, every.tokens)
         row, token = np.nonzero(shaped > -np.inf)
-        value = shaped[row, token].astype(np.float64)
-        after = Candidates(every.source[row], row, token, value, every.total[row] + value)
+        value, source = shaped[row, token].astype(np.float64), every.source[row]
+        after = Candidates(source, source, row, token, value, every.total[row] + value)
         ends = (token == eos) if eos is not None else np.zeros(len(token), bool)
         found.add(
             every.longer(after.only(ends & (length >= shortest)), rows, None, more), finished=True
         )
         after = after.only(~ends)
-        found.add(every.only(~np.isin(every.source, after.lane)), finished=False)
+        found.add(every.only(~np.isin(every.source, after.source)), finished=False)
         every = every.longer(after, rows, state, more)
         if not len(every.source):
             break

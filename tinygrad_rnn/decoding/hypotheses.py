@@ -37,6 +37,7 @@ class Beam(NamedTuple):
     """The hypotheses that are still going on, one row each; those of a source are neighbours.
 
     source (n,)           whose they are
+    group (n,)            in which group of the source they compete
     tokens (n, 1 + t)     from ``bos`` on
     total (n,)            Σ log P after the rules: what they are chosen by
     log_prob (n,)         Σ log P of the model
@@ -45,6 +46,7 @@ class Beam(NamedTuple):
     """
 
     source: Array
+    group: Array
     tokens: Array
     total: Array
     log_prob: Array
@@ -52,10 +54,13 @@ class Beam(NamedTuple):
     state: Any
 
     @staticmethod
-    def of(begin: Array, state: Any) -> "Beam":
-        """One empty hypothesis for each source."""
-        rows = len(begin)
-        return Beam(np.arange(rows), begin[:, None], np.zeros(rows), np.zeros(rows), None, state)
+    def of(begin: Array, state: Any, groups: int = 1) -> "Beam":
+        """One empty hypothesis for each group of each source."""
+        source = np.repeat(np.arange(len(begin)), groups)
+        if groups > 1:
+            state = take(state, source, len(begin))
+        nothing, group = np.zeros(len(source)), np.tile(np.arange(groups), len(begin))
+        return Beam(source, group, begin[source, None], nothing, nothing, None, state)
 
     def only(self, which: Array) -> "Beam":
         """Some of them, without the model's state."""
@@ -129,6 +134,8 @@ class Found:
                 finished,
                 None if beam.attention is None else beam.attention[n],
             )
+            if any(np.array_equal(hypothesis.tokens, one.tokens) for one in self.of_source[source]):
+                continue  # which another group has found
             insort(self.of_source[source], hypothesis, key=_worse)
             del self.of_source[source][self.most :]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import bounded, choice, function_of, whole
-from tinygrad_rnn.decoding.candidates import Candidates
+from tinygrad_rnn.decoding.candidates import Candidates, diverse, selected
 from tinygrad_rnn.decoding.hypotheses import Beam, Found, scores_of
 from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of
 from tinygrad_rnn.decoding.masks import NoRepeatNgram, Prefix
@@ -38,12 +38,14 @@ class Plan:
     rules: Sequence[Rule]
     prefix: Prefix
     coverage_penalty: float
+    groups: int
+    diversity: float
 
     @staticmethod
     def of(
         where: str, *, beam: Any, eos: Any, max_length: Any, min_length: Any, length_rule: Any,
         n_best: Any, early_stopping: Any, rules: Any, no_repeat_ngram: Any, prefix: Any,
-        sources: int, coverage_penalty: Any,
+        sources: int, coverage_penalty: Any, groups: Any, diversity: Any,
     ) -> "Plan":  # fmt: skip
         """Settings as they are given."""
         eos = None if eos is None else whole(where, "eos", eos)
@@ -60,6 +62,8 @@ class Plan:
             early_stopping=choice(where, "early_stopping", early_stopping, (True, False, "never")),
             rules=[*of_rules, NoRepeatNgram(size)] if size else of_rules,
             prefix=Prefix(where, prefix, sources, eos, _count(where, "max_length", max_length, 0)),
+            groups=_count(where, "groups", groups, 1),
+            diversity=bounded(where, "diversity", diversity, least=0.0, below=np.inf),
             coverage_penalty=bounded(
                 where, "coverage_penalty", coverage_penalty, least=0.0, below=np.inf
             ),
@@ -67,6 +71,15 @@ class Plan:
         if plan.n_best > plan.beam:
             raise ArgumentError(
                 f"{where}: n_best is {n_best}, expected at most beam, {beam}: no more are kept."
+            )
+        if plan.beam % plan.groups:
+            raise ArgumentError(
+                f"{where}: groups is {groups}, expected a divisor of beam, {beam}: each group has "
+                "the same share of it."
+            )
+        if plan.diversity and plan.groups == 1:
+            raise ArgumentError(
+                f"{where}: diversity is {diversity} but groups is 1, expected several."
             )
         if plan.min_length > plan.max_length:
             raise ArgumentError(
@@ -88,6 +101,20 @@ class Plan:
             left = rule(left, beam.tokens)
         return self.prefix(left, rows, beam.source, beam.tokens.shape[1] - 1)
 
+    @property
+    def most_needed(self) -> int:
+        """How many tokens of a row may be asked for.
+
+        One may be ``eos``, and those that other groups have taken may be passed over.
+        """
+        return self.beam + 1 if self.groups == 1 else 2 * self.beam + 1
+
+    def selected(self, candidates: Candidates) -> tuple[Candidates, Candidates]:
+        """What ends, and what goes on."""
+        if self.groups == 1:
+            return selected(candidates, self.beam, self.eos)
+        return diverse(candidates, self.beam // self.groups, self.eos, self.groups, self.diversity)
+
     def wrong(self, given: Array, left: Array) -> None:
         """Raise where rows, whose maxima are none of log-probabilities, are nobody's plan.
 
@@ -104,7 +131,7 @@ class Plan:
         done = np.zeros(len(found.finished), bool)
         if self.early_stopping is False and length < self.max_length:
             best = np.full(len(done), -np.inf)
-            np.maximum.at(best, kept.lane, kept.total)
+            np.maximum.at(best, kept.source, kept.total)
             going_on = np.flatnonzero(best > -np.inf)
             ahead = np.arange(max(length + 1, self.min_length), self.max_length + 1)
             # A total only falls, and a score falls with it: this is the most it can become.
