@@ -12,6 +12,8 @@ from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import bounded, shortened, whole
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.language_model import LanguageModel
+from tinygrad_rnn.models.layers import arrays_of, state_of
+from tinygrad_rnn.models.scores import losses_in_pieces
 from tinygrad_rnn.models.text_model import Floats, TextModel
 from tinygrad_rnn.modes import recorded
 from tinygrad_rnn.text.vocabulary import Ids
@@ -114,16 +116,12 @@ class DynamicEvaluation(_Adapting):
     def read(self, ids: Any, state: Any = None) -> Floats:
         """``log_likelihoods`` that keeps what was learnt."""
         ids, found = self.ids(ids, least=1), [np.zeros(0)]
-        carried = None if state is None else self.model._as_given(state)
+        carried = None if state is None else state_of(self.model.layers, state)
         with _recording(self.model):
-            for begin in range(0, len(ids) - 1, self.steps):
-                piece = ids[begin : begin + self.steps + 1, None]
-                hidden, carried = self.model(piece[:-1], carried)
-                losses = self.model._cross_entropy(hidden, piece[1:], "none")
-                found.append(-losses.numpy()[:, 0])
+            for nats in losses_in_pieces(self.model, ids, carried, self.steps):
+                found.append(-nats.numpy())
                 self.model.zero_grad()
-                losses.mean().backward()
-                carried = detached(carried)
+                nats.mean().backward()
                 self._learn()
             self.model.zero_grad()
         return np.concatenate(found)
@@ -211,11 +209,11 @@ class CachePointer(_Adapting):
         """tokens (rows,) -> log-probabilities of what comes next (rows, V), and the state."""
         tokens = np.asarray(tokens)
         with evaluating(self.model):
-            hidden, after = self.model(tokens[None], self.model._as_given(state["model"]))
+            hidden, after = self.model(tokens[None], state_of(self.model.layers, state["model"]))
             log_probs = ops.log_softmax(self.model.scores(hidden)).numpy()[0]
         now = hidden.numpy()[0][:, None]
         state = {
-            "model": self.model._as_arrays(after, len(tokens)),
+            "model": arrays_of(self.model.layers, after, len(tokens)),
             "read": state["read"] + 1,
             "h": np.concatenate([state["h"][:, 1:], now], axis=1),
             "after": np.concatenate([state["after"][:, 1:], tokens[:, None]], axis=1),
@@ -257,7 +255,7 @@ class CachePointer(_Adapting):
 
     def _run(self, ids: Ids, state: Any, targets: Ids | None = None) -> tuple[Array, Array, Any]:
         """h after each token (T, H), the log-probabilities of targets, and the model's state."""
-        model, carried = self.model, self.model._as_given(state)
+        model, carried = self.model, state_of(self.model.layers, state)
         width = model.layers.cells()[-1].output_size
         hiddens, found = [np.zeros((0, width), model.embedding.weight.dtype)], [np.zeros(0)]
         with evaluating(model):
@@ -266,9 +264,9 @@ class CachePointer(_Adapting):
                 hidden, carried = model(ids[piece, None], carried)
                 hiddens.append(hidden.numpy()[:, 0])
                 if targets is not None:
-                    losses = model._cross_entropy(hidden, targets[piece, None], "none")
-                    found.append(-losses.numpy()[:, 0])
-            after = model._as_arrays(carried, 1)
+                    nats = model.cross_entropy(hidden, targets[piece, None], "none")
+                    found.append(-nats.numpy()[:, 0])
+            after = arrays_of(model.layers, carried, 1)
         return np.concatenate(hiddens), np.concatenate(found), after
 
     def _mixed(self, log_probs: Array, cache: Array, there: Any) -> Array:

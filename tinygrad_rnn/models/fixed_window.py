@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn import losses, nn, ops
+from tinygrad_rnn import nn, ops
 from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.models.scores import cross_entropy, losses_in_pieces
 from tinygrad_rnn.models.text_model import Floats, TextModel, vocabulary_and_size
 from tinygrad_rnn.nn.activations import Activation
 from tinygrad_rnn.nn.functions import Function, check_function
@@ -85,13 +86,12 @@ class FixedWindow(TextModel, nn.Module):
     def loss(self, x: Any, y: Any, state: Any = None) -> tuple[Tensor, Ids, dict[str, Tensor]]:
         """The mean cross-entropy of y after x (T, B), the new state, and {"nats": ...}."""
         hidden, state = self(x, state)
-        nats = self._cross_entropy(hidden, y)
+        nats = self.cross_entropy(hidden, y)
         return nats, state, {"nats": nats.detach()}
 
-    def _cross_entropy(self, hidden: Tensor, targets: Any, reduction: str = "mean") -> Tensor:
-        return losses.linear_cross_entropy(
-            hidden, self.out.weight, targets, self.out.bias, reduction=reduction
-        )
+    def cross_entropy(self, hidden: Tensor, y: Any, reduction: str = "mean") -> Tensor:
+        """Of y (T, B), by the hidden layer (T, B, H)."""
+        return cross_entropy(self.out, hidden, y, reduction=reduction)
 
     # ----- reading a text -----
 
@@ -113,10 +113,7 @@ class FixedWindow(TextModel, nn.Module):
 
     def log_likelihoods(self, ids: Any, state: Any = None) -> Floats:
         """``log P(ids[t + 1] | ids[:t + 1])`` of each token but the first, (T - 1,)."""
-        ids, found = self.ids(ids, least=1), [np.zeros(0)]
+        ids = self.ids(ids, least=1)
         with evaluating(self):
-            for begin in range(0, len(ids) - 1, _STEPS):
-                piece = ids[begin : begin + _STEPS + 1, None]
-                hidden, state = self(piece[:-1], state)
-                found.append(-self._cross_entropy(hidden, piece[1:], "none").numpy()[:, 0])
-        return np.concatenate(found)
+            found = [nats.numpy() for nats in losses_in_pieces(self, ids, state, _STEPS)]
+        return -np.concatenate([np.zeros(0), *found])

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn import losses, nn
+from tinygrad_rnn import nn
 from tinygrad_rnn.arguments import flag, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels.softmax import log_rows, row_sums
-from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
+from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
+from tinygrad_rnn.models.scores import ScoreLayer, cross_entropy, losses_in_pieces, tied_to
 from tinygrad_rnn.models.text_model import Floats, TextModel, vocabulary_and_size
-from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.stepping import Stepper, Weights, stacked
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.run_state import evaluating
@@ -90,12 +90,11 @@ class LanguageModel(TextModel, nn.Module):
         self.output_dropout = _dropout(output_dropout, locked)
         width = self.layers.cells()[-1].output_size
         self.projection: nn.Linear | None = None
-        self.out: nn.Linear | nn.TiedLinear
+        self.out: ScoreLayer
         if flag(where, "tied", tied):
-            init.uniform_(self.embedding.weight, -0.1, 0.1)
             if width != embedding_dim:
                 self.projection = nn.Linear(width, embedding_dim, bias=False)
-            self.out = nn.TiedLinear(self.embedding)
+            self.out = tied_to(self.embedding)
         else:
             self.out = nn.Linear(width, V)
         self._stepper = Stepper()
@@ -134,7 +133,7 @@ class LanguageModel(TextModel, nn.Module):
         """
         hidden, state = self(x, state)
         dropped = self.output_dropout(hidden)
-        nats = loss = self._cross_entropy(dropped, y)
+        nats = loss = self.cross_entropy(dropped, y)
         if self.training and ar:
             loss = loss + (dropped * dropped).mean() * ar
         if self.training and tar and len(hidden) > 1:
@@ -146,22 +145,19 @@ class LanguageModel(TextModel, nn.Module):
         """As wide as what scores are made of."""
         return hidden if self.projection is None else self.projection(hidden)
 
-    def _cross_entropy(self, hidden: Tensor, targets: Any, reduction: str = "mean") -> Tensor:
-        tied = isinstance(self.out, nn.TiedLinear)
-        weight = self.out.weight.T if tied else self.out.weight
-        return losses.linear_cross_entropy(
-            self._read_out(hidden), weight, targets, self.out.bias, reduction=reduction
-        )
+    def cross_entropy(self, hidden: Tensor, y: Any, reduction: str = "mean") -> Tensor:
+        """Of y (T, B), by outputs of the last layer (T, B, H) as they are: nothing is dropped here."""
+        return cross_entropy(self.out, self._read_out(hidden), y, reduction=reduction)
 
     # ----- reading a text -----
 
     def start(self, rows: int = 1) -> Any:
         """The state before any token, as arrays (rows, ...)."""
-        rows = whole("start", "rows", rows, 1)
+        rows = whole(f"{type(self).__name__}.start", "rows", rows, 1)
         weight = self.embedding.weight
         nothing = np.zeros((0, rows, weight.shape[1]), weight.dtype)
         with evaluating(self):
-            return self._as_arrays(self.layers(nothing)[1], rows)
+            return arrays_of(self.layers, self.layers(nothing)[1], rows)
 
     def step(self, tokens: Any, state: Any) -> tuple[Floats, Any]:
         """tokens (rows,) -> log-probabilities of what comes next (rows, V), and the state."""
@@ -170,10 +166,10 @@ class LanguageModel(TextModel, nn.Module):
         if quickly is not None:
             return quickly
         with evaluating(self):
-            hidden, after = self(tokens[None], self._as_given(state))
+            hidden, after = self(tokens[None], state_of(self.layers, state))
             scores = self.scores(hidden).numpy()[0]
         top, total, _ = row_sums(scores)
-        return log_rows(scores, top, total), self._as_arrays(after, len(tokens))
+        return log_rows(scores, top, total), arrays_of(self.layers, after, len(tokens))
 
     def _quickly(self, tokens: Array, state: Any) -> tuple[Floats, Any] | None:
         """``step`` without Tensors in between; None where something asks for the long way."""
@@ -196,11 +192,12 @@ class LanguageModel(TextModel, nn.Module):
 
     def advance(self, ids: Any, state: Any = None) -> Any:
         """The state after tokens, of one row."""
-        ids, carried = self.ids(ids), self._as_given(self.start() if state is None else state)
+        ids = self.ids(ids)
+        carried = state_of(self.layers, self.start() if state is None else state)
         with evaluating(self):
             for begin in range(0, len(ids), _STEPS):
                 _, carried = self(ids[begin : begin + _STEPS, None], carried)
-            return self._as_arrays(carried, 1)
+            return arrays_of(self.layers, carried, 1)
 
     def log_likelihoods(self, ids: Any, state: Any = None) -> Floats:
         """``log P(ids[t + 1] | ids[:t + 1])`` of each token but the first, (T - 1,).
@@ -208,24 +205,11 @@ class LanguageModel(TextModel, nn.Module):
         Args:
             state: What came before, as ``advance`` gives it. None: nothing.
         """
-        ids, found = self.ids(ids, least=1), [np.zeros(0)]
-        carried = None if state is None else self._as_given(state)
+        ids = self.ids(ids, least=1)
+        carried = None if state is None else state_of(self.layers, state)
         with evaluating(self):
-            for begin in range(0, len(ids) - 1, _STEPS):
-                piece = ids[begin : begin + _STEPS + 1, None]
-                hidden, carried = self(piece[:-1], carried)
-                found.append(-self._cross_entropy(hidden, piece[1:], "none").numpy()[:, 0])
-        return np.concatenate(found)
-
-    def _as_arrays(self, state: Any, rows: int) -> Any:
-        """A state of the layers as rows first: arrays (rows, width), by cell and name."""
-        cells = self.layers.layout.unpack(state, (rows,))
-        return [[part.numpy() for part in parts] for parts in cells]
-
-    def _as_given(self, state: Any) -> Any:
-        """The other way round."""
-        cells = [[Tensor(np.asarray(part)) for part in parts] for parts in state]
-        return self.layers.layout.pack(cells, batched=True)
+            found = [nats.numpy() for nats in losses_in_pieces(self, ids, carried, _STEPS)]
+        return -np.concatenate([np.zeros(0), *found])
 
 
 def _dropout(rate: float, locked: bool) -> nn.Module:

@@ -1,13 +1,17 @@
-"""Recurrent layers by the name of a cell, by a cell, or by whatever makes them."""
+"""Recurrent layers by the name of a cell, by a cell, or by whatever makes them; their states."""
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tinygrad_rnn import nn
 from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["CellChoice", "recurrent_layers"]
+__all__ = ["CellChoice", "arrays_of", "recurrent_layers", "state_of"]
 
 CellChoice = str | type[nn.Cell] | Callable[..., nn.Recurrent]
 
@@ -58,6 +62,17 @@ def recurrent_layers(
             "nor reverse nor bidirectional, which sees the tokens that are to be predicted."
         )
     return made
+
+
+def arrays_of(layers: nn.Recurrent, state: Any, rows: int) -> list[list[Array]]:
+    """A state of layers as ``decoding`` takes it: arrays (rows, width), by cell and name."""
+    return [[part.numpy() for part in parts] for parts in layers.layout.unpack(state, (rows,))]
+
+
+def state_of(layers: nn.Recurrent, arrays: Any) -> Any:
+    """The other way round: a state as the layers take it."""
+    cells = [[Tensor(np.asarray(part)) for part in parts] for parts in arrays]
+    return layers.layout.pack(cells, batched=True)
 
 
 def _cells() -> dict[str, type[nn.Cell]]:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_rnn import losses, nn, ops, random
+from tinygrad_rnn import nn, ops, random
 from tinygrad_rnn.arguments import bounded, choice
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
@@ -12,11 +12,11 @@ from tinygrad_rnn.models.attending import Attending
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.decoder import AttentionDecoder, Carried, Feeding, checked_feeding
 from tinygrad_rnn.models.encoder import Encoder, Memory
-from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
+from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
 from tinygrad_rnn.models.read_out import ReadOut
+from tinygrad_rnn.models.scores import ScoreLayer, cross_entropy, tied_to
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
 from tinygrad_rnn.models.translator import Translator, with_end
-from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.run_state import evaluating
@@ -107,17 +107,17 @@ class Seq2Seq(Translator, nn.Module):
         self.source_end, self.end = sources, targets
         feeding = checked_feeding(input_feeding, attention)
 
-        def layers(width: int, size: int, count: int, **more: Any) -> nn.Recurrent:
+        def layers(width: int, size: int, count: int, ahead: bool = False) -> nn.Recurrent:
             between = {"dropout": hidden_dropout} if hidden_dropout and count > 1 else {}
-            given = {**options, **between, **more}
-            ahead = bool(more)
+            ways = {"bidirectional": bidirectional} if ahead else {}
+            given = {**options, **between, **ways}
             return recurrent_layers("Seq2Seq", cell, width, size, count, given, ahead=ahead)
 
         E, H = embedding_dim, hidden_size
         self.target_embedding = nn.Embedding(targets + 1, E)
         shared = self._shares(tied)
         source_embedding = self.target_embedding if shared else nn.Embedding(sources + 1, E)
-        reads = layers(E, encoder_size or H, encoder_layers, bidirectional=bidirectional)
+        reads = layers(E, encoder_size or H, encoder_layers, ahead=True)
         self.encoder = Encoder(source_embedding, reads, dropout)
         K = 0 if attention is None else self.encoder.width
         says = ReadOut(read_out, H, K, E, E if tied else None, context_gate)
@@ -132,12 +132,9 @@ class Seq2Seq(Translator, nn.Module):
         self.decoder = AttentionDecoder(speaks, looks, says, feeding)
         self.bridge = Bridge(bridge, self.encoder, speaks)
         self.dropout, self.output_dropout = nn.Dropout(dropout), nn.Dropout(output_dropout)
-        self.out: nn.Linear | nn.TiedLinear
-        if tied:
-            init.uniform_(self.target_embedding.weight, -0.1, 0.1)
-            self.out = nn.TiedLinear(self.target_embedding)
-        else:
-            self.out = nn.Linear(says.width, targets + 1)
+        self.out: ScoreLayer = (
+            tied_to(self.target_embedding) if tied else nn.Linear(says.width, targets + 1)
+        )
 
     def _shares(self, tied: bool | str) -> bool:
         """Whether there is one table of vectors, for both sides."""
@@ -227,11 +224,7 @@ class Seq2Seq(Translator, nn.Module):
         return ops.concat(found)
 
     def _cross_entropy(self, features: Tensor, targets: Array, **how: Any) -> Tensor:
-        tied = isinstance(self.out, nn.TiedLinear)
-        weight = self.out.weight.T if tied else self.out.weight
-        return losses.linear_cross_entropy(
-            features, weight, targets, self.out.bias, ignore_index=IGNORED, **how
-        )
+        return cross_entropy(self.out, features, targets, ignore_index=IGNORED, **how)
 
     # ----- reading, and saying step by step -----
 
@@ -283,11 +276,10 @@ class Seq2Seq(Translator, nn.Module):
 
     def _as_arrays(self, memory: Prepared | None, carried: Carried) -> State:
         """Rows first, the states of layers by cell and name."""
-        states = self.decoder.layers.layout.unpack(carried.layers, (len(carried.steps),))
         return State(
             None if memory is None else Prepared(*map(_array, memory)),
             Carried(
-                [[state.numpy() for state in cell] for cell in states],
+                arrays_of(self.decoder.layers, carried.layers, len(carried.steps)),
                 _array(carried.fed), _array(carried.covered), carried.steps,
             ),
         )  # fmt: skip
@@ -297,8 +289,7 @@ class Seq2Seq(Translator, nn.Module):
         memory, carried = state
         if memory is not None:
             memory = Prepared(_tensor(memory.keys), _tensor(memory.values), memory.mask)
-        states = [[_tensor(part) for part in cell] for cell in carried.layers]
-        layers = self.decoder.layers.layout.pack(states, batched=True)
+        layers = state_of(self.decoder.layers, carried.layers)
         fed, covered = _tensor(carried.fed), _tensor(carried.covered)
         return memory, Carried(layers, fed, covered, carried.steps)
 
