@@ -25,9 +25,8 @@ from tinygrad_rnn.files.layout import digest_of
 from tinygrad_rnn.models.fixed_window import FixedWindow
 from tinygrad_rnn.models.language_model import LanguageModel
 from tinygrad_rnn.models.ngram import NGram
+from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.seq2seq import Seq2Seq
-from tinygrad_rnn.models.text_model import TextModel
-from tinygrad_rnn.models.translator import Translator
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.text.vocabulary import Vocabulary
 from tinygrad_rnn.training.describing import describe
@@ -48,7 +47,7 @@ _DIGEST = "tinygrad_rnn.model_json"
 _WEIGHTS = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 
 
-def save(folder: Folder, model: TextModel | Translator) -> None:
+def save(folder: Folder, model: Saved) -> None:
     """Write a model and its vocabularies into a folder, in place of the one that is there."""
     where = f"{type(model).__name__}.save"
     said = _said(where, model)
@@ -132,7 +131,7 @@ def _one_for_each(where: str, names: Mapping[str, str], given: Any) -> Sequence[
     return found
 
 
-def _said(where: str, model: TextModel | Translator) -> Json:
+def _said(where: str, model: Saved) -> Json:
     """All that is to be known of a model but its numbers."""
     kind = type(model).__name__
     if KINDS.get(kind) is not type(model):

@@ -1,7 +1,6 @@
 """What any model of text can do: score a text, say what comes next."""
 
 import math
-import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +12,7 @@ import numpy as np
 from tinygrad_rnn import decoding
 from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.errors import ArgumentError, ShapeError, VocabularyError
-from tinygrad_rnn.nn.constructing import arguments_by_name
+from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.text.vocabulary import Ids, Vocabulary, checked_ids
 
 __all__ = ["Score", "TextModel", "vocabulary_and_size"]
@@ -45,7 +44,7 @@ class Score:
         return -self.log_prob / math.log(2) / self.characters
 
 
-class TextModel:
+class TextModel(Saved):
     """A mixin for what has ``vocabulary``, ``vocabulary_size``, ``start`` and ``step``.
 
     ``start`` and ``step`` are what the package ``decoding`` asks of a model. From them come
@@ -143,23 +142,6 @@ class TextModel:
         before = self.ids(prime) if prime else self._beginning(vocabulary)
         drawn = decoding.stream(self.step, self.start(), before[None], length, **how)
         return _texts(vocabulary, drawn)
-
-    def made_with(self) -> dict[str, Any]:
-        """The arguments that make another like it; how many tokens there are, for the vocabulary.
-
-        So they can be said in JSON, beside which ``save`` puts the description of the vocabulary.
-        """
-        return arguments_by_name(self) | {"vocabulary": self.vocabulary_size}  # type: ignore[arg-type]
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write it, with its vocabulary, into a folder, for ``models.load``.
-
-        The one that is there is replaced when the new one is whole; a kill or a full disk costs
-        nothing.
-        """
-        from tinygrad_rnn.models.saving import save  # which knows all models
-
-        save(folder, self)
 
     def _beginning(self, vocabulary: Vocabulary) -> Ids:
         """The end of a line; where there is none, the first token."""

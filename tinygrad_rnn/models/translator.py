@@ -1,6 +1,5 @@
-"""What any model that brings texts into other texts can do: translate, save, say what it is."""
+"""What any model that brings texts into other texts can do: translate."""
 
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -12,14 +11,14 @@ from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.data import Padded, pad
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
-from tinygrad_rnn.nn.constructing import arguments_by_name
+from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.text.vocabulary import Ids, Vocabulary
 from tinygrad_rnn.text.words import Words
 
 __all__ = ["Translator", "with_end"]
 
 
-class Translator:
+class Translator(Saved):
     """A mixin for what has two vocabularies, ``encode``, ``start``, ``step`` and ``alignment``."""
 
     vocabularies: ClassVar[dict[str, str]] = {
@@ -144,24 +143,6 @@ class Translator:
                 for word, token, place in zip(words, tokens, looked, strict=False)
             ]
         return target.join(words)
-
-    def made_with(self) -> dict[str, Any]:
-        """The arguments that make another like it; how many tokens there are, for vocabularies.
-
-        So they can be said in JSON, beside which ``save`` puts the descriptions of vocabularies.
-        """
-        made = arguments_by_name(self)  # type: ignore[arg-type]
-        return made | {name: getattr(self, size) for name, size in self.vocabularies.items()}
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write it, with both vocabularies, into a folder, for ``models.load``.
-
-        The one that is there is replaced when the new one is whole; a kill or a full disk costs
-        nothing.
-        """
-        from tinygrad_rnn.models.saving import save  # which knows all models
-
-        save(folder, self)
 
 
 def with_end(where: str, name: str, given: Any, end: int) -> tuple[Array, Array]:
