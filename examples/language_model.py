@@ -22,7 +22,6 @@ import argparse
 import importlib
 import inspect as python_inspect
 import json
-import math
 import os
 import shutil
 import sys
@@ -33,7 +32,7 @@ from pydoc_data.topics import topics
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import data, inspect, models, optim, text, training
+from tinygrad_rnn import data, inspect, metrics, models, optim, text, training
 
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 SOURCES = (
@@ -122,7 +121,7 @@ class Curve(training.Callback):
 
 def perplexity(means: dict[str, float]) -> float:
     """Among how many equally likely tokens the choice would be as hard."""
-    return math.exp(min(means["loss"], 700))
+    return metrics.perplexity([-means["loss"]])
 
 
 def trainer_of(model: models.LanguageModel, args: argparse.Namespace, steps: int):

@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "decoding": BASE | {"decoding", "tensor"},
     "training": CORE | {"data", "files", "losses", "nn", "ops", "optim", "training"},
     "models": CORE
-    | {"data", "decoding", "files", "losses", "nn", "ops", "optim", "text", "training"},
+    | {"data", "decoding", "files", "losses", "metrics", "nn", "ops", "optim", "text", "training"},
     "testing": CORE | {"ops", "nn", "transforms", "testing", "creation", "debug", "warmup"},
     "cache": {"kernels"},
     "warmup": {"kernels", "nn"},

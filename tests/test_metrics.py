@@ -48,6 +48,7 @@ def test_perplexity_is_over_all_tokens():
     logs = [np.log([0.5, 0.25]), np.log([0.5])]
     assert metrics.perplexity(logs) == pytest.approx(16 ** (1 / 3))
     assert metrics.perplexity([-1e6]) == math.inf
+    assert math.isnan(metrics.perplexity([math.nan, -1.0]))
 
 
 def test_a_better_system_is_found_better(sacrebleu):

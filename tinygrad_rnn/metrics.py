@@ -4,7 +4,6 @@
 several.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -85,8 +84,8 @@ def perplexity(log_probs: Iterable[Any]) -> float:
     every = np.concatenate(given) if given else np.zeros(0)
     if not every.size:
         raise ShapeError("perplexity: log_probs has no token, expected at least one.")
-    nats = -float(every.mean())
-    return math.exp(nats) if nats < 709 else math.inf
+    with np.errstate(over="ignore"):
+        return float(np.exp(-every.mean()))
 
 
 # ----- how sure -----

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_rnn import decoding
+from tinygrad_rnn import decoding, metrics
 from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.errors import ArgumentError, ShapeError, VocabularyError
 from tinygrad_rnn.models.saved import Saved
@@ -36,7 +36,7 @@ class Score:
     @property
     def perplexity(self) -> float:
         """Among how many tokens, as likely as each other, the choice would be as hard."""
-        return math.exp(self.nats) if self.nats < 709 else math.inf
+        return metrics.perplexity([-self.nats])
 
     @property
     def bits(self) -> float:
