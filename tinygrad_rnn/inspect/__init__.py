@@ -1,7 +1,6 @@
 """Looking into trained networks: what units do, where gradients come from, how far they reach."""
 
 from tinygrad_rnn.inspect.activations import Activations, Row, activations
-from tinygrad_rnn.inspect.by_step import draw_steps
 from tinygrad_rnn.inspect.cells import FoundCell, find_cells
 from tinygrad_rnn.inspect.chart import Chart, Line, line_chart, page_of_charts
 from tinygrad_rnn.inspect.gate_charts import draw_memory, draw_saturation
@@ -9,6 +8,7 @@ from tinygrad_rnn.inspect.gates import Memory, Saturation, memory, saturation
 from tinygrad_rnn.inspect.gradient_flow import gradient_map
 from tinygrad_rnn.inspect.gradient_reach import gradient_by_depth, gradient_by_lag
 from tinygrad_rnn.inspect.pixels import image
+from tinygrad_rnn.inspect.step_panels import draw_steps
 from tinygrad_rnn.inspect.text_features import text_features
 from tinygrad_rnn.inspect.text_page import TextPage, text_page
 

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.device import to_host
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.inspect.watching import Watched, recurrent_layers, watching
+from tinygrad_rnn.inspect.watching import Watched, cells_that_ran, recurrent_layers, watching
 from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.training.run_state import in_use
 
 __all__ = ["Activations", "Row", "activations"]
 
@@ -23,9 +25,13 @@ class Row(NamedTuple):
     direction: str
     name: str
 
+    @property
+    def place(self) -> str:
+        """Its layer and direction in words."""
+        return f"layer {self.layer}{' backwards' if self.direction == 'reverse' else ''}"
+
     def __str__(self) -> str:
-        back = " backwards" if self.direction == "reverse" else ""
-        return f"layer {self.layer}{back} · {self.name}"
+        return f"{self.place} · {self.name}"
 
 
 class Activations(Mapping[Row, Array]):
@@ -74,6 +80,16 @@ class Activations(Mapping[Row, Array]):
         listed = ", ".join(f"({r.layer}, {r.direction!r}, {r.name!r})" for r in self._rows)
         raise KeyError(f"activations: {key!r} is {many}, expected one: {listed}.")
 
+    def part(self, where: str, start: Any, limit: Any) -> slice:
+        """The steps from ``start`` on, ``limit`` at most."""
+        start = whole(where, "start", start, least=0)
+        stop = min(start + whole(where, "limit", limit, least=1), self.steps)
+        if start >= self.steps:
+            raise ArgumentError(
+                f"{where}: start is {start}, expected less than {self.steps}, the number of steps."
+            )
+        return slice(start, stop)
+
     def by_step(self, name: str, values: Any) -> Array:
         """A feature, given for each step or for each character of the text, as one for each step.
 
@@ -88,7 +104,7 @@ class Activations(Mapping[Row, Array]):
             return last
         characters = f", or ({len(self.text)},), one for each character" if self.pieces else ""
         raise ShapeError(
-            f"find_cells: feature {name!r} has shape {array.shape}, expected ({self.steps},), one "
+            f"activations: feature {name!r} has shape {array.shape}, expected ({self.steps},), one "
             f"value for each step{characters}."
         )
 
@@ -140,8 +156,6 @@ def activations(
     vocabulary = getattr(model, "vocabulary", None)
     ids = _ids("activations", model, inputs)
     given = inputs if ids is None else ids[:, None]
-    from tinygrad_rnn.training.run_state import in_use  # not to be loaded with the library
-
     with in_use(model), watching(layers) as calls:
         model(given) if state is None else model(given, state)
     rows, states, retention = _rows(calls)
@@ -195,19 +209,15 @@ def _rows(calls: list[Watched]) -> tuple[dict[Row, Array], list[Row], dict[Row, 
     """All rows of all layers (T, H), which of them are states, and what is kept of those."""
     rows: dict[Row, Array] = {}
     states, retention = [], {}
-    number = 0
-    for layer, traces in calls:
-        for cells, by_direction in zip(layer.layers, traces.layers, strict=True):
-            for direction, trace in by_direction.items():
-                for name in trace.names:
-                    row = Row(number, direction, name)
-                    rows[row] = _alone(trace[name], layer.batch_first)
-                    if name in cells[direction].state_sizes:
-                        states.append(row)
-                        kept = trace.retention(name)
-                        if kept is not None:
-                            retention[row] = _alone(kept, layer.batch_first)
-            number += 1
+    for ran in cells_that_ran(calls):
+        for name in ran.trace.names:
+            row = Row(ran.number, ran.direction, name)
+            rows[row] = _alone(ran.trace[name], ran.layer.batch_first)
+            if name in ran.cell.state_sizes:
+                states.append(row)
+                kept = ran.trace.retention(name)
+                if kept is not None:
+                    retention[row] = _alone(kept, ran.layer.batch_first)
     return rows, states, retention
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.inspect.frame import framed
 
 __all__ = ["Chart", "Line", "line_chart", "page_of_charts"]
 
@@ -19,14 +20,13 @@ Array = NDArray[Any]
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#b0508f", "#a17800", "#3b7dd8", "#5f6b76"]
 AT_NIGHT = ["#5fb4f0", "#ff8a4c", "#3fd0a4", "#e79ac9", "#e0b63c", "#8db9ff", "#a7b1bc"]
 STYLE = (
-    "text{font:12px ui-sans-serif,system-ui,Helvetica,Arial,sans-serif;fill:#3d464f}"
-    ".title{font-size:15px;font-weight:600;fill:#1d2228}.paper{fill:#ffffff}"
+    ".title{font-size:15px;font-weight:600;fill:#1d2228}"
     ".grid{stroke:#e6e8ea;stroke-width:1}.axis{stroke:#9aa3ab;stroke-width:1}"
     ".line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}"
     ".dashed{stroke-width:1.5;stroke-dasharray:5 4}.name{font-weight:600}"
     + "".join(f".s{n}{{stroke:{c}}}.f{n}{{fill:{c}}}" for n, c in enumerate(COLOURS))
-    + "@media(prefers-color-scheme:dark){text{fill:#b4bdc6}.title{fill:#e8eaed}"
-    ".paper{fill:#12151a}.grid{stroke:#262c34}.axis{stroke:#5d6670}"
+    + "@media(prefers-color-scheme:dark){.title{fill:#e8eaed}"
+    ".grid{stroke:#262c34}.axis{stroke:#5d6670}"
     + "".join(f".s{n}{{stroke:{c}}}.f{n}{{fill:{c}}}" for n, c in enumerate(AT_NIGHT))
     + "}"
 )
@@ -172,13 +172,8 @@ def page_of_charts(charts: Iterable[Chart], columns: int = 1) -> str:
         f'<g transform="translate({wide * (n % columns)} {high * (n // columns)})">{c.drawn()}</g>'
         for n, c in enumerate(charts)
     )
-    width, height = wide * columns, high * rows
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape("; ".join(c.title for c in charts))}"><style>{STYLE}</style>'
-        f'<rect class="paper" width="100%" height="100%"/>{placed}</svg>'
-    )
+    label = "; ".join(c.title for c in charts)
+    return framed(placed, wide * columns, high * rows, STYLE, label)
 
 
 def _ends(values: Sequence[Array]) -> tuple[float, float]:

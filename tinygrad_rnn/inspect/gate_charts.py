@@ -11,14 +11,14 @@ __all__ = ["draw_memory", "draw_saturation"]
 def draw_saturation(activations: Activations) -> str:
     """An SVG image of ``saturation``: of each layer's gates, each unit a dot."""
     _check_gates("draw_saturation", activations)
-    by_layer: dict[tuple[int, str], list[Line]] = {}
+    by_layer: dict[str, list[Line]] = {}
     for row, shares in saturation(activations).items():
-        lines = by_layer.setdefault(row[:2], [])
+        lines = by_layer.setdefault(row.place, [])
         lines.append(Line(row.name, shares.open, shares.shut, len(lines), dots=True))
     return page_of_charts(
         (
             Chart(
-                f"Saturation of gates, {_place(*place)}", "share of steps above 0.9",
+                f"Saturation of gates, {place}", "share of steps above 0.9",
                 "share of steps below 0.1", lines, width=480,
                 ends={"x": (-0.03, 1.03), "y": (-0.03, 1.03)},
             )
@@ -40,7 +40,7 @@ def draw_memory(activations: Activations) -> str:
         if lines:
             charts.append(
                 Chart(
-                    f"Memory of {row.name}, {_place(*row[:2])}", "mean of the gate",
+                    f"Memory of {row.name}, {row.place}", "mean of the gate",
                     "steps until the autocorrelation is 1/e", lines, log_y=True, width=480,
                 )
             )  # fmt: skip
@@ -52,7 +52,3 @@ def _check_gates(where: str, activations: Activations) -> None:
         raise ArgumentError(
             f"{where}: no row lies in 0 to 1 throughout, expected activations of a cell with gates."
         )
-
-
-def _place(layer: int, direction: str) -> str:
-    return f"layer {layer}{' backwards' if direction == 'reverse' else ''}"

@@ -10,9 +10,10 @@ from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.engine import grad
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.inspect.activations import Row, model_inputs
-from tinygrad_rnn.inspect.watching import recurrent_layers, watching
+from tinygrad_rnn.inspect.watching import cells_that_ran, recurrent_layers, watching
 from tinygrad_rnn.modes import enable_grad
 from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.training.run_state import in_use
 
 __all__ = ["gradient_by_depth", "gradient_by_lag"]
 
@@ -49,8 +50,7 @@ def gradient_by_lag(
             in the direction "reverse".
         state: What it starts from.
     """
-    from tinygrad_rnn.training.run_state import in_use  # not to be loaded with the library
-
+    at = whole("gradient_by_lag", "at", at)
     layers = recurrent_layers("gradient_by_lag", model)
     given = model_inputs("gradient_by_lag", model, inputs)
     with in_use(model), enable_grad(), watching(layers) as calls:
@@ -58,17 +58,13 @@ def gradient_by_lag(
         first = getattr(model, "batch_first", False)
         number = _step(result, at, first) if loss is None else loss(result)
     norms: dict[Row, Array] = {}
-    layer_number = 0
-    for layer, traces in calls:
-        for cells, by_direction in zip(layer.layers, traces.layers, strict=True):
-            for direction, trace in by_direction.items():
-                trace.go_back(number)
-                for name in cells[direction].state_sizes:
-                    by_step = trace.gradient_norms(name).numpy()
-                    place = whole("gradient_by_lag", "at", at) % len(by_step)
-                    back = by_step[place:] if direction == "reverse" else by_step[place::-1]
-                    norms[Row(layer_number, direction, name)] = back.astype(np.float64)
-            layer_number += 1
+    for ran in cells_that_ran(calls):
+        ran.trace.go_back(number)
+        for name in ran.cell.state_sizes:
+            by_step = ran.trace.gradient_norms(name).numpy()
+            place = at % len(by_step)
+            back = by_step[place:] if ran.direction == "reverse" else by_step[place::-1]
+            norms[Row(ran.number, ran.direction, name)] = back.astype(np.float64)
     return norms
 
 
@@ -81,7 +77,7 @@ def _step(result: Any, at: int, batch_first: bool) -> Tensor:
             "(T, B, H); pass loss= to say what is made of them."
         )
     steps = y.shape[1 if batch_first and y.ndim == 3 else 0]
-    if not -steps <= whole("gradient_by_lag", "at", at) < steps:
+    if not -steps <= at < steps:
         raise ShapeError(f"gradient_by_lag: at is {at}, expected one of {steps} steps.")
     one = y[:, at] if batch_first and y.ndim == 3 else y[at]
     direction = np.random.default_rng(0).standard_normal(y.shape[-1])

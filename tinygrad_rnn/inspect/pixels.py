@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["image"]
+__all__ = ["COLD", "WARM", "image"]
 
 Array = NDArray[Any]
-WARM, COLD = (232, 93, 4), (12, 106, 201)
+WARM, COLD = (232, 93, 4), (12, 106, 201)  # above and below 0; as in page.css
 
 
 def image(shares: Array, *, smooth: bool = False) -> str:

@@ -164,18 +164,11 @@ def text_page(
             "text_page: the activations have no text, expected those of a text, or "
             "activations(..., text=...) with a character for each step."
         )
-    start = whole("text_page", "start", start, least=0)
-    stop = start + whole("text_page", "limit", limit, least=1)
-    if start >= activations.steps:
-        raise ArgumentError(
-            f"text_page: start is {start}, expected less than {activations.steps}, the number of "
-            "steps."
-        )
+    part = activations.part("text_page", start, limit)
     known = text_features(activations.text) if features is None else features
     chosen = _chosen(find_cells(activations, known, k=1) if cells is None else cells)
     if not chosen:
         raise ArgumentError("text_page: there are no cells to show: no feature changes, no unit.")
-    part = slice(start, stop)
     shown = [_shown(activations, cell, known, part) for cell in chosen]
     pieces = activations.pieces[part]
     of = f" of {activations.steps:,}" if len(pieces) < activations.steps else ""
@@ -183,7 +176,7 @@ def text_page(
         f"{len(pieces):,}{of} steps of text, coloured by what one unit does as it reads: orange is "
         "above zero, blue below."
     )
-    return TextPage(title, note, pieces, start, shown, figures or {})
+    return TextPage(title, note, pieces, part.start, shown, figures or {})
 
 
 def _chosen(cells: Any) -> list[tuple[Any, int, FoundCell | None]]:

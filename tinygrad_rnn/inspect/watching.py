@@ -2,17 +2,27 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError
-from tinygrad_rnn.nn import Module, Recurrent
+from tinygrad_rnn.nn import Cell, Module, Recurrent
 from tinygrad_rnn.nn.trace import Trace, Traces
 
-__all__ = ["Watched", "recurrent_layers", "watching"]
+__all__ = ["Ran", "Watched", "cells_that_ran", "recurrent_layers", "watching"]
 
 # A recurrent layer that has run, and the trace of that call.
 Watched = tuple[Recurrent, Trace | Traces]
+
+
+class Ran(NamedTuple):
+    """A cell that has run: where it stands, in which layer, and what it did."""
+
+    number: int
+    direction: str
+    cell: Cell
+    layer: Recurrent
+    trace: Trace
 
 
 def recurrent_layers(where: str, model: Any) -> list[Recurrent]:
@@ -46,6 +56,16 @@ def watching(layers: list[Recurrent]) -> Iterator[list[Watched]]:
     finally:
         for layer in layers:
             object.__delattr__(layer, "forward")
+
+
+def cells_that_ran(calls: list[Watched]) -> Iterator[Ran]:
+    """The cells of all calls; layers are numbered through in the order in which they ran."""
+    number = 0
+    for layer, traces in calls:
+        for cells, by_direction in zip(layer.layers, traces.layers, strict=True):
+            for direction, trace in by_direction.items():
+                yield Ran(number, direction, cells[direction], layer, trace)
+            number += 1
 
 
 def _noting(

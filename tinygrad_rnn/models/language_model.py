@@ -146,7 +146,7 @@ class LanguageModel(TextModel, nn.Module):
         return hidden if self.projection is None else self.projection(hidden)
 
     def cross_entropy(self, hidden: Tensor, y: Any, reduction: str = "mean") -> Tensor:
-        """Of y (T, B), by outputs of the last layer (T, B, H) as they are: nothing is dropped here."""
+        """Of y (T, B), by outputs of the last layer (T, B, H) as they are: nothing is dropped."""
         return cross_entropy(self.out, self._read_out(hidden), y, reduction=reduction)
 
     # ----- reading a text -----

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.inspect.activations import Activations, Row
+from tinygrad_rnn.inspect.frame import framed
 from tinygrad_rnn.inspect.gates import memory
-from tinygrad_rnn.inspect.pixels import image
+from tinygrad_rnn.inspect.pixels import COLD, WARM, image
 
 __all__ = ["draw_steps"]
 
@@ -19,13 +19,12 @@ Array = NDArray[Any]
 
 STEP, LEFT, TOP, GAP = 12, 54, 30, 30
 STYLE = (
-    "text{font:12px ui-sans-serif,system-ui,Helvetica,Arial,sans-serif;fill:#3d464f}"
-    ".row{font-weight:600;font-size:13px;fill:#1d2228}.paper{fill:#ffffff}"
+    ".row{font-weight:600;font-size:13px;fill:#1d2228}"
     ".letter{font:12px ui-monospace,Menlo,Consolas,monospace;text-anchor:middle;fill:#1d2228}"
     ".quiet{fill:#6b747d}.edge{fill:none;stroke:#dfe2e5}.zero{stroke:#b9bfc5;stroke-width:1}"
-    ".warm{fill:#e85d04}.cold{fill:#0c6ac9}"
-    "@media(prefers-color-scheme:dark){text,.quiet{fill:#9aa4b0}.row,.letter{fill:#e8eaed}"
-    ".paper{fill:#12151a}.edge{stroke:#2c323b}.zero{stroke:#4a535e}.warm{fill:#ff7a29}"
+    f".warm{{fill:rgb{WARM}}}.cold{{fill:rgb{COLD}}}"
+    "@media(prefers-color-scheme:dark){.quiet{fill:#9aa4b0}.row,.letter{fill:#e8eaed}"
+    ".edge{stroke:#2c323b}.zero{stroke:#4a535e}.warm{fill:#ff7a29}"
     ".cold{fill:#4d9dff}}"
 )
 
@@ -53,13 +52,7 @@ def draw_steps(
             remembers longest (``memory``) below.
         start: The first step that is shown, of at most ``limit`` steps.
     """
-    start = whole("draw_steps", "start", start, least=0)
-    stop = min(start + whole("draw_steps", "limit", limit, least=1), activations.steps)
-    if start >= activations.steps:
-        raise ArgumentError(
-            f"draw_steps: start is {start}, expected less than {activations.steps}, the number of "
-            "steps."
-        )
+    part = activations.part("draw_steps", start, limit)
     here = [row for row in activations if row[:2] == (layer, direction)]
     kinds = (*activations.states, *activations.gates)
     names = [row.name for row in here if row in kinds] if rows is None else list(rows)
@@ -68,24 +61,21 @@ def draw_steps(
         raise ArgumentError(f"draw_steps: there is no layer {layer}, direction {direction!r}.")
     state = [row for row in activations.states if row in here][-1]
     chosen = _most_telling(activations, state) if units is None else [int(n) for n in units]
-    width = LEFT + STEP * (stop - start) + 20
+    width = LEFT + STEP * (part.stop - part.start) + 20
     tall = 62 if len(chosen) == 1 else max(40, min(9 * len(chosen), 200))
     parts, y = [], TOP
     for row in places:
-        parts.append(_panel(activations, row, chosen, slice(start, stop), y, tall))
+        parts.append(_panel(activations, row, chosen, part, y, tall))
         y += tall + GAP
-    letters = activations.pieces[start:stop] if activations.pieces else []
+    letters = activations.pieces[part] if activations.pieces else []
     for n, piece in enumerate(letters):
         shown = {"\n": "↵", " ": "·", "\t": "→"}.get(piece, piece)
         quiet = ' fill-opacity=".45"' if shown in "↵·→" else ""
         x = LEFT + STEP * (n + 0.5)
         parts.append(f'<text class="letter" x="{x}" y="{y - 8}"{quiet}>{escape(shown)}</text>')
     height = y + (8 if letters else -16)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}"><style>{STYLE}</style>'
-        f'<rect class="paper" width="100%" height="100%"/>{"".join(parts)}</svg>'
-    )
+    label = f"states and gates of {places[0].place}"
+    return framed("".join(parts), width, height, STYLE, label)
 
 
 def _most_telling(activations: Activations, state: Row, most: int = 32) -> list[int]:

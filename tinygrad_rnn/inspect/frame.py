@@ -1,0 +1,21 @@
+"""The frame of an SVG image: paper and letters, light and dark, around what is drawn."""
+
+from html import escape
+
+__all__ = ["framed"]
+
+_STYLE = (
+    "text{font:12px ui-sans-serif,system-ui,Helvetica,Arial,sans-serif;fill:#3d464f}"
+    ".paper{fill:#ffffff}"
+    "@media(prefers-color-scheme:dark){text{fill:#b4bdc6}.paper{fill:#12151a}}"
+)
+
+
+def framed(drawn: str, width: int, height: int, style: str, label: str) -> str:
+    """An image of what is drawn; ``style`` is CSS beside that of the frame."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">'
+        f"<style>{_STYLE}{style}</style>"
+        f'<rect class="paper" width="100%" height="100%"/>{drawn}</svg>'
+    )
