@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import function_of, whole
+from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.decoding.candidates import Candidates
 from tinygrad_rnn.decoding.hypotheses import Beam, Found, Hypothesis
-from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of
+from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of, lengths_allowed
 from tinygrad_rnn.decoding.protocol import Step, begin_of, check_vocabulary, next_rows
-from tinygrad_rnn.decoding.rules import Rule
+from tinygrad_rnn.decoding.rules import Rule, applied, rules_of
 from tinygrad_rnn.errors import ArgumentError
 
 __all__ = ["exhaustive"]
@@ -38,15 +38,10 @@ def exhaustive(
     sequences of t tokens, so V and ``max_length`` must be small.
     """
     size = whole(_WHERE, "vocabulary", vocabulary, 1, ArgumentError)
-    longest = whole(_WHERE, "max_length", max_length, 0, ArgumentError)
-    shortest = whole(_WHERE, "min_length", min_length, 0, ArgumentError)
+    shortest, longest = lengths_allowed(_WHERE, min_length, max_length)
     most = whole(_WHERE, "n_best", n_best, 1, ArgumentError)
     rule = length_rule_of(_WHERE, length_rule)
-    rules = [function_of(_WHERE, f"rules[{n}]", change) for n, change in enumerate(rules)]
-    if shortest > longest:
-        raise ArgumentError(
-            f"{_WHERE}: min_length is {shortest}, expected at most max_length, {longest}."
-        )
+    rules = rules_of(_WHERE, rules)
     if eos is not None:
         check_vocabulary(_WHERE, "eos", np.asarray(whole(_WHERE, "eos", eos)), size)
     begin = begin_of(_WHERE, bos, state)
@@ -65,9 +60,7 @@ def exhaustive(
                 f"{rows.shape[1]} tokens."
             )
         check_vocabulary(_WHERE, "the tokens of bos", begin, size)
-        shaped = rows
-        for change in rules:
-            shaped = change(shaped, every.tokens)
+        shaped = applied(rules, rows, every.tokens)
         row, token = np.nonzero(shaped > -np.inf)
         value, source = shaped[row, token].astype(np.float64), every.source[row]
         after = Candidates(source, source, row, token, value, every.total[row] + value)

@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import bounded, choice
+from tinygrad_rnn.arguments import bounded, choice, whole
 from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError
 
-__all__ = ["GNMT", "LengthRule", "Power", "average", "coverage", "length_rule_of", "total"]
+__all__ = [
+    "GNMT", "LengthRule", "Power", "average", "coverage", "length_rule_of", "lengths_allowed",
+    "total",
+]  # fmt: skip
 
 LengthRule = Callable[[Array, Array], Array]
 
@@ -78,6 +82,17 @@ def coverage(attention: Array) -> Array:
     seen = attention.sum(axis=1, dtype=np.float64)
     found: Array = np.log(np.where(seen > 0, np.minimum(seen, 1.0), 1.0)).sum(axis=1)
     return found
+
+
+def lengths_allowed(where: str, min_length: Any, max_length: Any) -> tuple[int, int]:
+    """The fewest tokens of a hypothesis that has finished, and the most of any."""
+    longest = whole(where, "max_length", max_length, 0, ArgumentError)
+    shortest = whole(where, "min_length", min_length, 0, ArgumentError)
+    if shortest > longest:
+        raise ArgumentError(
+            f"{where}: min_length is {shortest}, expected at most max_length, {longest}."
+        )
+    return shortest, longest
 
 
 def length_rule_of(where: str, rule: Any) -> LengthRule:

@@ -34,6 +34,16 @@ def _only(rows: Array, which: Array, token: Array) -> Array:
     return rows
 
 
+def _in_a_row(given: Any) -> Any:
+    """Tokens, of which one may stand alone."""
+    return given if isinstance(given, Sequence | np.ndarray) else [given]
+
+
+def _check_token(where: str, token: int, rows: Array) -> None:
+    if token >= rows.shape[1]:
+        raise IndexRangeError(f"{where}: a token is {token}, expected 0 to {rows.shape[1] - 1}.")
+
+
 @dataclass(frozen=True)
 class NoRepeatNgram:
     """No n tokens in a row that have been there before; the ``first`` tokens do not count."""
@@ -63,20 +73,16 @@ class Banned:
     tokens: Sequence[Any]
 
     def __post_init__(self) -> None:
-        for one in self.tokens:
-            for token in one if isinstance(one, Sequence | np.ndarray) else [one]:
+        for banned in map(_in_a_row, self.tokens):
+            for token in banned:
                 whole("Banned", "a token", token, 0, ArgumentError)
-            if isinstance(one, Sequence | np.ndarray) and not len(one):
+            if not len(banned):
                 raise ArgumentError("Banned: tokens holds an empty sequence, expected tokens.")
 
     def __call__(self, rows: Array, tokens: Array) -> Array:
         """Rule out what is banned."""
-        for one in self.tokens:
-            *before, last = one if isinstance(one, Sequence | np.ndarray) else [one]
-            if last >= rows.shape[1]:
-                raise IndexRangeError(
-                    f"Banned: a token is {last}, expected 0 to {rows.shape[1] - 1}."
-                )
+        for *before, last in map(_in_a_row, self.tokens):
+            _check_token("Banned", last, rows)
             if len(before) <= tokens.shape[1]:
                 newest = tokens[:, tokens.shape[1] - len(before) :]
                 row = np.flatnonzero((newest == np.array(before, np.int64)).all(axis=1))
@@ -102,8 +108,7 @@ class Forced:
         token = self.tokens.get(tokens.shape[1] - self.first)
         if token is None:
             return rows
-        if token >= rows.shape[1]:
-            raise IndexRangeError(f"Forced: a token is {token}, expected 0 to {rows.shape[1] - 1}.")
+        _check_token("Forced", token, rows)
         every = np.arange(len(rows))
         return _only(rows, every, np.full(len(rows), token))
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import bounded, choice, function_of, whole
+from tinygrad_rnn.arguments import bounded, choice, whole
 from tinygrad_rnn.decoding.candidates import Candidates, diverse, selected
 from tinygrad_rnn.decoding.hypotheses import Beam, Found, scores_of
-from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of
+from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of, lengths_allowed
 from tinygrad_rnn.decoding.masks import NoRepeatNgram, Prefix
 from tinygrad_rnn.decoding.protocol import check_rows, check_vocabulary
-from tinygrad_rnn.decoding.rules import Rule
+from tinygrad_rnn.decoding.rules import Rule, applied, rules_of
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, NotFiniteError
 
@@ -50,18 +50,19 @@ class Plan:
         """Settings as they are given."""
         eos = None if eos is None else whole(where, "eos", eos)
         size = _count(where, "no_repeat_ngram", no_repeat_ngram, 0)
-        of_rules = [function_of(where, f"rules[{n}]", rule) for n, rule in enumerate(rules)]
+        of_rules = rules_of(where, rules)
+        shortest, longest = lengths_allowed(where, min_length, max_length)
         plan = Plan(
             where=where,
             beam=_count(where, "beam", beam, 1),
             eos=eos,
-            max_length=_count(where, "max_length", max_length, 0),
-            min_length=_count(where, "min_length", min_length, 0),
+            max_length=longest,
+            min_length=shortest,
             length_rule=length_rule_of(where, length_rule),
             n_best=_count(where, "n_best", n_best, 1),
             early_stopping=choice(where, "early_stopping", early_stopping, (True, False, "never")),
             rules=[*of_rules, NoRepeatNgram(size)] if size else of_rules,
-            prefix=Prefix(where, prefix, sources, eos, _count(where, "max_length", max_length, 0)),
+            prefix=Prefix(where, prefix, sources, eos, longest),
             groups=_count(where, "groups", groups, 1),
             diversity=bounded(where, "diversity", diversity, least=0.0, below=np.inf),
             coverage_penalty=bounded(
@@ -81,10 +82,6 @@ class Plan:
             raise ArgumentError(
                 f"{where}: diversity is {diversity} but groups is 1, expected several."
             )
-        if plan.min_length > plan.max_length:
-            raise ArgumentError(
-                f"{where}: min_length is {min_length}, expected at most max_length, {max_length}."
-            )
         return plan
 
     def check(self, vocabulary: int, begin: Array) -> None:
@@ -96,9 +93,7 @@ class Plan:
 
     def shaped(self, rows: Array, beam: Beam) -> Array:
         """What the rules and the prefix leave of rows."""
-        left = rows
-        for rule in self.rules:
-            left = rule(left, beam.tokens)
+        left = applied(self.rules, rows, beam.tokens)
         return self.prefix(left, rows, beam.source, beam.tokens.shape[1] - 1)
 
     @property

@@ -6,17 +6,19 @@ probability of a token, V the size of the vocabulary. Of tokens that are equally
 with the lower number comes first. Any function that does so is a rule, too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import bounded, whole
+from tinygrad_rnn.arguments import bounded, function_of, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 
 __all__ = [
-    "MinP", "RepetitionPenalty", "Rule", "Temperature", "TopK", "TopP", "Typical", "normalised",
+    "MinP", "RepetitionPenalty", "Rule", "Temperature", "TopK", "TopP", "Typical", "applied",
+    "normalised", "rules_of",
 ]  # fmt: skip
 
 Rule = Callable[[Array, Array], Array]
@@ -27,6 +29,18 @@ def normalised(rows: Array) -> Array:
     shifted = rows - rows.max(axis=1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted
+
+
+def rules_of(where: str, rules: Sequence[Any]) -> list[Rule]:
+    """The argument ``rules``: functions, each of what the one before has left."""
+    return [function_of(where, f"rules[{n}]", rule) for n, rule in enumerate(rules)]
+
+
+def applied(rules: Sequence[Rule], rows: Array, tokens: Array) -> Array:
+    """What is left of rows after all rules."""
+    for rule in rules:
+        rows = rule(rows, tokens)
+    return rows
 
 
 def _kept(rows: Array, keep: Array) -> Array:

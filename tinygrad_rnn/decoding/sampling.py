@@ -8,11 +8,20 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import random
-from tinygrad_rnn.arguments import function_of, whole
-from tinygrad_rnn.decoding import rules as known
+from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.decoding.loop import Chosen, Samples, collected, decode
 from tinygrad_rnn.decoding.protocol import Step
-from tinygrad_rnn.decoding.rules import Rule
+from tinygrad_rnn.decoding.rules import (
+    MinP,
+    RepetitionPenalty,
+    Rule,
+    Temperature,
+    TopK,
+    TopP,
+    Typical,
+    applied,
+    rules_of,
+)
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, NotFiniteError
 
@@ -98,14 +107,14 @@ def _rules(
     repetition_penalty: float,
 ) -> list[Rule]:
     """The rules in the order in which they are applied, without those that change nothing."""
-    found: list[Rule] = [function_of(where, f"rules[{n}]", rule) for n, rule in enumerate(first)]
+    found = rules_of(where, first)
     named: list[tuple[str, Callable[[Any], Rule], Any, Any]] = [
-        ("repetition_penalty", known.RepetitionPenalty, repetition_penalty, 1.0),
-        ("temperature", known.Temperature, temperature, 1.0),
-        ("top_k", known.TopK, top_k, None),
-        ("top_p", known.TopP, top_p, None),
-        ("min_p", known.MinP, min_p, None),
-        ("typical_p", known.Typical, typical_p, None),
+        ("repetition_penalty", RepetitionPenalty, repetition_penalty, 1.0),
+        ("temperature", Temperature, temperature, 1.0),
+        ("top_k", TopK, top_k, None),
+        ("top_p", TopP, top_p, None),
+        ("min_p", MinP, min_p, None),
+        ("typical_p", Typical, typical_p, None),
     ]
     for name, kind, value, usual in named:
         if value == usual and not isinstance(value, bool):
@@ -142,8 +151,7 @@ class _Draw:
         self.sources: list[np.random.Generator] = []
 
     def __call__(self, rows: Array, tokens: Array, numbers: Array) -> Array:
-        for rule in self.rules:
-            rows = rule(rows, tokens)
+        rows = applied(self.rules, rows, tokens)
         while len(self.sources) <= numbers[-1]:
             key = np.array([self.key, len(self.sources)], np.uint64)
             self.sources.append(np.random.Generator(np.random.Philox(key=key)))
