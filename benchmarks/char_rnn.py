@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from duel import HERE, peer_python
-from sides.char_rnn_data import TEXT
+from sides.shakespeare import missing
 from table import table
 
 EPOCHS = 50
@@ -51,8 +51,7 @@ class Run:
 
 def sections(epochs: int = EPOCHS) -> dict[str, list[str]]:
     """What ``run.py`` writes into RESULTS.md."""
-    if not TEXT.is_dir():
-        print("char_rnn: skipped, TINYGRAD_DATA does not name a folder with tinyshakespeare/")
+    if missing("char_rnn"):
         return {}
     ours, theirs = (Run(*side) for side in SIDES)
     for number in range(epochs):

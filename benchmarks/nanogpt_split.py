@@ -9,7 +9,7 @@ TINYGRAD_DATA names the folder that holds ``tinyshakespeare/``; without it nothi
 import time
 
 import numpy as np
-from sides.char_rnn_data import TEXT, text
+from sides.shakespeare import missing, text
 from table import table
 
 import tinygrad_rnn as tg
@@ -50,8 +50,7 @@ def run(epochs: int, dropout: float) -> tuple[float, float, int, float]:
 
 def sections() -> dict[str, list[str]]:
     """What ``run.py`` writes into RESULTS.md."""
-    if not TEXT.is_dir():
-        print("nanogpt_split: skipped, TINYGRAD_DATA names no folder with tinyshakespeare/")
+    if missing("nanogpt_split"):
         return {}
     rows = []
     for budget, settings in RUNS.items():

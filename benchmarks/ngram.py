@@ -1,14 +1,15 @@
 """n-grams of the characters of Shakespeare: what each smoothing leaves, and how long it takes.
 
-TINYGRAD_DATA=/path/to/data python benchmarks/ngram.py    (tinyshakespeare/input.txt.gz in it)
+TINYGRAD_DATA names the folder that holds ``tinyshakespeare/``; without it nothing is measured.
+
+    python benchmarks/ngram.py
 """
 
-import gzip
-import os
 import time
 from functools import partial
-from pathlib import Path
 
+from sides.shakespeare import missing
+from sides.shakespeare import text as speech
 from table import table
 
 from tinygrad_rnn import text
@@ -17,12 +18,6 @@ from tinygrad_rnn.models.smoothing import NAMED
 
 ORDERS = range(1, 9)
 BAR = 1.669  # of order 5, Witten-Bell, last 10 %; counted independently of this library
-
-
-def speech() -> str | None:
-    """The text, if it is there."""
-    file = Path(os.environ.get("TINYGRAD_DATA", "")) / "tinyshakespeare" / "input.txt.gz"
-    return gzip.decompress(file.read_bytes()).decode() if file.is_file() else None
 
 
 def timed(work):
@@ -63,10 +58,9 @@ def sparsity(vocabulary, train, test) -> list[str]:
 
 def sections() -> dict[str, list[str]]:
     """What ``run.py`` writes into RESULTS.md."""
-    found = speech()
-    if found is None:
-        print("ngram: skipped, as TINYGRAD_DATA names no folder with tinyshakespeare/input.txt.gz")
+    if missing("ngram"):
         return {}
+    found = speech()
     vocabulary = text.Characters.of(found)
     ids = vocabulary.encode(found)
     cut = len(ids) * 9 // 10

@@ -35,6 +35,7 @@ ALL = [
     "startup",
     "broken_files",
     "resume",
+    "ngram",
     "min_char_rnn",
     "training",
     "char_rnn",

@@ -6,25 +6,16 @@ at 5 by value, weights uniform in +-0.08, forget gates open, the state carried a
 5 % of each stream are for validation.
 """
 
-import gzip
 import json
 import os
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
+from shakespeare import text
 
 ROWS, STEPS, LAYERS, WIDTH = 50, 50, 2, 128
 RATE, DECAY, CLIP, KEPT, WHOLE_EPOCHS = 2e-3, 0.95, 5.0, 0.97, 10
-TEXT = Path(os.environ.get("TINYGRAD_DATA", "")) / "tinyshakespeare"
-
-
-def text():
-    """The whole text; the folder holds it packed or not."""
-    (path,) = [p for p in TEXT.iterdir() if p.suffix in (".gz", ".txt") and "README" not in p.name]
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        return file.read().decode()
 
 
 def chunks():
