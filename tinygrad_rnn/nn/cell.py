@@ -370,7 +370,7 @@ class Cell(Module):
     def __getstate__(self) -> dict[str, Any]:
         """What deepcopy and pickle take along: the equations are traced anew."""
         state: dict[str, Any] = super().__getstate__()
-        made = ("_traced", "_names", "_options", "_stepper")
+        made = ("_traced", "_names", "_options")
         return {key: value for key, value in state.items() if key not in made}
 
     def extra_repr(self) -> str:

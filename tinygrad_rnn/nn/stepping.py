@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tinygrad_rnn.nn.cell import Cell
     from tinygrad_rnn.nn.recurrent import Recurrent
 
-__all__ = ["Stepper", "Weights", "single_step", "stacked"]
+__all__ = ["Stepper", "Weights", "quick_step", "stacked"]
 
 Weights = tuple[Parameter, Parameter | None, bool]  # of a product: weight, bias, whether transposed
 
@@ -39,10 +39,7 @@ class Stepper:
         self._mark: list[Any] = []
         self._ready: dict[int, list[Any]] = {}  # by the number of rows, those that nobody uses
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Stepper":
-        return Stepper()
-
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> Any:  # what copies and pickles are made by
         return Stepper, ()
 
     def __call__(
@@ -84,7 +81,7 @@ class Stepper:
             return None
         stock = ready[rows]
         try:
-            steps = stock.pop()
+            steps = stock.pop()  # at once: of several threads each has its own
         except IndexError:
             steps = _made(cells, rows, states[0][0], table, products, log_probs)
         if steps is None:
@@ -112,7 +109,7 @@ def stacked(layers: "Recurrent") -> list["Cell"] | None:
     return layers.cells() if plain and quiet and not layers._forward_hooks else None
 
 
-def single_step(layers: "Recurrent", call: "Call") -> tuple[Tensor, list[list[Tensor]]] | None:
+def quick_step(layers: "Recurrent", call: "Call") -> tuple[Tensor, list[list[Tensor]]] | None:
     """The outputs and final states of a call of one step, or None where it takes the long way."""
     plain = call.T == 1 and call.x is not None and call.pattern.flags(False) is None
     if not plain or call.noise or call.records is not None or recording.get() is not False:
