@@ -1,4 +1,4 @@
-"""Models of text: each file is one, and can be read alone."""
+"""Models of text: n-grams, windows, recurrent ones, translators; and their saving."""
 
 from tinygrad_rnn.models import smoothing
 from tinygrad_rnn.models.adapting import CachePointer, DynamicEvaluation, mean_squares

@@ -6,11 +6,10 @@ import numpy as np
 
 from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.errors import VocabularyError
-from tinygrad_rnn.text.vocabulary import Ids, Vocabulary, nonempty, text_of
+from tinygrad_rnn.text.vocabulary import UNKNOWN, Ids, Vocabulary, nonempty, text_of
 
 __all__ = ["Characters"]
 
-UNKNOWN = "<unk>"
 REPLACEMENT = "\ufffd"  # what stands for an unknown character in a text
 
 

@@ -10,9 +10,13 @@ import numpy as np
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, VocabularyError
 
-__all__ = ["ByteDecoder", "Decoder", "Vocabulary", "nonempty", "text_of"]
+__all__ = [
+    "UNKNOWN", "ByteDecoder", "Decoder", "Ids", "Vocabulary", "checked_ids", "nonempty", "text_of",
+]  # fmt: skip
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
+
+UNKNOWN = "<unk>"  # the token for what is in no vocabulary
 
 
 class Decoder(Protocol):

@@ -9,13 +9,12 @@ import numpy as np
 
 from tinygrad_rnn.arguments import flag, shortened, whole
 from tinygrad_rnn.errors import ArgumentError
-from tinygrad_rnn.text.vocabulary import Ids, Vocabulary, nonempty, text_of
+from tinygrad_rnn.text.vocabulary import UNKNOWN, Ids, Vocabulary, nonempty, text_of
 
 __all__ = ["Words"]
 
-UNKNOWN = "<unk>"
 CUTS = {
-    True: re.compile(r"\n|<unk>|\w+(?:['’-]\w+)*|[^\w\s]"),
+    True: re.compile(rf"\n|{UNKNOWN}|\w+(?:['’-]\w+)*|[^\w\s]"),
     False: re.compile(r"\n|[^\s]+"),
 }
 AFTER = frozenset(".,;:!?)]}%…”’")  # marks that follow a word without a space
