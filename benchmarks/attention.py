@@ -4,7 +4,7 @@ python benchmarks/attention.py    (TINYGRAD_PEER_PYTHON=/path/to/python with PyT
 """
 
 from duel import HERE, duel
-from table import table
+from table import show, table
 
 OURS, PYTORCH = HERE / "sides" / "attention_ours.py", HERE / "sides" / "attention_torch.py"
 CASES = [
@@ -25,6 +25,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

@@ -6,7 +6,7 @@ python benchmarks/broken_files.py
 import resource
 
 from damage import outcomes
-from table import table
+from table import show, table
 
 
 def sections() -> dict[str, list[str]]:
@@ -30,6 +30,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

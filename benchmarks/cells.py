@@ -9,7 +9,7 @@ import sys
 from duel import Result, duel
 from recurrent import OURS, against_pytorch
 from sides.arguments import arguments
-from table import table
+from table import show, table
 
 from tinygrad_rnn import nn
 
@@ -86,6 +86,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

@@ -13,7 +13,7 @@ import sys
 
 from duel import HERE, peer_python
 from sides.shakespeare import missing
-from table import table
+from table import show, table
 
 EPOCHS = 50
 SIDES = ("char_rnn_ours", sys.executable), ("char_rnn_torch", peer_python())
@@ -70,6 +70,4 @@ def sections(epochs: int = EPOCHS) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections(*map(int, sys.argv[1:])).items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections(*map(int, sys.argv[1:])))

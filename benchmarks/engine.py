@@ -10,7 +10,7 @@ import sys
 import time
 
 from duel import HERE, duel, peer_python
-from table import table
+from table import show, table
 
 SMALL = [
     "y * w", "y + w", "y * y", "y * 0.999", "tanh(y)", "sigmoid(y)", "exp(y)", "relu(y)",
@@ -98,6 +98,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, rows in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(rows))
+    show(sections())

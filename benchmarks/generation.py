@@ -4,7 +4,7 @@ python benchmarks/generation.py        (TINYGRAD_PEER_PYTHON=/path/to/python wit
 """
 
 from duel import HERE, duel
-from table import table
+from table import show, table
 
 OURS, PYTORCH = HERE / "sides" / "generation_ours.py", HERE / "sides" / "generation_torch.py"
 CASES = ["LSTM 512", "LSTM 512 cells", "LSTM 64 cells", "GRU 512 cells", "step LSTM 512 cells"]
@@ -34,6 +34,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from duel import HERE, duel, peer_python, short
-from table import table
+from table import show, table
 
 SIDES = HERE / "sides"
 SIZES = ["700 650 10000", "700 650 33278"]
@@ -58,6 +58,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

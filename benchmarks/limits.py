@@ -9,7 +9,7 @@ from cells import among_ours, products
 from duel import HERE, duel, short
 from recurrent import KINDS, OURS, against_pytorch
 from sides.peak import flops
-from table import table
+from table import show, table
 
 from tinygrad_rnn.kernels._pool import num_threads
 
@@ -59,6 +59,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

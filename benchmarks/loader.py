@@ -6,7 +6,7 @@ python benchmarks/loader.py        (TINYGRAD_PEER_PYTHON=/path/to/python with Py
 from duel import HERE, duel, short
 from sides.loader_ours import batches
 from sides.ragged import BATCH, COUNT, TOKENS, examples
-from table import table
+from table import show, table
 
 from tinygrad_rnn.data import padding_share
 
@@ -49,6 +49,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

@@ -8,7 +8,7 @@ import sys
 from duel import HERE, Result, Side, duel
 from sides.peak import flops
 from sides.sizes import parse
-from table import table
+from table import show, table
 
 from tinygrad_rnn.kernels._pool import num_threads
 
@@ -78,6 +78,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from duel import HERE
-from table import table
+from table import show, table
 
 ITERATIONS = 1000
 
@@ -62,6 +62,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 from sides.shakespeare import missing, text
-from table import table
+from table import show, table
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import data, models, optim, training
@@ -66,6 +66,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

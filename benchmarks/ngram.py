@@ -10,7 +10,7 @@ from functools import partial
 
 from sides.shakespeare import missing
 from sides.shakespeare import text as speech
-from table import table
+from table import show, table
 
 from tinygrad_rnn import text
 from tinygrad_rnn.models import NGram
@@ -69,6 +69,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

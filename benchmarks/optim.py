@@ -6,7 +6,7 @@ python benchmarks/optim.py        (TINYGRAD_PEER_PYTHON=/path/to/python with PyT
 import sys
 
 from duel import HERE, duel
-from table import table
+from table import show, table
 
 OURS, PYTORCH = HERE / "sides" / "optim_ours.py", HERE / "sides" / "optim_torch.py"
 LARGE, SMALL = "20 500000", "20 1000"
@@ -46,6 +46,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

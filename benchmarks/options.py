@@ -14,7 +14,7 @@ from cliff_chart import Bar, draw
 from duel import HERE, peer_python
 from recurrent import OURS, PYTORCH
 from sides.arguments import arguments
-from table import table
+from table import show, table
 from together import Times, Together
 
 KINDS, SIZES = ["LSTM", "GRU"], ["35 20 200", "50 64 512"]
@@ -208,6 +208,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

@@ -7,7 +7,7 @@ import math
 import sys
 
 from duel import HERE, Result, duel
-from table import table
+from table import show, table
 
 # Large sizes first: after small ones, PyTorch's large ones take a third longer in a process.
 SIZES = ["50 64 512", "35 20 650", "35 20 200", "50 32 128", "100 1 512"]
@@ -72,6 +72,4 @@ def sections(kinds: list[str] = KINDS) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, rows in sections(sys.argv[1:] or KINDS).items():
-        print(f"\n## {title}\n")
-        print("\n".join(rows))
+    show(sections(sys.argv[1:] or KINDS))

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from kills import killed, moments, undisturbed
-from table import table
+from table import show, table
 
 EVERY, STEPS, KILLS = 5, 150, 25  # from checkpoint to checkpoint; of a run; of each kind
 
@@ -45,6 +45,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

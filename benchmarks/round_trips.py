@@ -10,7 +10,7 @@ import os
 import subprocess
 
 from duel import HERE, peer_python
-from table import table
+from table import show, table
 
 COUNT = 300
 PEERS = {
@@ -54,6 +54,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

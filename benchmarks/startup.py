@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from duel import HERE, peer_python
-from table import table
+from table import show, table
 
 # The whole life of a process: Python, the imports, one training step.
 FIRST_STEP = """
@@ -74,6 +74,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())

@@ -10,7 +10,7 @@ import sys
 
 from duel import HERE, short
 from sides.training_fit import STEPS
-from table import table
+from table import show, table
 from together import Together
 
 FIT, CHECKPOINT = HERE / "sides" / "training_fit.py", HERE / "sides" / "checkpoint.py"
@@ -60,6 +60,4 @@ def sections() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    for title, lines in sections().items():
-        print(f"\n## {title}\n")
-        print("\n".join(lines))
+    show(sections())
