@@ -1,14 +1,11 @@
 """The algorithm of min-char-rnn in plain NumPy, derivatives by hand; how far ours is from it."""
 
-import importlib.util
 import math
-from pathlib import Path
 
 import numpy as np
 
 import tinygrad_rnn as tg
-
-EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "min_char_rnn.py"
+from tests.loaded_example import loaded
 
 
 class CharRNN:
@@ -75,14 +72,6 @@ def train(rnn, ids, steps=25):
         yield smooth
 
 
-def example():
-    """The example as a module."""
-    spec = importlib.util.spec_from_file_location("min_char_rnn", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 class Ours:
     """The example in float64, and what it holds as lists of arrays."""
 
@@ -109,7 +98,7 @@ def differences(iterations, ids, size):
     They go on from where ours went: the first steps, of 0.1 in every weight, are chaotic, and in
     twenty iterations what was rounded has grown to the size of the loss, whoever computes it.
     """
-    module = example()
+    module = loaded("min_char_rnn")
     ours = Ours(module, size)
     by_hand, h, worst = CharRNN(*ours.weights()), None, np.zeros(3)
     for (x, y, first), _ in zip(chunks(ids), range(iterations), strict=False):
@@ -134,7 +123,7 @@ def apart(iterations, ids, size, nudge=None):
     Ours and the one by hand; or, with a nudge, the one by hand and itself with all weights
     multiplied by 1 + nudge.
     """
-    module = example()
+    module = loaded("min_char_rnn")
     module.sample = lambda *given: []
     ours = Ours(module, size)
     weights = ours.weights()

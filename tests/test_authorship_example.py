@@ -1,21 +1,19 @@
 """The example on authorship as a tool: texts of one's own, and clear words for bad ones."""
 
-import importlib.util
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-FILE = Path(__file__).resolve().parents[1] / "examples" / "authorship.py"
+from tests.loaded_example import loaded
+
 STYLES = {"calm": "The sea was still, and so were we.\n", "loud": "WHAT? NO! NEVER, EVER AGAIN!\n"}
 
 
 @pytest.fixture
 def ask(monkeypatch, capsys, tmp_path):
     """A function that runs the command among some texts: what it printed, and its errors."""
-    spec = importlib.util.spec_from_file_location("authorship_example", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded("authorship")
     monkeypatch.chdir(tmp_path)
     for author, line in STYLES.items():
         Path(author).mkdir()

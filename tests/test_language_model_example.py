@@ -1,13 +1,13 @@
 """The main example as a tool: train, go on, sample, evaluate, and what is wrong with its input."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
 
 import pytest
 
-FILE = Path(__file__).resolve().parents[1] / "examples" / "language_model.py"
+from tests.loaded_example import loaded
+
 SMALL = "--hidden 8 --embedding 4 --batch 4 --steps 10 --epochs 2 --shown 5".split()
 WORDS = "the cat sat on the mat. the dog sat on the cat. "
 
@@ -15,9 +15,7 @@ WORDS = "the cat sat on the mat. the dog sat on the cat. "
 @pytest.fixture
 def tool(monkeypatch, capsys, tmp_path):
     """A function that runs the command in an empty folder: what it wrote, and what it died of."""
-    spec = importlib.util.spec_from_file_location("language_model_example", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded("language_model")
     monkeypatch.chdir(tmp_path)
     Path("cats.txt").write_text(WORDS * 10)
 

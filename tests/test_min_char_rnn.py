@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from tests.min_char_rnn_numpy import CharRNN, Ours, apart, differences, example, train
+from tests.loaded_example import loaded
+from tests.min_char_rnn_numpy import CharRNN, Ours, apart, differences, train
 
 TEXT = np.frombuffer(b"the writer of the books is here, and the tickets are lost. " * 2, np.uint8)
 TEXT = TEXT[:101]  # a fourth chunk, with what follows it, would just end here: that is too late
@@ -27,7 +28,7 @@ def test_runs_are_equal_until_rounding_has_grown():
 
 
 def test_the_smooth_loss_starts_from_even_chances():
-    module = example()
+    module = loaded("min_char_rnn")
     ours = Ours(module, len(LETTERS))
     expected = next(train(CharRNN(*ours.weights()), IDS))
     first, _ = next(module.train(ours.model, IDS))
@@ -37,7 +38,7 @@ def test_the_smooth_loss_starts_from_even_chances():
 
 
 def test_a_sample_is_drawn_every_hundred_iterations_before_the_update(monkeypatch):
-    module = example()
+    module = loaded("min_char_rnn")
     model = Ours(module, len(LETTERS)).model
     start = model.out.weight.numpy().copy()
     seen = []
@@ -57,7 +58,7 @@ def test_a_sample_is_drawn_every_hundred_iterations_before_the_update(monkeypatc
 
 def test_a_sample_follows_the_chances():
     """A network that knows the text goes on with it."""
-    module = example()
+    module = loaded("min_char_rnn")
     model = Ours(module, 3).model
     cell = model.rnn.cells()[0]
     w_x, out = np.zeros(cell.w_x.shape), np.zeros(model.out.weight.shape)
