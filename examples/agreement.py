@@ -78,8 +78,8 @@ class Grammar:
         """A text to learn from."""
         found = []
         for _ in range(count):
-            count = self.rng.choice([0, 0, 0, 0, 0, 1, 1, 2, 3, 4])
-            begun, thing = self.recall(self.rng.integers(0, 4, count).tolist())
+            between = self.rng.choice([0, 0, 0, 0, 0, 1, 1, 2, 3, 4])
+            begun, thing = self.recall(self.rng.integers(0, 4, between).tolist())
             found.append(f"{begun} {thing} .")
         return " ".join(found)
 
@@ -103,7 +103,7 @@ def learn(cell: str, words: text.Words, written: str) -> models.LanguageModel:
     return model
 
 
-def chances(model: models.LanguageModel, begun: list[str]) -> np.ndarray:
+def next_words(model: models.LanguageModel, begun: list[str]) -> np.ndarray:
     """The log-probabilities of the next word after texts of one length, (texts, V)."""
     assert model.vocabulary is not None
     ids = np.stack([model.vocabulary.encode(f". {passage}") for passage in begun], axis=1)
@@ -119,7 +119,7 @@ def agrees(model: models.LanguageModel, attractors: int) -> float:
     begun, right, wrong = zip(
         *(grammar.agreement(attractors, contrary=True) for _ in range(ASKED)), strict=True
     )
-    found, rows = chances(model, begun), np.arange(ASKED)
+    found, rows = next_words(model, begun), np.arange(ASKED)
     ids = [model.vocabulary.encode(" ".join(forms)) for forms in (right, wrong)]
     return float(np.mean(found[rows, ids[0]] > found[rows, ids[1]]))
 
@@ -129,7 +129,7 @@ def recalls(model: models.LanguageModel, sentences: int) -> float:
     grammar = Grammar(seed=2, asks=True)
     begun, things = zip(*(grammar.recall([1] * sentences) for _ in range(ASKED)), strict=True)
     every = model.vocabulary.encode(" ".join(THINGS))
-    best = chances(model, begun)[:, every].argmax(axis=1)
+    best = next_words(model, begun)[:, every].argmax(axis=1)
     return float(np.mean([THINGS[k] == thing for k, thing in zip(best, things, strict=True)]))
 
 

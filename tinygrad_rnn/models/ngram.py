@@ -156,7 +156,7 @@ class NGram(TextModel):
         return {
             "order": self.order,
             "vocabulary": self.vocabulary_size,
-            "smoothing": self.smoothing,
+            "smoothing": self.smoothing.description(),
         }
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:

@@ -59,7 +59,7 @@ def save(folder: Folder, model: Saved) -> None:
             f"{where}: the folder {str(place)!r} cannot be made: {(error.strerror or '').lower()}.",
             error.errno,
         ) from error
-    arrays = distinct(model.state_dict())  # type: ignore[union-attr]
+    arrays = distinct(model.state_dict())  # type: ignore[attr-defined]
     texts = {_DIGEST: _digest(said)}
     name = f"weights-{digest_of(arrays, texts)[:16]}.safetensors"
     write(place / name, arrays, texts, where)
@@ -142,10 +142,7 @@ def _said(where: str, model: Saved) -> Json:
     if isinstance(model, Module):
         arguments = describe(model, dict(KINDS), where)
     else:
-        arguments = {
-            name: value.description() if hasattr(value, "description") else value
-            for name, value in model.made_with().items()
-        }
+        arguments = model.made_with()
     described = {
         name: None if getattr(model, name) is None else getattr(model, name).description()
         for name in model.vocabularies
