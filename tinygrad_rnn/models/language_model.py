@@ -20,6 +20,7 @@ from tinygrad_rnn.training.run_state import evaluating
 __all__ = ["LanguageModel"]
 
 _STEPS = 512  # of a text at once, where nothing is recorded
+_WAYS = "forward", "scores"  # what a subclass may do otherwise, and a quick step would pass over
 
 
 class LanguageModel(TextModel, nn.Module):
@@ -161,6 +162,9 @@ class LanguageModel(TextModel, nn.Module):
 
     def step(self, tokens: Any, state: Any) -> tuple[Floats, Any]:
         """tokens (rows,) -> log-probabilities of what comes next (rows, V), and the state."""
+        if self.training:  # in the other mode it may go the quick way
+            with evaluating(self):
+                return self.step(tokens, state)
         tokens = np.asarray(tokens)
         quickly = self._quickly(tokens, state)
         if quickly is not None:
@@ -174,8 +178,10 @@ class LanguageModel(TextModel, nn.Module):
     def _quickly(self, tokens: Array, state: Any) -> tuple[Floats, Any] | None:
         """``step`` without Tensors in between; None where something asks for the long way."""
         cells = stacked(self.layers)
-        modules = self, self.embedding, self.input_dropout, self.output_dropout, self.out
-        if self.training or cells is None or any(module._forward_hooks for module in modules):
+        parts = self.embedding, self.input_dropout, self.output_dropout, self.projection, self.out
+        hooked = any(part is not None and part._forward_hooks for part in (self, *parts))
+        own = any(getattr(type(self), way) is not getattr(LanguageModel, way) for way in _WAYS)
+        if cells is None or hooked or own:
             return None
         if tokens.dtype.kind not in "iu" or tokens.ndim != 1 or not len(tokens):
             return None
