@@ -14,11 +14,12 @@ them. With arguments it is a tool for texts of your own:
     language_model.py --out out/notes --next "to be or "
     language_model.py shakespeare.txt --compare          counting, a window, RNN, GRU, LSTM
 
-The folder of ``--out`` gets the model, its checkpoints, ``log.csv``, the learning curve as
-``learning.svg``, and ``cells.html``: a text coloured by the cells that are easiest to read.
+The folder of ``--out`` gets the model, its checkpoints, tables of the loss, ``learning.svg``, its
+curve, and ``cells.html``: a text coloured by the cells that are easiest to read.
 """
 
 import argparse
+import csv
 import importlib
 import inspect as python_inspect
 import json
@@ -91,34 +92,6 @@ class Stages(training.Sample):
         """An epoch is no stage."""
 
 
-class Curve(training.Callback):
-    """The loss as the run goes on: the mean of each few steps, and that of each validation."""
-
-    def __init__(self, every: int) -> None:
-        self.every = every
-        self.sum = 0.0
-        self.points: dict[str, list] = {"learned text": [], "new text": []}
-
-    def on_step(self, trainer: training.Trainer) -> None:
-        """A point after every few steps."""
-        self.sum += trainer.values["loss"]
-        if trainer.step % self.every == 0:
-            self.points["learned text"].append([trainer.step, self.sum / self.every])
-            self.sum = 0.0
-
-    def on_epoch_end(self, trainer: training.Trainer, logs: dict) -> None:
-        """A point after each validation."""
-        self.points["new text"].append([trainer.step, logs["val_loss"]])
-
-    def state_dict(self) -> dict:
-        """What a resumed run goes on with."""
-        return {"sum": self.sum, "points": self.points}
-
-    def load_state_dict(self, state_dict: dict) -> None:
-        """Go on with it."""
-        self.sum, self.points = state_dict["sum"], state_dict["points"]
-
-
 def perplexity(means: dict[str, float]) -> float:
     """Among how many equally likely tokens the choice would be as hard."""
     return metrics.perplexity([-means["loss"]])
@@ -179,7 +152,6 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         f"{len(chunks)} steps, {chunks.batch_size} rows of {args.steps} tokens each.\n"
         "Ctrl-C stops after a step; --resume goes on."
     )
-    curve = Curve(every=max(1, args.epochs * len(chunks) // 200))
     began = time.perf_counter()
 
     def said(trainer: training.Trainer) -> str:
@@ -191,9 +163,9 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         return "\n".join([f"\n--- {what}{perplexity(trainer.values):.1f}", *samples])
 
     callbacks = [
-        curve,
         Stages(said),
-        training.CSVLog(folder / "log.csv"),
+        training.CSVLog(folder / "steps.csv", every=min(5, len(chunks))),
+        training.CSVLog(folder / "epochs.csv"),
         training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
     ]
     history = trainer.fit(
@@ -205,16 +177,37 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         return
     keep(args, folder, finished=True)
     print(said(trainer))
-    report(model, curve, kept, folder)
+    report(model, kept, folder)
 
 
-def report(model: models.LanguageModel, curve: Curve, kept: str, folder: Path) -> None:
+def learning_curve(folder: Path) -> str:
+    """The loss of the steps, smoothed, and of what is not learned, out of the tables."""
+    learned, new = (
+        [
+            (int(row["step"]), float(row[column]))
+            for row in csv.DictReader((folder / table).read_text().splitlines())
+        ]
+        for table, column in (("steps.csv", "loss"), ("epochs.csv", "val_loss"))
+    )
+    smooth = [
+        (step, np.mean([loss for _, loss in learned[max(0, n - 9) : n + 1]]))
+        for n, (step, _) in enumerate(learned)
+    ]
+    curves = {"learned text": smooth, "new text": new}
+    return inspect.line_chart(curves, title="Learning", x="steps", y="nats a token", log_x=True)
+
+
+def report(model: models.LanguageModel, kept: str, folder: Path) -> None:
     """The pictures, and what the numbers came to."""
-    axes = {"x": "steps", "y": "nats a token", "log_x": True}
-    (folder / "learning.svg").write_text(inspect.line_chart(curve.points, title="Learning", **axes))
+    (folder / "learning.svg").write_text(learning_curve(folder))
     activations = inspect.activations(model, kept[len(kept) // 2 :][:20_000])
     try:
-        inspect.text_page(activations, title="What single cells follow").save(folder / "cells.html")
+        figures = {}
+        if activations.gates:
+            figures["How long units remember"] = inspect.draw_memory(activations)
+            figures["How often gates are open or shut"] = inspect.draw_saturation(activations)
+        page = inspect.text_page(activations, title="What single cells follow", figures=figures)
+        page.save(folder / "cells.html")
     except tg.errors.ArgumentError as error:  # there is too little of a text
         print(f"no page of cells: {error}")
     score = model.score(kept)
@@ -225,7 +218,7 @@ def report(model: models.LanguageModel, curve: Curve, kept: str, folder: Path) -
         f"{score.perplexity:.2f}, {score.bits:.3f} bits a character\n"
         f"likeliest after {before!r}: {likely}"
     )
-    for name in ("learning.svg", "cells.html", "log.csv", "model"):
+    for name in ("steps.csv", "epochs.csv", "learning.svg", "cells.html", "model"):
         if (folder / name).exists():
             print(f"wrote {folder / name}")
 

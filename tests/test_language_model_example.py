@@ -37,7 +37,7 @@ def test_a_run_and_what_is_done_with_it(tool):
     assert not died
     assert "432 characters to learn from and 48 to validate with" in said
     assert "--- step 1," in said
-    for name in ("learning.svg", "cells.html", "log.csv", "model"):
+    for name in ("steps.csv", "epochs.csv", "learning.svg", "cells.html", "model"):
         assert Path("out/language_model", name).exists()
         assert f"wrote out/language_model/{name}" in said
     sampled = [tool("--sample", 30, "--prime", "the ", "--seed", seed)[0] for seed in (1, 1, 2)]
