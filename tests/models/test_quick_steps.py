@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import models
+from tinygrad_rnn import models, text
 
 V = 7
 OUTPUTS = {
@@ -58,3 +58,17 @@ def test_a_subclass_that_scores_otherwise_is_asked():
 
     found = by_steps(Even(V, 5, 5), np.arange(6))
     np.testing.assert_allclose(found, -np.log(V), rtol=1e-6)
+
+
+def test_a_text_is_generated_out_of_training():
+    seen = []
+
+    class Spy(models.LanguageModel):
+        def step(self, tokens, state):
+            seen.append(self.training)
+            return super().step(tokens, state)
+
+    model = Spy(text.Characters.of("abc"), 5, 5)
+    assert len(model.generate(3, "ab", seed=0)) == 3
+    assert seen == [False] * 4
+    assert model.training

@@ -175,6 +175,11 @@ class LanguageModel(TextModel, nn.Module):
         top, total, _ = row_sums(scores)
         return log_rows(scores, top, total), arrays_of(self.layers, after, len(tokens))
 
+    def generate(self, length: int, prime: str = "", **how: Any) -> str:
+        """A text that goes on, as by ``TextModel``; out of training once, not at every step."""
+        with evaluating(self):
+            return super().generate(length, prime, **how)
+
     def _quickly(self, tokens: Array, state: Any) -> tuple[Floats, Any] | None:
         """``step`` without Tensors in between; None where something asks for the long way."""
         cells = stacked(self.layers)
