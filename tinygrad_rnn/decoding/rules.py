@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import bounded, function_of, whole
+from tinygrad_rnn.arguments import bounded, function_of, shortened, whole
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.errors import ArgumentError, ShapeError
 
 __all__ = [
     "MinP", "RepetitionPenalty", "Rule", "Temperature", "TopK", "TopP", "Typical", "applied",
@@ -33,13 +33,22 @@ def normalised(rows: Array) -> Array:
 
 def rules_of(where: str, rules: Sequence[Any]) -> list[Rule]:
     """The argument ``rules``: functions, each of what the one before has left."""
+    if not isinstance(rules, Sequence):
+        raise ArgumentError(f"{where}: rules is {shortened(rules)}, expected a list of functions.")
     return [function_of(where, f"rules[{n}]", rule) for n, rule in enumerate(rules)]
 
 
 def applied(rules: Sequence[Rule], rows: Array, tokens: Array) -> Array:
     """What is left of rows after all rules."""
-    for rule in rules:
-        rows = rule(rows, tokens)
+    for number, rule in enumerate(rules):
+        left = rule(rows, tokens)
+        if not isinstance(left, np.ndarray) or left.shape != rows.shape:
+            given = getattr(left, "shape", shortened(left))
+            raise ShapeError(
+                f"rule {number}, {shortened(rule)}, gave {given}, expected the log-probabilities "
+                f"of all tokens, an array of shape {rows.shape}."
+            )
+        rows = left
     return rows
 
 

@@ -157,10 +157,10 @@ class _Draw:
             self.sources.append(np.random.Generator(np.random.Philox(key=key)))
         below = np.cumsum(np.exp(rows), axis=1)
         for number, total in zip(numbers, below[:, -1].tolist(), strict=True):
-            if not total > 0:
+            if not 0 < total < np.inf:
                 raise NotFiniteError(
-                    f"{self.where}: the rules leave row {number} no token that can be drawn, or "
-                    "NaN."
+                    f"{self.where}: the rules leave row {number} no token that can be drawn, NaN "
+                    "or infinity."
                 )
         at = np.array([self.sources[number].random() for number in numbers])
         at *= below[:, -1]
