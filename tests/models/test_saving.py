@@ -8,6 +8,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import errors, models, nn, text
+from tinygrad_rnn.models import saving
 
 pytestmark = pytest.mark.usefixtures("reference")
 
@@ -154,6 +155,24 @@ def changed(path, old, new):
 def test_damage_to_what_is_said_is_an_error(old, new, message, tmp_path):
     model_of().save(tmp_path)
     changed(tmp_path / "model.json", old, new)
+    with pytest.raises(errors.FileFormatError, match=message):
+        models.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("vocabularies", [], r"vocabularies \[\], expected a mapping"),
+        ("model", 3, "has a model 3 and"),
+        ("vocabularies", {"vocabulary": text.Bytes().description()}, "has 256 tokens, the model"),
+    ],
+)
+def test_what_cannot_be_is_an_error_though_the_digests_agree(
+    name, value, message, tmp_path, monkeypatch
+):
+    true = saving._said
+    monkeypatch.setattr(saving, "_said", lambda *asked: true(*asked) | {name: value})
+    model_of().save(tmp_path)
     with pytest.raises(errors.FileFormatError, match=message):
         models.load(tmp_path)
 

@@ -96,6 +96,11 @@ def load(
                 f"of {', '.join(KINDS)}. A newer version of the library may have written it."
             )
         arguments, described = said["model"], said["vocabularies"]
+        if not (isinstance(arguments, dict) and isinstance(described, dict)):
+            raise FileFormatError(
+                f"{where}: {str(place / _SAID)!r} has a model {shortened(arguments)} and "
+                f"vocabularies {shortened(described)}, expected a mapping for each."
+            )
     except (KeyError, TypeError) as error:
         raise FileFormatError(f"{where}: {str(place / _SAID)!r} lacks {error}.") from error
     arrays, texts = read(place / name, where)
@@ -173,6 +178,10 @@ def _agreed(
     where: str, place: Path, saved: Vocabulary | None, given: Vocabulary | None, size: int
 ) -> Vocabulary | None:
     """The vocabulary of a model that is loaded."""
+    if saved is not None and len(saved) != size:
+        raise FileFormatError(
+            f"{where}: the vocabulary in {str(place)!r} has {len(saved)} tokens, the model {size}."
+        )
     if given is None or given == saved:
         return saved
     if saved is not None:
