@@ -159,8 +159,10 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         primes = [args.prime] if args.prime or args.text else PRIMES
         how = {"temperature": args.temperature, "seed": 1}
         samples = [prime + model.generate(args.shown, prime, **how) for prime in primes]
-        what = f"step {trainer.step}, {minutes:.1f} minutes, perplexity "
-        return "\n".join([f"\n--- {what}{perplexity(trainer.values):.1f}", *samples])
+        what = f"step {trainer.step}, {minutes:.1f} minutes"
+        if trainer.values:  # none where a run was resumed that had no step left
+            what += f", perplexity {perplexity(trainer.values):.1f}"
+        return "\n".join([f"\n--- {what}", *samples])
 
     callbacks = [
         Stages(said),
@@ -229,7 +231,7 @@ def report(model: models.LanguageModel, kept: str, folder: Path) -> None:
 def use(args: argparse.Namespace, folder: Path) -> None:
     """Sample, evaluate or continue with a model that was saved."""
     model = models.load(folder / "model")
-    if args.sample:
+    if args.sample is not None:
         for piece in model.stream(
             args.sample, prime=args.prime, temperature=args.temperature, seed=args.seed,
             top_k=args.top_k, top_p=args.top_p, min_p=args.min_p,
@@ -237,13 +239,13 @@ def use(args: argparse.Namespace, folder: Path) -> None:
         ):  # fmt: skip
             print(piece, end="", flush=True)
         print()
-    if args.evaluate:
+    if args.evaluate is not None:
         score = model.score(text.read(args.evaluate))
         print(
             f"{args.evaluate}: {score.tokens:,} tokens, {score.nats:.3f} nats each, perplexity "
             f"{score.perplexity:.2f}, {score.bits:.3f} bits a character"
         )
-    if args.next:
+    if args.next is not None:
         for piece, probability in model.next(args.next, 10):
             print(f"{probability:7.2%}  {piece!r}")
 
@@ -372,19 +374,35 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check(args: argparse.Namespace) -> None:
+    """Raise for what no run can be made of, before anything is written."""
+    for name in ("epochs", "batch", "steps"):
+        if vars(args)[name] < 1:
+            raise tg.errors.ArgumentError(
+                f"--{name} is {vars(args)[name]}, expected a whole number from 1 up."
+            )
+    if not 0 < args.validation < 1:
+        raise tg.errors.ArgumentError(
+            f"--validation is {args.validation}, expected a share, between 0 and 1."
+        )
+
+
 def main() -> None:
     """Do what the command line asks for; what is wrong with it is one line, not a traceback."""
     args = arguments()
     folder = Path(args.out)
     try:
+        check(args)
         if args.compare:
             compare(args)
-        elif args.sample or args.evaluate or args.next:
+        elif any(asked is not None for asked in (args.sample, args.evaluate, args.next)):
             use(args, folder)
         else:
             train(settled(args, folder), folder)
     except (tg.errors.TinygradError, OSError) as error:
         sys.exit(f"language_model.py: {error}")
+    except KeyboardInterrupt:  # a second one in training, which may --resume, or one elsewhere
+        sys.exit("\nlanguage_model.py: interrupted")
 
 
 if __name__ == "__main__":

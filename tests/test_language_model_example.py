@@ -63,6 +63,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tool, monkeypatch):
         for folder in ("whole", "parts")
     ]
     assert weights[0] == weights[1]
+    said, died = tool("--out", "parts", "--resume")  # with no step left
+    assert not died
+    assert "wrote parts/model" in said
 
 
 def stop_at(tool, monkeypatch, step):
@@ -123,6 +126,29 @@ def test_what_cannot_be_done_is_said(tool):
     Path("file").write_text("")
     assert "file" in tool("cats.txt", "--out", "file/below")[1]
     assert "cell is 'LTSM'" in tool("cats.txt", "--cell", "LTSM", "--out", "new")[1]
+
+
+@pytest.mark.parametrize(
+    "argument", ["--epochs 0", "--batch -1", "--steps 0", "--validation nan", "--validation 1.5"]
+)
+def test_numbers_that_make_no_run_leave_no_folder(tool, argument):
+    name, value = argument.split()
+    assert f"{name} is {value}, expected a " in tool("cats.txt", *SMALL, name, value)[1]
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("asked", [("--sample", 0), ("--next", ""), ("--evaluate", "")])
+def test_nothing_asked_of_a_model_trains_none(tool, asked):
+    assert "holds no model.json" in tool("cats.txt", *SMALL, *asked)[1]
+    assert not Path("out").exists()
+
+
+def test_ctrl_c_while_a_model_is_used_is_no_traceback(tool, monkeypatch):
+    def interrupted(args, folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tool.module, "use", interrupted)
+    assert tool("--sample", 5)[1] == "\nlanguage_model.py: interrupted"
 
 
 def test_kinds_of_models_side_by_side(tool):
