@@ -290,7 +290,8 @@ def compared(name: str, vocabulary: text.Vocabulary, ids: np.ndarray, args: argp
         model = language_model(vocabulary, args, name)
     chunks = streams(ids, args)
     trainer = trainer_of(model, args, args.epochs * len(chunks))
-    trainer.fit(chunks, args.epochs)
+    if trainer.fit(chunks, args.epochs).interrupted:
+        raise KeyboardInterrupt
     return model, trainer.step
 
 
@@ -299,10 +300,9 @@ def compared(name: str, vocabulary: text.Vocabulary, ids: np.ndarray, args: argp
 
 def settled(args: argparse.Namespace, folder: Path) -> argparse.Namespace:
     """The arguments of the run in the folder: a new one, or one that was interrupted."""
-    settings = folder / "settings.json"
-    before = json.loads(settings.read_text()) if settings.exists() else None
+    before = None if args.anew else run_in(folder)
     mine = run_of(args)
-    if before and not args.anew:
+    if before:
         if args.resume or (before["run"] == mine and not before["finished"]):
             print(f"going on with the run in {folder}; --anew begins again")
             return argparse.Namespace(**before["run"], resume=True)
@@ -315,6 +315,20 @@ def settled(args: argparse.Namespace, folder: Path) -> argparse.Namespace:
     folder.mkdir(parents=True, exist_ok=True)
     keep(args, folder, finished=False)
     return args
+
+
+def run_in(folder: Path) -> dict | None:
+    """What is written down of the run in the folder, if there is one."""
+    settings = folder / "settings.json"
+    if not settings.exists():
+        return None
+    try:
+        before = json.loads(settings.read_text())
+        return {"run": dict(before["run"]), "finished": bool(before["finished"])}
+    except (ValueError, TypeError, KeyError) as error:
+        raise tg.errors.ArgumentError(
+            f"{settings} is damaged. Expected --anew, to begin again, or another folder for --out."
+        ) from error
 
 
 def keep(args: argparse.Namespace, folder: Path, finished: bool) -> None:

@@ -151,6 +151,22 @@ def test_ctrl_c_while_a_model_is_used_is_no_traceback(tool, monkeypatch):
     assert tool("--sample", 5)[1] == "\nlanguage_model.py: interrupted"
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"run": 1}'])
+def test_damaged_settings_are_said_and_anew_begins_again(tool, content):
+    Path("out").mkdir()
+    Path("out/settings.json").write_text(content)
+    assert "out/settings.json is damaged" in tool("--out", "out", "--resume")[1]
+    assert not tool("cats.txt", *SMALL, "--out", "out", "--anew")[1]
+
+
+def test_ctrl_c_while_models_are_compared_shows_none_half_trained(tool, monkeypatch):
+    stop_at(tool, monkeypatch, 2)
+    said, died = tool("cats.txt", *SMALL, "--compare")
+    assert "5-gram" in said
+    assert "window" not in said
+    assert "interrupted" in died
+
+
 def test_kinds_of_models_side_by_side(tool):
     said, died = tool("cats.txt", *SMALL, "--compare", "--tokens", "words")
     assert not died
