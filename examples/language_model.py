@@ -152,6 +152,9 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         f"{len(chunks)} steps, {chunks.batch_size} rows of {args.steps} tokens each.\n"
         "Ctrl-C stops after a step; --resume goes on."
     )
+    if not args.resume:  # all that may be wrong with it has been found
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        keep(args, folder, finished=False)
     began = time.perf_counter()
 
     def said(trainer: training.Trainer) -> str:
@@ -161,7 +164,7 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         samples = [prime + model.generate(args.shown, prime, **how) for prime in primes]
         what = f"step {trainer.step}, {minutes:.1f} minutes"
         if trainer.values:  # none where a run was resumed that had no step left
-            what += f", perplexity {perplexity(trainer.values):.1f}"
+            what += f", perplexity {perplexity(trainer.values):.1f} in this step"
         return "\n".join([f"\n--- {what}", *samples])
 
     callbacks = [
@@ -173,6 +176,9 @@ def train(args: argparse.Namespace, folder: Path) -> None:
     history = trainer.fit(
         chunks, args.epochs, validation=validation, callbacks=callbacks, resume=args.resume
     )
+    best = folder / "checkpoints" / "best.safetensors"
+    if not history.interrupted and best.exists():
+        model.load_state_dict(tg.load(best))  # of the epoch after which new text went best
     model.save(folder / "model")
     if history.interrupted:
         print(f"interrupted after step {trainer.step}; go on with --out {folder} --resume")
@@ -213,12 +219,13 @@ def report(model: models.LanguageModel, kept: str, folder: Path) -> None:
     except tg.errors.ArgumentError as error:  # there is too little of a text
         print(f"no page of cells: {error}")
     score = model.score(kept)
-    before = kept[: len(kept) // 2][-20:]
+    ids = model.ids(kept)
+    before = ids[: len(ids) // 2][-30:]
     likely = ", ".join(f"{piece!r} {share:.0%}" for piece, share in model.next(before))
     print(
         f"on what it has never read: {score.nats:.3f} nats a token, perplexity "
         f"{score.perplexity:.2f}, {score.bits:.3f} bits a character\n"
-        f"likeliest after {before!r}: {likely}"
+        f"likeliest after {model.vocabulary.decode(before)!r}: {likely}"
     )
     for name in ("steps.csv", "epochs.csv", "learning.svg", "cells.html", "model"):
         if (folder / name).exists():
@@ -311,9 +318,9 @@ def settled(args: argparse.Namespace, folder: Path) -> argparse.Namespace:
                 f"{folder} holds a run with other arguments. Expected --resume, to go on with it, "
                 "--anew, to begin again in its place, or another folder for --out."
             )
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    elif args.resume:
+        raise tg.errors.ArgumentError(f"there is no run in {folder} to go on with.")
     folder.mkdir(parents=True, exist_ok=True)
-    keep(args, folder, finished=False)
     return args
 
 
@@ -342,16 +349,18 @@ def run_of(args: argparse.Namespace) -> dict:
     return {name: value for name, value in vars(args).items() if name not in ("resume", "anew")}
 
 
+class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Help with the lines of this file's beginning, and what arguments are if not given."""
+
+
 def arguments() -> argparse.Namespace:
     """What the command line says."""
-    parser = argparse.ArgumentParser(
-        description="Train a language model on any text, sample from it, look inside.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
     add = parser.add_argument
     add("text", nargs="*", help="files or folders; none: what this Python installation carries")
     add("--out", default="out/language_model", help="the folder for everything that is written")
-    add("--tokens", choices=("characters", "bytes", "words", "subwords"), default="characters")
+    kinds = "characters", "bytes", "words", "subwords"
+    add("--tokens", choices=kinds, default="characters", help="what a text is cut into")
     add("--cell", default="LSTM", help="LSTM, GRU, RNN, or any cell of nn")
     for name, value, what in (
         ("embedding", 64, "width of a token's vector"),
@@ -370,7 +379,7 @@ def arguments() -> argparse.Namespace:
         ("dropout", 0.0, "share of what layers give that is dropped"),
         ("decay", 0.01, "weight decay"),
         ("validation", 0.1, "share of each text that is kept to validate with"),
-        ("temperature", 0.7, "of samples: below 1 bolder, above 1 wilder"),
+        ("temperature", 0.7, "of samples: towards 0 the likeliest alone, above 1 wilder"),
     ):
         add(f"--{name}", type=float, default=value, help=what)
     add("--tied", action="store_true", help="score tokens by the embedding's table")
@@ -381,7 +390,7 @@ def arguments() -> argparse.Namespace:
     add("--top-k", type=int, help="sample among so many of the likeliest")
     add("--top-p", type=float, help="sample among the likeliest that make up this share")
     add("--min-p", type=float, help="sample among those at least this share of the likeliest")
-    add("--repetition-penalty", type=float, default=1.0)
+    add("--repetition-penalty", type=float, default=1.0, help="above 1: less of what was said")
     add("--evaluate", metavar="FILE", help="score a text with the model in --out")
     add("--next", metavar="TEXT", help="show what likely comes next")
     add("--compare", action="store_true", help="train n-grams, a window, RNN, GRU, LSTM")
@@ -413,7 +422,7 @@ def main() -> None:
             use(args, folder)
         else:
             train(settled(args, folder), folder)
-    except (tg.errors.TinygradError, OSError) as error:
+    except (tg.errors.TinygradError, OSError, ImportError) as error:
         sys.exit(f"language_model.py: {error}")
     except KeyboardInterrupt:  # a second one in training, which may --resume, or one elsewhere
         sys.exit("\nlanguage_model.py: interrupted")

@@ -173,3 +173,23 @@ def test_kinds_of_models_side_by_side(tool):
     rows = said.splitlines()[1:]
     for name, row in zip(tool.module.COMPARED, rows, strict=True):
         assert row.strip().startswith(name)
+
+
+def test_a_start_that_failed_leaves_nothing_behind(tool):
+    assert "cell is 'Foo'" in tool("cats.txt", *SMALL, "--cell", "Foo")[1]
+    assert not tool("cats.txt", *SMALL)[1]
+    assert "no run in elsewhere" in tool("--out", "elsewhere", "--resume")[1]
+    assert not Path("elsewhere").exists()
+
+
+def test_the_best_weights_are_kept(tool):
+    tool("cats.txt", *SMALL, "--epochs", 4, "--rate", 0.3)
+    model = tool.module.models.load("out/language_model/model")
+    best = tool.module.tg.load("out/language_model/checkpoints/best.safetensors")
+    assert all((model.state_dict()[name] == array).all() for name, array in best.items())
+
+
+def test_help_shows_how_it_is_used(tool):
+    said, died = tool("--help")
+    assert died == "0"
+    assert "--sample 1000 --prime" in said
