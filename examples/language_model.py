@@ -379,7 +379,7 @@ def arguments() -> argparse.Namespace:
         ("dropout", 0.0, "share of what layers give that is dropped"),
         ("decay", 0.01, "weight decay"),
         ("validation", 0.1, "share of each text that is kept to validate with"),
-        ("temperature", 0.7, "of samples: towards 0 the likeliest alone, above 1 wilder"),
+        ("temperature", 0.5, "of samples: towards 0 the likeliest alone, above 1 wilder"),
     ):
         add(f"--{name}", type=float, default=value, help=what)
     add("--tied", action="store_true", help="score tokens by the embedding's table")
