@@ -33,7 +33,9 @@ def test_products_one_after_the_other(threads, rows):
 
 
 def test_without_links():
-    Chain([])()
+    chain = Chain([])
+    assert chain() is None
+    assert not chain.links
 
 
 def test_more_pieces_than_threads_and_none_at_all():

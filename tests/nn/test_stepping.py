@@ -43,12 +43,13 @@ class Model:
         return self.stepper(cells, tokens, state, table=self.table.weight, products=products)
 
     def slowly(self, tokens, state):
-        with tg.no_grad():
-            layout = self.layers.layout
-            given = layout.pack([[tg.tensor(s) for s in cell] for cell in state], batched=True)
-            y, after = self.layers(self.table(tokens)[None], given)
-            after = [[s.numpy() for s in cell] for cell in layout.unpack(after, (self.rows,))]
-            return self.out(y)[0].numpy(), after
+        """Recorded, as layers would go the quick way themselves where nothing is."""
+        layout = self.layers.layout
+        given = layout.pack([[tg.tensor(s) for s in cell] for cell in state], batched=True)
+        y, after = self.layers(self.table(tokens)[None], given)
+        assert y.requires_grad
+        after = [[s.detach().numpy() for s in cell] for cell in layout.unpack(after, (self.rows,))]
+        return self.out(y)[0].detach().numpy(), after
 
     def check(self, tokens, state):
         """Twice, as the first time nothing is made ready; give the state after."""
