@@ -1,5 +1,8 @@
 """Beam search finds what exhaustive search finds where it is wide enough, and is never empty."""
 
+import inspect
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tests.decoding.distributions import TableModel
 from tinygrad_rnn import decoding
+from tinygrad_rnn.decoding.beam import Settings
 from tinygrad_rnn.decoding.candidates import likely
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, NotFiniteError, ShapeError
 
@@ -335,6 +339,44 @@ def test_the_tree():
     assert "×" not in tree.text(dropped=False)
 
 
+def test_the_tree_of_groups_is_one_in_which_what_several_find_stands_once():
+    model, search = TableModel(4, 3), {"bos": [0, 1], "eos": 2, "max_length": 3}
+    how = {"beam": 4, "n_best": 4, "groups": 2, "diversity": 0.3}
+    best, trees = beam_of(model, search, return_tree=True, **how)
+    assert shown(best) == shown(beam_of(model, search, **how))
+    for hypotheses, tree in zip(best, trees, strict=True):
+        fates = {}
+        path = []
+        for depth, node in tree.walk():
+            path[depth:] = [node.token]
+            assert tuple(path[1:]) not in fates
+            fates[tuple(path[1:])] = node.fate
+            totals = [child.total for child in node.children]
+            assert totals == sorted(totals, reverse=True)
+        for one in hypotheses:
+            assert fates[tuple(one.tokens)] == ("finished" if one.finished else "kept")
+
+
+def test_trees_that_are_deeper_than_the_stack_of_calls():
+    length = sys.getrecursionlimit() + 50
+    step = lambda tokens, state: (np.log([[0.9, 0.1]]).repeat(len(tokens), 0), state)
+    _, (tree,) = decoding.beam_search(
+        step, None, bos=0, eos=None, beam=1, max_length=length, return_tree=True
+    )
+    assert max(depth for depth, _ in tree.walk()) == length
+    text = tree.text(dropped=False).splitlines()
+    assert text[2].startswith("   └─ 0  -0.11  Σ -0.21")
+    assert len(text) == tree.page(dropped=False).count("<circle") == length + 1
+    assert "children" not in repr(tree)
+
+
+def test_the_settings_that_types_are_checked_by_are_those_there_are():
+    names = inspect.signature(decoding.beam_search).parameters.keys()
+    assert list(Settings.__annotations__) == [
+        name for name in names if name not in ("step", "state", "return_tree")
+    ]
+
+
 def test_no_length_and_no_sources():
     model = TableModel(3)
     settings = {"bos": [0, 1], "eos": 2, "max_length": 0}
@@ -370,7 +412,7 @@ def test_a_length_rule_of_ones_own_and_one_that_is_none():
         ({"groups": 2}, "groups is 2, expected a divisor of beam, 5"),
         ({"diversity": 0.5}, "diversity is 0.5 but groups is 1, expected several"),
         ({"groups": 5, "diversity": -1}, "diversity is -1, expected a number from 0"),
-        ({"groups": 5, "return_tree": True}, "return_tree is for one group, but groups is 5"),
+        ({"return_tree": 1}, "return_tree is 1, expected True or False"),
         ({"length_rule": "wu"}, "length_rule is 'wu', expected one of"),
         ({"early_stopping": 1}, "early_stopping is 1, expected one of"),
         ({"eos": 3}, "eos is 3, expected 0 to 2: step gave log-probabilities of 3 tokens"),

@@ -1,26 +1,52 @@
 """Beam search: the best sequences, found by keeping a few at every step."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, Required, TypedDict, Unpack, overload
 
 import numpy as np
 
 from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.decoding.candidates import Candidates, likely
-from tinygrad_rnn.decoding.hypotheses import Beam, Found
+from tinygrad_rnn.decoding.hypotheses import Beam, Found, Hypothesis
 from tinygrad_rnn.decoding.lengths import LengthRule
 from tinygrad_rnn.decoding.plan import Plan
 from tinygrad_rnn.decoding.protocol import Step, begin_of, next_rows
 from tinygrad_rnn.decoding.rules import Rule
-from tinygrad_rnn.decoding.tree import Trees
+from tinygrad_rnn.decoding.tree import Node, Trees
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import ArgumentError
 
 __all__ = ["beam_search"]
 
 _WHERE = "beam_search"
 
 
+class Settings(TypedDict, total=False):
+    """The arguments of ``beam_search`` that go on as they are, for who checks types."""
+
+    bos: Required[Any]
+    eos: Required[int | None]
+    beam: int
+    max_length: int
+    min_length: int
+    length_rule: str | LengthRule
+    n_best: int
+    early_stopping: bool | str
+    coverage_penalty: float
+    no_repeat_ngram: int
+    rules: Sequence[Rule]
+    prefix: Any
+    groups: int
+    diversity: float
+
+
+@overload
+def beam_search(
+    step: Step, state: Any, *, return_tree: Literal[False] = False, **settings: Unpack[Settings]
+) -> list[list[Hypothesis]]: ...
+@overload
+def beam_search(
+    step: Step, state: Any, *, return_tree: Literal[True], **settings: Unpack[Settings]
+) -> tuple[list[list[Hypothesis]], list[Node]]: ...
 def beam_search(
     step: Step,
     state: Any,
@@ -40,7 +66,7 @@ def beam_search(
     groups: int = 1,
     diversity: float = 0.0,
     return_tree: bool = False,
-) -> Any:
+) -> list[list[Hypothesis]] | tuple[list[list[Hypothesis]], list[Node]]:
     """Find likely sequences: of all that are one token longer keep the ``beam`` best, and again.
 
         best = decoding.beam_search(model.step, state, beam=5, bos=1, eos=2)
@@ -84,8 +110,6 @@ def beam_search(
         no_repeat_ngram=no_repeat_ngram, prefix=prefix, sources=len(begin),
         coverage_penalty=coverage_penalty, groups=groups, diversity=diversity,
     )  # fmt: skip
-    if return_tree and plan.groups > 1:
-        raise ArgumentError(f"{_WHERE}: return_tree is for one group, but groups is {groups}.")
     trees = Trees(begin, plan.beam) if flag(_WHERE, "return_tree", return_tree) else None
     best = _searched(step, plan, begin, state, trees).best(plan.n_best)
     return best if trees is None else (best, trees.marked(best))

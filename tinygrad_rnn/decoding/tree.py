@@ -32,51 +32,50 @@ class Node:
     total: float = 0.0
     fate: str = "kept"
     best: bool = False
-    children: "list[Node]" = field(default_factory=list)
+    children: "list[Node]" = field(default_factory=list, repr=False)
 
-    def walk(self, depth: int = 0) -> "Iterator[tuple[int, Node]]":
+    def walk(self, dropped: bool = True) -> "Iterator[tuple[int, Node]]":
         """Itself and all below, each with its depth, from the top to the bottom."""
-        yield depth, self
-        for child in self.children:
-            yield from child.walk(depth + 1)
+        ahead = [(0, self)]
+        while ahead:
+            depth, node = ahead.pop()
+            yield depth, node
+            ahead += [(depth + 1, child) for child in reversed(node.shown(dropped))]
+
+    def shown(self, dropped: bool = True) -> "list[Node]":
+        """What follows it, with or without what was dropped."""
+        return [child for child in self.children if dropped or child.fate != "dropped"]
 
     def text(self, names: Names = None, dropped: bool = True) -> str:
         """The tree for a terminal; ``names`` are the words of tokens, a list or a function.
 
         ● is the best hypothesis, ■ an end, × what was dropped, unless ``dropped`` is False.
         """
-        return "\n".join(self._lines(names, dropped))
-
-    def _lines(self, names: Names, dropped: bool) -> list[str]:
-        shown = [child for child in self.children if dropped or child.fate != "dropped"]
-        lines = [_name(names, self.token)]
-        for child in shown:
-            mark = {"finished": " ■", "dropped": " ×", "kept": ""}[child.fate]
-            first, *more = child._lines(names, dropped)
-            last = child is shown[-1]
-            first += f"  {child.log_prob:.2f}  Σ {child.total:.2f}{mark}{' ●' * child.best}"
-            lines.append(("└─ " if last else "├─ ") + first)
-            lines += [("   " if last else "│  ") + line for line in more]
-        return lines
+        lines, ahead = [_name(names, self.token)], list(_lines(self, "", dropped))
+        while ahead:
+            line, indent, node = ahead.pop()
+            mark = {"finished": " ■", "dropped": " ×", "kept": ""}[node.fate]
+            numbers = f"  {node.log_prob:.2f}  Σ {node.total:.2f}{mark}{' ●' * node.best}"
+            lines.append(line + _name(names, node.token) + numbers)
+            ahead += _lines(node, indent, dropped)
+        return "\n".join(lines)
 
     def page(self, names: Names = None, dropped: bool = True) -> str:
         """A page in HTML that holds all it needs, with the tree as a drawing."""
-        places: dict[int, tuple[int, float]] = {}
-        self._place(places, 0, [0], dropped)
-        shown = [(depth, node) for depth, node in self.walk() if id(node) in places]
+        shown = list(self.walk(dropped))
+        places, leaves = _places(shown, dropped)
         width = 2 * _MARGIN + _ACROSS * (1 + max(depth for depth, _ in shown))
-        height = 2 * _MARGIN + _DOWN * max(1, len([n for _, n in shown if _is_leaf(n, places)]))
+        height = 2 * _MARGIN + _DOWN * leaves
         lines, marks = [], []
         for depth, node in shown:
             x, y = places[id(node)]
-            for child in node.children:
-                if id(child) in places:
-                    a, b = places[id(child)]
-                    bend = (x + a) / 2
-                    lines.append(
-                        f'<path class="{_kind(child)}" d="M{x},{y:.1f} C{bend},{y:.1f} '
-                        f'{bend},{b:.1f} {a},{b:.1f}"/>'
-                    )
+            for child in node.shown(dropped):
+                a, b = places[id(child)]
+                bend = (x + a) / 2
+                lines.append(
+                    f'<path class="{_kind(child)}" d="M{x},{y:.1f} C{bend},{y:.1f} '
+                    f'{bend},{b:.1f} {a},{b:.1f}"/>'
+                )
             about = f"log P {node.log_prob:.4f}, total {node.total:.4f}, {node.fate}"
             numbers = f"<tspan dx='6'>{node.total:.2f}</tspan>" if depth else ""
             marks.append(
@@ -87,25 +86,30 @@ class Node:
         drawing = "\n".join([*lines, *marks])
         return _PAGE.format(width=width, height=f"{height:.0f}", drawing=drawing)
 
-    def _place(
-        self, places: dict[int, tuple[int, float]], depth: int, leaves: list[int], dropped: bool
-    ) -> float:
-        """Put leaves below each other, and each node in the middle of what follows it."""
-        rows = [
-            child._place(places, depth + 1, leaves, dropped)
-            for child in self.children
-            if dropped or child.fate != "dropped"
-        ]
-        if not rows:
-            rows = [_MARGIN + _DOWN * (leaves[0] + 0.5)]
-            leaves[0] += 1
-        row = (rows[0] + rows[-1]) / 2
-        places[id(self)] = _MARGIN + depth * _ACROSS, row
-        return row
+
+def _lines(node: Node, indent: str, dropped: bool) -> Iterator[tuple[str, str, Node]]:
+    """How the lines of what follows a node begin, and those behind them; the last one first."""
+    for n, child in enumerate(reversed(node.shown(dropped))):
+        line, behind = ("├─ ", "│  ") if n else ("└─ ", "   ")
+        yield indent + line, indent + behind, child
 
 
-def _is_leaf(node: Node, places: dict[int, tuple[int, float]]) -> bool:
-    return not any(id(child) in places for child in node.children)
+def _places(
+    walk: list[tuple[int, Node]], dropped: bool
+) -> tuple[dict[int, tuple[int, float]], int]:
+    """Leaves below each other, and each node in the middle of what follows it; how many leaves.
+
+    A node stands in a walk ahead of what follows it, so the walk back knows that already.
+    """
+    places: dict[int, tuple[int, float]] = {}
+    leaves = sum(not node.shown(dropped) for _, node in walk)
+    free = leaves
+    for depth, node in reversed(walk):
+        below = node.shown(dropped)
+        free -= not below
+        rows = [places[id(child)][1] for child in below] or [_MARGIN + _DOWN * (free + 0.5)]
+        places[id(node)] = _MARGIN + depth * _ACROSS, (rows[0] + rows[-1]) / 2
+    return places, leaves
 
 
 def _kind(node: Node) -> str:
@@ -130,7 +134,7 @@ class Trees:
 
     def add(self, beam: Beam, found: Candidates, ended: Candidates, kept: Candidates) -> None:
         """A step: of each source as many candidates as end or go on, and the next best."""
-        order = np.lexsort((-found.total, found.lane))
+        order = np.lexsort((-found.total, found.source))
         fates = {
             (int(row), int(token)): fate
             for some, fate in ((kept, "kept"), (ended, "finished"))
@@ -144,6 +148,10 @@ class Trees:
             if fate == "dropped" and dropped[lane] > self.most:
                 continue
             path = (int(beam.source[row]), *beam.tokens[row, 1:].tolist())
+            known = self.nodes.get((*path, token))
+            if known is not None:  # another group has it, too
+                known.fate = fate if known.fate == "dropped" else known.fate
+                continue
             node = Node(token, float(found.step[n]), float(found.total[n]), fate)
             self.nodes[(*path, token)] = node
             self.nodes[path].children.append(node)
