@@ -35,6 +35,7 @@ class Settings(TypedDict, total=False):
     no_repeat_ngram: int
     rules: Sequence[Rule]
     prefix: Any
+    constraints: Any
     groups: int
     diversity: float
 
@@ -63,6 +64,7 @@ def beam_search(
     no_repeat_ngram: int = 0,
     rules: Sequence[Rule] = (),
     prefix: Any = None,
+    constraints: Any = None,
     groups: int = 1,
     diversity: float = 0.0,
     return_tree: bool = False,
@@ -97,6 +99,10 @@ def beam_search(
             chosen; ``log_prob`` remains the model's. ``tokens`` begin with ``bos``.
         prefix: Tokens that hypotheses begin with, or one sequence for each source. They count
             as others do, but the rules do not apply to them.
+        constraints: Phrases, lists of tokens, that must be in a hypothesis, [[5, 6], [7]]; or
+            such a list for each source. They may overlap; one that is told twice must be there
+            twice. A hypothesis has not finished before it has all of them; where none does, the
+            first one is one that lacks the fewest tokens, ``missing``.
         groups: Into how many groups a beam is divided, each a search of its own.
         diversity: How much less a token is worth to a group for each time that groups before
             it have taken it at the same step (Vijayakumar et al. 2016); scores are as ever.
@@ -107,7 +113,7 @@ def beam_search(
     plan = Plan.of(
         _WHERE, beam=beam, eos=eos, max_length=max_length, min_length=min_length,
         length_rule=length_rule, n_best=n_best, early_stopping=early_stopping, rules=rules,
-        no_repeat_ngram=no_repeat_ngram, prefix=prefix, sources=len(begin),
+        no_repeat_ngram=no_repeat_ngram, prefix=prefix, sources=len(begin), constraints=constraints,
         coverage_penalty=coverage_penalty, groups=groups, diversity=diversity,
     )  # fmt: skip
     trees = Trees(begin, plan.beam) if flag(_WHERE, "return_tree", return_tree) else None
@@ -116,7 +122,9 @@ def beam_search(
 
 
 def _searched(step: Step, plan: Plan, begin: Array, state: Any, trees: Trees | None) -> Found:
-    found = Found(_WHERE, plan.length_rule, len(begin), plan.beam, plan.coverage_penalty)
+    found = Found(
+        _WHERE, plan.length_rule, len(begin), plan.beam, plan.coverage_penalty, plan.constraints
+    )
     beam = Beam.of(begin, state, plan.groups)
     for length in range(1, plan.max_length + 1 if len(begin) else 1):
         first = length == 1
@@ -124,7 +132,7 @@ def _searched(step: Step, plan: Plan, begin: Array, state: Any, trees: Trees | N
         if first:
             plan.check(rows.shape[1], begin)
         candidates = _candidates(plan, beam, rows, length)
-        ended, kept = plan.selected(candidates)
+        ended, kept = plan.selected(candidates, length)
         if trees is not None:
             trees.add(beam, candidates, ended, kept)
         found.add(beam.longer(ended, rows, None, more), finished=True)
@@ -143,9 +151,14 @@ def _candidates(plan: Plan, beam: Beam, rows: Array, length: int) -> Candidates:
     row, token, best = likely(rows, plan.most_needed)
     if not ((best > -np.inf) & (best < 1e-3)).all():
         plan.wrong(given, rows)
+    if plan.constraints is not None:
+        row, token = plan.constraints.added(rows, beam.source, row, token)
     if plan.eos is not None and length < plan.min_length:
         row, token = row[token != plan.eos], token[token != plan.eos]
     step = rows[row, token].astype(np.float64)
     source = beam.source[row]
     lane = source * plan.groups + beam.group[row]
-    return Candidates(source, lane, row, token, step, beam.total[row] + step)
+    found = Candidates(source, lane, row, token, step, beam.total[row] + step)
+    if plan.constraints is None:
+        return found
+    return plan.constraints.in_banks(found, beam.source, beam.tokens, plan.eos)

@@ -1,7 +1,8 @@
 """Candidates: hypotheses one token longer, and which of them go on.
 
 All arrays are flat, one place for each candidate, so that sources whose beams are narrower cost
-nothing. A lane is what competes for places: the hypotheses of one source, or of one group of it.
+nothing. A lane is what competes for places: the hypotheses of one source, or of one group of it,
+or those of them that lack as much of their constraints.
 """
 
 from typing import NamedTuple
@@ -78,25 +79,35 @@ def _places(lane: Array) -> Array:
 
 
 def selected(
-    candidates: Candidates, width: int, eos: int | None, worth: Array | None = None
+    candidates: Candidates, width: int | Array, eos: int | None, worth: Array | None = None
 ) -> tuple[Candidates, Candidates]:
     """What ends, and what goes on: in each lane the ``width`` best that do not end.
 
     What ends must be among the ``width`` best of all, or any sequence would end at any time.
-    ``worth`` is what to order by instead of the totals.
+    ``width`` may be an array, a number for each lane; ``worth`` is what to order by instead of
+    the totals.
     """
     worth = candidates.total if worth is None else worth
     ordered = candidates.only(np.lexsort((-worth, candidates.lane)))  # stable: by row and token
     ends = ordered.token == eos if eos is not None else np.zeros(len(ordered.lane), bool)
-    ended = ordered.only(ends & (_places(ordered.lane) < width))
+    ended = ordered.only(ends & (_places(ordered.lane) < _of_lanes(width, ordered)))
     going_on = ordered.only(~ends)
-    return ended, going_on.only(_places(going_on.lane) < width)
+    return ended, going_on.only(_places(going_on.lane) < _of_lanes(width, going_on))
+
+
+def _of_lanes(width: int | Array, candidates: Candidates) -> int | Array:
+    return width if isinstance(width, int) else width[candidates.lane]
 
 
 def diverse(
-    candidates: Candidates, width: int, eos: int | None, groups: int, diversity: float
+    candidates: Candidates,
+    width: int | Array,
+    eos: int | None,
+    groups: int,
+    diversity: float,
+    banks: int = 1,
 ) -> tuple[Candidates, Candidates]:
-    """The same for groups, one after the other, each a lane of ``width`` for each source.
+    """The same for groups, one after the other, each so many lanes, ``banks``, for each source.
 
     A token is worth ``diversity`` less for each time that the groups before have taken it at
     this step. Vijayakumar et al., Diverse Beam Search, 2016.
@@ -105,7 +116,7 @@ def diverse(
     said = np.zeros(0, np.int64)
     parts = []
     for group in range(groups):
-        part = candidates.only(candidates.lane % groups == group)
+        part = candidates.only(candidates.lane // banks % groups == group)
         tokens, times = np.unique(said, return_counts=True)
         key = part.source * size + part.token
         at = np.searchsorted(tokens, key)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_rnn.decoding.candidates import Candidates
+from tinygrad_rnn.decoding.constraints import Constraints
 from tinygrad_rnn.decoding.lengths import LengthRule, coverage
 from tinygrad_rnn.decoding.protocol import take
 from tinygrad_rnn.device import Array
@@ -24,6 +25,7 @@ class Hypothesis:
     log_prob   Σ log P of the tokens as ``step`` gave them
     finished   whether it ended with ``eos``, rather than because it may be no longer
     alignment  (t, S), what each token looked at, where ``step`` tells, else None
+    missing    how many tokens of its constraints it lacks, none where it finished
     """
 
     tokens: Array
@@ -31,6 +33,7 @@ class Hypothesis:
     log_prob: float
     finished: bool
     alignment: Array | None = None
+    missing: int = 0
 
 
 class Beam(NamedTuple):
@@ -101,14 +104,21 @@ def scores_of(where: str, rule: LengthRule, totals: Array, lengths: Any) -> Arra
 class Found:
     """The best hypotheses of each source, at most ``most``, finished before unfinished ones.
 
+    Of unfinished ones those are better that lack fewer tokens of their constraints.
     Of equal scores the one that was found first is the better one.
     """
 
     def __init__(
-        self, where: str, rule: LengthRule, sources: int, most: int, coverage_penalty: float = 0.0
+        self,
+        where: str,
+        rule: LengthRule,
+        sources: int,
+        most: int,
+        coverage_penalty: float = 0.0,
+        constraints: Constraints | None = None,
     ) -> None:
         self.where, self.rule, self.most = where, rule, most
-        self.coverage_penalty = coverage_penalty
+        self.coverage_penalty, self.constraints = coverage_penalty, constraints
         self.of_source: list[list[Hypothesis]] = [[] for _ in range(sources)]
         self.finished = np.zeros(sources, np.int64)
 
@@ -125,6 +135,9 @@ class Found:
                     'not give {"attention": weights} in the third place.'
                 )
             scores = scores + self.coverage_penalty * coverage(beam.attention)
+        missing = np.zeros(len(beam.source), np.int64)
+        if self.constraints is not None and not finished:
+            missing = self.constraints.missing(beam.source, beam.tokens)
         np.add.at(self.finished, beam.source, int(finished))
         for n, source in enumerate(beam.source):
             hypothesis = Hypothesis(
@@ -133,6 +146,7 @@ class Found:
                 float(beam.log_prob[n]),
                 finished,
                 None if beam.attention is None else beam.attention[n],
+                int(missing[n]),
             )
             if any(np.array_equal(hypothesis.tokens, one.tokens) for one in self.of_source[source]):
                 continue  # which another group has found
@@ -155,5 +169,5 @@ class Found:
         return [hypotheses[:count] for hypotheses in self.of_source]
 
 
-def _worse(hypothesis: Hypothesis) -> tuple[bool, float]:
-    return not hypothesis.finished, -hypothesis.score
+def _worse(hypothesis: Hypothesis) -> tuple[bool, int, float]:
+    return not hypothesis.finished, hypothesis.missing, -hypothesis.score

@@ -34,7 +34,7 @@ def _only(rows: Array, which: Array, token: Array) -> Array:
     return rows
 
 
-def _in_a_row(given: Any) -> Any:
+def in_a_row(given: Any) -> Any:
     """Tokens, of which one may stand alone."""
     return given if isinstance(given, Sequence | np.ndarray) else [given]
 
@@ -73,7 +73,7 @@ class Banned:
     tokens: Sequence[Any]
 
     def __post_init__(self) -> None:
-        for banned in map(_in_a_row, self.tokens):
+        for banned in map(in_a_row, self.tokens):
             for token in banned:
                 whole("Banned", "a token", token, 0, ArgumentError)
             if not len(banned):
@@ -81,7 +81,7 @@ class Banned:
 
     def __call__(self, rows: Array, tokens: Array) -> Array:
         """Rule out what is banned."""
-        for *before, last in map(_in_a_row, self.tokens):
+        for *before, last in map(in_a_row, self.tokens):
             _check_token("Banned", last, rows)
             if len(before) <= tokens.shape[1]:
                 newest = tokens[:, tokens.shape[1] - len(before) :]

@@ -8,9 +8,11 @@ import numpy as np
 
 from tinygrad_rnn.arguments import bounded, choice, whole
 from tinygrad_rnn.decoding.candidates import Candidates, diverse, selected
+from tinygrad_rnn.decoding.constraints import Constraints
 from tinygrad_rnn.decoding.hypotheses import Beam, Found, scores_of
 from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of, lengths_allowed
 from tinygrad_rnn.decoding.masks import NoRepeatNgram, Prefix
+from tinygrad_rnn.decoding.phrases import check_possible, phrases_of
 from tinygrad_rnn.decoding.protocol import check_rows, check_vocabulary
 from tinygrad_rnn.decoding.rules import Rule, applied, rules_of
 from tinygrad_rnn.device import Array
@@ -21,6 +23,19 @@ __all__ = ["Plan"]
 
 def _count(where: str, name: str, value: Any, least: int) -> int:
     return whole(where, name, value, least, too_small=ArgumentError)
+
+
+def _constraints(
+    where: str, given: Any, prefix: Prefix, rules: Sequence[Rule], eos: int | None, longest: int
+) -> Constraints | None:
+    """The phrases that are told, which must be possible; None where there are none."""
+    if given is None:
+        return None
+    named = phrases_of(where, given, len(prefix.lengths))
+    for source, phrases in enumerate(named):
+        begin = tuple(prefix.tokens[source, : prefix.lengths[source]].tolist())
+        check_possible(where, source, phrases, begin, rules, eos, longest)
+    return Constraints([list(one.values()) for one in named]) if any(named) else None
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,7 @@ class Plan:
     early_stopping: bool | str
     rules: Sequence[Rule]
     prefix: Prefix
+    constraints: Constraints | None
     coverage_penalty: float
     groups: int
     diversity: float
@@ -45,13 +61,15 @@ class Plan:
     def of(
         where: str, *, beam: Any, eos: Any, max_length: Any, min_length: Any, length_rule: Any,
         n_best: Any, early_stopping: Any, rules: Any, no_repeat_ngram: Any, prefix: Any,
-        sources: int, coverage_penalty: Any, groups: Any, diversity: Any,
+        constraints: Any, sources: int, coverage_penalty: Any, groups: Any, diversity: Any,
     ) -> "Plan":  # fmt: skip
         """Settings as they are given."""
         eos = None if eos is None else whole(where, "eos", eos)
         size = _count(where, "no_repeat_ngram", no_repeat_ngram, 0)
         of_rules = rules_of(where, rules)
         shortest, longest = lengths_allowed(where, min_length, max_length)
+        of_rules = [*of_rules, NoRepeatNgram(size)] if size else of_rules
+        told = Prefix(where, prefix, sources, eos, longest)
         plan = Plan(
             where=where,
             beam=_count(where, "beam", beam, 1),
@@ -61,8 +79,9 @@ class Plan:
             length_rule=length_rule_of(where, length_rule),
             n_best=_count(where, "n_best", n_best, 1),
             early_stopping=choice(where, "early_stopping", early_stopping, (True, False, "never")),
-            rules=[*of_rules, NoRepeatNgram(size)] if size else of_rules,
-            prefix=Prefix(where, prefix, sources, eos, longest),
+            rules=of_rules,
+            prefix=told,
+            constraints=_constraints(where, constraints, told, of_rules, eos, longest),
             groups=_count(where, "groups", groups, 1),
             diversity=bounded(where, "diversity", diversity, least=0.0, below=np.inf),
             coverage_penalty=bounded(
@@ -88,6 +107,10 @@ class Plan:
         """Raise unless all tokens that are given are among those that step knows."""
         check_vocabulary(self.where, "the tokens of bos", begin, vocabulary)
         check_vocabulary(self.where, "the tokens of prefix", self.prefix.told, vocabulary)
+        if self.constraints is not None:
+            tokens = self.constraints.tokens
+            name = "the tokens of constraints"
+            check_vocabulary(self.where, name, tokens[tokens >= 0], vocabulary)
         if self.eos is not None:
             check_vocabulary(self.where, "eos", np.asarray(self.eos), vocabulary)
 
@@ -100,15 +123,23 @@ class Plan:
     def most_needed(self) -> int:
         """How many tokens of a row may be asked for.
 
-        One may be ``eos``, and those that other groups have taken may be passed over.
+        One may be ``eos``, those that other groups have taken may be passed over, and those of
+        constraints compete in banks of their own.
         """
-        return self.beam + 1 if self.groups == 1 else 2 * self.beam + 1
+        most = self.beam + 1 if self.groups == 1 else 2 * self.beam + 1
+        return most if self.constraints is None else most + self.constraints.tokens.shape[1]
 
-    def selected(self, candidates: Candidates) -> tuple[Candidates, Candidates]:
-        """What ends, and what goes on."""
+    def selected(self, candidates: Candidates, length: int) -> tuple[Candidates, Candidates]:
+        """What ends, and what goes on, of candidates of ``length`` tokens."""
+        width: int | Array = self.beam // self.groups
+        banks = 1
+        if self.constraints is not None:
+            banks = self.constraints.banks
+            room = self.max_length - length - (self.eos is not None)
+            width = self.constraints.shares(candidates.lane, width, self.groups, room)
         if self.groups == 1:
-            return selected(candidates, self.beam, self.eos)
-        return diverse(candidates, self.beam // self.groups, self.eos, self.groups, self.diversity)
+            return selected(candidates, width, self.eos)
+        return diverse(candidates, width, self.eos, self.groups, self.diversity, banks)
 
     def wrong(self, given: Array, left: Array) -> None:
         """Raise where rows, whose maxima are none of log-probabilities, are nobody's plan.
