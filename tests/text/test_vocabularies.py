@@ -195,6 +195,21 @@ def test_a_text_in_tokens_is_cut_at_spaces_alone():
     assert words.decode(words.encode("the N\nu.s. 's")) == "the N\nu.s. 's"
 
 
+def test_words_are_cut_behind_marks_within_them_if_asked_to():
+    written = "l'arbre n’a pas quatre-vingt-un oiseaux, 'dit-il'."
+    words = text.Words.of(written, parts=True)
+    pieces = [words.piece(id) for id in words.encode(written)]
+    assert pieces[:8] == ["l'", "arbre", "n’", "a", "pas", "quatre-", "vingt-", "un"]
+    assert words.decode(words.encode(written)) == words.join(words.cut(written)) == written
+    assert words.decode(words.encode("un quatre-un")) == "un quatre-un"
+    again = text.vocabulary(words.description())
+    assert again == words != text.Words(words.pieces[1:])
+    older = {name: value for name, value in words.description().items() if name != "parts"}
+    assert not text.vocabulary(older).parts
+    with pytest.raises(ArgumentError, match="parts=True with punctuation=False"):
+        text.Words.of(written, punctuation=False, parts=True)
+
+
 def test_words_that_nothing_is_left_of():
     with pytest.raises(ArgumentError, match="no word comes min_count = 3 times in the sample of 2"):
         text.Words.of("a b", min_count=3)

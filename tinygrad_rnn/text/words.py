@@ -13,12 +13,12 @@ from tinygrad_rnn.text.vocabulary import UNKNOWN, Ids, Vocabulary, nonempty, tex
 
 __all__ = ["Words"]
 
-CUTS = {
-    True: re.compile(rf"\n|{UNKNOWN}|\w+(?:['’-]\w+)*|[^\w\s]"),
-    False: re.compile(r"\n|[^\s]+"),
-}
+WHOLE = re.compile(rf"\n|{UNKNOWN}|\w+(?:['’-]\w+)*|[^\w\s]")
+PARTS = re.compile(rf"\n|{UNKNOWN}|\w+(?:['’-](?=\w))?|[^\w\s]")
+AT_SPACES = re.compile(r"\n|[^\s]+")
 AFTER = frozenset(".,;:!?)]}%…”’")  # marks that follow a word without a space
 BEFORE = frozenset("([{“‘")  # and those that a word follows without one
+INSIDE = frozenset("'’-")  # marks within a word
 EITHER = frozenset("\"'")  # opens, then closes
 
 
@@ -35,12 +35,19 @@ class Words(Vocabulary):
         lower: Whether capitals are made small.
         punctuation: Whether each mark is a token. False cuts at white space alone: for a text
             that is in tokens already, as that of the Penn Treebank.
+        parts: Whether a word is also cut behind an apostrophe or hyphen within it: "l'" and
+            "arbre", "seventy-" and "eight".
     """
 
     kind = "words"
 
     def __init__(
-        self, words: Sequence[str], *, lower: bool = False, punctuation: bool = True
+        self,
+        words: Sequence[str],
+        *,
+        lower: bool = False,
+        punctuation: bool = True,
+        parts: bool = False,
     ) -> None:
         given = [] if isinstance(words, str) else list(words)
         if not given or not all(isinstance(word, str) and word for word in given):
@@ -48,6 +55,8 @@ class Words(Vocabulary):
         self.pieces = [UNKNOWN, *dict.fromkeys(word for word in given if word != UNKNOWN)]
         self.lower = flag("Words", "lower", lower)
         self.punctuation = flag("Words", "punctuation", punctuation)
+        self.parts = flag("Words", "parts", parts)
+        self._cuts = _cuts("Words", self.punctuation, self.parts)
         self._numbers = {word: number for number, word in enumerate(self.pieces)}
 
     @classmethod
@@ -59,6 +68,7 @@ class Words(Vocabulary):
         *,
         lower: bool = False,
         punctuation: bool = True,
+        parts: bool = False,
     ) -> Self:
         """The words of a text.
 
@@ -68,7 +78,7 @@ class Words(Vocabulary):
         """
         least = whole("Words.of", "min_count", min_count, 1)
         most = None if size is None else whole("Words.of", "size", size, 2) - 1
-        cut = CUTS[flag("Words.of", "punctuation", punctuation)]
+        cut = _cuts("Words.of", punctuation, parts)
         found = cut.findall(_cased(nonempty("Words.of", sample), lower))
         counts = Counter(word for word in found if word != UNKNOWN)
         often = sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))
@@ -78,7 +88,7 @@ class Words(Vocabulary):
                 f"Words.of: no word comes min_count = {least} times in the sample of "
                 f"{len(found)} words."
             )
-        return cls(words, lower=lower, punctuation=punctuation)
+        return cls(words, lower=lower, punctuation=punctuation, parts=parts)
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -98,7 +108,7 @@ class Words(Vocabulary):
         return found if len(found) == len(small) else small
 
     def _cut(self, text: str) -> list[str]:
-        found: list[str] = CUTS[self.punctuation].findall(text)
+        found: list[str] = self._cuts.findall(text)
         return found
 
     def join(self, words: Sequence[str]) -> str:
@@ -121,6 +131,7 @@ class Words(Vocabulary):
             "words": self.pieces[1:],
             "lower": self.lower,
             "punctuation": self.punctuation,
+            "parts": self.parts,
         }
 
     @classmethod
@@ -130,7 +141,20 @@ class Words(Vocabulary):
             description["words"],
             lower=description["lower"],
             punctuation=description["punctuation"],
+            parts=description.get("parts", False),  # older files do not say
         )
+
+
+def _cuts(where: str, punctuation: bool, parts: bool) -> re.Pattern[str]:
+    """What finds the tokens of a text."""
+    if not flag(where, "punctuation", punctuation):
+        if flag(where, "parts", parts):
+            raise ArgumentError(
+                f"{where}: parts=True with punctuation=False, expected one of them: text that is "
+                "in tokens already is cut at white space alone."
+            )
+        return AT_SPACES
+    return PARTS if flag(where, "parts", parts) else WHOLE
 
 
 def _cased(text: str, lower: bool) -> str:
@@ -143,6 +167,7 @@ class _Spacing:
     def __init__(self, words: Words) -> None:
         self._pieces = words.pieces
         self._marks = words.punctuation
+        self._parts = words.parts
         self._joined = True  # the next word begins without a space
         self._open = ""  # which of the quotation marks that look the same at both ends
 
@@ -160,8 +185,13 @@ class _Spacing:
             if piece == "\n":
                 self._open = ""
             joined = self._joined or piece == "\n" or piece in AFTER
-            self._joined = piece == "\n" or piece in BEFORE
+            self._joined = piece == "\n" or piece in BEFORE or (self._parts and _goes_on(piece))
         return piece if joined else " " + piece
 
     def end(self) -> str:
         return ""
+
+
+def _goes_on(piece: str) -> bool:
+    """Whether a token is a part of a word that is not its last."""
+    return len(piece) > 1 and piece[-1] in INSIDE
