@@ -19,12 +19,9 @@ curve, and ``cells.html``: a text coloured by the cells that are easiest to read
 """
 
 import argparse
-import csv
 import importlib
 import inspect as python_inspect
-import json
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -138,6 +135,11 @@ def streams(ids: np.ndarray, args: argparse.Namespace) -> data.Streams:
 
 def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from the texts to the model and the pictures."""
+    given = {name: value for name, value in vars(args).items() if name not in ("resume", "anew")}
+    run = training.RunFolder(folder, given, resume=args.resume, anew=args.anew)
+    if run.resumes:
+        print(f"going on with the run in {folder}; --anew begins again")
+    args = argparse.Namespace(**run.settings)
     learned, kept = texts(args)
     vocabulary = vocabulary_of(args.tokens, learned + kept)
     chunks = streams(vocabulary.encode(learned), args)
@@ -152,9 +154,7 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         f"{len(chunks)} steps, {chunks.batch_size} rows of {args.steps} tokens each.\n"
         "Ctrl-C stops after a step; --resume goes on."
     )
-    if not args.resume:  # all that may be wrong with it has been found
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        keep(args, folder, finished=False)
+    run.begin()  # all that may be wrong with it has been found
     began = time.perf_counter()
 
     def said(trainer: training.Trainer) -> str:
@@ -174,7 +174,7 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
     ]
     history = trainer.fit(
-        chunks, args.epochs, validation=validation, callbacks=callbacks, resume=args.resume
+        chunks, args.epochs, validation=validation, callbacks=callbacks, resume=run.resumes
     )
     best = folder / "checkpoints" / "best.safetensors"
     if not history.interrupted and best.exists():
@@ -183,31 +183,15 @@ def train(args: argparse.Namespace, folder: Path) -> None:
     if history.interrupted:
         print(f"interrupted after step {trainer.step}; go on with --out {folder} --resume")
         return
-    keep(args, folder, finished=True)
+    run.finish()
     print(said(trainer))
     report(model, kept, folder)
 
 
-def learning_curve(folder: Path) -> str:
-    """The loss of the steps, smoothed, and of what is not learned, out of the tables."""
-    learned, new = (
-        [
-            (int(row["step"]), float(row[column]))
-            for row in csv.DictReader((folder / table).read_text().splitlines())
-        ]
-        for table, column in (("steps.csv", "loss"), ("epochs.csv", "val_loss"))
-    )
-    smooth = [
-        (step, np.mean([loss for _, loss in learned[max(0, n - 9) : n + 1]]))
-        for n, (step, _) in enumerate(learned)
-    ]
-    curves = {"learned text": smooth, "new text": new}
-    return inspect.line_chart(curves, title="Learning", x="steps", y="nats a token", log_x=True)
-
-
 def report(model: models.LanguageModel, kept: str, folder: Path) -> None:
     """The pictures, and what the numbers came to."""
-    (folder / "learning.svg").write_text(learning_curve(folder))
+    tables = folder / "steps.csv", folder / "epochs.csv"
+    (folder / "learning.svg").write_text(inspect.draw_learning(*tables, y="nats a token"))
     activations = inspect.activations(model, kept[len(kept) // 2 :][:20_000])
     try:
         figures = {}
@@ -305,50 +289,6 @@ def compared(name: str, vocabulary: text.Vocabulary, ids: np.ndarray, args: argp
 # ----- the command -----
 
 
-def settled(args: argparse.Namespace, folder: Path) -> argparse.Namespace:
-    """The arguments of the run in the folder: a new one, or one that was interrupted."""
-    before = None if args.anew else run_in(folder)
-    mine = run_of(args)
-    if before:
-        if args.resume or (before["run"] == mine and not before["finished"]):
-            print(f"going on with the run in {folder}; --anew begins again")
-            return argparse.Namespace(**before["run"], resume=True)
-        if before["run"] != mine:
-            raise tg.errors.ArgumentError(
-                f"{folder} holds a run with other arguments. Expected --resume, to go on with it, "
-                "--anew, to begin again in its place, or another folder for --out."
-            )
-    elif args.resume:
-        raise tg.errors.ArgumentError(f"there is no run in {folder} to go on with.")
-    folder.mkdir(parents=True, exist_ok=True)
-    return args
-
-
-def run_in(folder: Path) -> dict | None:
-    """What is written down of the run in the folder, if there is one."""
-    settings = folder / "settings.json"
-    if not settings.exists():
-        return None
-    try:
-        before = json.loads(settings.read_text())
-        return {"run": dict(before["run"]), "finished": bool(before["finished"])}
-    except (ValueError, TypeError, KeyError) as error:
-        raise tg.errors.ArgumentError(
-            f"{settings} is damaged. Expected --anew, to begin again, or another folder for --out."
-        ) from error
-
-
-def keep(args: argparse.Namespace, folder: Path, finished: bool) -> None:
-    """Write down what the run is, and whether it is over."""
-    settings = {"run": run_of(args), "finished": finished}
-    (folder / "settings.json").write_text(json.dumps(settings, indent=1))
-
-
-def run_of(args: argparse.Namespace) -> dict:
-    """The arguments that make a run what it is."""
-    return {name: value for name, value in vars(args).items() if name not in ("resume", "anew")}
-
-
 class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
     """Help with the lines of this file's beginning, and what arguments are if not given."""
 
@@ -421,7 +361,7 @@ def main() -> None:
         elif any(asked is not None for asked in (args.sample, args.evaluate, args.next)):
             use(args, folder)
         else:
-            train(settled(args, folder), folder)
+            train(args, folder)
     except (tg.errors.TinygradError, OSError, ImportError) as error:
         sys.exit(f"language_model.py: {error}")
     except KeyboardInterrupt:  # a second one in training, which may --resume, or one elsewhere

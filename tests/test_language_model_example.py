@@ -155,7 +155,7 @@ def test_ctrl_c_while_a_model_is_used_is_no_traceback(tool, monkeypatch):
 def test_damaged_settings_are_said_and_anew_begins_again(tool, content):
     Path("out").mkdir()
     Path("out/settings.json").write_text(content)
-    assert "out/settings.json is damaged" in tool("--out", "out", "--resume")[1]
+    assert "'out/settings.json' is damaged" in tool("--out", "out", "--resume")[1]
     assert not tool("cats.txt", *SMALL, "--out", "out", "--anew")[1]
 
 
@@ -178,7 +178,7 @@ def test_kinds_of_models_side_by_side(tool):
 def test_a_start_that_failed_leaves_nothing_behind(tool):
     assert "cell is 'Foo'" in tool("cats.txt", *SMALL, "--cell", "Foo")[1]
     assert not tool("cats.txt", *SMALL)[1]
-    assert "no run in elsewhere" in tool("--out", "elsewhere", "--resume")[1]
+    assert "no run in 'elsewhere'" in tool("--out", "elsewhere", "--resume")[1]
     assert not Path("elsewhere").exists()
 
 

@@ -1,20 +1,23 @@
 """Looking into trained networks: what units do, where gradients come from, how far they reach."""
 
 from tinygrad_rnn.inspect.activations import Activations, Row, activations
+from tinygrad_rnn.inspect.alignment import Alignment, alignment, page_of_alignments
 from tinygrad_rnn.inspect.cells import FoundCell, find_cells
 from tinygrad_rnn.inspect.chart import Chart, Line, line_chart, page_of_charts
 from tinygrad_rnn.inspect.gate_charts import draw_memory, draw_saturation
 from tinygrad_rnn.inspect.gates import Memory, Saturation, memory, saturation
 from tinygrad_rnn.inspect.gradient_flow import gradient_map
 from tinygrad_rnn.inspect.gradient_reach import gradient_by_depth, gradient_by_lag
+from tinygrad_rnn.inspect.learning import draw_learning
 from tinygrad_rnn.inspect.pixels import image
 from tinygrad_rnn.inspect.step_panels import draw_steps
 from tinygrad_rnn.inspect.text_features import text_features
 from tinygrad_rnn.inspect.text_page import TextPage, text_page
 
 __all__ = [
-    "Activations", "Chart", "FoundCell", "Line", "Memory", "Row", "Saturation", "TextPage",
-    "activations", "draw_memory", "draw_saturation", "draw_steps", "find_cells",
-    "gradient_by_depth", "gradient_by_lag", "gradient_map", "image", "line_chart", "memory",
-    "page_of_charts", "saturation", "text_features", "text_page",
+    "Activations", "Alignment", "Chart", "FoundCell", "Line", "Memory", "Row", "Saturation",
+    "TextPage", "activations", "alignment", "draw_learning", "draw_memory", "draw_saturation",
+    "draw_steps", "find_cells", "gradient_by_depth", "gradient_by_lag", "gradient_map", "image",
+    "line_chart", "memory", "page_of_alignments", "page_of_charts", "saturation", "text_features",
+    "text_page",
 ]  # fmt: skip

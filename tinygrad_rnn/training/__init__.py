@@ -14,6 +14,7 @@ from tinygrad_rnn.training.functional import Model
 from tinygrad_rnn.training.graph import Input, Node, apply, item
 from tinygrad_rnn.training.history import History
 from tinygrad_rnn.training.notes import CSVLog, Sample
+from tinygrad_rnn.training.run_folder import RunFolder
 from tinygrad_rnn.training.saving import load_model, save_model
 from tinygrad_rnn.training.sequential import Sequential
 from tinygrad_rnn.training.stopping import EarlyStopping, ReduceOnPlateau, StopAtNaN
@@ -22,6 +23,7 @@ from tinygrad_rnn.training.trainer import Trainer
 
 __all__ = [
     "CSVLog", "Callback", "Checkpoints", "EarlyStopping", "History", "Input", "Model", "Node",
-    "ReduceOnPlateau", "Sample", "Sequential", "StopAtNaN", "Trainer", "apply", "build", "describe",
-    "item", "load_checkpoint", "load_model", "save_checkpoint", "save_model", "to_categorical",
+    "ReduceOnPlateau", "RunFolder", "Sample", "Sequential", "StopAtNaN", "Trainer", "apply",
+    "build", "describe", "item", "load_checkpoint", "load_model", "save_checkpoint", "save_model",
+    "to_categorical",
 ]  # fmt: skip

@@ -1,0 +1,53 @@
+"""A folder holds one run, which goes on where the same is asked for."""
+
+import pytest
+
+from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.training import RunFolder
+
+SETTINGS = {"rate": 0.1, "files": ["a", "b"], "cell": "GRU"}
+
+
+def test_a_run_goes_on_until_it_is_over(tmp_path):
+    first = RunFolder(tmp_path / "run", SETTINGS)
+    assert (first.resumes, first.settings) == (False, SETTINGS)
+    assert not first.path.exists()  # nothing is written before it begins
+    first.begin()
+    again = RunFolder(first.path, SETTINGS | {"files": ("a", "b")})
+    assert again.resumes
+    again.begin()
+    again.finish()
+    assert not RunFolder(first.path, SETTINGS).resumes
+    assert RunFolder(first.path, SETTINGS, resume=True).resumes  # with no step left
+
+
+def test_other_settings_have_to_say_what_is_meant(tmp_path):
+    RunFolder(tmp_path, SETTINGS).begin()
+    (tmp_path / "checkpoints").mkdir()
+    other = {**SETTINGS, "rate": 0.2}
+    with pytest.raises(ArgumentError, match=r"a run with other arguments\. Expected to resume"):
+        RunFolder(tmp_path, other)
+    resumed = RunFolder(tmp_path, other, resume=True)
+    assert (resumed.resumes, resumed.settings) == (True, SETTINGS)
+    resumed.begin()
+    assert (tmp_path / "checkpoints").exists()
+    anew = RunFolder(tmp_path, other, anew=True)
+    assert (anew.resumes, anew.settings) == (False, other)
+    anew.begin()
+    assert not (tmp_path / "checkpoints").exists()
+    assert RunFolder(tmp_path, other).resumes
+
+
+def test_there_is_nothing_to_resume(tmp_path):
+    with pytest.raises(ArgumentError, match=r"there is no run in '.*' to resume"):
+        RunFolder(tmp_path, SETTINGS, resume=True)
+    assert not RunFolder(tmp_path, SETTINGS, resume=True, anew=True).resumes
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"run": 1}', b"\xff"])
+def test_settings_that_are_damaged(tmp_path, content):
+    (tmp_path / "settings.json").write_bytes(content)
+    with pytest.raises(ArgumentError, match=r"settings.json' is damaged"):
+        RunFolder(tmp_path, SETTINGS)
+    RunFolder(tmp_path, SETTINGS, anew=True).begin()
+    assert RunFolder(tmp_path, SETTINGS).resumes
