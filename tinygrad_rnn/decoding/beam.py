@@ -10,10 +10,12 @@ from tinygrad_rnn.decoding.candidates import Candidates, likely
 from tinygrad_rnn.decoding.hypotheses import Beam, Found, Hypothesis
 from tinygrad_rnn.decoding.lengths import LengthRule
 from tinygrad_rnn.decoding.plan import Plan
-from tinygrad_rnn.decoding.protocol import Step, begin_of, next_rows
-from tinygrad_rnn.decoding.rules import Rule
+from tinygrad_rnn.decoding.protocol import Step, begin_of, check_rows, next_rows
+from tinygrad_rnn.decoding.rules import Rule, normalised
+from tinygrad_rnn.decoding.stochastic import with_inclusion, with_maximum
 from tinygrad_rnn.decoding.tree import Node, Trees
 from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import NotFiniteError
 
 __all__ = ["beam_search"]
 
@@ -38,6 +40,8 @@ class Settings(TypedDict, total=False):
     constraints: Any
     groups: int
     diversity: float
+    stochastic: bool
+    seed: int | None
 
 
 @overload
@@ -67,6 +71,8 @@ def beam_search(
     constraints: Any = None,
     groups: int = 1,
     diversity: float = 0.0,
+    stochastic: bool = False,
+    seed: int | None = None,
     return_tree: bool = False,
 ) -> list[list[Hypothesis]] | tuple[list[list[Hypothesis]], list[Node]]:
     """Find likely sequences: of all that are one token longer keep the ``beam`` best, and again.
@@ -106,6 +112,11 @@ def beam_search(
         groups: Into how many groups a beam is divided, each a search of its own.
         diversity: How much less a token is worth to a group for each time that groups before
             it have taken it at the same step (Vijayakumar et al. 2016); scores are as ever.
+        stochastic: Draw a sample of ``beam`` sequences without replacement, and return the first
+            ``n_best``, by log-probabilities with noise, ``score``. The length rule and early
+            stopping have no say. exp(log_prob) / ``inclusion`` is the weight with which the sum
+            of any f(tokens) over them has the expectation of f as its mean.
+        seed: The same seed draws the same; None takes the library's stream, ``tg.seed``.
         return_tree: Return (best, trees): for each source also the tree that was looked at,
             with ``text()`` for a terminal and ``page()`` in HTML. To write it down takes time.
     """
@@ -115,9 +126,12 @@ def beam_search(
         length_rule=length_rule, n_best=n_best, early_stopping=early_stopping, rules=rules,
         no_repeat_ngram=no_repeat_ngram, prefix=prefix, sources=len(begin), constraints=constraints,
         coverage_penalty=coverage_penalty, groups=groups, diversity=diversity,
+        stochastic=stochastic, seed=seed,
     )  # fmt: skip
     trees = Trees(begin, plan.beam) if flag(_WHERE, "return_tree", return_tree) else None
     best = _searched(step, plan, begin, state, trees).best(plan.n_best)
+    if plan.noise is not None:
+        best = [with_inclusion(one, plan.n_best - 1) for one in best]
     return best if trees is None else (best, trees.marked(best))
 
 
@@ -126,18 +140,21 @@ def _searched(step: Step, plan: Plan, begin: Array, state: Any, trees: Trees | N
         _WHERE, plan.length_rule, len(begin), plan.beam, plan.coverage_penalty, plan.constraints
     )
     beam = Beam.of(begin, state, plan.groups)
+    if plan.noise is not None:
+        beam = beam._replace(total=plan.noise.begin(), drawn=beam.total)
     for length in range(1, plan.max_length + 1 if len(begin) else 1):
         first = length == 1
         rows, state, more = next_rows(_WHERE, step, beam.tokens[:, -1], beam.state, first)
         if first:
             plan.check(rows.shape[1], begin)
-        candidates = _candidates(plan, beam, rows, length)
+        candidates = (_candidates if plan.noise is None else _drawn)(plan, beam, rows, length)
         ended, kept = plan.selected(candidates, length)
         if trees is not None:
             trees.add(beam, candidates, ended, kept)
         found.add(beam.longer(ended, rows, None, more), finished=True)
-        stuck = ~np.isin(beam.source, kept.source)  # nothing can follow
-        found.add(beam.only(stuck), finished=False)
+        if plan.noise is None:  # else all of a sample have ended
+            stuck = ~np.isin(beam.source, kept.source)  # nothing can follow
+            found.add(beam.only(stuck), finished=False)
         kept = kept.only(~plan.done(found, kept, length)[kept.source])
         beam = beam.longer(kept, rows, state, more)
         if not len(beam.source):
@@ -162,3 +179,23 @@ def _candidates(plan: Plan, beam: Beam, rows: Array, length: int) -> Candidates:
     if plan.constraints is None:
         return found
     return plan.constraints.in_banks(found, beam.source, beam.tokens, plan.eos)
+
+
+def _drawn(plan: Plan, beam: Beam, rows: Array, length: int) -> Candidates:
+    """Those of which the totals have noise, of what is drawn from as ``sample`` would."""
+    assert plan.noise is not None
+    assert beam.drawn is not None
+    check_rows(_WHERE, rows)
+    given, rows = rows, plan.shaped(rows.astype(np.float64), beam)
+    if plan.eos is not None and length < plan.min_length:
+        rows = rows.copy()
+        rows[:, plan.eos] = -np.inf
+    if not np.isfinite(rows.max(axis=1)).all():
+        plan.wrong(given, rows)
+        raise NotFiniteError(f"{_WHERE}: the rules leave a hypothesis no token that can be drawn.")
+    rows = normalised(rows)
+    noisy = beam.drawn[:, None] + rows + plan.noise.rows(beam.source, rows.shape[1])
+    row, token, best = likely(noisy, plan.most_needed)
+    total = with_maximum(noisy[row, token], best[row], beam.total[row])
+    source = beam.source[row]
+    return Candidates(source, source, row, token, rows[row, token], total)

@@ -26,6 +26,8 @@ class Hypothesis:
     finished   whether it ended with ``eos``, rather than because it may be no longer
     alignment  (t, S), what each token looked at, where ``step`` tells, else None
     missing    how many tokens of its constraints it lacks, none where it finished
+    drawn      of stochastic beams: log P by which it was drawn, under the rules
+    inclusion  of stochastic beams: how probable it was to be drawn, beside the other ones
     """
 
     tokens: Array
@@ -34,6 +36,8 @@ class Hypothesis:
     finished: bool
     alignment: Array | None = None
     missing: int = 0
+    drawn: float | None = None
+    inclusion: float | None = None
 
 
 class Beam(NamedTuple):
@@ -42,10 +46,11 @@ class Beam(NamedTuple):
     source (n,)           whose they are
     group (n,)            in which group of the source they compete
     tokens (n, 1 + t)     from ``bos`` on
-    total (n,)            Σ log P after the rules: what they are chosen by
+    total (n,)            Σ log P after the rules, or with noise: what they are chosen by
     log_prob (n,)         Σ log P of the model
     attention (n, t, S)   what each token looked at, or None
     state                 the model's, with n rows
+    drawn (n,)            Σ log P after the rules where the total has noise, else None
     """
 
     source: Array
@@ -55,6 +60,7 @@ class Beam(NamedTuple):
     log_prob: Array
     attention: Array | None
     state: Any
+    drawn: Array | None = None
 
     @staticmethod
     def of(begin: Array, state: Any, groups: int = 1) -> "Beam":
@@ -85,6 +91,7 @@ class Beam(NamedTuple):
             total=by.total,
             log_prob=old.log_prob + rows[by.row, by.token],
             attention=attention,
+            drawn=None if old.drawn is None else old.drawn + by.step,
         )
 
 
@@ -105,7 +112,8 @@ class Found:
     """The best hypotheses of each source, at most ``most``, finished before unfinished ones.
 
     Of unfinished ones those are better that lack fewer tokens of their constraints.
-    Of equal scores the one that was found first is the better one.
+    Of equal scores the one that was found first is the better one. Those that were drawn are
+    compared by their scores alone.
     """
 
     def __init__(
@@ -147,6 +155,7 @@ class Found:
                 finished,
                 None if beam.attention is None else beam.attention[n],
                 int(missing[n]),
+                None if beam.drawn is None else float(beam.drawn[n]),
             )
             if any(np.array_equal(hypothesis.tokens, one.tokens) for one in self.of_source[source]):
                 continue  # which another group has found
@@ -170,4 +179,8 @@ class Found:
 
 
 def _worse(hypothesis: Hypothesis) -> tuple[bool, int, float]:
-    return not hypothesis.finished, hypothesis.missing, -hypothesis.score
+    return (
+        hypothesis.drawn is None and not hypothesis.finished,
+        hypothesis.missing,
+        -hypothesis.score,
+    )

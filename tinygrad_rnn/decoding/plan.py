@@ -1,20 +1,21 @@
 """The plan of a search: its settings, checked, and when it is done with a source."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import bounded, choice, whole
+from tinygrad_rnn.arguments import bounded, choice, flag, whole
 from tinygrad_rnn.decoding.candidates import Candidates, diverse, selected
 from tinygrad_rnn.decoding.constraints import Constraints
 from tinygrad_rnn.decoding.hypotheses import Beam, Found, scores_of
-from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of, lengths_allowed
+from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of, lengths_allowed, total
 from tinygrad_rnn.decoding.masks import NoRepeatNgram, Prefix
 from tinygrad_rnn.decoding.phrases import check_possible, phrases_of
 from tinygrad_rnn.decoding.protocol import check_rows, check_vocabulary
 from tinygrad_rnn.decoding.rules import Rule, applied, rules_of
+from tinygrad_rnn.decoding.stochastic import Noise
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, NotFiniteError
 
@@ -56,12 +57,14 @@ class Plan:
     coverage_penalty: float
     groups: int
     diversity: float
+    noise: Noise | None
 
     @staticmethod
     def of(
         where: str, *, beam: Any, eos: Any, max_length: Any, min_length: Any, length_rule: Any,
         n_best: Any, early_stopping: Any, rules: Any, no_repeat_ngram: Any, prefix: Any,
         constraints: Any, sources: int, coverage_penalty: Any, groups: Any, diversity: Any,
+        stochastic: Any, seed: Any,
     ) -> "Plan":  # fmt: skip
         """Settings as they are given."""
         eos = None if eos is None else whole(where, "eos", eos)
@@ -81,6 +84,7 @@ class Plan:
             early_stopping=choice(where, "early_stopping", early_stopping, (True, False, "never")),
             rules=of_rules,
             prefix=told,
+            noise=Noise(where, seed, sources) if flag(where, "stochastic", stochastic) else None,
             constraints=_constraints(where, constraints, told, of_rules, eos, longest),
             groups=_count(where, "groups", groups, 1),
             diversity=bounded(where, "diversity", diversity, least=0.0, below=np.inf),
@@ -101,7 +105,26 @@ class Plan:
             raise ArgumentError(
                 f"{where}: diversity is {diversity} but groups is 1, expected several."
             )
-        return plan
+        if plan.noise is None and seed is not None:
+            raise ArgumentError(f"{where}: seed is {seed}, but stochastic is False.")
+        return plan if plan.noise is None else plan._sampling()
+
+    def _sampling(self) -> "Plan":
+        """The same for a sample, whose last one is the threshold of those before it."""
+        for name, value, none in (
+            ("groups", self.groups, 1),
+            ("coverage_penalty", self.coverage_penalty, 0),
+            ("constraints", self.constraints, None),
+        ):
+            if value != none:
+                raise ArgumentError(
+                    f"{self.where}: {name} with stochastic=True, expected none: what is drawn is "
+                    "a sample of what the model says."
+                )
+        return replace(
+            self, beam=self.beam + 1, n_best=self.n_best + 1, length_rule=total,
+            early_stopping=False,
+        )  # fmt: skip
 
     def check(self, vocabulary: int, begin: Array) -> None:
         """Raise unless all tokens that are given are among those that step knows."""

@@ -25,7 +25,7 @@ from tinygrad_rnn.decoding.rules import (
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, NotFiniteError
 
-__all__ = ["sample", "stream"]
+__all__ = ["generators_of", "sample", "stream"]
 
 
 def sample(
@@ -131,30 +131,33 @@ def _drawn(
     where: str, step: Step, state: Any, tokens: Any, length: int, rules: Sequence[Rule],
     end: int | None, seed: int | None,
 ) -> Chosen:  # fmt: skip
-    draw = _Draw(where, rules, _key(where, seed))
+    draw = _Draw(where, rules, generators_of(where, seed))
     return decode(where, step, state, tokens, length, end, draw)
 
 
-def _key(where: str, seed: int | None) -> int:
-    """What the numbers of all rows are a function of, besides the row and the step."""
+def generators_of(where: str, seed: int | None) -> Callable[[int], np.random.Generator]:
+    """What gives each row a source of random numbers, told by the seed and the row's number."""
     if seed is None:
-        return random.noise().key % 2**64
-    seed = whole(where, "seed", seed, least=0, too_small=ArgumentError)
-    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
+        key = random.noise().key % 2**64
+    else:
+        seed = whole(where, "seed", seed, least=0, too_small=ArgumentError)
+        key = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
+    return lambda row: np.random.Generator(np.random.Philox(key=np.array([key, row], np.uint64)))
 
 
 class _Draw:
     """Draws a token of each row with numbers of the row's own."""
 
-    def __init__(self, where: str, rules: Sequence[Rule], key: int) -> None:
-        self.where, self.rules, self.key = where, rules, key
+    def __init__(
+        self, where: str, rules: Sequence[Rule], own: Callable[[int], np.random.Generator]
+    ) -> None:
+        self.where, self.rules, self.own = where, rules, own
         self.sources: list[np.random.Generator] = []
 
     def __call__(self, rows: Array, tokens: Array, numbers: Array) -> Array:
         rows = applied(self.rules, rows, tokens)
         while len(self.sources) <= numbers[-1]:
-            key = np.array([self.key, len(self.sources)], np.uint64)
-            self.sources.append(np.random.Generator(np.random.Philox(key=key)))
+            self.sources.append(self.own(len(self.sources)))
         below = np.cumsum(np.exp(rows), axis=1)
         for number, total in zip(numbers, below[:, -1].tolist(), strict=True):
             if not 0 < total < np.inf:
