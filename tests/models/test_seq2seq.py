@@ -327,6 +327,28 @@ def test_a_translation_does_not_depend_on_what_stands_beside_it():
     assert model.translate([]) == []
 
 
+def test_the_best_translations_of_each_text():
+    model = speaker()
+    texts = ["the cat eats the dog . the cat sleeps .", "", "the dog sleeps ."]
+    how = {"beam": 4, "length_rule": "none", "max_length": 3}
+    found = model.hypotheses(texts, n_best=4, **how)
+    assert [one[0].text for one in found] == model.translate(texts, **how)
+    for source, best in zip(texts, found, strict=True):
+        assert len({one.text for one in best}) == 4
+        assert best == sorted(best, key=lambda one: (not one.finished, -one.score))
+        assert model.hypotheses([source], n_best=4, **how) == [best]
+        ids = ENGLISH.encode(source)
+        for one in best:
+            said = FRENCH.encode(one.text)
+            log_prob = model.log_likelihoods([ids], [said])[0][: None if one.finished else -1].sum()
+            np.testing.assert_allclose(one.log_prob, log_prob, rtol=1e-5)
+    assert model.hypotheses([]) == []
+    with pytest.raises(
+        tg.errors.ArgumentError, match=r"Seq2Seq.hypotheses: texts is 'a', expected a list"
+    ):
+        model.hypotheses("a")
+
+
 def test_unknown_words_are_copied_from_where_attention_is():
     model = speaker(attention="location", longest=20).astype(tg.float64)
     for parameter in model.parameters():
@@ -341,6 +363,8 @@ def test_unknown_words_are_copied_from_where_attention_is():
     model.out.bias.assign_(scores)
     assert model.translate(["the Zebra sleeps"], max_length=2) == ["<unk> <unk>"]
     assert model.translate(["the Zebra sleeps"], max_length=2, copy_unknown=True) == ["Zebra Zebra"]
+    ((best, *_),) = model.hypotheses(["the Zebra"], max_length=1, copy_unknown=True)
+    assert best.text == "Zebra"
     assert model.translate([""], max_length=1, copy_unknown=True) == ["<unk>"]
 
 

@@ -8,8 +8,9 @@ from tinygrad_rnn.models.ngram import NGram
 from tinygrad_rnn.models.saving import load
 from tinygrad_rnn.models.seq2seq import Seq2Seq
 from tinygrad_rnn.models.text_model import Score, TextModel
+from tinygrad_rnn.models.translator import Translation
 
 __all__ = [
     "CachePointer", "DynamicEvaluation", "FixedWindow", "LanguageModel", "NGram", "Score",
-    "Seq2Seq", "TextModel", "load", "mean_squares", "smoothing",
+    "Seq2Seq", "TextModel", "Translation", "load", "mean_squares", "smoothing",
 ]  # fmt: skip

@@ -1,8 +1,8 @@
 """What any model that brings texts into other texts can do: translate."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,21 @@ from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.text.vocabulary import Ids, Vocabulary
 from tinygrad_rnn.text.words import Words
 
-__all__ = ["Translator", "with_end"]
+__all__ = ["Translation", "Translator", "with_end"]
+
+
+class Translation(NamedTuple):
+    """One of several translations of a text.
+
+    score     what they are ordered by: the length rule of the search
+    log_prob  Σ log P of its tokens, the end included
+    finished  whether it came to an end
+    """
+
+    text: str
+    score: float
+    log_prob: float
+    finished: bool
 
 
 class Translator(Saved):
@@ -88,19 +102,53 @@ class Translator(Saved):
             how: What else ``decoding.beam_search`` takes.
         """
         where = f"{type(self).__name__}.translate"
-        size = whole(where, "batch_size", batch_size, 1)
-        most = None if max_length is None else whole(where, "max_length", max_length, 0)
         wide = whole(where, "beam", beam, 1)
-        limits = [_limit(len(ids)) if most is None else most for ids in source]
-        found: list[Any] = [None] * len(limits)
-        for limit in sorted(set(limits)):
-            rows = [row for row, own in enumerate(limits) if own == limit]
-            rows.sort(key=lambda row: len(source[row]))
-            for begin in range(0, len(rows), size):
-                batch = rows[begin : begin + size]
-                said = self._searched([source[row] for row in batch], wide, limit, how)
-                for row, tokens in zip(batch, said, strict=True):
-                    found[row] = tokens
+        found: list[Any] = [None] * len(source)
+        for rows, limit in _batches(where, source, max_length, batch_size):
+            said = self._searched([source[row] for row in rows], wide, limit, how)
+            for row, tokens in zip(rows, said, strict=True):
+                found[row] = tokens
+        return found
+
+    def hypotheses(
+        self,
+        texts: Sequence[str],
+        *,
+        beam: int = 5,
+        n_best: int = 5,
+        copy_unknown: bool = False,
+        max_length: int | None = None,
+        batch_size: int = 64,
+        **how: Any,
+    ) -> list[list[Translation]]:
+        """The best translations of each text that a beam finds, the best first.
+
+            for one in model.hypotheses(["two dogs"], n_best=3)[0]:
+                print(one.text, one.score)
+
+        Arguments are those of ``translate``, and ``n_best``, at most ``beam``.
+        """
+        where = f"{type(self).__name__}.hypotheses"
+        if isinstance(texts, str):
+            raise ArgumentError(f"{where}: texts is {shortened(texts)}, expected a list of texts.")
+        source, target = self._vocabularies(where, copy_unknown)
+        ids = [source.encode(text) for text in texts]
+        found: list[list[Translation]] = [[] for _ in ids]
+        for rows, limit in _batches(where, ids, max_length, batch_size):
+            state = self.start(self.encode([ids[row] for row in rows]))
+            best = decoding.beam_search(
+                self.step, state, bos=np.full(len(rows), self.end), eos=self.end, beam=beam,
+                n_best=n_best, max_length=limit, **how,
+            )  # fmt: skip
+            for row, of_row in zip(rows, best, strict=True):
+                for one in of_row:
+                    tokens = one.tokens[one.tokens != self.end]
+                    said = (
+                        self._with_copies(texts[row], ids[row], tokens)
+                        if copy_unknown
+                        else target.decode(tokens)
+                    )
+                    found[row].append(Translation(said, one.score, one.log_prob, one.finished))
         return found
 
     def _searched(
@@ -181,3 +229,17 @@ def with_end(where: str, name: str, given: Any, end: int) -> tuple[Array, Array]
 def _limit(length: int) -> int:
     """How many tokens a translation may have; few numbers, as rows of one go side by side."""
     return 16 * -(-(2 * length + 10) // 16)
+
+
+def _batches(
+    where: str, source: Sequence[Any], max_length: int | None, batch_size: int
+) -> Iterator[tuple[list[int], int]]:
+    """The numbers of sentences that go side by side, of like lengths, and their limit."""
+    size = whole(where, "batch_size", batch_size, 1)
+    most = None if max_length is None else whole(where, "max_length", max_length, 0)
+    limits = [_limit(len(ids)) if most is None else most for ids in source]
+    for limit in sorted(set(limits)):
+        rows = [row for row, own in enumerate(limits) if own == limit]
+        rows.sort(key=lambda row: len(source[row]))
+        for begin in range(0, len(rows), size):
+            yield rows[begin : begin + size], limit
