@@ -10,7 +10,7 @@ from tinygrad_rnn.decoding.candidates import Candidates, likely
 from tinygrad_rnn.decoding.hypotheses import Beam, Found, Hypothesis
 from tinygrad_rnn.decoding.lengths import LengthRule
 from tinygrad_rnn.decoding.plan import Plan
-from tinygrad_rnn.decoding.protocol import Step, begin_of, check_rows, next_rows
+from tinygrad_rnn.decoding.protocol import Step, begin_of, next_rows
 from tinygrad_rnn.decoding.rules import Rule, normalised
 from tinygrad_rnn.decoding.stochastic import with_inclusion, with_maximum
 from tinygrad_rnn.decoding.tree import Node, Trees
@@ -185,12 +185,12 @@ def _drawn(plan: Plan, beam: Beam, rows: Array, length: int) -> Candidates:
     """Those of which the totals have noise, of what is drawn from as ``sample`` would."""
     assert plan.noise is not None
     assert beam.drawn is not None
-    check_rows(_WHERE, rows)
     given, rows = rows, plan.shaped(rows.astype(np.float64), beam)
     if plan.eos is not None and length < plan.min_length:
         rows = rows.copy()
         rows[:, plan.eos] = -np.inf
-    if not np.isfinite(rows.max(axis=1)).all():
+    best = rows.max(axis=1)
+    if not ((best > -np.inf) & (best < 1e-3)).all():
         plan.wrong(given, rows)
         raise NotFiniteError(f"{_WHERE}: the rules leave a hypothesis no token that can be drawn.")
     rows = normalised(rows)

@@ -32,12 +32,12 @@ class Noise:
 
     def rows(self, source: Array, width: int) -> Array:
         """Of ``width`` tokens for each hypothesis; those of a source are neighbours."""
-        numbers, counts = np.unique(source, return_counts=True)
-        parts = [
-            self.of_source[number].gumbel(size=(count, width))
-            for number, count in zip(numbers, counts, strict=True)
-        ]
-        return np.concatenate(parts)
+        noise = np.empty((len(source), width))
+        ends = np.flatnonzero(np.diff(source, append=-1)) + 1
+        for begin, end in zip([0, *ends], ends, strict=False):
+            self.of_source[source[begin]].standard_exponential(out=noise[begin:end])
+        np.maximum(noise, np.finfo(float).tiny, out=noise)  # 0 would be an infinite Gumbel
+        return np.negative(np.log(noise, out=noise), out=noise)
 
 
 def with_maximum(values: Array, best: Array, maximum: Array) -> Array:
