@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tests.decoding.distributions import TableModel
 from tinygrad_rnn import decoding
-from tinygrad_rnn.decoding.beam import Settings
 from tinygrad_rnn.decoding.candidates import likely
+from tinygrad_rnn.decoding.settings import Settings
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, NotFiniteError, ShapeError
 
 RULES = {

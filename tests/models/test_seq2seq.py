@@ -327,6 +327,30 @@ def test_a_translation_does_not_depend_on_what_stands_beside_it():
     assert model.translate([]) == []
 
 
+def test_what_is_told_for_each_text_goes_with_it():
+    model = speaker()
+    texts = ["the cat eats the dog . the cat sleeps .", "", "the dog sleeps ."]
+    each = [FRENCH.encode(word)[:1] for word in ("le", "chien", "dort")]
+    for name, own in (("prefix", each), ("constraints", [[one] for one in each])):
+        how = {"beam": 6, "max_length": 3}
+        alone = [
+            model.translate([text], **{name: [one]}, **how)[0]
+            for text, one in zip(texts, own, strict=True)
+        ]
+        assert len(set(alone)) == 3
+        for size in (1, 2, 64):
+            assert model.translate(texts, **{name: own}, batch_size=size, **how) == alone
+        best = model.hypotheses(texts, **{name: own}, n_best=1, **how)
+        assert [one[0].text for one in best] == alone
+        for same in (own[0], own[:1] * 3):
+            model_says = model.translate(texts, **{name: same}, batch_size=2, **how)
+            assert all("le" in said for said in model_says)
+        with pytest.raises(
+            errors.ShapeError, match=rf"{name} is told for 2 sources, expected 3, or one for all"
+        ):
+            model.translate(texts, **{name: own[:2]}, beam=2)
+
+
 def test_the_best_translations_of_each_text():
     model = speaker()
     texts = ["the cat eats the dog . the cat sleeps .", "", "the dog sleeps ."]

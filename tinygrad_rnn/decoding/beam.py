@@ -1,7 +1,7 @@
 """Beam search: the best sequences, found by keeping a few at every step."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Required, TypedDict, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from tinygrad_rnn.decoding.lengths import LengthRule
 from tinygrad_rnn.decoding.plan import Plan
 from tinygrad_rnn.decoding.protocol import Step, begin_of, next_rows
 from tinygrad_rnn.decoding.rules import Rule, normalised
+from tinygrad_rnn.decoding.settings import Settings
 from tinygrad_rnn.decoding.stochastic import with_inclusion, with_maximum
 from tinygrad_rnn.decoding.tree import Node, Trees
 from tinygrad_rnn.device import Array
@@ -20,28 +21,6 @@ from tinygrad_rnn.errors import NotFiniteError
 __all__ = ["beam_search"]
 
 _WHERE = "beam_search"
-
-
-class Settings(TypedDict, total=False):
-    """The arguments of ``beam_search`` that go on as they are, for who checks types."""
-
-    bos: Required[Any]
-    eos: Required[int | None]
-    beam: int
-    max_length: int
-    min_length: int
-    length_rule: str | LengthRule
-    n_best: int
-    early_stopping: bool | str
-    coverage_penalty: float
-    no_repeat_ngram: int
-    rules: Sequence[Rule]
-    prefix: Any
-    constraints: Any
-    groups: int
-    diversity: float
-    stochastic: bool
-    seed: int | None
 
 
 @overload

@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.decoding.masks import Banned, Forced, NoRepeatNgram, in_a_row
 from tinygrad_rnn.decoding.rules import Rule
+from tinygrad_rnn.decoding.settings import is_list
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
 
 __all__ = ["Phrase", "check_possible", "fewest_tokens", "phrases_of"]
@@ -23,7 +22,7 @@ def phrases_of(where: str, given: Any, sources: int) -> list[dict[str, Phrase]]:
     """The phrases of each source, by their names: the same ones for all, or a list for each."""
     each = _listed(where, "constraints", given)
     lists = [_listed(where, f"constraints[{n}]", one) for n, one in enumerate(each)]
-    if any(not _is_list(item) for one in lists for item in one):
+    if any(not is_list(item) for one in lists for item in one):
         phrases = dict(_phrase(where, f"constraints[{n}]", one) for n, one in enumerate(lists))
         return [phrases] * sources
     if not lists:
@@ -39,12 +38,8 @@ def phrases_of(where: str, given: Any, sources: int) -> list[dict[str, Phrase]]:
     ]
 
 
-def _is_list(given: Any) -> bool:
-    return isinstance(given, Sequence | np.ndarray) and not isinstance(given, str)
-
-
 def _listed(where: str, name: str, given: Any) -> Any:
-    if not _is_list(given):
+    if not is_list(given):
         raise ArgumentError(
             f"{where}: {name} is {shortened(given)}, expected a list: phrases are lists of tokens."
         )

@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_rnn import decoding
 from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.data import Padded, pad
+from tinygrad_rnn.decoding.settings import of_sources
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
 from tinygrad_rnn.models.saved import Saved
@@ -99,13 +100,14 @@ class Translator(Saved):
             max_length: The most tokens of a translation; None: about twice as many as in its
                 source, and 10 more.
             batch_size: How many sentences go side by side. No translation depends on it.
-            how: What else ``decoding.beam_search`` takes.
+            how: What else ``decoding.beam_search`` takes; tokens are those of the target.
         """
         where = f"{type(self).__name__}.translate"
         wide = whole(where, "beam", beam, 1)
         found: list[Any] = [None] * len(source)
         for rows, limit in _batches(where, source, max_length, batch_size):
-            said = self._searched([source[row] for row in rows], wide, limit, how)
+            own = of_sources(where, how, rows, len(source))
+            said = self._searched([source[row] for row in rows], wide, limit, own)
             for row, tokens in zip(rows, said, strict=True):
                 found[row] = tokens
         return found
@@ -138,7 +140,8 @@ class Translator(Saved):
             state = self.start(self.encode([ids[row] for row in rows]))
             best = decoding.beam_search(
                 self.step, state, bos=np.full(len(rows), self.end), eos=self.end, beam=beam,
-                n_best=n_best, max_length=limit, **how,
+                n_best=n_best, max_length=limit,
+                **of_sources(where, how, rows, len(ids)),
             )  # fmt: skip
             for row, of_row in zip(rows, best, strict=True):
                 for one in of_row:
