@@ -25,8 +25,8 @@ __all__ = [
 
 # A block of B, DEPTH rows of WIDTH columns, takes half of a second-level cache of 2 MiB. From
 # half to twice of either makes less than 5 % of difference.
-DEPTH = 256
-WIDTH = 960
+DEPTH = 352
+WIDTH = 672
 HEIGHT = 64  # rows of a block of A, where A is packed
 
 DIRECT, PACK, PACKED = 0, 1, 2  # how B is read: where it is, through scratch, from panels
