@@ -20,9 +20,14 @@ from tinygrad_rnn.kernels._twin import Array, twin
 __all__ = ["log_rows", "row_slopes", "row_sums"]
 
 
-def row_sums(x: Array, weights: Array | None = None) -> tuple[Array, Array, Array | None]:
-    """Return top, total and lean of each row; lean is None where no weights are given."""
-    sums: tuple[Array, Array, Array | None] = twin(__name__, x).row_sums(x, weights)
+def row_sums(
+    x: Array, weights: Array | None = None, out: Array | None = None
+) -> tuple[Array, Array, Array | None]:
+    """Return top, total and lean of each row; lean is None where no weights are given.
+
+    ``out``, C-contiguous, gets exp(x - top), whose sums the totals are; it may be x.
+    """
+    sums: tuple[Array, Array, Array | None] = twin(__name__, x).row_sums(x, weights, out)
     return sums
 
 

@@ -32,6 +32,7 @@ __all__ = ["row_slopes", "row_sums", "sums_link"]
 
 _BLOCK = 32  # vectors that are summed before their sum is added: less is lost in long rows
 _NOTHING = {char: np.zeros(0, char) for char in "fd"}
+_NOWHERE = {char: np.zeros((0, 0), char) for char in "fd"}
 _PLACES = {char: np.arange(lanes_of(char), dtype=char) for char in "fd"}
 
 
@@ -57,13 +58,16 @@ def _top(like, row, width, places):
 
 
 @helper(fastmath=NO_FASTMATH)
-def _total(like, row, width, places, top):
+def _total(like, row, width, places, top, there):
     size, step = element_size(like), lanes(like)
     summed, top = fill(like, 0.0), fill(like, top)
     for block in range(0, width, _BLOCK * step):
         part = fill(like, 0.0)
         for u in range(block, min(width, block + _BLOCK * step), step):
-            part = add(part, exp(sub(_scores(like, row + u * size, width - u, places), top)))
+            powers = exp(sub(_scores(like, row + u * size, width - u, places), top))
+            part = add(part, powers)
+            if there != 0:
+                store(like, there + u * size, width - u, powers)
         summed = add(summed, part)
     return total(summed)
 
@@ -82,17 +86,19 @@ def _lean(like, row, weights, width, top):
 
 
 @kernel(
-    "intp, intp, const(T[:, ::1]), const(T[::1]), const(T[::1]), T[:, ::1]", fastmath=NO_FASTMATH
+    "intp, intp, const(T[:, ::1]), const(T[::1]), const(T[::1]), T[:, ::1], T[:, ::1]",
+    fastmath=NO_FASTMATH,
 )
-def _sums(first, stop, x, weights, places, sums):
-    width, numbers = x.shape[1], load(x, address(places), len(places))
+def _sums(first, stop, x, weights, places, sums, out):
+    size, width, numbers = element_size(x), x.shape[1], load(x, address(places), len(places))
     for n in range(first, stop):
-        row = address(x) + n * width * element_size(x)
+        row = address(x) + n * width * size
         top = _top(x, row, width, numbers)
         sums[0, n] = top
-        sums[1, n] = _total(x, row, width, numbers, top)
         if len(weights) > 0:
             sums[2, n] = _lean(x, row, address(weights), width, top)
+        there = address(out) + n * width * size if len(out) > 0 else 0
+        sums[1, n] = _total(x, row, width, numbers, top, there)
 
 
 @kernel(
@@ -116,18 +122,19 @@ def _slopes(first, stop, x, factors, weights, out):
             store(x, there + u * size, width - u, slopes)
 
 
-def row_sums(x, weights=None):
+def row_sums(x, weights=None, out=None):
     x, char = np.ascontiguousarray(x), x.dtype.char
     sums = np.empty((3, len(x)), x.dtype)
     weights = _NOTHING[char] if weights is None else np.ascontiguousarray(weights)
-    parallel(_sums, len(x), x, weights, _PLACES[char], sums, grain=_grain(x))
+    target = _NOWHERE[char] if out is None else out
+    parallel(_sums, len(x), x, weights, _PLACES[char], sums, target, grain=_grain(x))
     return sums[0], sums[1], sums[2] if len(weights) else None
 
 
 def sums_link(x, sums):
     """The sums of rows as a link of a chain: ``sums`` (3, N) gets top and total."""
     char = x.dtype.char
-    return Link(_sums, len(x), (x, _NOTHING[char], _PLACES[char], sums))
+    return Link(_sums, len(x), (x, _NOTHING[char], _PLACES[char], sums, _NOWHERE[char]))
 
 
 def row_slopes(x, top, total, g, even=None, weights=None, out=None):

@@ -3,13 +3,16 @@
 from tinygrad_rnn.kernels._cuda import require
 
 
-def row_sums(x, weights=None):
+def row_sums(x, weights=None, out=None):
     xp = require(__name__)
     top = xp.max(x, axis=1, initial=-xp.inf)
     top = xp.where(xp.isfinite(top), top, 0).astype(x.dtype)
     shifted = x - top[:, None]
     lean = None if weights is None else (weights * shifted).sum(axis=1)
-    return top, xp.exp(shifted).sum(axis=1), lean
+    powers = xp.exp(shifted)
+    if out is not None:
+        out[...] = powers
+    return top, powers.sum(axis=1), lean
 
 
 def row_slopes(x, top, total, g, even=None, weights=None, out=None):

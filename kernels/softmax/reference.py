@@ -3,14 +3,16 @@
 import numpy as np
 
 
-def row_sums(x, weights=None):
+def row_sums(x, weights=None, out=None):
     top = np.max(x.real, axis=1, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(x.real.dtype)
     with np.errstate(all="ignore"):
         shifted = x - top[:, None]
-        total = np.exp(shifted).sum(axis=1)
+        powers = np.exp(shifted)
         lean = None if weights is None else (weights * shifted).sum(axis=1)
-    return top, total, lean
+    if out is not None:
+        out[...] = powers
+    return top, powers.sum(axis=1), lean
 
 
 def row_slopes(x, top, total, g, even=None, weights=None, out=None):

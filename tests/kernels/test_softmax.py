@@ -88,3 +88,15 @@ def test_the_result_may_go_where_the_scores_are_or_anywhere():
                           softmax.row_slopes(x, top, total, g))  # fmt: skip
     softmax.row_slopes(x, top, total, g, even, weights, x)
     assert np.array_equal(x, want)
+
+
+@pytest.mark.parametrize("family", [softmax, reference])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_sums_leave_the_exponentials_if_asked_to(family, dtype):
+    x, *_, weights = draw(9, 70, dtype)
+    want = family.row_sums(x, weights)
+    powers = np.exp(x - want[0][:, None])
+    for out in (np.full_like(x, np.nan), x):  # at last in place
+        for got, sums in zip(family.row_sums(x, weights, out), want, strict=True):
+            np.testing.assert_array_equal(got, sums)
+        np.testing.assert_allclose(out, powers, rtol=4 * np.finfo(dtype).eps)

@@ -5,7 +5,7 @@ from typing import Any
 
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.kernels.matmul import matmul
-from tinygrad_rnn.losses.classification import row_slopes
+from tinygrad_rnn.losses.classification import losses_and_slopes
 
 __all__ = ["Gradients", "by_transposed", "chunks", "gradients_of", "part_of"]
 
@@ -36,15 +36,16 @@ class Gradients:
         self.dw: Array | None = None
         self.db: Array | None = None
 
-    def add(self, chunk: slice, slopes: Array) -> None:
-        """Add what the slopes (n, V) of a chunk's scores give."""
+    def add(self, chunk: slice, slopes: Array, factors: Array) -> None:
+        """Add what the slopes (n, V) of a chunk's scores give, each row times its factor."""
+        factors = factors.astype(slopes.dtype, copy=False)  # real ones of complex steps
         if self.dh is not None:
-            self.dh[chunk] = by_transposed(slopes, self.w)
+            self.dh[chunk] = by_transposed(slopes, self.w) * factors[:, None]
         if self.wanted[1]:
-            self.dw = matmul(self.h[chunk].T, slopes, out=self.dw, accumulate=self.dw is not None)
+            h = self.h[chunk] * factors[:, None]
+            self.dw = matmul(h.T, slopes, out=self.dw, accumulate=self.dw is not None)
         if self.wanted[2]:
-            ones = array_module(slopes).ones((1, len(slopes)), slopes.dtype)
-            self.db = matmul(ones, slopes, out=self.db, accumulate=self.db is not None)
+            self.db = matmul(factors[None], slopes, out=self.db, accumulate=self.db is not None)
 
     def result(self) -> list[Array | None]:
         """The gradients of h, w and b, or None."""
@@ -57,20 +58,14 @@ def by_transposed(a: Array, b: Array) -> Array:
 
 
 def gradients_of(
-    g: Any,
-    h: Array,
-    w: Array,
-    b: Array | None,
-    wanted: Sequence[bool],
-    sums: Sequence[Any],
-    *,
-    rows: int,
-    **labels: Any,
+    g: Any, h: Array, w: Array, b: Array | None, wanted: Sequence[bool], *, rows: int, **labels: Any
 ) -> list[Array | None]:
-    """The gradients for losses whose own are g (N,), or 1, from the sums of each chunk's scores."""
+    """The gradients for losses whose own are g (N,), or 1."""
     found = Gradients(h, w, wanted)
-    for chunk, stats in zip(chunks(len(h), rows), sums, strict=True):
-        scores, own = matmul(h[chunk], w, bias=b), g[chunk] if getattr(g, "ndim", 0) else g
-        found.add(chunk, row_slopes(own, stats, scores, **part_of(labels, chunk), out=scores))
-        del scores
+    for chunk in chunks(len(h), rows):
+        scores = matmul(h[chunk], w, bias=b)
+        _, slopes, factors = losses_and_slopes(scores, **part_of(labels, chunk))
+        own = g[chunk] if getattr(g, "ndim", 0) else g
+        found.add(chunk, slopes, own * factors)
+        del scores, slopes
     return found.result()

@@ -20,7 +20,7 @@ from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels.matmul import matmul
 from tinygrad_rnn.losses.chunks import Gradients, chunks, gradients_of, part_of
-from tinygrad_rnn.losses.classification import composite, factors_of, row_losses, row_slopes
+from tinygrad_rnn.losses.classification import composite, factors_of, losses_and_slopes, row_losses
 from tinygrad_rnn.losses.labels import check_weights, labels_of
 from tinygrad_rnn.losses.layers import gathered, rows_that_count
 from tinygrad_rnn.losses.linear_twice import gradient
@@ -30,38 +30,36 @@ from tinygrad_rnn.tensor import FLOATS, Tensor, as_tensor
 __all__ = ["linear_cross_entropy"]
 
 # Scores of a chunk: 256 rows, for products run at full speed (fewer read w and dw too often);
-# more where they are short, up to 16 MiB.
-_LEAST_ROWS, _SCORES = 256, 1 << 22
+# more where they are short, up to 32 MiB.
+_LEAST_ROWS, _SCORES = 256, 1 << 23
 
 
-class _Run:
-    """What backward needs: the sums of all rows, and the gradients if they are there already."""
-
-    def __init__(self, sums: list[Any], ready: list[Any]) -> None:
-        self.sums = sums  # of each chunk
-        self.ready = ready  # one list of gradients, or nothing: the first walk back takes it
+# One list of gradients, if they are there already, or nothing: the first walk back takes it.
+_Ready = list[list[Array | None]]
 
 
 def _forward(
     h: Array, w: Array, b: Array | None, *, summed: bool, rows: int, wanted: Any, **labels: Any
-) -> tuple[Array, _Run]:
+) -> tuple[Array, _Ready]:
     xp = array_module(h)
-    parts, sums, found = [], [], None if wanted is None else Gradients(h, w, wanted)
+    parts, found = [], None if wanted is None else Gradients(h, w, wanted)
     for chunk in chunks(len(h), rows):
         scores, how = matmul(h[chunk], w, bias=b), part_of(labels, chunk)
-        losses, stats = row_losses(scores, **how)
-        parts.append(losses)
-        sums.append(stats)
-        if found is not None:
-            found.add(chunk, row_slopes(1, stats, scores, **how, out=scores))
+        if found is None:
+            parts.append(row_losses(scores, **how)[0])
+        else:
+            losses, slopes, factors = losses_and_slopes(scores, **how)
+            parts.append(losses)
+            found.add(chunk, slopes, factors)
+            del slopes
         del scores  # before the next ones are made
     losses = xp.concatenate(parts)
     ready = [] if found is None else [found.result()]
-    return xp.asarray(losses.sum()) if summed else losses, _Run(sums, ready)
+    return xp.asarray(losses.sum()) if summed else losses, ready
 
 
 def _backward(
-    run: _Run,
+    ready: _Ready,
     gs: list[Any],
     needs: tuple[bool, ...],
     h: Array,
@@ -74,12 +72,11 @@ def _backward(
 ) -> list[Array | None]:
     g = gs[0]
     if not summed:
-        return gradients_of(g, h, w, b, needs, run.sums, **how)
-    found: list[Array | None]
+        return gradients_of(g, h, w, b, needs, **how)
     try:
-        found = run.ready.pop()
+        found = ready.pop()
     except IndexError:  # with retain_graph=True, the second time
-        found = gradients_of(1, h, w, b, needs, run.sums, **how)
+        found = gradients_of(1, h, w, b, needs, **how)
     if g != 1:
         for array in found:
             if array is not None:

@@ -36,9 +36,9 @@ def _forward(
         sums.append(kernel.row_sums(matmul(h[chunk], w, bias=b))[:2])
     wanted = (True, True, b is not None)
     if g.ndim:
-        found = gradients_of(g, h, w, b, wanted, sums, rows=rows, **labels)
+        found = gradients_of(g, h, w, b, wanted, rows=rows, **labels)
     else:
-        found = gradients_of(1, h, w, b, wanted, sums, rows=rows, **labels)
+        found = gradients_of(1, h, w, b, wanted, rows=rows, **labels)
         found = [None if array is None else array * g for array in found]
     return tuple(array for array in found if array is not None), sums
 
@@ -68,8 +68,8 @@ def _backward(
         dg.append((unit * moved).sum(axis=1))
         own = g[chunk] if g.ndim else g
         share = own * _peak(**how)
-        bent = p * (moved - (p * moved).sum(axis=1)[:, None]) * share[:, None]
-        along.add(chunk, bent)
+        bent = p * (moved - (p * moved).sum(axis=1)[:, None])
+        along.add(chunk, bent, share)
         across = unit * (own[:, None] if g.ndim else own)
         if v is not None and along.dh is not None:
             along.dh[chunk] += by_transposed(across, v)
