@@ -1,6 +1,7 @@
 """What is done to gradients between backward and step: clipping, accumulating."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,17 @@ def clip_grad_norm(parameters: Any, max_norm: float, *, error_if_nonfinite: bool
     """
     where = "clip_grad_norm"
     max_norm = bounded(where, "max_norm", max_norm, above=0)
-    arrays = gradients_of([tensor for _, tensor in tensors_of(where, parameters)])
+    tensors = [tensor for _, tensor in tensors_of(where, parameters)]
+    return clipped(tensors, max_norm, error_if_nonfinite)
+
+
+def clipped(tensors: Sequence[Tensor], max_norm: float, error_if_nonfinite: bool) -> float:
+    """``clip_grad_norm`` of what has been checked."""
+    arrays = gradients_of(tensors)
     norm = _norm(arrays)
     if error_if_nonfinite and not math.isfinite(norm):
         raise GradientError(
-            f"{where}: the norm of the gradients is {norm}, expected a finite number. "
+            f"clip_grad_norm: the norm of the gradients is {norm}, expected a finite number. "
             "tg.debug() finds the operation that made it."
         )
     if not norm < max_norm:  # NaN, too

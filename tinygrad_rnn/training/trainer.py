@@ -8,6 +8,7 @@ from tinygrad_rnn import optim, random
 from tinygrad_rnn.arguments import bounded, choice, flag, function_of, shortened, whole
 from tinygrad_rnn.errors import ArgumentError, GradientError, NotFiniteError, StateDictError
 from tinygrad_rnn.nn import Module
+from tinygrad_rnn.optim.gradients import clipped
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.checkpoints import newest_of
 from tinygrad_rnn.training.fitting import Fit
@@ -258,14 +259,11 @@ class Trainer:
         return 1.0 if self.weight is None else float(self.weight(batch))
 
     def _clip(self, batches: Sequence[Any]) -> None:
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         if self.clip_value:
-            optim.clip_grad_value(parameters, self.clip_value)
+            optim.clip_grad_value(self.optimizer.names, self.clip_value)
         if self.clip_norm:
-            try:
-                self.norm = optim.clip_grad_norm(
-                    parameters, self.clip_norm, error_if_nonfinite=True
-                )
+            try:  # the optimiser has checked its parameters once, not in each step
+                self.norm = clipped(list(self.optimizer.names), self.clip_norm, True)
             except GradientError as error:
                 raise self._not_finite("a gradient", bad_gradients(self.model, batches)) from error
 
