@@ -43,7 +43,7 @@ def of_sources(
     """
     found, rows = dict(settings), list(rows)
     for name, depth in (("prefix", 1), ("constraints", 2)):
-        given = settings.get(name)
+        given: Any = settings.get(name)
         if not is_list(given) or not len(given) or _ends_within(given, depth):
             continue
         if len(given) != sources:
