@@ -143,24 +143,30 @@ class Found:
                     'not give {"attention": weights} in the third place.'
                 )
             scores = scores + self.coverage_penalty * coverage(beam.attention)
-        missing = np.zeros(len(beam.source), np.int64)
-        if self.constraints is not None and not finished:
-            missing = self.constraints.missing(beam.source, beam.tokens)
         np.add.at(self.finished, beam.source, int(finished))
-        for n, source in enumerate(beam.source):
+        missing = [0] * len(scores)
+        if self.constraints is not None and not finished:
+            missing = self.constraints.missing(beam.source, beam.tokens).tolist()
+        last = not finished and beam.drawn is None
+        for n, source in enumerate(beam.source.tolist()):
+            known, score = self.of_source[source], float(scores[n])
+            if len(known) == self.most and (last, missing[n], -score) >= _worse(known[-1]):
+                continue
+            tokens = beam.tokens[n, 1:]
+            said = tokens.tobytes()
+            if any(one.tokens.tobytes() == said for one in known):
+                continue  # which another group has found
             hypothesis = Hypothesis(
-                beam.tokens[n, 1:],
-                float(scores[n]),
+                tokens,
+                score,
                 float(beam.log_prob[n]),
                 finished,
                 None if beam.attention is None else beam.attention[n],
-                int(missing[n]),
+                missing[n],
                 None if beam.drawn is None else float(beam.drawn[n]),
             )
-            if any(np.array_equal(hypothesis.tokens, one.tokens) for one in self.of_source[source]):
-                continue  # which another group has found
-            insort(self.of_source[source], hypothesis, key=_worse)
-            del self.of_source[source][self.most :]
+            insort(known, hypothesis, key=_worse)
+            del known[self.most :]
 
     def reached(self, place: int) -> Array:
         """The score of the finished hypothesis at a place of each source, or -inf."""
