@@ -351,6 +351,26 @@ def test_what_is_told_for_each_text_goes_with_it():
             model.translate(texts, **{name: own[:2]}, beam=2)
 
 
+def test_what_must_be_said_may_be_told_in_words():
+    model, texts = speaker(), ["the cat eats .", "the dog"]
+    how = {"beam": 9, "max_length": 6}
+    le, dort, chat = (FRENCH.encode(word) for word in ("le", "dort", "chat"))
+    for words, tokens in (
+        ({"constraints": ["le chat", "dort"]}, {"constraints": [[*le, *chat], dort]}),
+        ({"constraints": [["le chat"], []]}, {"constraints": [[[*le, *chat]], []]}),
+        ({"prefix": "dort le"}, {"prefix": [*dort, *le]}),
+        ({"prefix": ["dort", ""]}, {"prefix": [dort, []]}),
+    ):
+        said = model.translate(texts, **words, **how)
+        assert said == model.translate(texts, **tokens, **how)
+        assert said == [one.text for one, *_ in model.hypotheses(texts, **words, **how)]
+        assert "dort" in said[0] or "le chat" in said[0]
+    with pytest.raises(
+        errors.ArgumentError, match=r"Seq2Seq.translate: 'le loup' is to be said, expected words of"
+    ):
+        model.translate(texts, constraints=["le loup"], beam=2)
+
+
 def test_the_best_translations_of_each_text():
     model = speaker()
     texts = ["the cat eats the dog . the cat sleeps .", "", "the dog sleeps ."]

@@ -71,14 +71,15 @@ class Translator(Saved):
         Args:
             copy_unknown: Put, for an unknown word, that word of the source that is looked at
                 most; both vocabularies have to be of words.
-            how: What ``translated`` takes: beam, max_length, batch_size, and more.
+            how: What ``translated`` takes: beam, max_length, batch_size, and more. ``prefix`` and
+                ``constraints`` may be texts: ["two dogs", "a cat"], or such a list for each.
         """
         where = f"{type(self).__name__}.translate"
         if isinstance(texts, str):
             raise ArgumentError(f"{where}: texts is {shortened(texts)}, expected a list of texts.")
         source, target = self._vocabularies(where, copy_unknown)
         ids = [source.encode(text) for text in texts]
-        found = self.translated(ids, **how)
+        found = self.translated(ids, **_in_tokens(where, target, how))
         if not copy_unknown:
             return [target.decode(tokens) for tokens in found]
         return [self._with_copies(*given) for given in zip(texts, ids, found, strict=True)]
@@ -135,6 +136,7 @@ class Translator(Saved):
             raise ArgumentError(f"{where}: texts is {shortened(texts)}, expected a list of texts.")
         source, target = self._vocabularies(where, copy_unknown)
         ids = [source.encode(text) for text in texts]
+        how = _in_tokens(where, target, how)
         found: list[list[Translation]] = [[] for _ in ids]
         for rows, limit in _batches(where, ids, max_length, batch_size):
             state = self.start(self.encode([ids[row] for row in rows]))
@@ -232,6 +234,24 @@ def with_end(where: str, name: str, given: Any, end: int) -> tuple[Array, Array]
 def _limit(length: int) -> int:
     """How many tokens a translation may have; few numbers, as rows of one go side by side."""
     return 16 * -(-(2 * length + 10) // 16)
+
+
+def _in_tokens(where: str, target: Vocabulary, how: dict[str, Any]) -> dict[str, Any]:
+    """What must be said in tokens, where it is told in words."""
+
+    def encoded(given: Any) -> Any:
+        if isinstance(given, list | tuple):
+            return [encoded(one) for one in given]
+        if not isinstance(given, str):
+            return given
+        ids = target.encode(given)
+        if isinstance(target, Words) and 0 in ids:
+            raise ArgumentError(
+                f"{where}: {shortened(given)} is to be said, expected words of the vocabulary."
+            )
+        return ids
+
+    return how | {name: encoded(how[name]) for name in ("prefix", "constraints") if name in how}
 
 
 def _batches(
