@@ -315,6 +315,23 @@ def speaker(**options):
     return models.Seq2Seq(ENGLISH, FRENCH, 4, 6, **options)
 
 
+def test_batches_are_of_like_lengths_and_hold_each_pair_once():
+    model = speaker()
+    pairs = [("the cat eats dog", "le chat mange"), ("the cat", "chat"), ("the", "le"), ("", "")]
+    found = list(model.batches(pairs, 2, shuffle=True, seed=1))
+    assert all(abs(len(one) - len(other)) <= 3 for one, other in (source for source, _ in found))
+    said = [
+        (ENGLISH.decode(source), FRENCH.decode(target))
+        for batch in found
+        for source, target in zip(*batch, strict=True)
+    ]
+    assert sorted(said) == sorted(pairs)
+    loss, _ = model.loss(*found[0])
+    assert np.isfinite(loss.item())
+    with pytest.raises(tg.errors.ArgumentError, match=r"Seq2Seq.batches: a text needs vocabul"):
+        models.Seq2Seq(3, 3, 4, 6).batches(pairs, 2)
+
+
 def test_a_translation_does_not_depend_on_what_stands_beside_it():
     model = speaker()
     texts = ["the dog sleeps .", "", "eats", "the cat eats the dog . the cat sleeps ."]
@@ -386,7 +403,13 @@ def test_the_best_translations_of_each_text():
             said = FRENCH.encode(one.text)
             log_prob = model.log_likelihoods([ids], [said])[0][: None if one.finished else -1].sum()
             np.testing.assert_allclose(one.log_prob, log_prob, rtol=1e-5)
+    how["max_length"] = 2
+    wide = model.hypotheses(texts, **{**how, "beam": 64}, n_best=3)
+    narrow = model.hypotheses(texts, **{**how, "beam": 3}, n_best=3, exhaustive=True)
+    assert [[a.text for a in one] for one in narrow] == [[a.text for a in one] for one in wide]
     assert model.hypotheses([]) == []
+    with pytest.raises(tg.errors.ArgumentError, match="exhaustive search does not take prefix, ex"):
+        model.hypotheses(texts, exhaustive=True, prefix=[0])
     with pytest.raises(
         tg.errors.ArgumentError, match=r"Seq2Seq.hypotheses: texts is 'a', expected a list"
     ):

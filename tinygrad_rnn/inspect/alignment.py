@@ -146,12 +146,12 @@ def page_of_alignments(
     note: str = "",
     figures: Mapping[str, str] | None = None,
 ) -> str:
-    """A page in HTML that holds all it needs: figures with their names, links and maps."""
-    parts = [
+    """A page in HTML that holds all it needs: links and maps, then figures with their names."""
+    parts = [f"<section>{one.links()}{one.svg()}</section>" for one in alignments]
+    parts += [
         f"<figure><figcaption>{escape(name)}</figcaption>{svg}</figure>"
         for name, svg in (figures or {}).items()
     ]
-    parts += [f"<section>{one.links()}{one.svg()}</section>" for one in alignments]
     return _PAGE.format(title=escape(title), note=escape(note), parts="\n".join(parts))
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from tinygrad_rnn import decoding
 from tinygrad_rnn.arguments import shortened, whole
-from tinygrad_rnn.data import Padded, pad
+from tinygrad_rnn.data import Batches, Padded, pad
+from tinygrad_rnn.decoding import Hypothesis
 from tinygrad_rnn.decoding.settings import of_sources
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
@@ -60,6 +61,27 @@ class Translator(Saved):
     @abstractmethod
     def alignment(self, source: Any, target: Any) -> Any:
         """How much each token of a target looks at each of its source."""
+
+    def batches(
+        self, pairs: Sequence[tuple[str, str]], batch_size: int | None = None, **how: Any
+    ) -> Batches:
+        """Pairs of texts as batches for ``loss``, in each those of like lengths.
+
+            pairs = text.pairs("train.de", "train.en")
+            for source, target in model.batches(pairs, 64, shuffle=True):
+                loss, values = model.loss(source, target)
+
+        Args:
+            how: What ``data.Batches`` takes: shuffle, seed, max_tokens, and more.
+        """
+        source, target = self._vocabularies(f"{type(self).__name__}.batches", False)
+        return Batches(
+            [(source.encode(one), target.encode(other)) for one, other in pairs],
+            batch_size,
+            lengths=lambda pair: max(map(len, pair)) + 1,  # ends take a place, too
+            collate=lambda pairs: tuple(zip(*pairs, strict=True)),
+            **how,
+        )
 
     def translate(
         self, texts: Sequence[str], *, copy_unknown: bool = False, **how: Any
@@ -119,6 +141,7 @@ class Translator(Saved):
         *,
         beam: int = 5,
         n_best: int = 5,
+        exhaustive: bool = False,
         copy_unknown: bool = False,
         max_length: int | None = None,
         batch_size: int = 64,
@@ -130,6 +153,10 @@ class Translator(Saved):
                 print(one.text, one.score)
 
         Arguments are those of ``translate``, and ``n_best``, at most ``beam``.
+
+        Args:
+            exhaustive: Find the best of all sequences, if the model is sure enough that few can
+                be better than what the beam has found; see ``decoding.exhaustive``.
         """
         where = f"{type(self).__name__}.hypotheses"
         if isinstance(texts, str):
@@ -145,6 +172,11 @@ class Translator(Saved):
                 n_best=n_best, max_length=limit,
                 **of_sources(where, how, rows, len(ids)),
             )  # fmt: skip
+            if exhaustive:
+                best = [
+                    self._best_of_all(where, ids[row], one, limit, how)
+                    for row, one in zip(rows, best, strict=True)
+                ]
             for row, of_row in zip(rows, best, strict=True):
                 for one in of_row:
                     tokens = one.tokens[one.tokens != self.end]
@@ -154,6 +186,22 @@ class Translator(Saved):
                         else target.decode(tokens)
                     )
                     found[row].append(Translation(said, one.score, one.log_prob, one.finished))
+        return found
+
+    def _best_of_all(
+        self, where: str, source: Ids, known: list[Hypothesis], limit: int, how: dict[str, Any]
+    ) -> list[Hypothesis]:
+        """As many as are known, which none that is left out is better than."""
+        if unknown := set(how) - {"length_rule", "min_length", "rules"}:
+            raise ArgumentError(
+                f"{where}: exhaustive search does not take {', '.join(sorted(unknown))}, expected "
+                "length_rule, min_length or rules beside it."
+            )
+        least = known[-1].score if known[-1].finished else -np.inf
+        (found,) = decoding.exhaustive(
+            self.step, self.start(self.encode([source])), vocabulary=self.end + 1, bos=self.end,
+            eos=self.end, n_best=len(known), max_length=limit, at_least=[least], **how,
+        )  # fmt: skip
         return found
 
     def _searched(
