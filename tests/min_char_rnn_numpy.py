@@ -136,3 +136,30 @@ def apart(iterations, ids, size, nudge=None):
         if not math.isclose(next(found), next(expected), rel_tol=1e-6):
             return iteration
     return iterations
+
+
+def left_alone(iterations, ids, size, after):
+    """The most by which smooth losses of free runs differ, as a share, from iteration ``after`` on.
+
+    Of ours and the one by hand, both from where ours stands by then; and of the one by hand and
+    itself with all weights a rounding larger.
+    """
+    module, way = loaded("min_char_rnn"), chunks(ids)
+    ours, h, empty = Ours(module, size), None, np.zeros(module.HIDDEN)
+    for (x, y, first), _ in zip(way, range(after), strict=False):
+        _, h = module.iterate(ours.model, ours.adagrad, x, y, None if first else h)
+    by_hand, nudged = (CharRNN(*ours.weights()) for _ in range(2))
+    for rnn in (by_hand, nudged):
+        rnn.squares = ours.squares()
+    nudged.weights = [weight * (1 + 2**-52) for weight in nudged.weights]
+    states, smooth, worst = [h.numpy()[0]] * 2, np.full(3, 25 * math.log(size)), np.zeros(2)
+    for (x, y, first), _ in zip(way, range(iterations), strict=False):
+        found = [
+            rnn.iteration(x, y, empty if first else state)
+            for rnn, state in zip((by_hand, nudged), states, strict=True)
+        ]
+        loss, h = module.iterate(ours.model, ours.adagrad, x, y, None if first else h)
+        states = [state for _, state in found]
+        smooth = 0.999 * smooth + 0.001 * np.array([found[0][0], loss, found[1][0]])
+        worst = np.maximum(worst, abs(smooth[1:] / smooth[0] - 1))
+    return worst.tolist()

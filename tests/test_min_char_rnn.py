@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.loaded_example import loaded
-from tests.min_char_rnn_numpy import CharRNN, Ours, apart, differences, train
+from tests.min_char_rnn_numpy import CharRNN, Ours, apart, differences, left_alone, train
 
 TEXT = np.frombuffer(b"the writer of the books is here, and the tickets are lost. " * 2, np.uint8)
 TEXT = TEXT[:101]  # a fourth chunk, with what follows it, would just end here: that is too late
@@ -25,6 +25,10 @@ def test_runs_are_equal_until_rounding_has_grown():
     """Over a reset; two runs of plain NumPy that begin a rounding apart part as fast."""
     assert apart(30, IDS, len(LETTERS)) > 6
     assert apart(30, IDS, len(LETTERS), nudge=2**-52) < 30
+
+
+def test_runs_are_equal_where_nothing_is_chaotic():
+    assert left_alone(100, IDS, len(LETTERS), after=100)[0] < 1e-10
 
 
 def test_the_smooth_loss_starts_from_even_chances():
