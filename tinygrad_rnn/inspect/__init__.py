@@ -8,6 +8,7 @@ from tinygrad_rnn.inspect.gate_charts import draw_memory, draw_saturation
 from tinygrad_rnn.inspect.gates import Memory, Saturation, memory, saturation
 from tinygrad_rnn.inspect.gradient_flow import gradient_map
 from tinygrad_rnn.inspect.gradient_reach import gradient_by_depth, gradient_by_lag
+from tinygrad_rnn.inspect.gradient_to_source import gradient_to_source
 from tinygrad_rnn.inspect.learning import draw_learning
 from tinygrad_rnn.inspect.pixels import image
 from tinygrad_rnn.inspect.step_panels import draw_steps
@@ -17,7 +18,7 @@ from tinygrad_rnn.inspect.text_page import TextPage, text_page
 __all__ = [
     "Activations", "Alignment", "Chart", "FoundCell", "Line", "Memory", "Row", "Saturation",
     "TextPage", "activations", "alignment", "draw_learning", "draw_memory", "draw_saturation",
-    "draw_steps", "find_cells", "gradient_by_depth", "gradient_by_lag", "gradient_map", "image",
-    "line_chart", "memory", "page_of_alignments", "page_of_charts", "saturation", "text_features",
-    "text_page",
+    "draw_steps", "find_cells", "gradient_by_depth", "gradient_by_lag", "gradient_map",
+    "gradient_to_source", "image", "line_chart", "memory", "page_of_alignments", "page_of_charts",
+    "saturation", "text_features", "text_page",
 ]  # fmt: skip

@@ -156,6 +156,7 @@ class Seq2Seq(Translator, nn.Module):
         *,
         teacher_forcing: float = 1.0,
         label_smoothing: float = 0.0,
+        reduction: str = "mean",
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean cross-entropy of the tokens of targets, ends included, and {"nats": ...}.
 
@@ -170,7 +171,9 @@ class Seq2Seq(Translator, nn.Module):
                 goes on with what it finds likeliest (Bengio et al. 2015).
             label_smoothing: The share of each target that is spread over all tokens, while
                 training.
+            reduction: "none" gives the losses of all tokens, (T, B), 0 behind the ends.
         """
+        choice("Seq2Seq.loss", "reduction", reduction, ("mean", "none"))
         share = bounded("Seq2Seq.loss", "teacher_forcing", teacher_forcing, least=0, most=1)
         read, said, lengths = self._told(target)
         memory = self._encoded(source, len(lengths))
@@ -179,8 +182,8 @@ class Seq2Seq(Translator, nn.Module):
         else:
             features = self._untaught(memory, read, share)
         smoothing = label_smoothing if self.training else 0.0
-        loss = self._cross_entropy(features, said, label_smoothing=smoothing)
-        return loss, {} if smoothing else {"nats": loss.detach()}
+        loss = self._cross_entropy(features, said, label_smoothing=smoothing, reduction=reduction)
+        return loss, {} if smoothing or reduction == "none" else {"nats": loss.detach()}
 
     def _told(self, target: Any) -> tuple[Array, Array, Array]:
         """What the decoder is told and what it is to say, (T, B) each, and lengths."""
