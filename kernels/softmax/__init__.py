@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_rnn.kernels._twin import Array, twin
 
-__all__ = ["log_rows", "row_slopes", "row_sums"]
+__all__ = ["log_rows", "row_best", "row_slopes", "row_sums"]
 
 
 def row_sums(
@@ -29,6 +29,20 @@ def row_sums(
     """
     sums: tuple[Array, Array, Array | None] = twin(__name__, x).row_sums(x, weights, out)
     return sums
+
+
+def row_best(x: Array, count: int) -> tuple[Array, Array, Array, Array, Array]:
+    """Return top and total of each row, its maximum, and where its best scores are.
+
+    token (N, room)   int64: the first ``found[n]`` are places in row n, in their order, of all
+                      scores that are not -inf and as good as the ``count`` best, or whose log P
+                      may be as good by rounding; now and then of a few that are not as good
+    found (N,)        how many they are; where that is more than ``room``, token holds some
+
+    NaN is passed over, and is found in the total; the maximum is -inf where nothing is left.
+    """
+    best: tuple[Array, Array, Array, Array, Array] = twin(__name__, x).row_best(x, count)
+    return best
 
 
 def log_rows(x: Array, top: Array, total: Array) -> Array:

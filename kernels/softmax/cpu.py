@@ -28,8 +28,9 @@ from tinygrad_rnn.kernels._simd import (
 )
 from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
 
-__all__ = ["row_slopes", "row_sums", "sums_link"]
+__all__ = ["row_best", "row_slopes", "row_sums", "sums_link"]
 
+_FEW = 8  # vectors of which one maximum is taken
 _BLOCK = 32  # vectors that are summed before their sum is added: less is lost in long rows
 _NOTHING = {char: np.zeros(0, char) for char in "fd"}
 _NOWHERE = {char: np.zeros((0, 0), char) for char in "fd"}
@@ -101,6 +102,72 @@ def _sums(first, stop, x, weights, places, sums, out):
         sums[1, n] = _total(x, row, width, numbers, top, there)
 
 
+@helper(fastmath=NO_FASTMATH)
+def _class_maxima(like, row, width, places, maxima):
+    """The largest score of each class: columns that are ``len(maxima)`` apart."""
+    size, step = element_size(like), lanes(like)
+    for c in range(0, len(maxima), step):
+        store(like, address(maxima) + c * size, step, fill(like, -np.inf))
+    for u in range(0, width, step):
+        scores = _scores(like, row + u * size, width - u, places)
+        at = address(maxima) + u % len(maxima) * size
+        most = load(like, at, step)
+        store(like, at, step, where(gt(scores, most), scores, most))
+
+
+@helper(fastmath=NO_FASTMATH)
+def _bound(maxima, count):
+    """The ``count``-th largest maximum, to which they are brought in order; and the largest."""
+    for k in range(count):
+        best = k
+        for c in range(k + 1, len(maxima)):
+            if maxima[c] > maxima[best]:
+                best = c
+        maxima[k], maxima[best] = maxima[best], maxima[k]
+    return maxima[count - 1], maxima[0]
+
+
+@helper(fastmath=NO_FASTMATH)
+def _passing(like, x, row, places, bound, token):
+    """Note where scores pass a bound; a block in which none does is passed over quickly."""
+    size, step, width = element_size(like), lanes(like), len(x)
+    found = 0
+    for block in range(0, width, _FEW * step):
+        stop = min(width, block + _FEW * step)
+        most = fill(like, -np.inf)
+        for u in range(block, stop, step):
+            scores = _scores(like, row + u * size, width - u, places)
+            most = where(gt(scores, most), scores, most)
+        if largest(most) >= bound:
+            for c in range(block, stop):
+                if x[c] >= bound:
+                    if found < len(token):
+                        token[found] = c
+                    found += 1
+    return found
+
+
+@kernel(
+    "intp, intp, const(T[:, ::1]), intp, const(T[::1]), T[:, ::1], T[:, ::1], int64[:, ::1], "
+    "int64[::1]",
+    fastmath=NO_FASTMATH,
+)
+def _best(first, stop, x, count, places, maxima, sums, token, found):
+    """``places`` ends with the least number that is not -inf, and how far rounding may go."""
+    width, numbers = x.shape[1], load(x, address(places), lanes(x))
+    least, room = places[-2], places[-1]
+    for n in range(first, stop):
+        row = address(x) + n * width * element_size(x)
+        _class_maxima(x, row, width, numbers, maxima[n])
+        bound, most = _bound(maxima[n], count)
+        top = most if np.isfinite(most) else type(most)(0)
+        sums[0, n], sums[2, n] = top, most
+        sums[1, n] = _total(x, row, width, numbers, top, 0)
+        if bound > -np.inf:
+            bound -= room * (top - bound + type(top)(1))
+        found[n] = _passing(x, x[n], row, numbers, max(bound, least), token[n])
+
+
 @kernel(
     "intp, intp, const(T[:, ::1]), const(T[:, ::1]), const(T[::1]), T[:, ::1]",
     fastmath=NO_FASTMATH,
@@ -129,6 +196,23 @@ def row_sums(x, weights=None, out=None):
     target = _NOWHERE[char] if out is None else out
     parallel(_sums, len(x), x, weights, _PLACES[char], sums, target, grain=_grain(x))
     return sums[0], sums[1], sums[2] if len(weights) else None
+
+
+def row_best(x, count):
+    x, char = np.ascontiguousarray(x), x.dtype.char
+    height, width = x.shape
+    sums = np.empty((3, height), x.dtype)
+    token = np.empty((height, 4 * count + 8), np.int64)
+    found = np.empty(height, np.int64)
+    step = lanes_of(x.dtype)
+    classes = step * -(-max(64, 4 * count) // step)
+    maxima = empty((height, classes), x.dtype)
+    info = np.finfo(x.dtype)
+    # log P is off by less than eps (top - x + log total), and log total at most log(width).
+    room = 4 * info.eps * (2 + np.log(width + 1))
+    places = np.append(_PLACES[char], np.array([info.min, room], x.dtype))
+    parallel(_best, height, x, count, places, maxima, sums, token, found, grain=_grain(x))
+    return *sums, token, found
 
 
 def sums_link(x, sums):

@@ -15,6 +15,23 @@ def row_sums(x, weights=None, out=None):
     return top, powers.sum(axis=1), lean
 
 
+def row_best(x, count):
+    top, total, _ = row_sums(x)
+    scores = np.where(np.isnan(x.real), -np.inf, x.real)
+    token, found = np.zeros(x.shape, np.int64), np.zeros(len(x), np.int64)
+    with np.errstate(all="ignore"):
+        logs = np.where(
+            scores == -np.inf, -np.inf, (scores - top[:, None]) - np.log(total)[:, None]
+        )
+    for n, row in enumerate(logs):
+        (there,) = np.nonzero(row > -np.inf)
+        bound = np.sort(row[there])[::-1][:count].min(initial=np.inf)
+        good = there[row[there] >= bound]
+        found[n] = len(good)
+        token[n, : len(good)] = good
+    return top, total, scores.max(axis=1, initial=-np.inf), token, found
+
+
 def row_slopes(x, top, total, g, even=None, weights=None, out=None):
     out = np.empty_like(x) if out is None else out
     idle = g == 0

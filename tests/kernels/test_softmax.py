@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tinygrad_rnn.kernels import softmax
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
-from tinygrad_rnn.kernels.softmax import reference
+from tinygrad_rnn.kernels.softmax import gpu, reference
 
 DTYPES = ["float32", "float64"]
 
@@ -100,3 +100,54 @@ def test_the_sums_leave_the_exponentials_if_asked_to(family, dtype):
         for got, sums in zip(family.row_sums(x, weights, out), want, strict=True):
             np.testing.assert_array_equal(got, sums)
         np.testing.assert_allclose(out, powers, rtol=4 * np.finfo(dtype).eps)
+
+
+def best_by_hand(x, count):
+    """The places of scores whose log P is as good as that of the ``count`` best of a row."""
+    top, total, _ = softmax.row_sums(x)
+    found = []
+    for row in softmax.log_rows(x, top, total):
+        (there,) = np.nonzero(row > -np.inf)
+        bound = np.sort(row[there])[::-1][:count].min(initial=np.inf)
+        found.append(set(there[row[there] >= bound].tolist()))
+    return found
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(
+    rows=st.integers(0, 3), width=st.integers(1, 700), seed=st.integers(0, 99),
+    count=st.integers(1, 40), values=st.sampled_from([3, 10**6]), lost=st.integers(0, 3),
+)  # fmt: skip
+def test_the_best_of_a_row_are_among_what_is_found(dtype, rows, width, seed, count, values, lost):
+    rng = np.random.default_rng(seed)
+    x = (rng.integers(0, values, (rows, width)) * (1e-6 if values > 3 else 1)).astype(dtype)
+    x[rng.random(x.shape) < lost / 3] = -np.inf
+    with np.errstate(all="ignore"):
+        wanted = best_by_hand(x, count)
+    top, total, most, token, found = softmax.row_best(x, count)
+    for one, other in zip((top, total), softmax.row_sums(x), strict=False):
+        assert np.array_equal(one, other)
+    assert np.array_equal(most, x.max(axis=1))
+    for n, good in enumerate(wanted):
+        places = token[n, : found[n]].tolist()
+        assert places == sorted(places)
+        assert (x[n, places] > -np.inf).all()
+        if found[n] <= token.shape[1]:
+            assert good <= set(places)
+        else:
+            assert found[n] >= len(good)
+        if values > 3 and width > 8 * count and not lost:  # few are there that are not asked for
+            assert found[n] <= 4 * count + 8
+
+
+@pytest.mark.parametrize("family", [softmax, reference, gpu])
+def test_nan_and_infinity_show_in_the_sums_of_the_best(family, monkeypatch):
+    monkeypatch.setattr(gpu, "require", lambda name: np)
+    x = np.array([[1, np.nan, 3], [-np.inf] * 3, [1, np.inf, 2], [0, 1, 2]])
+    with np.errstate(all="ignore"):
+        top, total, most, token, found = family.row_best(x, 2)
+    np.testing.assert_array_equal(top[1:], [0, 0, 2])
+    np.testing.assert_array_equal(np.isfinite(total), [False, True, False, True])
+    np.testing.assert_array_equal(most, [3, -np.inf, np.inf, 2])
+    assert token[3, : found[3]].tolist() == [1, 2]
+    assert found[1] == 0

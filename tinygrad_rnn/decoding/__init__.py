@@ -17,6 +17,7 @@ from tinygrad_rnn.decoding.exhaustive import exhaustive
 from tinygrad_rnn.decoding.greedy import greedy
 from tinygrad_rnn.decoding.hypotheses import Hypothesis
 from tinygrad_rnn.decoding.lengths import GNMT, LengthRule, Power
+from tinygrad_rnn.decoding.log_probs import LogProbs
 from tinygrad_rnn.decoding.loop import Samples
 from tinygrad_rnn.decoding.masks import Banned, Forced, NoRepeatNgram
 from tinygrad_rnn.decoding.protocol import Step, take
@@ -38,6 +39,7 @@ __all__ = [
     "Forced",
     "Hypothesis",
     "LengthRule",
+    "LogProbs",
     "MinP",
     "NoRepeatNgram",
     "Power",

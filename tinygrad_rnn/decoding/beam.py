@@ -9,8 +9,9 @@ from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.decoding.candidates import Candidates, likely
 from tinygrad_rnn.decoding.hypotheses import Beam, Found, Hypothesis
 from tinygrad_rnn.decoding.lengths import LengthRule
+from tinygrad_rnn.decoding.log_probs import Rows
 from tinygrad_rnn.decoding.plan import Plan
-from tinygrad_rnn.decoding.protocol import Step, begin_of, next_rows
+from tinygrad_rnn.decoding.protocol import Step, begin_of, next_log_probs
 from tinygrad_rnn.decoding.rules import Rule, normalised
 from tinygrad_rnn.decoding.settings import Settings
 from tinygrad_rnn.decoding.stochastic import with_inclusion, with_maximum
@@ -123,7 +124,7 @@ def _searched(step: Step, plan: Plan, begin: Array, state: Any, trees: Trees | N
         beam = beam._replace(total=plan.noise.begin(), drawn=beam.total)
     for length in range(1, plan.max_length + 1 if len(begin) else 1):
         first = length == 1
-        rows, state, more = next_rows(_WHERE, step, beam.tokens[:, -1], beam.state, first)
+        rows, state, more = next_log_probs(_WHERE, step, beam.tokens[:, -1], beam.state, first)
         if first:
             plan.check(rows.shape[1], begin)
         candidates = (_candidates if plan.noise is None else _drawn)(plan, beam, rows, length)
@@ -142,7 +143,7 @@ def _searched(step: Step, plan: Plan, begin: Array, state: Any, trees: Trees | N
     return found
 
 
-def _candidates(plan: Plan, beam: Beam, rows: Array, length: int) -> Candidates:
+def _candidates(plan: Plan, beam: Beam, rows: Rows, length: int) -> Candidates:
     given, rows = rows, plan.shaped(rows, beam)
     row, token, best = likely(rows, plan.most_needed)
     if not ((best > -np.inf) & (best < 1e-3)).all():
@@ -160,11 +161,11 @@ def _candidates(plan: Plan, beam: Beam, rows: Array, length: int) -> Candidates:
     return plan.constraints.in_banks(found, beam.source, beam.tokens, plan.eos)
 
 
-def _drawn(plan: Plan, beam: Beam, rows: Array, length: int) -> Candidates:
+def _drawn(plan: Plan, beam: Beam, given: Rows, length: int) -> Candidates:
     """Those of which the totals have noise, of what is drawn from as ``sample`` would."""
     assert plan.noise is not None
     assert beam.drawn is not None
-    given, rows = rows, plan.shaped(rows.astype(np.float64), beam)
+    rows = np.asarray(plan.shaped(np.asarray(given, np.float64), beam))
     if plan.eos is not None and length < plan.min_length:
         rows = rows.copy()
         rows[:, plan.eos] = -np.inf

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinygrad_rnn.decoding.log_probs import LogProbs, Rows
 from tinygrad_rnn.device import Array
 
 __all__ = ["Candidates", "diverse", "likely", "selected"]
@@ -38,11 +39,16 @@ class Candidates(NamedTuple):
         return Candidates(*(field[which] for field in self))
 
 
-def likely(rows: Array, count: int) -> tuple[Array, Array, Array]:
+def likely(rows: Rows, count: int) -> tuple[Array, Array, Array]:
     """Row and token of all that are as good as the ``count`` best of their row, or better.
 
     The third is the maximum of each row, NaN where there is one.
     """
+    if isinstance(rows, LogProbs):
+        found = rows.likely(count)
+        if found is not None:
+            return found
+        rows = np.asarray(rows)
     height, width = rows.shape
     some = max(1, _IN_CACHE // max(width, 1))
     parts = [_likely(rows[n : n + some], count) for n in range(0, height, some)]

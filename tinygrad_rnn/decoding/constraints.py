@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinygrad_rnn.decoding.candidates import Candidates
+from tinygrad_rnn.decoding.log_probs import Rows
 from tinygrad_rnn.decoding.phrases import Phrase, fewest_tokens
 from tinygrad_rnn.device import Array
 
@@ -88,7 +89,7 @@ class Constraints:
         found: Array = self.total[source] - (lengths * np.minimum(met, times)).sum(axis=1) - begun
         return found
 
-    def added(self, rows: Array, source: Array, row: Array, token: Array) -> tuple[Array, Array]:
+    def added(self, rows: Rows, source: Array, row: Array, token: Array) -> tuple[Array, Array]:
         """Candidates with the tokens that stand in phrases, however unlikely, in order."""
         own, place = np.nonzero(self.tokens[source] != _NO_TOKEN)
         theirs = self.tokens[source[own], place]

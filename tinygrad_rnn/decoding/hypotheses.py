@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_rnn.decoding.candidates import Candidates
 from tinygrad_rnn.decoding.constraints import Constraints
 from tinygrad_rnn.decoding.lengths import LengthRule, coverage
+from tinygrad_rnn.decoding.log_probs import Rows
 from tinygrad_rnn.decoding.protocol import take
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, NotFiniteError, ShapeError
@@ -77,7 +78,7 @@ class Beam(NamedTuple):
         found: Beam = take(self._replace(state=None), rows, len(self.source))
         return found
 
-    def longer(self, by: Candidates, rows: Array, state: Any, more: dict[str, Any]) -> "Beam":
+    def longer(self, by: Candidates, rows: Rows, state: Any, more: dict[str, Any]) -> "Beam":
         """The hypotheses that candidates make of these, in the candidates' order."""
         attention = more.get("attention")
         if attention is not None:

@@ -11,6 +11,7 @@ from tinygrad_rnn.decoding.candidates import Candidates, diverse, selected
 from tinygrad_rnn.decoding.constraints import Constraints
 from tinygrad_rnn.decoding.hypotheses import Beam, Found, scores_of
 from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of, lengths_allowed, total
+from tinygrad_rnn.decoding.log_probs import Rows
 from tinygrad_rnn.decoding.masks import NoRepeatNgram, Prefix
 from tinygrad_rnn.decoding.phrases import check_possible, phrases_of
 from tinygrad_rnn.decoding.protocol import check_rows, check_vocabulary
@@ -137,10 +138,13 @@ class Plan:
         if self.eos is not None:
             check_vocabulary(self.where, "eos", np.asarray(self.eos), vocabulary)
 
-    def shaped(self, rows: Array, beam: Beam) -> Array:
+    def shaped(self, given: Rows, beam: Beam) -> Rows:
         """What the rules and the prefix leave of rows."""
-        left = applied(self.rules, rows, beam.tokens)
-        return self.prefix(left, rows, beam.source, beam.tokens.shape[1] - 1)
+        place = beam.tokens.shape[1] - 1
+        if not self.rules and place >= self.prefix.tokens.shape[1]:
+            return given
+        rows = np.asarray(given)
+        return self.prefix(applied(self.rules, rows, beam.tokens), rows, beam.source, place)
 
     @property
     def most_needed(self) -> int:
@@ -164,13 +168,13 @@ class Plan:
             return selected(candidates, width, self.eos)
         return diverse(candidates, width, self.eos, self.groups, self.diversity, banks)
 
-    def wrong(self, given: Array, left: Array) -> None:
+    def wrong(self, given: Rows, left: Rows) -> None:
         """Raise where rows, whose maxima are none of log-probabilities, are nobody's plan.
 
         Rows without a token are what rules may well leave.
         """
-        check_rows(self.where, given)
-        if not (left.max(axis=1) < np.inf).all():
+        check_rows(self.where, np.asarray(given))
+        if not (np.asarray(left).max(axis=1) < np.inf).all():
             raise NotFiniteError(f"{self.where}: the rules gave NaN or +inf.")
 
     def done(self, found: Found, kept: Candidates, length: int) -> Array:

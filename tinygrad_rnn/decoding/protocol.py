@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.decoding.log_probs import LogProbs, Rows
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, NotFiniteError, ShapeError
 from tinygrad_rnn.modes import inference_mode
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = [
-    "Step", "begin_of", "check_rows", "check_vocabulary", "given_tokens", "next_rows",
-    "rows_in", "take",
+    "Step", "begin_of", "check_rows", "check_vocabulary", "given_tokens", "next_log_probs",
+    "next_rows",    "rows_in", "take",
 ]  # fmt: skip
 
 Step = Callable[[Array, Any], tuple[Any, ...]]
@@ -25,6 +26,14 @@ _ABOVE_ONE = 1.001  # float32 rows of a large vocabulary sum to one within a ten
 def next_rows(
     where: str, step: Step, tokens: Array, state: Any, check: bool = True
 ) -> tuple[Array, Any, dict[str, Any]]:
+    """As ``next_log_probs``, with the log-probabilities as an array."""
+    rows, state, more = next_log_probs(where, step, tokens, state, check)
+    return np.asarray(rows), state, more
+
+
+def next_log_probs(
+    where: str, step: Step, tokens: Array, state: Any, check: bool = True
+) -> tuple[Rows, Any, dict[str, Any]]:
     """One step: the log-probabilities (rows, V), the new state, and what else the step tells.
 
     Whether rows are distributions costs an exponential of each number to find out, so callers
@@ -38,15 +47,15 @@ def next_rows(
             f"{where}: step returned {shortened(given)}, expected (log_probs, state), and in a "
             'third place, if anything, a dict such as {"attention": weights}.'
         )
-    rows = _plain(given[0])
+    rows = given[0] if isinstance(given[0], LogProbs) else _plain(given[0])
     if rows.ndim != 2 or len(rows) != len(tokens) or not rows.shape[1]:
         raise ShapeError(
             f"{where}: step gave log-probabilities of shape {rows.shape}, expected "
             f"({len(tokens)}, V): a row for each token, a column for each token of the vocabulary."
         )
-    if rows.dtype not in (np.float32, np.float64):
+    if not isinstance(rows, LogProbs) and rows.dtype not in (np.float32, np.float64):
         rows = rows.astype(np.float64)
-    if check:
+    if check and not isinstance(rows, LogProbs):
         check_rows(where, rows)
     return rows, given[1], _more(where, given[2], len(tokens)) if len(given) == 3 else {}
 
@@ -117,6 +126,8 @@ def rows_in(state: Any) -> int | None:
     """How many rows a state has, or None where it has no array and no list of items."""
     if isinstance(state, list) and not _holds_arrays(state):
         return len(state)
+    if hasattr(state, "rows"):  # which may share arrays
+        return None
     if isinstance(state, dict):
         state = list(state.values())
     if isinstance(state, tuple | list):
@@ -155,8 +166,11 @@ def take(state: Any, rows: Array, count: int) -> Any:
 
     Tuples, named tuples, dicts and lists are what a state is made of; arrays and Tensors have
     rows first. A list in which there are no arrays has one item a row. None and numbers are the
-    same for all rows.
+    same for all rows. What has a method ``rows(index)`` is asked for them, such as
+    ``nn.attention.Prepared``, in which rows that are the same are there once.
     """
+    if callable(rows_of := getattr(state, "rows", None)):
+        return rows_of(rows)
     if isinstance(state, list) and not _holds_arrays(state):
         if len(state) != count:
             raise ShapeError(

@@ -1,0 +1,110 @@
+"""Log-probabilities that are written out when asked for are those of the scores."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_rnn import decoding, errors
+from tinygrad_rnn.decoding.candidates import likely
+
+V, END = 12, 0
+
+
+def written(scores):
+    return np.asarray(decoding.LogProbs(scores))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_they_are_those_of_a_softmax(dtype):
+    scores = np.random.default_rng(0).standard_normal((5, 40)).astype(dtype) * 5
+    rows = decoding.LogProbs(scores)
+    assert (rows.shape, len(rows), rows.dtype) == ((5, 40), 5, dtype)
+    wide = scores.astype("float64")
+    expected = wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(written(scores), expected, atol=64 * np.finfo(dtype).eps)
+    row, token = np.array([[0], [3]]), np.array([[1, 2], [39, 0]])
+    assert np.array_equal(rows[row, token], written(scores)[row, token])
+    assert np.asarray(rows, "float64").dtype == np.float64
+
+
+@given(seed=st.integers(0, 999), values=st.sampled_from([3, 1000]), count=st.integers(1, 15))
+def test_the_likely_ones_are_those_of_the_array(seed, values, count):
+    """Of few values many tokens are equal, of many ones some only after rounding."""
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, values, (3, 90)).astype("float32") * np.float32(
+        1 if values < 9 else 1e-7
+    )
+    row, token, best = likely(decoding.LogProbs(scores), count)
+    rows = written(scores)
+    for n in range(3):
+        bound = np.sort(rows[n])[-count]
+        assert set(np.flatnonzero(rows[n] >= bound)) <= set(token[row == n])
+    assert np.array_equal(np.lexsort((token, row)), np.arange(len(row)))
+    assert np.array_equal(best, rows.max(axis=1))
+
+
+def table(seed, values=8):
+    """A model whose scores are a table by place and token, and its state the place."""
+    scores = np.random.default_rng(seed).integers(0, values, (6, V, V)).astype("float32") / 2
+
+    def step(tokens, place):
+        return decoding.LogProbs(scores[place[:, 0], tokens]), place + 1
+
+    def written_out(tokens, place):
+        rows, place = step(tokens, place)
+        return np.asarray(rows), place
+
+    return step, written_out
+
+
+def described(found):
+    return [
+        [(*one.tokens, one.score, one.log_prob, one.finished) for one in best] for best in found
+    ]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {}, {"length_rule": "none", "n_best": 4}, {"rules": [decoding.Temperature(0.7)]},
+        {"prefix": [3, 4]}, {"no_repeat_ngram": 2}, {"min_length": 3},
+        {"groups": 2, "diversity": 1.0}, {"constraints": [[5, 6]]},
+    ],
+)  # fmt: skip
+@given(seed=st.integers(0, 99))
+def test_a_search_finds_what_it_finds_by_arrays(seed, how):
+    by_scores, by_arrays = table(seed)
+    place = np.zeros((3, 1), np.int64)
+    given = {"bos": [1, 2, 3], "eos": END, "beam": 4, "max_length": 5, **how}
+    found, expected = (
+        decoding.beam_search(step, place, **given) for step in (by_scores, by_arrays)
+    )
+    assert described(found) == described(expected)
+
+
+def test_everything_else_takes_them_as_arrays():
+    by_scores, by_arrays = table(0)
+    place, begins = np.zeros((2, 1), np.int64), np.array([1, 2])
+    for search in (
+        lambda step: decoding.greedy(step, place, begins, 4, end=END).tokens,
+        lambda step: decoding.sample(step, place, begins, 4, end=END, seed=0).log_probs,
+        lambda step: decoding.score(step, place, [[3, 4], [5]], bos=begins)[0],
+        lambda step: decoding.beam_search(
+            decoding.ensemble([step, step]), [place, place], bos=begins, eos=END, max_length=4
+        )[0][0].tokens,
+    ):  # fmt: skip
+        assert np.array_equal(search(by_scores), search(by_arrays))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_distribution_is_named(bad):
+    def step(tokens, state):
+        scores = np.zeros((len(tokens), V))
+        if state[0] == 2:
+            scores[1, 2] = bad
+        return decoding.LogProbs(scores), state + 1
+
+    for begin in (0, 2):
+        with np.errstate(all="ignore"), pytest.raises(errors.NotFiniteError, match="NaN in row 1"):
+            decoding.beam_search(step, np.full(2, begin), bos=1, eos=None, beam=1, max_length=4)
