@@ -1,4 +1,4 @@
-"""Additive attention: how well each query fits each key (Bahdanau et al. 2015).
+"""Attention: additive scores (Bahdanau et al. 2015), and all of it for single queries.
 
     z[b, t, s, h]   = tanh(query[b, t, h] + key[b, s, h])
     scores[b, t, s] = sum over h of vector[h] z[b, t, s, h]
@@ -12,11 +12,18 @@ never exists: kernels compute it in registers, forward, and again in ``backward`
 
 The last is left apart for each row b. Where ``seen`` is 0 nothing is computed, and the score
 is 0; where a gradient of a score is 0, nothing is computed for it.
+
+``attend`` is what a step of a decoder asks, forward alone: for query n, whose keys and values
+are those of row ``of[n]``,
+
+    fits[s]    = vector · tanh(query[n] + key[of[n], s]), or query[n] · key[of[n], s]
+    weights[n] = softmax of fits over those s that are seen
+    context[n] = sum over s of weights[n, s] value[of[n], s]
 """
 
 from tinygrad_rnn.kernels._twin import Array, twin
 
-__all__ = ["additive_backward", "additive_scores"]
+__all__ = ["additive_backward", "additive_scores", "attend"]
 
 
 def additive_scores(query: Array, key: Array, vector: Array, seen: Array | None) -> Array:
@@ -40,4 +47,20 @@ def additive_backward(
     found: tuple[Array, Array, Array] = twin(__name__, query).additive_backward(
         g, query, key, vector
     )
+    return found
+
+
+def attend(
+    query: Array, key: Array, vector: Array | None, value: Array, seen: Array | None, of: Array
+) -> tuple[Array, Array]:
+    """Return the context (N, V) and the weights (N, S).
+
+    query (N, H)   C-contiguous, as all of them
+    key (B, S, H)
+    vector (H)     of additive scores; None for dots
+    value (B, S, V)
+    seen (B, S)    one byte, 0 where there is no key; or None. Where no key is seen, all is 0
+    of (N,)        int64, from 0 to B - 1
+    """
+    found: tuple[Array, Array] = twin(__name__, query).attend(query, key, vector, value, seen, of)
     return found

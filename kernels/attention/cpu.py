@@ -2,18 +2,32 @@
 
 Forward, a slice is some queries of a row; backward, it is some vectors of units, whose
 gradients of keys stay in the first cache while all queries go by. Sums go in the order of
-the definition: over units forward, over queries and keys backward.
+the definition: over units forward, over queries and keys backward. The attention of single
+queries is one kernel: keys and values of a row, which several queries may share, stay in the
+cache, and what lies in between in the weights.
 """
 
 import numpy as np
 
-from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel
+from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels._memory import empty, zeros
 from tinygrad_rnn.kernels._pool import parallel
-from tinygrad_rnn.kernels._simd import add, fill, fma, load, mul, store, sub, tanh, total
+from tinygrad_rnn.kernels._simd import (
+    add,
+    exp,
+    fill,
+    fma,
+    largest,
+    load,
+    mul,
+    store,
+    sub,
+    tanh,
+    total,
+)
 from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
 
-__all__ = ["additive_backward", "additive_scores"]
+__all__ = ["additive_backward", "additive_scores", "attend"]
 
 _WORTH = 30_000  # numbers of z that are worth another thread: about as long as waking it
 
@@ -82,7 +96,68 @@ def _gradients(first, stop, g, query, key, vector, d_query, d_key, d_vector):
         store(query, address(d_vector) + (b * H + h) * size, rest, by_vector)
 
 
-_ALL_SEEN = np.zeros((0, 1, 1), np.uint8)
+@helper(fastmath=NO_FASTMATH)
+def _fit(like, q, k, v, H):
+    """How well a query fits a key, by addresses; v is 0 for dots."""
+    size, step = element_size(like), lanes(like)
+    result = fill(like, 0.0)
+    for h in range(0, H, step):
+        a, b = load(like, q + h * size, H - h), load(like, k + h * size, H - h)
+        if v != 0:
+            a, b = tanh(add(a, b)), load(like, v + h * size, H - h)
+        result = fma(a, b, result)
+    return total(result)
+
+
+@helper(fastmath=NO_FASTMATH)
+def _softmax(like, weights, top):
+    """Fits become weights, -inf 0; one after the other, so that padding changes nothing."""
+    size, step, S = element_size(like), lanes(like), len(weights)
+    begin, top = address(weights), fill(like, top)
+    for s in range(0, S, step):
+        fits = load(like, begin + s * size, S - s)
+        store(like, begin + s * size, S - s, exp(sub(fits, top)))
+    summed = weights[0]
+    for s in range(1, S):
+        summed += weights[s]
+    for s in range(S):
+        weights[s] /= summed
+
+
+@kernel(
+    "intp, intp, const(T[:, ::1]), const(T[:, :, ::1]), const(T[::1]), const(T[:, :, ::1]), "
+    "const(uint8[:, ::1]), const(int64[::1]), T[:, ::1], T[:, ::1]",
+    fastmath=NO_FASTMATH,
+)
+def _attend(first, stop, query, key, vector, value, seen, of, context, weights):
+    (S, H), V = key.shape[1:], value.shape[2]
+    size, step = element_size(query), lanes(query)
+    v = address(vector) if len(vector) > 0 else 0
+    for n in range(first, stop):
+        b, own = of[n], weights[n]
+        nothing = largest(fill(query, -np.inf))
+        top = nothing
+        for s in range(S):
+            own[s] = nothing
+            if len(seen) == 0 or seen[b, s]:
+                k = address(key) + (b * S + s) * H * size
+                own[s] = _fit(query, address(query) + n * H * size, k, v, H)
+                top = max(top, own[s])
+        if top == nothing:
+            own[:] = 0
+        else:
+            _softmax(query, own, top if np.isfinite(top) else type(top)(0))
+        for u in range(0, V, step):
+            found = fill(query, 0.0)
+            for s in range(S):
+                if own[s] != 0:
+                    at = address(value) + ((b * S + s) * V + u) * size
+                    found = fma(fill(query, own[s]), load(query, at, V - u), found)
+            store(query, address(context) + (n * V + u) * size, V - u, found)
+
+
+_ALL_SEEN, _ALL_THERE = np.zeros((0, 1, 1), np.uint8), np.zeros((0, 1), np.uint8)
+_NO_VECTOR = {char: np.zeros(0, char) for char in "fd"}
 
 
 def additive_scores(query, key, vector, seen):
@@ -105,3 +180,13 @@ def additive_backward(g, query, key, vector):
         _gradients, B * -(-H // step), g, query, key, vector, d_query, d_key, d_vector, grain=grain
     )
     return d_query, d_key, d_vector
+
+
+def attend(query, key, vector, value, seen, of):
+    (N, H), (S, V), dtype = query.shape, value.shape[1:], query.dtype
+    context, weights = empty((N, V), dtype), empty((N, S), dtype)
+    vector = _NO_VECTOR[dtype.char] if vector is None else vector
+    seen = _ALL_THERE if seen is None else seen
+    grain = 1 + _WORTH // (S * (H + V) + 1)
+    parallel(_attend, N, query, key, vector, value, seen, of, context, weights, grain=grain)
+    return context, weights

@@ -22,3 +22,19 @@ def additive_backward(g, query, key, vector):
         d_key += inner
         d_vector += (here * z).sum(axis=1)
     return d_query, d_key, d_vector
+
+
+def attend(query, key, vector, value, seen, of):
+    xp = require(__name__)
+    keys = key[of]
+    if vector is None:
+        fits = (query[:, None] * keys).sum(axis=-1)
+    else:
+        fits = xp.tanh(query[:, None] + keys) @ vector
+    there = xp.ones(fits.shape, bool) if seen is None else seen[of] != 0
+    fits = xp.where(there, fits, -xp.inf)
+    top = xp.max(fits, axis=1, initial=-xp.inf, keepdims=True)
+    e = xp.exp(fits - xp.where(xp.isinf(top), 0, top))
+    total = e.sum(axis=1, keepdims=True)
+    weights = (e / xp.where(total == 0, 1, total)).astype(query.dtype)
+    return (weights[..., None] * xp.where(there[..., None], value[of], 0)).sum(axis=1), weights

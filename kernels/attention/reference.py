@@ -14,5 +14,21 @@ def additive_backward(g, query, key, vector):
     return inner.sum(axis=2), inner.sum(axis=1), (g[..., None] * z).sum(axis=(1, 2))
 
 
+def attend(query, key, vector, value, seen, of):
+    keys, query = key[of], query[:, None]
+    if vector is None:
+        fits = (query * keys).sum(axis=-1)
+    else:
+        fits = additive_scores(query, keys, vector, None)[:, 0]
+    there = np.ones(fits.shape, bool) if seen is None else seen[of] != 0
+    fits = np.where(there, fits, -np.inf)
+    top = np.max(fits.real, axis=1, initial=-np.inf, keepdims=True)
+    e = np.exp(fits - np.where(np.isinf(top), 0, top))
+    total = e.sum(axis=1, keepdims=True)
+    weights = (e / np.where(total == 0, 1, total)).astype(query.dtype)
+    values = np.where(there[..., None], value[of], 0)
+    return (weights[..., None] * values).sum(axis=1), weights
+
+
 def _fits(query, key):
     return np.tanh(query[:, :, None] + key[:, None])

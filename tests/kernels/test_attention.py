@@ -106,3 +106,66 @@ def test_saturated_units_pass_no_gradient_and_no_nan(dtype):
 
 def dtype_of(dtype, number):
     return np.dtype(dtype).type(number)
+
+
+# ----- single queries to rows that they share -----
+
+
+def asked(seed, N, B, S, H, V, dtype, additive=True):
+    rng = np.random.default_rng(seed)
+    shapes = ((N, H), (B, S, H), (H,), (B, S, V))
+    query, key, vector, value = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    seen = rng.integers(0, 2, (B, S)).astype(np.uint8)
+    return [query, key, vector if additive else None, value, seen, rng.integers(0, max(B, 1), N)]
+
+
+@given(
+    st.tuples(st.integers(0, 3), st.integers(1, 3), st.integers(0, 4)),
+    st.tuples(*[st.sampled_from([1, 3, 16, 17, 40])] * 2),
+    gs.seeds(), st.sampled_from(["float32", "float64"]), st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_single_queries_find_what_the_definition_says(sizes, widths, seed, dtype, additive, masked):
+    given = asked(seed, *sizes, *widths, dtype, additive)
+    if not masked:
+        given[4] = None
+    wide = [x if x is None or x.dtype != dtype else x.astype(np.float64) for x in given]
+    with use_reference():
+        expected = attention.attend(*wide)
+    for found, wanted in zip(attention.attend(*given), expected, strict=True):
+        close(found, wanted, dtype, sum(widths) * sum(widths))
+
+
+def test_single_queries_of_a_gpu_find_the_same(monkeypatch):
+    monkeypatch.setattr(gpu, "require", lambda name: np)
+    for additive in (True, False):
+        given = asked(0, 4, 2, 5, 3, 6, "float64", additive)
+        for found, wanted in zip(gpu.attend(*given), reference.attend(*given), strict=True):
+            close(found, wanted, "float64", 30)
+
+
+def test_what_a_query_finds_depends_on_its_row_alone():
+    sizes = (6, 3, 5, 18, 20) if DISABLED else (90, 9, 30, 130, 70)
+    query, key, vector, value, seen, of = asked(0, *sizes, "float32")
+    seen[0], seen[1] = 0, 1
+    threads, found = num_threads(), []
+    try:
+        for count in (1, 3):
+            set_num_threads(count)
+            found.append(attention.attend(query, key, vector, value, seen, of))
+    finally:
+        set_num_threads(threads)
+    unseen = np.broadcast_to(seen[:, :, None] == 0, key.shape)
+    key[unseen] = np.nan
+    value[seen == 0] = np.inf
+    pad = [np.pad(x, ((0, 0), (0, 7), (0, 0)), constant_values=np.nan) for x in (key, value)]
+    wider = np.pad(seen, ((0, 0), (0, 7)))
+    found.append(attention.attend(query, pad[0], vector, pad[1], wider, of))
+    found[-1] = found[-1][0], found[-1][1][:, : seen.shape[1]]
+    for n in range(len(query)):
+        one = query[n : n + 1], key, vector, value, seen, of[n : n + 1]
+        for parts in zip(*found, attention.attend(*one), strict=True):
+            *rows, alone = parts
+            assert all(np.array_equal(row[n], alone[0]) for row in rows)
+        if of[n] == 0:
+            assert not found[0][0][n].any()
+            assert not found[0][1][n].any()

@@ -272,6 +272,39 @@ def test_rows_of_prepared_keys_are_those_of_a_beam():
     np.testing.assert_allclose(context, module(query, memory)[0][rows])
 
 
+@scores
+@pytest.mark.parametrize("mask", [None, "keys", "numbers", "queries"])
+def test_queries_share_the_rows_of_prepared_keys(score, mask):
+    """By a kernel of single queries where there is one; the same as with keys of their own."""
+    module = made(score)
+    query, keys = drawn((5, 4), (3, 6, 4), requires_grad=True)
+    of = np.array([2, 0, 0, 2, 1])
+    seen = np.ones((3, 6), np.bool_)
+    seen[0, 2:], seen[1] = False, False
+    given = {
+        None: None, "keys": seen, "numbers": np.where(seen, 0.5, -np.inf),
+        "queries": np.repeat(seen[:, None], 2, axis=1),
+    }[mask]  # fmt: skip
+    memory = module.prepare(keys, mask=given).rows(of)
+    asked = query if mask != "queries" else ops.stack([query, query + 1], 1)
+    expected = module(asked, keys[of], mask=None if given is None else given[of])
+    for mode in (tg.no_grad(), tg.enable_grad()):
+        with mode:
+            for found, wanted in zip(module(asked, memory), expected, strict=True):
+                np.testing.assert_allclose(found, wanted, atol=1e-12)
+    again = memory.rows([4, 0]).rows(np.array([True, False]))
+    assert again.keys is memory.keys
+    assert list(again.of) == [1]
+    with pytest.raises(ShapeError, match="query has 5 rows, keys 1, expected as many"):
+        module(query, again)
+    with tg.enable_grad():
+        loss = ops.square(module(asked, memory)[0]).sum()
+        other = ops.square(module(asked, keys[of], mask=None if given is None else given[of])[0])
+        pairs = (tg.grad(one, [keys, *module.parameters()]) for one in (loss, other.sum()))
+        for one, two in zip(*pairs, strict=True):
+            np.testing.assert_allclose(one, two, atol=1e-12)
+
+
 def test_a_score_of_ones_own():
     class Distance(nn.Score):
         def forward(self, query, keys, seen):

@@ -124,6 +124,8 @@ class Attending(nn.Module):
         self, query: Tensor, memory: Prepared, covered: Tensor | None, steps: Array
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """All steps at once, unless each has to know where those before it have looked."""
+        if covered is not None or self.local is not None:
+            memory = memory.apart()
         if covered is None:
             return *self._look(query, memory, steps), None
         contexts, weights = [], []

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_rnn import nn, ops, random
+from tinygrad_rnn import decoding, nn, ops, random
 from tinygrad_rnn.arguments import bounded, choice
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
@@ -17,8 +17,10 @@ from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.models.scores import ScoreLayer, cross_entropy, tied_to
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
 from tinygrad_rnn.models.translator import Translator, with_end
+from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.text.vocabulary import Ids
 from tinygrad_rnn.training.run_state import evaluating
 
 __all__ = ["Seq2Seq"]
@@ -241,20 +243,38 @@ class Seq2Seq(Translator, nn.Module):
         """Where the decoder starts, with the work on what was read done."""
         with evaluating(self):
             carried = self.decoder.start(self.bridge(memory), memory)
-            return self._as_arrays(self.decoder.prepare(memory), carried)
+            prepared = self.decoder.prepare(memory)
+            if prepared is not None:  # rows of the state will share it
+                keys, values = _in_order(prepared.keys), _in_order(prepared.values)
+                each = np.arange(len(memory.lengths))
+                prepared = Prepared(keys, values, prepared.mask, each)
+            return self._as_arrays(prepared, carried)
 
     def step(self, tokens: Any, state: State) -> tuple[Any, ...]:
         """tokens (rows,) -> log-probabilities of what comes next (rows, V + 1), and the state.
 
         With attention also {"attention": (rows, S)}.
         """
-        with evaluating(self):
+        found, *rest = self.scored(tokens, state)
+        return (np.asarray(found), *rest)
+
+    def scored(self, tokens: Any, state: State) -> tuple[Any, ...]:
+        """The same as ``decoding.LogProbs``, of which a search looks at the best alone."""
+        if self.training:
+            with evaluating(self):
+                return self.scored(tokens, state)
+        with no_grad():
             words = self.target_embedding(np.asarray(tokens)[None])
             memory, carried = self._as_given(state)
             features, weights, carried = self.decoder(words, memory, carried)
-            found = ops.log_softmax(self.out(features[0])).numpy()
+            found = decoding.LogProbs(self.out(features[0]).numpy())
         state = self._as_arrays(memory, carried)
         return (found, state, {"attention": weights.numpy()[:, 0]}) if memory else (found, state)
+
+    def translated(self, source: Any, **how: Any) -> list[Ids]:
+        """As of ``Translator``; out of training once, not at every step."""
+        with evaluating(self):
+            return super().translated(source, **how)
 
     def log_likelihoods(self, source: Any, target: Any) -> list[Floats]:
         """``log P`` of each token of each target, its end with them, (T + 1,) each."""
@@ -291,7 +311,8 @@ class Seq2Seq(Translator, nn.Module):
         """The other way round."""
         memory, carried = state
         if memory is not None:
-            memory = Prepared(_tensor(memory.keys), _tensor(memory.values), memory.mask)
+            keys, values = _tensor(memory.keys), _tensor(memory.values)
+            memory = memory._replace(keys=keys, values=values)
         layers = state_of(self.decoder.layers, carried.layers)
         fed, covered = _tensor(carried.fed), _tensor(carried.covered)
         return memory, Carried(layers, fed, covered, carried.steps)
@@ -299,6 +320,11 @@ class Seq2Seq(Translator, nn.Module):
 
 def _array(x: Any) -> Any:
     return x.numpy() if isinstance(x, Tensor) else x
+
+
+def _in_order(x: Tensor) -> Any:
+    """What every step reads, row by row."""
+    return np.ascontiguousarray(x.numpy())
 
 
 def _tensor(x: Any) -> Any:

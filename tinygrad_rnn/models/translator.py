@@ -59,6 +59,10 @@ class Translator(Saved):
         """The protocol of ``decoding``."""
 
     @abstractmethod
+    def scored(self, tokens: Any, state: Any) -> Any:
+        """``step`` with ``decoding.LogProbs``."""
+
+    @abstractmethod
     def alignment(self, source: Any, target: Any) -> Any:
         """How much each token of a target looks at each of its source."""
 
@@ -210,10 +214,10 @@ class Translator(Saved):
         """Translations of a batch whose limit of length is one."""
         state, begins = self.start(self.encode(source)), np.full(len(source), self.end)
         if beam == 1 and not how:
-            rows = list(decoding.greedy(self.step, state, begins, limit, end=self.end).tokens)
+            rows = list(decoding.greedy(self.scored, state, begins, limit, end=self.end).tokens)
         else:
             given = {"bos": begins, "eos": self.end, "beam": beam, "max_length": limit, **how}
-            rows = [best[0].tokens for best in decoding.beam_search(self.step, state, **given)]
+            rows = [best[0].tokens for best in decoding.beam_search(self.scored, state, **given)]
         return [row[~(np.cumsum(row == self.end) > 0)] for row in map(np.asarray, rows)]
 
     def _vocabularies(self, where: str, words: bool) -> tuple[Vocabulary, Vocabulary]:

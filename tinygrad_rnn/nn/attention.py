@@ -8,6 +8,8 @@ from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import bounded, flag
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
+from tinygrad_rnn.kernels import attention as kernel
+from tinygrad_rnn.modes import recording
 from tinygrad_rnn.nn.attention_scores import (
     AdditiveScore,
     DotScore,
@@ -22,6 +24,7 @@ from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
 __all__ = ["Attention", "Prepared"]
 
+_SINGLE = AdditiveScore, DotScore, GeneralScore  # and no subclass, which may score otherwise
 SCORES = ("dot", "scaled_dot", "general", "additive", "multi_head")
 
 
@@ -29,16 +32,28 @@ class Prepared(NamedTuple):
     """Keys and values as ``Attention.prepare`` leaves them, for many queries; rows come first.
 
     mask  booleans (B, 1 or T, S), or numbers of that shape to be added to the scores; or None
+    of    (N,) the row that each query looks at, as several may look at one; None: its own
     """
 
     keys: Tensor
     values: Tensor
     mask: Array | None = None
+    of: Array | None = None
 
     def rows(self, index: Any) -> "Prepared":
-        """Some of the rows, or rows several times: what a beam search goes on with."""
-        mask = None if self.mask is None else self.mask[index]
-        return Prepared(self.keys[index], self.values[index], mask)
+        """Some of the rows, or rows several times: what a beam search goes on with.
+
+        Nothing is copied: of N rows, some are the same ones.
+        """
+        of = np.arange(len(self.keys)) if self.of is None else self.of
+        return self._replace(of=of[np.asarray(index)])
+
+    def apart(self) -> "Prepared":
+        """The same with keys and values of its own for each row."""
+        if self.of is None:
+            return self
+        mask = None if self.mask is None else self.mask[self.of]
+        return Prepared(self.keys[self.of], self.values[self.of], mask)
 
 
 class Attention(Module):
@@ -149,15 +164,35 @@ class Attention(Module):
         query = query.unsqueeze(1) if single else self._rows_first("query", query)
         self._check_width("query", query, self.score.query_size)
         _check_alike(query=query, keys=memory.keys)
-        if len(query) != len(memory.keys):
+        rows = len(memory.keys if memory.of is None else memory.of)
+        if len(query) != rows:
             raise ShapeError(
-                f"Attention: query has {len(query)} rows, keys {len(memory.keys)}, expected as "
-                "many."
+                f"Attention: query has {len(query)} rows, keys {rows}, expected as many."
             )
-        context, weights = self._attend(query, memory)
+        context, weights = self._shared(query, memory) or self._attend(query, memory.apart())
         if single:
             return context.squeeze(1), weights.squeeze(1)
         return (context if self.batch_first else context.swapaxes(0, 1)), weights
+
+    def _shared(self, query: Tensor, memory: Prepared) -> tuple[Tensor, Tensor] | None:
+        """The same for single queries to rows that they may share; None where it is not quick."""
+        mask, of, dropped = memory.mask, memory.of, self.training and self.dropout
+        if of is None or query.shape[1] != 1 or dropped or self.causal:
+            return None
+        if recording.get() is not False or not (mask is None or _of_keys(mask)):
+            return None
+        score: Any = self.score
+        if type(score) not in _SINGLE or score._forward_hooks:
+            return None
+        asked = score.single(query.squeeze(1))
+        arrays = asked[0]._data, memory.keys._data, memory.values._data
+        by, keys, values = map(np.ascontiguousarray, arrays)
+        if by.shape[1] != keys.shape[2] or not ((of >= 0) & (of < len(keys))).all():
+            return None  # to where the error is raised
+        vector = None if asked[1] is None else asked[1]._data
+        seen = None if mask is None else np.ascontiguousarray(mask[:, 0]).view(np.uint8)
+        context, weights = kernel.attend(by, keys, vector, values, seen, of)
+        return Tensor(context[:, None]), Tensor(weights[:, None])
 
     def _attend(self, query: Tensor, memory: Prepared) -> tuple[Tensor, Tensor]:
         """query (B, T, Q) -> context (B, T, V), weights (B, T, S)."""
@@ -246,6 +281,11 @@ class Attention(Module):
     def extra_repr(self) -> str:
         """Options."""
         return f"dropout={self.dropout}, causal={self.causal}, batch_first={self.batch_first}"
+
+
+def _of_keys(mask: Array) -> bool:
+    """Whether a mask says which keys there are, the same for all queries of a row."""
+    return bool(mask.dtype == np.bool_) and mask.shape[1] == 1
 
 
 def _check_alike(**tensors: Tensor) -> None:

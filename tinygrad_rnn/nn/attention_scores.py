@@ -65,6 +65,11 @@ class DotScore(Score):
         scores = query @ keys.mT
         return scores * (1 / math.sqrt(max(1, keys.shape[-1]))) if self.scaled else scores
 
+    def single(self, query: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Single queries (N, K) and the vector as ``kernels.attention.attend`` takes them."""
+        width = max(1, query.shape[-1])
+        return (query * (1 / math.sqrt(width)) if self.scaled else query), None
+
 
 class GeneralScore(Score):
     """``e = q·(k w)`` (Luong et al. 2015); w (K, Q), which keys are multiplied with once."""
@@ -87,6 +92,10 @@ class GeneralScore(Score):
     def forward(self, query: Tensor, keys: Tensor, seen: Array | None) -> Tensor:
         """query (B, T, Q), keys (B, S, Q) -> (B, T, S)."""
         return query @ keys.mT
+
+    def single(self, query: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The same: keys have been multiplied."""
+        return query, None
 
 
 class AdditiveScore(Score):
@@ -125,6 +134,10 @@ class AdditiveScore(Score):
     def forward(self, query: Tensor, keys: Tensor, seen: Array | None) -> Tensor:
         """query (B, T, Q), keys (B, S, H) -> (B, T, S)."""
         return ops.additive_scores(query @ self.w_q, keys, self.v, seen)
+
+    def single(self, query: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The same, queries multiplied."""
+        return query @ self.w_q, self.v
 
 
 class MultiHeadScore(Score):
