@@ -25,6 +25,7 @@ ALL = [
     "recurrent",
     "cells",
     "generation",
+    "decoding",
     "optim",
     "limits",
     "options",

@@ -88,3 +88,24 @@ def test_it_learns_a_plane():
             p.assign_(p.numpy() - np.float32(0.1) * p.grad.numpy())
     assert np.allclose(m.weight, [[1], [-2], [0.5]], atol=1e-3)
     assert np.allclose(m.bias, [3], atol=1e-3)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_calls_that_record_nothing_have_the_same_bits_and_know_new_weights(tied):
+    """The second such call and all later ones read a packed copy of the weight."""
+    tg.seed(0)
+    m = nn.TiedLinear(nn.Embedding(90, 60)) if tied else nn.Linear(60, 90)
+    x = tg.randn(2, 3, 60)
+    for scale in (1.0, 2.0):
+        m.weight.assign_(scale * m.weight.numpy())
+        m.bias.assign_(tg.randn(90).numpy())
+        recorded = m(x)
+        with tg.no_grad():
+            for _ in range(3):
+                assert np.array_equal(m(x), recorded)
+        assert any(key.startswith("packed") for key in m.weight.forms())
+    with tg.no_grad():
+        wide = m.astype(np.float64)
+        expected = [wide(x.astype(np.float64)) for _ in range(3)]
+    np.testing.assert_allclose(recorded, expected[-1], rtol=1e-4, atol=1e-4)
+    assert np.array_equal(expected[0], expected[2])

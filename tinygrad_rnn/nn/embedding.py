@@ -166,7 +166,7 @@ class TiedLinear(Module):
 
     def forward(self, x: Any) -> Tensor:
         """x (..., E) -> (..., V)."""
-        return affine("TiedLinear", x, self.weight.T, self.bias, "E")
+        return affine("TiedLinear", x, self.weight, self.bias, "E", turned=True)
 
     def extra_repr(self) -> str:
         """E, V and whether there is a bias."""

@@ -8,6 +8,9 @@ import numpy as np
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.kernels import matmul
+from tinygrad_rnn.kernels.recurrence import has_kernel
+from tinygrad_rnn.modes import recording
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.checks import check_dtype, check_size
 from tinygrad_rnn.nn.module import Module
@@ -17,18 +20,51 @@ from tinygrad_rnn.tensor import Tensor, as_tensor
 __all__ = ["Linear", "affine"]
 
 
-def affine(where: str, x: Any, weight: Tensor, bias: Tensor | None, letter: str = "I") -> Tensor:
-    """``x weight + bias`` for a layer, whose name stands in the errors."""
+_MOST_ROWS = 1024  # from then on the packing that a product does itself hardly counts
+_LEAST = 4096  # numbers of a weight; smaller ones are read as they lie
+
+
+def affine(
+    where: str,
+    x: Any,
+    weight: Parameter,
+    bias: Tensor | None,
+    letter: str = "I",
+    turned: bool = False,
+) -> Tensor:
+    """``x weight + bias``, or weightᵀ, for a layer, whose name stands in the errors."""
     x = as_tensor(x, where)
     if isinstance(x, Tensor):  # and no row of a cell that is being traced
-        width = weight.shape[0]
+        width = weight.shape[1 if turned else 0]
         if not x.ndim or x.shape[-1] != width:
             raise ShapeError(
                 f"{where}: x has shape {x.shape}, expected (..., {letter}) with {letter} = {width}."
             )
         if x.dtype.kind == "f":
             check_dtype(where, "x", x, weight)
-    return ops.linear(x, weight, bias)
+        packed = _packed(x, weight, turned) if recording.get() is False else None
+        if packed is not None:
+            begin = None if bias is None else bias._data
+            return Tensor(matmul.matmul(x._data, packed, bias=begin))
+    return ops.linear(x, weight.T if turned else weight, bias)
+
+
+def _packed(x: Tensor, weight: Parameter, turned: bool) -> matmul.PackedMatrix | None:
+    """The weight laid out for few rows of x, which is kept; None where x goes the usual way.
+
+    To lay it out costs more than a product, so that is done when it is met again. The bits of
+    the result are the same.
+    """
+    few = 0 < x.size <= _MOST_ROWS * weight.shape[1 if turned else 0] and weight.size >= _LEAST
+    if not few or x.dtype != weight.dtype or not has_kernel(x._data):
+        return None
+    kept, key = weight.forms(), "packed transpose" if turned else "packed"
+    met = f"met {key}"
+    if key not in kept and met in kept:
+        kept[key] = matmul.pack(weight._data.T if turned else weight._data)
+    kept[met] = True
+    found: matmul.PackedMatrix | None = kept.get(key)
+    return found
 
 
 class Linear(Module):
