@@ -65,8 +65,8 @@ def texts(args: argparse.Namespace) -> tuple[Pairs, Pairs]:
     learned = [pair for pair in pairs if max(len(s.split()) for s in pair) <= args.longest]
     if not learned or not kept:
         raise tg.errors.ArgumentError(
-            f"{' and '.join(args.text)}: {len(learned)} pairs of at most {args.longest} words to "
-            f"learn from, {len(kept)} to validate with; expected one of each at least."
+            f"{len(learned)} pairs of at most {args.longest} words to learn from, {len(kept)} to "
+            "validate with; expected one of each at least."
         )
     return learned, kept
 
@@ -179,8 +179,8 @@ def compare(model: models.Seq2Seq, pairs: Pairs) -> list[str]:
         began, sources = time.perf_counter(), [pair.source for pair in pairs]
         try:
             found = model.hypotheses(sources, n_best=1, length_rule="none", **how)
-        except tg.errors.ArgumentError as error:  # a model that is not sure enough
-            return [*rows, f"{name:>14}  {error}"]
+        except tg.errors.ArgumentError:  # there are too many that may be better
+            return [*rows, f"{name:>14}   the model is not sure enough"]
         seconds = time.perf_counter() - began
         exact = metrics.exact_match([one[0].text for one in found], [p.target for p in pairs])
         log_prob = np.mean([one[0].log_prob for one in found])
@@ -225,9 +225,9 @@ def use(args: argparse.Namespace, folder: Path) -> None:
         print(f"{len(pairs):,} sentences: {scores(said, pairs)}")
     if args.translate is None:
         return
-    lines = sys.stdin if args.translate == "-" else [text.read(args.translate)]
+    lines = sys.stdin.buffer if args.translate == "-" else [text.read(args.translate).encode()]
     for line in lines:  # of standard input one by one, as it comes
-        sentences = line.lower() if settings["lower"] else line
+        sentences = line.decode().lower() if settings["lower"] else line.decode()
         for best in model.hypotheses(
             sentences.splitlines(), beam=max(args.beam, args.n_best), n_best=args.n_best,
             copy_unknown=words,
@@ -272,14 +272,11 @@ def arguments() -> argparse.Namespace:
         ("seed", 0, "of all random numbers"),
         ("beam", 5, "translations of a sentence that are followed"),
         ("n-best", 1, "translations that are shown"),
-    ):
-        add(f"--{name}", type=int, default=value, help=what)
-    for name, value, what in (
         ("rate", 5e-3, "learning rate at its highest"),
         ("dropout", 0.2, "share of vectors and of what layers give that is dropped"),
         ("label-smoothing", 0.0, "share of each target that is spread over all tokens"),
     ):
-        add(f"--{name}", type=float, default=value, help=what)
+        add(f"--{name}", type=type(value), default=value, help=what)
     add("--resume", action="store_true", help="go on with the run in --out")
     add("--anew", action="store_true", help="begin again, whatever is in --out")
     add("--translate", metavar="FILE", help="translate its lines; -: those of standard input")
@@ -303,8 +300,10 @@ def main() -> None:
             use(args, folder)
         else:
             train(args, folder)
-    except (tg.errors.TinygradError, OSError, ImportError, UnicodeDecodeError) as error:
+    except (tg.errors.TinygradError, OSError, ImportError) as error:
         sys.exit(f"translate.py: {error}")
+    except UnicodeDecodeError as error:
+        sys.exit(f"translate.py: standard input is not UTF-8: {error}")
     except KeyboardInterrupt:  # a second one in training, which may --resume, or one elsewhere
         sys.exit("\ntranslate.py: interrupted")
 

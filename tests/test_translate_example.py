@@ -55,8 +55,10 @@ def test_a_run_and_what_is_done_with_it(tool, monkeypatch):
     several, _ = tool("--translate", "news.txt", "--n-best", 2, "--beam", 1)
     assert len(several.splitlines()) == 6
     assert several.splitlines()[0].endswith(said.splitlines()[0])
-    monkeypatch.setattr("sys.stdin", io.StringIO("red cat\nbig wolf\n"))
-    assert tool("--translate", "-")[0].splitlines() == said.splitlines()[::2]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"red cat\nbig wolf\n\xe9")))
+    translated, died = tool("--translate", "-")
+    assert translated.splitlines() == said.splitlines()[::2]
+    assert died.startswith("translate.py: standard input is not UTF-8: ")
     assert tool("--evaluate", "a.en", "a.fr")[0].startswith("24 sentences: ")
     assert tool("--evaluate", "both.txt", "--columns", 1, 0) == tool("--evaluate", "a.en", "a.fr")
 
