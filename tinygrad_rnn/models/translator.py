@@ -172,7 +172,7 @@ class Translator(Saved):
         for rows, limit in _batches(where, ids, max_length, batch_size):
             state = self.start(self.encode([ids[row] for row in rows]))
             best = decoding.beam_search(
-                self.step, state, bos=np.full(len(rows), self.end), eos=self.end, beam=beam,
+                self.scored, state, bos=np.full(len(rows), self.end), eos=self.end, beam=beam,
                 n_best=n_best, max_length=limit,
                 **of_sources(where, how, rows, len(ids)),
             )  # fmt: skip
