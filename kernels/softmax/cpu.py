@@ -108,11 +108,12 @@ def _class_maxima(like, row, width, places, maxima):
     size, step = element_size(like), lanes(like)
     for c in range(0, len(maxima), step):
         store(like, address(maxima) + c * size, step, fill(like, -np.inf))
-    for u in range(0, width, step):
-        scores = _scores(like, row + u * size, width - u, places)
-        at = address(maxima) + u % len(maxima) * size
-        most = load(like, at, step)
-        store(like, at, step, where(gt(scores, most), scores, most))
+    for begin in range(0, width, len(maxima)):
+        at = address(maxima) - begin * size
+        for u in range(begin, min(width, begin + len(maxima)), step):
+            scores = _scores(like, row + u * size, width - u, places)
+            most = load(like, at + u * size, step)
+            store(like, at + u * size, step, where(gt(scores, most), scores, most))
 
 
 @helper(fastmath=NO_FASTMATH)

@@ -131,11 +131,16 @@ def _searched(step: Step, plan: Plan, begin: Array, state: Any, trees: Trees | N
         ended, kept = plan.selected(candidates, length)
         if trees is not None:
             trees.add(beam, candidates, ended, kept)
-        found.add(beam.longer(ended, rows, None, more), finished=True)
-        if plan.noise is None:  # else all of a sample have ended
-            stuck = ~np.isin(beam.source, kept.source)  # nothing can follow
+        if len(ended.row):
+            found.add(beam.longer(ended, rows, None, more), finished=True)
+        followed = np.zeros(len(begin), np.bool_)
+        followed[kept.source] = True
+        stuck = ~followed[beam.source]
+        if plan.noise is None and stuck.any():  # else all of a sample have ended
             found.add(beam.only(stuck), finished=False)
-        kept = kept.only(~plan.done(found, kept, length)[kept.source])
+        done = plan.done(found, kept, length)
+        if done.any():
+            kept = kept.only(~done[kept.source])
         beam = beam.longer(kept, rows, state, more)
         if not len(beam.source):
             break

@@ -169,6 +169,8 @@ def take(state: Any, rows: Array, count: int) -> Any:
     same for all rows. What has a method ``rows(index)`` is asked for them, such as
     ``nn.attention.Prepared``, in which rows that are the same are there once.
     """
+    if type(state) is np.ndarray and state.ndim and len(state) == count:
+        return state.take(rows, axis=0)  # quicker than an index, and nearly all that there is
     if callable(rows_of := getattr(state, "rows", None)):
         return rows_of(rows)
     if isinstance(state, list) and not _holds_arrays(state):

@@ -15,6 +15,7 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.checks import check_size
+from tinygrad_rnn.nn.linear import affine
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.tensor import Tensor
@@ -133,11 +134,14 @@ class AdditiveScore(Score):
 
     def forward(self, query: Tensor, keys: Tensor, seen: Array | None) -> Tensor:
         """query (B, T, Q), keys (B, S, H) -> (B, T, S)."""
-        return ops.additive_scores(query @ self.w_q, keys, self.v, seen)
+        return ops.additive_scores(self._multiplied(query), keys, self.v, seen)
 
     def single(self, query: Tensor) -> tuple[Tensor, Tensor | None]:
         """The same, queries multiplied."""
-        return query @ self.w_q, self.v
+        return self._multiplied(query), self.v
+
+    def _multiplied(self, query: Tensor) -> Tensor:
+        return affine("AdditiveScore", query, self.w_q, None)
 
 
 class MultiHeadScore(Score):

@@ -241,7 +241,8 @@ class Module:
     def train(self, mode: bool = True) -> Self:
         """Make this module and all below behave as in training (dropout drops, ...)."""
         for module in self.modules():
-            module.training = bool(mode)
+            if module.training is not bool(mode):  # a cell that is told anything is traced anew
+                module.training = bool(mode)
         return self
 
     def eval(self) -> Self:

@@ -69,7 +69,8 @@ def evaluating(model: Module) -> Iterator[None]:
             yield
     finally:
         for module, mode in modes:
-            module.training = mode
+            if module.training is not mode:  # a cell that is told anything is traced anew
+                module.training = mode
 
 
 @contextmanager
