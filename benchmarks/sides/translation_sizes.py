@@ -31,11 +31,12 @@ SHAPES = {
 SCORES, ENDS = 0.6, 2.3  # how far scores are apart, and how likely sentences end
 
 
-def weights():
-    """All of them by our names and in our layout, x @ w."""
+def weights(feeding=False):
+    """All of them by our names and in our layout, x @ w; with feeding the decoder reads more."""
     rng = np.random.default_rng(0)
     found = {}
-    for name, shape in SHAPES.items():
+    shapes = SHAPES | ({f"{GRUS[2]}.w_x": (E + H, 3 * H)} if feeding else {})
+    for name, shape in shapes.items():
         bound = 1.0 if "embedding" in name else SCORES if name == "out.weight" else H**-0.5
         found[name] = rng.uniform(-bound, bound, shape).astype(np.float32)
     found["out.bias"][V] = ENDS
@@ -46,3 +47,10 @@ def sentences(count):
     """Lists of tokens as long as sentences are."""
     rng = np.random.default_rng(1)
     return [rng.integers(0, V, length).tolist() for length in rng.integers(8, 21, count)]
+
+
+def pairs(count):
+    """Sources and targets of a batch, of like lengths as batches have them."""
+    rng = np.random.default_rng(2)
+    lengths = rng.integers(11, 15, (2, count))
+    return [[rng.integers(0, V, length).tolist() for length in side] for side in lengths]

@@ -1,4 +1,4 @@
-"""The same model and the same search in PyTorch.
+"""The same model, search and training in PyTorch.
 
 What is known to be quick: keys are multiplied once, memory and keys are not repeated for the
 hypotheses of a sentence, the first step has one hypothesis, finished sentences leave the batch,
@@ -6,7 +6,7 @@ and Python looks at single hypotheses only where some end.
 """
 
 import torch
-from sides.translation_sizes import BEAM, GRUS, LIMIT, SCORE, E, H, V, sentences, weights
+from sides.translation_sizes import BEAM, GRUS, LIMIT, SCORE, E, H, V, pairs, sentences, weights
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
@@ -14,11 +14,12 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 class Translator(nn.Module):
     """Encoder, bridge, decoder, attention, read-out."""
 
-    def __init__(self):
+    def __init__(self, feeding=False):
         super().__init__()
+        self.feeding = feeding
         self.source, self.target = nn.Embedding(V + 1, E), nn.Embedding(V + 1, E)
         self.encoder = nn.GRU(E, H, bidirectional=True, batch_first=True)
-        self.decoder = nn.GRU(E, H, batch_first=True)
+        self.decoder = nn.GRU(E + H if feeding else E, H, batch_first=True)
         self.bridge, self.w_k = nn.Linear(2 * H, H), nn.Linear(2 * H, H)
         self.w_q, self.v = nn.Linear(H, H, bias=False), nn.Parameter(torch.zeros(H))
         self.product, self.out = nn.Linear(3 * H, H), nn.Linear(H, V + 1)
@@ -73,6 +74,27 @@ class Translator(nn.Module):
         looked = torch.softmax(fits.masked_fill(~there[:, None], -torch.inf), dim=-1)
         return torch.tanh(self.product(torch.cat([hidden, looked @ memory], dim=-1)))
 
+    def loss(self, source, target):
+        """Cross-entropy; all steps at once, or one by one where each reads the last features."""
+        memory, there, state = self.encode(source)
+        keys, state = self.w_k(memory), state[None]
+        read = pad_sequence([torch.tensor([V, *tokens]) for tokens in target], batch_first=True)
+        said = pad_sequence(
+            [torch.tensor([*tokens, V]) for tokens in target], batch_first=True, padding_value=-100
+        )
+        words = self.target(read)
+        if self.feeding:
+            fed, found = torch.zeros(len(source), 1, H), []
+            for t in range(words.shape[1]):
+                hidden, state = self.decoder(torch.cat([words[:, t : t + 1], fed], dim=-1), state)
+                fed = self.features(hidden, keys, memory, there)
+                found.append(fed)
+            features = torch.cat(found, dim=1)
+        else:
+            features = self.features(self.decoder(words, state)[0], keys, memory, there)
+        kept = said != -100
+        return nn.functional.cross_entropy(self.out(features[kept]), said[kept])
+
     @torch.inference_mode()
     def translated(self, source, beam, limit):
         """The best hypothesis of each sentence, by the mean of its log-probabilities."""
@@ -117,8 +139,26 @@ class Translator(nn.Module):
         return [max(found, key=lambda one: one[0])[1] for found in finished]
 
 
+def training(count, feeding):
+    trained, batch = Translator(feeding).load(weights(feeding)), pairs(count)
+    parameters = list(trained.parameters())
+    adam = torch.optim.Adam(parameters, lr=1e-3, fused=True)
+
+    def work():
+        adam.zero_grad()
+        loss = trained.loss(*batch)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        adam.step()
+        return loss.item()
+
+    return work
+
+
 def case(name):
-    _, count, size = name.split()
+    what, count, size = name.split()
+    if what == "train":
+        return training(int(count), size == "feeding")
     translator, source = Translator().load(weights()).eval(), sentences(int(count))
     batches = [source[n : n + int(size)] for n in range(0, len(source), int(size))]
     return lambda: [
