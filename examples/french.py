@@ -2,11 +2,11 @@
 
     seventy-eight black cats do not see her    soixante-dix-huit chats noirs ne la voient pas
 
-It writes what French asks for: articles, adjectives and verbs that agree, adjectives behind the
-noun but for a few, "ne ... pas" around the verb and pronouns before it, "de" for "un" and "des"
-where there are none, l', d', j', n', m', t', qu' before vowels, "du" for "de le", and numbers that
-count in scores. Some combinations are held out: adjectives that never meet certain nouns, nouns
-that never do what certain verbs say, numbers. Who learns sentences by heart fails on them.
+It writes what French asks for: articles, adjectives and verbs that agree, most adjectives behind
+the noun, "ne ... pas" around the verb and pronouns before it, "de" for "un" and "des" where there
+are none, l', d', j', n', m', t', qu' before vowels, "du" for "de le", numbers that count in scores.
+Some combinations are held out: adjectives that never meet certain nouns, nouns that never do what
+certain verbs say, numbers. Who learns sentences by heart fails on them.
 """
 
 import random
@@ -28,7 +28,7 @@ quiet: calme calme, amusing: amusant amusante, intelligent: intelligent intellig
 BEHIND = f"""black: noir noire, white: blanc blanche, green: vert verte, red: rouge rouge,
 grey: gris grise, blue: bleu bleue, {MOODS}"""
 THE = "the: le la les, my: mon ma mes, her: son sa ses, our: notre notre nos, this: ce cette ces"
-A = "a: un une des"
+ALL = f"{THE}, a: un une des"
 # With gender and person: I, you, he, she, we, (a polite you), they.
 SUBJECTS = "I: je m 0, you: tu m 1, he: il m 2, she: elle f 2, we: nous m 3, they: ils m 5"
 OBJECTS = "me: me 0, you: te 1, him: le 2, her: la 2, us: nous 3, them: les 5"
@@ -50,11 +50,10 @@ DIZAINES = "vingt trente quarante cinquante soixante".split()
 MANY = {"mouse": "mice", "this": "these", "a": "some", "cheval": "chevaux"}
 VOWEL = "(?!huit|onze)[aeiouhéêîô]"
 LINKED = {"ma": "mon", "sa": "son", "ce": "cet", "beau": "bel", "vieux": "vieil"}  # to a vowel
-LINKED["nouveau"] = "nouvel"
+LINKED |= {"nouveau": "nouvel"}
 
 
-# A noun with what belongs to it; or a pronoun, whose noun is empty.
-Noun = namedtuple("Noun", "english french gender person noun")
+Noun = namedtuple("Noun", "english french gender person noun")  # noun: "" of a pronoun
 
 
 def joined(*words: str) -> str:
@@ -119,7 +118,7 @@ class Writer:
         i, je, gender, person = self.one_of(SUBJECTS)
         subject = Noun(i, je, gender, int(person), "")
         if self.chance() < 0.6:
-            subject = self.noun(ANIMALS, f"{THE}, {A}")
+            subject = self.noun(ANIMALS, ALL)
         is_he, denied = subject.person == 2, self.chance() < 0.35
         no, ne, pas = ("not", "ne", "pas") if denied else ("", "", "")
         often, souvent = self.one_of(ADVERBS) if self.chance() < 0.2 else ("", "")
@@ -129,8 +128,7 @@ class Writer:
             whom, qui = self.adjective(subject, MOODS)
         else:
             see, *voir = self.one_of(VERBS)
-            if subject.noun:
-                self.combinations.add(f"{subject.noun} {see}")
+            self.combinations |= {f"{subject.noun} {see}"} if subject.noun else set()
             do = ("does" if is_he else "do") if denied else ""
             see = with_s(see) if is_he and not denied else see
             whom, la, qui = self.object(subject, denied)
@@ -150,7 +148,7 @@ class Writer:
         english, french, person = self.one_of(OBJECTS)
         if {subject.person, int(person)} not in ({0}, {1}, {3}, {0, 3}) and self.chance() < 0.4:
             return english, french, ""
-        found = self.noun(f"{ANIMALS}, {THINGS}", f"{THE}, {A}", denied)
+        found = self.noun(f"{ANIMALS}, {THINGS}", ALL, denied)
         return found.english, "", found.french
 
     def noun(self, nouns: str, articles: str, denied: bool = False) -> Noun:
@@ -180,8 +178,7 @@ class Writer:
     def adjective(self, of: Noun, table: str) -> tuple[str, str]:
         """One that agrees."""
         english, *forms = self.one_of(table)
-        if of.noun:
-            self.combinations.add(f"{english} {of.noun}")
+        self.combinations |= {f"{english} {of.noun}"} if of.noun else set()
         french = forms["mf".index(of.gender)]
         return english, plural(french) if of.person > 2 else french
 

@@ -151,13 +151,11 @@ def train(args: argparse.Namespace, folder: Path) -> None:
 
 def report(model, learned: Pairs, kept: Pairs, shown: list[str], folder: Path, args) -> None:
     """Alignments, ways of decoding, scores, a page."""
+    found = [inspect.alignment(model, one) for one in shown if args.attention != "none"]
+    print("", *(one.text() for one in found), sep="\n\n", end="\n\n")
     curve = inspect.draw_learning(folder / "steps.csv", folder / "epochs.csv", y="nats a token")
-    (folder / "learning.svg").write_text(curve, "utf-8")
-    if args.attention != "none":
-        found = [inspect.alignment(model, one) for one in shown]
-        print("", *(one.text() for one in found), sep="\n\n", end="\n\n")
-        page = inspect.page_of_alignments(found, figures={"The course of the run": curve})
-        (folder / "alignments.html").write_text(page, "utf-8")
+    page = inspect.page_of_alignments(found, figures={"The course of the run": curve})
+    (folder / "alignments.html").write_text(page, "utf-8")
     print(*compare(model, kept[:MEASURED]), sep="\n")
     said = model.translate([pair.source for pair in kept], beam=args.beam)
     wrong = [(*pair, one) for pair, one in zip(kept, said, strict=True) if pair.target != one]
@@ -166,9 +164,8 @@ def report(model, learned: Pairs, kept: Pairs, shown: list[str], folder: Path, a
     print(f"{len(kept):,} sentences never seen: {scores(said, kept)}")
     if not args.text:
         print(f"the nearest one that was learned, instead: {scores(nearest(learned, kept), kept)}")
-    for name in ("steps.csv", "epochs.csv", "learning.svg", "alignments.html", "model"):
-        if (folder / name).exists():
-            print(f"wrote {folder / name}")
+    for name in ("steps.csv", "epochs.csv", "alignments.html", "model"):
+        print(f"wrote {folder / name}")
 
 
 def compare(model: models.Seq2Seq, pairs: Pairs) -> list[str]:

@@ -45,7 +45,7 @@ def test_a_run_and_what_is_done_with_it(tool, monkeypatch):
     assert "22 pairs to learn from and 2 to validate with" in said
     assert "--- epoch 1\n" in said
     assert re.search(r"never seen: [\d.]+% exact", said)  # and BLEU, where sacrebleu is
-    for name in ("steps.csv", "epochs.csv", "learning.svg", "alignments.html", "model"):
+    for name in ("steps.csv", "epochs.csv", "alignments.html", "model"):
         assert Path("out/translate", name).exists()
         assert f"wrote out/translate/{name}" in said
     Path("news.txt").write_text("red cat\n\nbig wolf\n")
@@ -67,7 +67,7 @@ def test_columns_are_the_two_files(tool):
     tool("a.en", "a.fr", *SMALL, "--out", "files")
     _, died = tool("both.txt", "--columns", 1, 0, *SMALL, "--out", "columns", "--attention", "none")
     assert not died
-    assert not Path("columns/alignments.html").exists()
+    assert "<section>" not in Path("columns/alignments.html").read_text()
     tool("both.txt", "--columns", 1, 0, *SMALL, "--out", "columns", "--anew")
     assert weights("files") == weights("columns")
 
