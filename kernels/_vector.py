@@ -18,6 +18,7 @@ __all__ = [
     "WORD",
     "Element",
     "address",
+    "ask_for",
     "at",
     "copy_block",
     "element_size",
@@ -26,6 +27,7 @@ __all__ = [
     "lanes",
     "lanes_of",
     "move",
+    "prefetch",
     "room",
     "transpose_block",
 ]
@@ -244,6 +246,24 @@ def move(typing, like, source, target):
         return context.get_dummy_value()
 
     return types.void(like, types.intp, types.intp), codegen
+
+
+def prefetch(builder, place):
+    """Ask for a line that will be read soon; the place may lie past the end of everything."""
+    kind = ir.FunctionType(ir.VoidType(), [BYTES, HALF, HALF, HALF])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [place, HALF(0), HALF(3), HALF(1)])
+
+
+@partial(intrinsic, twin=lambda like, address: None)
+def ask_for(typing, like, address):
+    """The same, where a kernel is: the line at an address."""
+
+    def codegen(context, builder, signature, args):
+        prefetch(builder, builder.inttoptr(args[1], BYTES))
+        return context.get_dummy_value()
+
+    return types.void(like, types.intp), codegen
 
 
 @partial(intrinsic, twin=lambda like: like.dtype.itemsize)

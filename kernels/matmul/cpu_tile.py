@@ -22,7 +22,6 @@ from tinygrad_rnn.kernels._jit import (
     DISABLED,
     NO_FASTMATH,
     binding,
-    cgutils,
     intrinsic,
     ir,
     kernel,
@@ -31,7 +30,6 @@ from tinygrad_rnn.kernels._jit import (
 from tinygrad_rnn.kernels._vector import (
     BITS,
     BYTES,
-    HALF,
     WORD,
     Element,
     at,
@@ -39,6 +37,7 @@ from tinygrad_rnn.kernels._vector import (
     inner_function,
     integer,
     lanes,
+    prefetch,
 )
 
 __all__ = ["PAIR", "TILE_ROWS", "TILE_VECTORS", "tile"]
@@ -112,7 +111,7 @@ def _define_tile(function, builder, element, rows, width):
     columns = [element.load(builder, column(j), masked(j)) for j in range(vectors)]
     # A pair reads two panels at the speed of the second-level cache: asking takes longer.
     for j in range(vectors if width != PAIR else 0):
-        _prefetch(builder, builder.gep(column(j), [ahead]))
+        prefetch(builder, builder.gep(column(j), [ahead]))
     numbers = [place(a, a_row, i, 0) for i in range(rows)]
     added = _multiply_add(builder, element, numbers, columns, sums)
     next_left = builder.sub(left, integer(1))
@@ -141,13 +140,6 @@ def _multiply_add(builder, element, numbers, columns, sums):
         for j, column in enumerate(columns):
             added[i, j] = builder.call(fma_, [row, column, sums[i, j]])
     return added
-
-
-def _prefetch(builder, place):
-    """Ask for a line that will be read soon; the place may lie past the end of everything."""
-    kind = ir.FunctionType(ir.VoidType(), [BYTES, HALF, HALF, HALF])
-    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [place, HALF(0), HALF(3), HALF(1)])
 
 
 def _merge(builder, *incoming):

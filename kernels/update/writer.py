@@ -9,6 +9,10 @@ __all__ = ["BLOCK", "source_of"]
 
 BLOCK = 4096  # elements: what a thread takes at least, and what sums are made over
 
+# How many bytes ahead lines are asked for: memory is all that an update of large arrays waits
+# for, and the processor's own prefetching ends with each page, of which there are several at once.
+_AHEAD = 2048
+
 _TEXT = '''"""An update, written by tinygrad_rnn.
 
 {listing}
@@ -18,7 +22,7 @@ from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel
 from tinygrad_rnn.kernels._simd import (
     absolute, add, div, fill, load, maximum, minimum, mul, neg, sign, sqrt, store, sub,
 )
-from tinygrad_rnn.kernels._vector import element_size, lanes
+from tinygrad_rnn.kernels._vector import ask_for, element_size, lanes
 
 
 @kernel(
@@ -52,6 +56,7 @@ def source_of(names: Any, writes: Any, lines: Any, numbers: int) -> str:
     before += [f"a_{name} = table[row, {2 + i}]" for i, name in enumerate(names)]
     text = "\n".join(lines) + repr(writes)
     body = [f"x_{name} = load(like, a_{name} + j, n)" for name in names if f"x_{name}" in text]
+    body += [f"ask_for(like, a_{name} + j + {_AHEAD})" for name in names]
     body += [f"v{i} = {line}" for i, line in enumerate(lines)]
     body += [f"store(like, a_{name} + j, n, {value})" for name, value in writes]
     listing = [f"v{i} = {line}" for i, line in enumerate(lines)]
