@@ -3,8 +3,9 @@
     s = h w + b        h (N, D), w (D, V), b (V)
     A = ∂loss/∂s       dh = A wᵀ,  dw = hᵀ A,  db = Σ_n A[n]
 
-s and A exist for one chunk of rows at a time. Their products are chains of fused
-multiply-adds whose k ascends, and go on where the chunk before has ended, so that no bit
+s and A exist for one chunk of rows at a time, A as slopes that stand where the scores were and
+a factor for each row, by which rows of h and dh are multiplied instead. Products are chains of
+fused multiply-adds whose k ascends, and go on where the chunk before has ended, so that no bit
 depends on the size of the chunks.
 
 The gradient of a sum or a mean is one number times something known beforehand. So where a
