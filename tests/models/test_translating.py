@@ -1,0 +1,40 @@
+"""What a search by compiled kernels finds is what the model says of it in one pass."""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import decoding, models
+from tinygrad_rnn.kernels import attention
+
+SOURCES = [[1, 2, 3], [4], [], [5, 6, 7, 8, 0]]
+
+
+@pytest.mark.parametrize("kind", ["additive", "general"])
+@pytest.mark.parametrize("feeding", [False, True])
+def test_scores_and_alignments_are_those_of_the_training_pass(kind, feeding, monkeypatch):
+    tg.seed(0)
+    model = models.Seq2Seq(
+        9, 70, 20, 80, attention=kind, input_feeding=feeding, tied=feeding, read_out="tanh"
+    )
+    asked, attend = [], attention.attend
+    monkeypatch.setattr(
+        attention, "attend", lambda *given: asked.append(len(given[0])) or attend(*given)
+    )
+    state = model.start(model.encode(SOURCES))
+    assert np.shares_memory(state.memory.keys, decoding.take(state, [3, 3], 4).memory.keys)
+    given = {"bos": model.end, "eos": model.end, "beam": 3, "n_best": 3, "max_length": 6}
+    found = decoding.beam_search(model.scored, state, **given)
+    assert asked[0] == 4
+    assert max(asked) == 12
+    for source, hypotheses in zip(SOURCES, found, strict=True):
+        for one in hypotheses:
+            tokens = one.tokens[one.tokens < model.end]
+            said = model.log_likelihoods([source], [tokens])[0][: len(one.tokens)]
+            assert one.log_prob == pytest.approx(said.sum(), rel=1e-5)
+            (weights,) = model.alignment([source], [tokens])
+            alignment = one.alignment[:, : len(source) + 1]
+            np.testing.assert_allclose(alignment, weights[: len(one.tokens)], atol=1e-6)
+    written = decoding.beam_search(model.step, model.start(model.encode(SOURCES)), **given)
+    for one, other in zip(found, written, strict=True):
+        assert [h.tokens.tolist() for h in one] == [h.tokens.tolist() for h in other]
