@@ -15,7 +15,7 @@ SOURCES = [[1, 2, 3], [4], [], [5, 6, 7, 8, 0]]
 def test_scores_and_alignments_are_those_of_the_training_pass(kind, feeding, monkeypatch):
     tg.seed(0)
     model = models.Seq2Seq(
-        9, 70, 20, 80, attention=kind, input_feeding=feeding, tied=feeding, read_out="tanh"
+        9, 40, 8, 20, attention=kind, input_feeding=feeding, tied=feeding, read_out="tanh"
     )
     asked, attend = [], attention.attend
     monkeypatch.setattr(
