@@ -20,7 +20,6 @@ from tinygrad_rnn.models.translator import Translator, with_end
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.tensor import Tensor
-from tinygrad_rnn.text.vocabulary import Ids
 from tinygrad_rnn.training.run_state import evaluating
 
 __all__ = ["Seq2Seq"]
@@ -271,10 +270,10 @@ class Seq2Seq(Translator, nn.Module):
         state = self._as_arrays(memory, carried)
         return (found, state, {"attention": weights.numpy()[:, 0]}) if memory else (found, state)
 
-    def translated(self, source: Any, **how: Any) -> list[Ids]:
+    def _for_each(self, *given: Any) -> list[Any]:
         """As of ``Translator``; out of training once, not at every step."""
         with evaluating(self):
-            return super().translated(source, **how)
+            return super()._for_each(*given)
 
     def log_likelihoods(self, source: Any, target: Any) -> list[Floats]:
         """``log P`` of each token of each target, its end with them, (T + 1,) each."""

@@ -1,7 +1,7 @@
 """What any model that brings texts into other texts can do: translate."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -101,14 +101,9 @@ class Translator(Saved):
                 ``constraints`` may be texts: ["two dogs", "a cat"], or such a list for each.
         """
         where = f"{type(self).__name__}.translate"
-        if isinstance(texts, str):
-            raise ArgumentError(f"{where}: texts is {shortened(texts)}, expected a list of texts.")
-        source, target = self._vocabularies(where, copy_unknown)
-        ids = [source.encode(text) for text in texts]
-        found = self.translated(ids, **_in_tokens(where, target, how))
-        if not copy_unknown:
-            return [target.decode(tokens) for tokens in found]
-        return [self._with_copies(*given) for given in zip(texts, ids, found, strict=True)]
+        ids, how = self._as_tokens(where, texts, copy_unknown, how)
+        said = self.translated(ids, **how)
+        return [self._text(*given, copy_unknown) for given in zip(texts, ids, said, strict=True)]
 
     def translated(
         self,
@@ -130,14 +125,11 @@ class Translator(Saved):
             how: What else ``decoding.beam_search`` takes; tokens are those of the target.
         """
         where = f"{type(self).__name__}.translate"
-        wide = whole(where, "beam", beam, 1)
-        found: list[Any] = [None] * len(source)
-        for rows, limit in _batches(where, source, max_length, batch_size):
-            own = of_sources(where, how, rows, len(source))
-            said = self._searched([source[row] for row in rows], wide, limit, own)
-            for row, tokens in zip(rows, said, strict=True):
-                found[row] = tokens
-        return found
+        if whole(where, "beam", beam, 1) == 1 and not how:
+            return self._for_each(where, self._likeliest, source, max_length, batch_size, {})
+        how |= {"beam": beam}
+        found = self._for_each(where, self._best, source, max_length, batch_size, how)
+        return [self._without_end(best[0].tokens) for best in found]
 
     def hypotheses(
         self,
@@ -163,62 +155,87 @@ class Translator(Saved):
                 be better than what the beam has found; see ``decoding.exhaustive``.
         """
         where = f"{type(self).__name__}.hypotheses"
-        if isinstance(texts, str):
-            raise ArgumentError(f"{where}: texts is {shortened(texts)}, expected a list of texts.")
-        source, target = self._vocabularies(where, copy_unknown)
-        ids = [source.encode(text) for text in texts]
-        how = _in_tokens(where, target, how)
-        found: list[list[Translation]] = [[] for _ in ids]
-        for rows, limit in _batches(where, ids, max_length, batch_size):
-            state = self.start(self.encode([ids[row] for row in rows]))
-            best = decoding.beam_search(
-                self.scored, state, bos=np.full(len(rows), self.end), eos=self.end, beam=beam,
-                n_best=n_best, max_length=limit,
-                **of_sources(where, how, rows, len(ids)),
-            )  # fmt: skip
-            if exhaustive:
-                best = [
-                    self._best_of_all(where, ids[row], one, limit, how)
-                    for row, one in zip(rows, best, strict=True)
-                ]
-            for row, of_row in zip(rows, best, strict=True):
-                for one in of_row:
-                    tokens = one.tokens[one.tokens != self.end]
-                    said = (
-                        self._with_copies(texts[row], ids[row], tokens)
-                        if copy_unknown
-                        else target.decode(tokens)
-                    )
-                    found[row].append(Translation(said, one.score, one.log_prob, one.finished))
-        return found
-
-    def _best_of_all(
-        self, where: str, source: Ids, known: list[Hypothesis], limit: int, how: dict[str, Any]
-    ) -> list[Hypothesis]:
-        """As many as are known, which none that is left out is better than."""
-        if unknown := set(how) - {"length_rule", "min_length", "rules"}:
+        if exhaustive and (unknown := set(how) - {"length_rule", "min_length", "rules"}):
             raise ArgumentError(
                 f"{where}: exhaustive search does not take {', '.join(sorted(unknown))}, expected "
                 "length_rule, min_length or rules beside it."
             )
-        least = known[-1].score if known[-1].finished else -np.inf
-        (found,) = decoding.exhaustive(
-            self.step, self.start(self.encode([source])), vocabulary=self.end + 1, bos=self.end,
-            eos=self.end, n_best=len(known), max_length=limit, at_least=[least], **how,
-        )  # fmt: skip
+        ids, how = self._as_tokens(where, texts, copy_unknown, how)
+        how |= {"beam": beam, "n_best": n_best}
+        search = self._best_of_all if exhaustive else self._best
+        found = self._for_each(where, search, ids, max_length, batch_size, how)
+        return [
+            [
+                Translation(
+                    self._text(text, read, self._without_end(one.tokens), copy_unknown),
+                    one.score, one.log_prob, one.finished,
+                )
+                for one in best
+            ]
+            for text, read, best in zip(texts, ids, found, strict=True)
+        ]  # fmt: skip
+
+    # ----- searches -----
+
+    def _for_each(
+        self,
+        where: str,
+        search: Callable[..., list[Any]],
+        source: Sequence[Any],
+        max_length: int | None,
+        batch_size: int,
+        how: dict[str, Any],
+    ) -> list[Any]:
+        """What a search finds for each sentence, those of like lengths side by side."""
+        found: dict[int, Any] = {}
+        for rows, limit in _batches(where, source, max_length, batch_size):
+            own = of_sources(where, how, rows, len(source))
+            found |= zip(rows, search([source[row] for row in rows], limit, **own), strict=True)
+        return [found[row] for row in range(len(source))]
+
+    def _begin(self, source: Sequence[Any]) -> tuple[Any, Array]:
+        """The state that decoding starts in, and the tokens that it begins with."""
+        return self.start(self.encode(source)), np.full(len(source), self.end)
+
+    def _likeliest(self, source: Sequence[Any], limit: int) -> list[Ids]:
+        said = decoding.greedy(self.scored, *self._begin(source), limit, end=self.end).tokens
+        return [self._without_end(row) for row in np.asarray(said)]
+
+    def _best(self, source: Sequence[Any], limit: int, **how: Any) -> list[list[Hypothesis]]:
+        state, begins = self._begin(source)
+        found: list[list[Hypothesis]] = decoding.beam_search(
+            self.scored, state, bos=begins, eos=self.end, max_length=limit, **how
+        )
         return found
 
-    def _searched(
-        self, source: Sequence[Any], beam: int, limit: int, how: dict[str, Any]
-    ) -> list[Ids]:
-        """Translations of a batch whose limit of length is one."""
-        state, begins = self.start(self.encode(source)), np.full(len(source), self.end)
-        if beam == 1 and not how:
-            rows = list(decoding.greedy(self.scored, state, begins, limit, end=self.end).tokens)
-        else:
-            given = {"bos": begins, "eos": self.end, "beam": beam, "max_length": limit, **how}
-            rows = [best[0].tokens for best in decoding.beam_search(self.scored, state, **given)]
-        return [row[~(np.cumsum(row == self.end) > 0)] for row in map(np.asarray, rows)]
+    def _best_of_all(
+        self, source: Sequence[Any], limit: int, *, beam: int, n_best: int, **how: Any
+    ) -> list[list[Hypothesis]]:
+        """As many as a beam finds, which none that is left out is better than."""
+        found, of_beam = [], self._best(source, limit, beam=beam, n_best=n_best, **how)
+        for one, known in zip(source, of_beam, strict=True):
+            least = known[-1].score if known[-1].finished else -np.inf
+            state, begins = self._begin([one])
+            found += decoding.exhaustive(
+                self.step, state, vocabulary=self.end + 1, bos=begins, eos=self.end,
+                n_best=len(known), max_length=limit, at_least=[least], **how,
+            )  # fmt: skip
+        return found
+
+    def _without_end(self, tokens: Ids) -> Ids:
+        found: Ids = tokens[np.cumsum(tokens == self.end) == 0]
+        return found
+
+    # ----- texts and tokens -----
+
+    def _as_tokens(
+        self, where: str, texts: Sequence[str], copy_unknown: bool, how: dict[str, Any]
+    ) -> tuple[list[Ids], dict[str, Any]]:
+        """The tokens of texts, and settings in which what must be said is told in tokens."""
+        if isinstance(texts, str):
+            raise ArgumentError(f"{where}: texts is {shortened(texts)}, expected a list of texts.")
+        source, target = self._vocabularies(where, copy_unknown)
+        return [source.encode(text) for text in texts], _settings_in_tokens(where, target, how)
 
     def _vocabularies(self, where: str, words: bool) -> tuple[Vocabulary, Vocabulary]:
         source, target = self.source_vocabulary, self.target_vocabulary
@@ -234,20 +251,22 @@ class Translator(Saved):
             )
         return source, target
 
-    def _with_copies(self, text: str, ids: Ids, tokens: Ids) -> str:
-        """The text of tokens, with words of the source in place of unknown ones."""
+    def _text(self, text: str, read: Ids, said: Ids, copy_unknown: bool) -> str:
+        """What was said; if asked for, with words that were read in place of unknown ones."""
         source, target = self.source_vocabulary, self.target_vocabulary
+        assert target is not None
+        if not copy_unknown or 0 not in said or not len(read):
+            return target.decode(said)
         assert isinstance(source, Words)
         assert isinstance(target, Words)
-        words = [target.piece(int(token)) for token in tokens]
-        if len(ids) and 0 in tokens:
-            given = source.cut(text)
-            looked = self.alignment([ids], [tokens])[0][:, : len(ids)].argmax(axis=1)
-            words = [
-                word if token else given[place]
-                for word, token, place in zip(words, tokens, looked, strict=False)
+        given = source.cut(text)
+        looked = self.alignment([read], [said])[0][:, : len(read)].argmax(axis=1)
+        return target.join(
+            [
+                target.piece(int(token)) if token else given[place]
+                for token, place in zip(said, looked, strict=False)
             ]
-        return target.join(words)
+        )
 
 
 def with_end(where: str, name: str, given: Any, end: int) -> tuple[Array, Array]:
@@ -288,7 +307,7 @@ def _limit(length: int) -> int:
     return 16 * -(-(2 * length + 10) // 16)
 
 
-def _in_tokens(where: str, target: Vocabulary, how: dict[str, Any]) -> dict[str, Any]:
+def _settings_in_tokens(where: str, target: Vocabulary, how: dict[str, Any]) -> dict[str, Any]:
     """What must be said in tokens, where it is told in words."""
 
     def encoded(given: Any) -> Any:
