@@ -136,6 +136,23 @@ def test_equal_programs_are_one():
     assert Bare(2, 3).program is Leaky(2, 3, bias=False).program
 
 
+def test_equations_are_traced_again_only_when_an_option_changes():
+    traced = []
+
+    class Told(nn.Cell):
+        state = ("h",)
+        params = {"w_x": "I H"}
+
+        def step(self, x, h, p):
+            traced.append(self.training)
+            return h + x @ p.w_x
+
+    cell = Told(I, H)
+    for mode in (True, True, False, False, True):
+        assert cell.train(mode).program
+    assert traced == [True, False, True]
+
+
 def test_the_program_in_the_documentation_is_the_cells():
     page = Path(__file__).parents[2] / "docs" / "recurrences.md"
     assert str(nn.MGUCell(8, 16).program) in page.read_text()

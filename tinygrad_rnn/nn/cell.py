@@ -184,10 +184,11 @@ class Cell(Module):
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "fused":
             choice(type(self).__name__, name, value, FUSED)
+        known = vars(self).get(name, self)
         super().__setattr__(name, value)
-        # Traced of each cell anew, and again when an option is set: equations may depend on
+        # Traced of each cell anew, and again when an option changes: equations may depend on
         # its sizes, on whether it is training, on any number, text or function in it.
-        if isinstance(value, _OPTION):
+        if isinstance(value, _OPTION) and value is not known:
             vars(self).pop("_traced", None)
 
     def __delattr__(self, name: str) -> None:

@@ -241,8 +241,7 @@ class Module:
     def train(self, mode: bool = True) -> Self:
         """Make this module and all below behave as in training (dropout drops, ...)."""
         for module in self.modules():
-            if module.training is not bool(mode):  # a cell that is told anything is traced anew
-                module.training = bool(mode)
+            module.training = bool(mode)
         return self
 
     def eval(self) -> Self:

@@ -69,8 +69,7 @@ def evaluating(model: Module) -> Iterator[None]:
             yield
     finally:
         for module, mode in modes:
-            if module.training is not mode:  # a cell that is told anything is traced anew
-                module.training = mode
+            module.training = mode
 
 
 @contextmanager
