@@ -146,6 +146,12 @@ def test_it_draws_from_what_the_rules_leave():
             assert one.log_prob == pytest.approx(forced.sum())
 
 
+def test_rules_need_not_leave_distributions():
+    model = TableModel(4, 1)
+    some, same = (drawn(model, beam=4, rules=rules) for rules in ([], [lambda rows, _: rows + 5]))
+    assert [one.tokens.tolist() for one in some[0]] == [one.tokens.tolist() for one in same[0]]
+
+
 def test_beginnings_are_no_part_of_a_sample():
     (found,) = drawn(TableModel(4, 1), beam=9, rules=[Forced({1: 2})])
     assert sorted(one.tokens.tolist() for one in found) == [[0, 2], [1, 2], [2], [3, 2]]

@@ -151,8 +151,7 @@ def _searched(step: Step, plan: Plan, begin: Array, state: Any, trees: Trees | N
 def _candidates(plan: Plan, beam: Beam, rows: Rows, length: int) -> Candidates:
     given, rows = rows, plan.shaped(rows, beam)
     row, token, best = likely(rows, plan.most_needed)
-    if not ((best > -np.inf) & (best < 1e-3)).all():
-        plan.wrong(given, rows)
+    plan.check_best(best, given, rows)
     if plan.constraints is not None:
         row, token = plan.constraints.added(rows, beam.source, row, token)
     if plan.eos is not None and length < plan.min_length:
@@ -175,8 +174,8 @@ def _drawn(plan: Plan, beam: Beam, given: Rows, length: int) -> Candidates:
         rows = rows.copy()
         rows[:, plan.eos] = -np.inf
     best = rows.max(axis=1)
-    if not ((best > -np.inf) & (best < 1e-3)).all():
-        plan.wrong(given, rows)
+    plan.check_best(best, given, rows)
+    if not (best > -np.inf).all():
         raise NotFiniteError(f"{_WHERE}: the rules leave a hypothesis no token that can be drawn.")
     rows = normalised(rows)
     noisy = beam.drawn[:, None] + rows + plan.noise.rows(beam.source, rows.shape[1])

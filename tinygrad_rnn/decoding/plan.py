@@ -14,7 +14,7 @@ from tinygrad_rnn.decoding.lengths import LengthRule, length_rule_of, lengths_al
 from tinygrad_rnn.decoding.log_probs import Rows
 from tinygrad_rnn.decoding.masks import NoRepeatNgram, Prefix
 from tinygrad_rnn.decoding.phrases import check_possible, phrases_of
-from tinygrad_rnn.decoding.protocol import check_rows, check_vocabulary
+from tinygrad_rnn.decoding.protocol import ABOVE_ONE, check_rows, check_vocabulary
 from tinygrad_rnn.decoding.rules import Rule, applied, rules_of
 from tinygrad_rnn.decoding.stochastic import Noise
 from tinygrad_rnn.device import Array
@@ -168,11 +168,14 @@ class Plan:
             return selected(candidates, width, self.eos)
         return diverse(candidates, width, self.eos, self.groups, self.diversity, banks)
 
-    def wrong(self, given: Rows, left: Rows) -> None:
-        """Raise where rows, whose maxima are none of log-probabilities, are nobody's plan.
+    def check_best(self, best: Array, given: Rows, left: Rows) -> None:
+        """Raise where no log-probabilities were given, or the rules have left none.
 
-        Rows without a token are what rules may well leave.
+        The maxima of what is left show whether that is worth a look at all of it. A row without
+        a token is what rules may well leave.
         """
+        if ((best > -np.inf) & (best < ABOVE_ONE - 1)).all():
+            return
         check_rows(self.where, np.asarray(given))
         if not (np.asarray(left).max(axis=1) < np.inf).all():
             raise NotFiniteError(f"{self.where}: the rules gave NaN or +inf.")

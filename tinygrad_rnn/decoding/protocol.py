@@ -14,13 +14,13 @@ from tinygrad_rnn.modes import inference_mode
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = [
-    "Step", "begin_of", "check_rows", "check_vocabulary", "given_tokens", "next_log_probs",
-    "next_rows",    "rows_in", "take",
+    "ABOVE_ONE", "Step", "begin_of", "check_rows", "check_vocabulary", "given_tokens",
+    "next_log_probs", "next_rows", "rows_in", "take",
 ]  # fmt: skip
 
 Step = Callable[[Array, Any], tuple[Any, ...]]
 
-_ABOVE_ONE = 1.001  # float32 rows of a large vocabulary sum to one within a ten-thousandth
+ABOVE_ONE = 1.001  # float32 rows of a large vocabulary sum to one within a ten-thousandth
 
 
 def next_rows(
@@ -85,7 +85,7 @@ def _more(where: str, given: Any, count: int) -> dict[str, Any]:
 def check_rows(where: str, rows: Array) -> None:
     """Raise unless each row is the logarithm of a distribution, or of a part of one."""
     totals = np.exp(np.minimum(rows, 1.0), dtype=np.float64).sum(axis=1)  # nothing runs over
-    fine = [0 < total < _ABOVE_ONE for total in totals.tolist()]
+    fine = [0 < total < ABOVE_ONE for total in totals.tolist()]
     if all(fine):  # which NaN is not
         return
     row = fine.index(False)
