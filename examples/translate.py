@@ -2,7 +2,7 @@
 
     h_1 .. h_S = encoder(x_1 .. x_S)         P(y_t | y_1 .. y_{t-1}, x) = softmax(U [s_t; a_t] + b)
 
-Without arguments it learns English → French in under three minutes, from sentences that a grammar
+Without arguments it learns English → French in a minute or two, from sentences that a grammar
 writes (french.py), and is asked others: with adjectives, verbs and numbers where it has never seen
 them. With arguments it is a tool for any parallel text, two files or columns with tabs between:
 
@@ -30,8 +30,8 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import data, inspect, metrics, models, optim, text, training
 
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
-LEARNED, ASKED = (300, 40) if SHORT else (40_000, 1_000)  # sentences of the grammar
-MEASURED = 3 if SHORT else 200  # of those, for ways of decoding
+# How many sentences are learned from, are asked, and of those for three ways of decoding.
+LEARNED, ASKED, MEASURED = (300, 40, 3) if SHORT else (40_000, 1_000, 200)
 SHOWN = [  # words change places, one word is two, two are one
     "the black cats do not see her",
     "you do not look for seventy-eight old islands",
@@ -58,8 +58,8 @@ def texts(args: argparse.Namespace) -> tuple[Pairs, Pairs]:
     if args.validation:
         kept = read(args.validation, args.lower, args.columns)
     else:
-        _, aside = data.split(list(dict.fromkeys(pair.source for pair in pairs)), (0.95, 0.05))
-        aside = set(aside)
+        sources = list(dict.fromkeys(pair.source for pair in pairs))
+        aside = set(data.split(sources, (0.95, 0.05))[1])
         kept = [pair for pair in pairs if pair.source in aside]
         pairs = [pair for pair in pairs if pair.source not in aside]
     learned = [pair for pair in pairs if max(len(s.split()) for s in pair) <= args.longest]
@@ -104,13 +104,12 @@ def train(args: argparse.Namespace, folder: Path) -> None:
     optimizer = optim.AdamW(model.parameters(), lr=args.rate)
     steps = max(args.epochs * len(learns), 20)
     trainer = training.Trainer(
-        model,
-        optimizer,
+        model, optimizer,
         lambda model, batch: model.loss(*batch, label_smoothing=args.label_smoothing),
         schedule=optim.schedules.OneCycleLR(optimizer, args.rate, total_steps=steps, pct_start=0.1),
         clip_norm=1.0,
-        weight=lambda batch: sum(map(len, batch[1])) + len(batch[1]),
-    )
+        weight=lambda batch: sum(map(len, batch[1])) + len(batch[1]),  # tokens, ends with them
+    )  # fmt: skip
     print(
         f"{len(learned):,} pairs to learn from and {len(kept):,} to validate with; "
         f"{len(model.source_vocabulary):,} and {len(model.target_vocabulary):,} tokens.\n"
@@ -127,17 +126,14 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         return "\n".join([f"--- epoch {trainer.epoch}", *rows])
 
     history = trainer.fit(
-        learns,
-        args.epochs,
-        validation=model.batches(kept, args.batch),
+        learns, args.epochs, validation=model.batches(kept, args.batch), resume=run.resumes,
         callbacks=[
             training.Sample(said),
             training.CSVLog(folder / "steps.csv", every=5),
             training.CSVLog(folder / "epochs.csv"),
             training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
         ],
-        resume=run.resumes,
-    )
+    )  # fmt: skip
     model.save(folder / "model")
     if history.interrupted:
         print(f"interrupted after step {trainer.step}; go on with --out {folder} --resume")
@@ -146,7 +142,7 @@ def train(args: argparse.Namespace, folder: Path) -> None:
     report(model, learned, kept, shown, folder, args)
 
 
-# ----- what has been learned -----
+# ----- what has been learned, and what it is good for -----
 
 
 def report(model, learned: Pairs, kept: Pairs, shown: list[str], folder: Path, args) -> None:
@@ -208,27 +204,22 @@ def scores(said: list[str], pairs: Pairs) -> str:
         return f"{found} ({error})"
 
 
-# ----- using what was trained -----
-
-
 def use(args: argparse.Namespace, folder: Path) -> None:
     """Translate, or compare with translations, by a model that was saved."""
     model = models.load(folder / "model")
     settings = training.RunFolder(folder, {}, resume=True).settings
-    words = isinstance(model.source_vocabulary, text.Words) and settings["attention"] != "none"
+    copies = isinstance(model.source_vocabulary, text.Words) and settings["attention"] != "none"
+    how = {"beam": max(args.beam, args.n_best), "n_best": args.n_best, "copy_unknown": copies}
     if args.evaluate:
         pairs = read(args.evaluate, settings["lower"], args.columns)
         said = model.translate([pair.source for pair in pairs], beam=args.beam)
         print(f"{len(pairs):,} sentences: {scores(said, pairs)}")
     if args.translate is None:
         return
-    lines = sys.stdin.buffer if args.translate == "-" else [text.read(args.translate).encode()]
-    for line in lines:  # of standard input one by one, as it comes
-        sentences = line.decode().lower() if settings["lower"] else line.decode()
-        for best in model.hypotheses(
-            sentences.splitlines(), beam=max(args.beam, args.n_best), n_best=args.n_best,
-            copy_unknown=words,
-        ):  # fmt: skip
+    lines = map(bytes.decode, sys.stdin.buffer)  # one by one, as they come
+    for given in lines if args.translate == "-" else [text.read(args.translate)]:
+        sentences = given.lower() if settings["lower"] else given
+        for best in model.hypotheses(sentences.splitlines(), **how):
             for one in best:
                 score = f"{one.score:8.3f}  " if args.n_best > 1 else ""
                 print(f"{score}{one.text}", flush=True)
@@ -246,17 +237,16 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
     add = parser.add_argument
     add("text", nargs="*", help="two files, or one with columns; none: what the grammar writes")
-    add("--out", default="out/translate", help="the folder for everything that is written")
     add("--validation", nargs="+", metavar="FILE", help="what to validate with, not learned from")
     add("--columns", nargs=2, type=int, default=[0, 1], help="source and target in one file")
     add("--lower", action="store_true", help="make capitals small")
-    kinds = "words", "subwords", "characters"
+    kinds, attentions = ("words", "subwords", "characters"), ("additive", "general", "none")
     add("--tokens", choices=kinds, default="words", help="what sentences are cut into")
-    add("--cell", default="GRU", help="LSTM, GRU, RNN, or any cell of nn")
-    attentions = "additive", "general", "none"
     add("--attention", choices=attentions, default="additive", help="how it looks at the source")
     add("--input-feeding", action="store_true", help="tell the decoder what it has looked at")
     for name, value, what in (
+        ("out", "out/translate", "the folder for everything that is written"),
+        ("cell", "GRU", "LSTM, GRU, RNN, or any cell of nn"),
         ("min-count", 2, "words that come less often are unknown"),
         ("size", 8000, "how many subwords there are"),
         ("longest", 60, "words of a sentence that is learned from, at most"),
