@@ -94,13 +94,11 @@ def test_any_beam_says_them_where_there_is_room(phrases, before, beam):
         assert holds(best.tokens.tolist(), phrases)
     assume(phrases)
     constraints, tokens = Constraints([[tuple(one) for one in phrases]]), [9, *before]
-    missing = lambda: int(constraints.missing(np.zeros(1, int), np.array([tokens]))[0])
-    assert (missing() == 0) == holds(before, phrases)
-    while left := missing():  # some token always helps
-        tokens.append(0)
-        tried = [tokens.__setitem__(-1, token) or missing() for token in (0, 1, 3)]
-        assert min(tried) < left
-        tokens[-1] = (0, 1, 3)[int(np.argmin(tried))]
+    missing = lambda tokens: int(constraints.missing(np.zeros(1, int), np.array([tokens]))[0])
+    assert (missing(tokens) == 0) == holds(before, phrases)
+    while left := missing(tokens):  # some token always helps
+        tokens = min(([*tokens, token] for token in (0, 1, 3)), key=missing)
+        assert missing(tokens) < left
         assert len(tokens) <= 1 + room
 
 

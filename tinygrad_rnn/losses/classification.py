@@ -30,7 +30,7 @@ __all__ = [
     "nll",
     "row_losses",
     "row_slopes",
-]  # fmt: skip
+]
 
 # ----- rows of scores against classes: one fused operation -----
 #
