@@ -3,7 +3,8 @@
     log_probs, state = step(tokens, state)
 
     tokens (rows,)        int64: the newest token of each row
-    log_probs (rows, V)   log-probabilities of the token after it, a NumPy array or a Tensor
+    log_probs (rows, V)   log-probabilities of the token after it: a NumPy array, a Tensor, or
+                          ``LogProbs`` of scores, of which a beam search writes out the best
     state                 any tree of arrays with rows first; see ``protocol.py``
 
 A step may give a third value, {"attention": (rows, S)}: what each row has looked at.

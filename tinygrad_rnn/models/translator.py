@@ -35,7 +35,7 @@ class Translation(NamedTuple):
 
 
 class Translator(Saved):
-    """A mixin for what has two vocabularies, ``encode``, ``start``, ``step`` and ``alignment``."""
+    """A mixin for what has two vocabularies, can encode, and is what ``decoding`` asks for."""
 
     vocabularies: ClassVar[dict[str, str]] = {
         "source_vocabulary": "source_end",
