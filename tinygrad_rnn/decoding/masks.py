@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import shortened, whole
+from tinygrad_rnn.decoding.settings import is_list
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, NotFiniteError, ShapeError
 
@@ -36,7 +37,7 @@ def _only(rows: Array, which: Array, token: Array) -> Array:
 
 def in_a_row(given: Any) -> Any:
     """Tokens, of which one may stand alone."""
-    return given if isinstance(given, Sequence | np.ndarray) else [given]
+    return given if is_list(given) else [given]
 
 
 def _check_token(where: str, token: int, rows: Array) -> None:

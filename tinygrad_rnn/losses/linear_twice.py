@@ -35,10 +35,8 @@ def _forward(
     for chunk in chunks(len(h), rows):
         sums.append(kernel.row_sums(matmul(h[chunk], w, bias=b))[:2])
     wanted = (True, True, b is not None)
-    if g.ndim:
-        found = gradients_of(g, h, w, b, wanted, rows=rows, **labels)
-    else:
-        found = gradients_of(1, h, w, b, wanted, rows=rows, **labels)
+    found = gradients_of(g if g.ndim else 1, h, w, b, wanted, rows=rows, **labels)
+    if not g.ndim:
         found = [None if array is None else array * g for array in found]
     return tuple(array for array in found if array is not None), sums
 

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn import nn
+from tinygrad_rnn import decoding, nn
 from tinygrad_rnn.arguments import flag, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.kernels.softmax import log_rows, row_sums
 from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
 from tinygrad_rnn.models.scores import ScoreLayer, cross_entropy, losses_in_pieces, tied_to
 from tinygrad_rnn.models.text_model import Floats, TextModel, vocabulary_and_size
@@ -172,8 +171,7 @@ class LanguageModel(TextModel, nn.Module):
         with evaluating(self):
             hidden, after = self(tokens[None], state_of(self.layers, state))
             scores = self.scores(hidden).numpy()[0]
-        top, total, _ = row_sums(scores)
-        return log_rows(scores, top, total), arrays_of(self.layers, after, len(tokens))
+        return np.asarray(decoding.LogProbs(scores)), arrays_of(self.layers, after, len(tokens))
 
     def generate(self, length: int, prime: str = "", **how: Any) -> str:
         """A text that goes on, as by ``TextModel``; out of training once, not at every step."""

@@ -49,18 +49,17 @@ class RunFolder:
         anew: bool = False,
     ) -> None:
         self.path = Path(path)
-        asked, over = flag("RunFolder", "resume", resume), flag("RunFolder", "anew", anew)
-        given = json.loads(json.dumps(dict(settings)))
-        found = None if over else self._found()
-        if found is None and asked and not over:
+        resume, anew = flag("RunFolder", "resume", resume), flag("RunFolder", "anew", anew)
+        given = json.loads(json.dumps(dict(settings)))  # as a file gives it back
+        found = None if anew else self._found()
+        if found is None and resume and not anew:
             raise ArgumentError(f"RunFolder: there is no run in {str(path)!r} to resume.")
-        same = found is not None and found["run"] == given
-        if found is not None and not (same or asked):
+        if found is not None and found["run"] != given and not resume:
             raise ArgumentError(
                 f"RunFolder: {str(path)!r} holds a run with other arguments. Expected to resume "
                 "it, to begin anew in its place, or another folder."
             )
-        self.resumes = found is not None and (asked or not found["finished"])
+        self.resumes = found is not None and (resume or not found["finished"])
         self.settings: Json = found["run"] if found is not None and self.resumes else given
 
     def begin(self) -> None:

@@ -263,7 +263,8 @@ class Trainer:
             optim.clip_grad_value(self.optimizer.names, self.clip_value)
         if self.clip_norm:
             try:  # the optimiser has checked its parameters once, not in each step
-                self.norm = clipped(list(self.optimizer.names), self.clip_norm, True)
+                parameters = list(self.optimizer.names)
+                self.norm = clipped(parameters, self.clip_norm, error_if_nonfinite=True)
             except GradientError as error:
                 raise self._not_finite("a gradient", bad_gradients(self.model, batches)) from error
 
