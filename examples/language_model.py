@@ -135,8 +135,7 @@ def streams(ids: np.ndarray, args: argparse.Namespace) -> data.Streams:
 
 def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from the texts to the model and the pictures."""
-    given = {name: value for name, value in vars(args).items() if name not in ("resume", "anew")}
-    run = training.RunFolder(folder, given, resume=args.resume, anew=args.anew)
+    run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
     if run.resumes:
         print(f"going on with the run in {folder}; --anew begins again")
     args = argparse.Namespace(**run.settings)

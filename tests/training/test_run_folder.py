@@ -38,6 +38,18 @@ def test_other_settings_have_to_say_what_is_meant(tmp_path):
     assert RunFolder(tmp_path, other).resumes
 
 
+def test_arguments_of_a_program_may_be_given_as_they_are(tmp_path):
+    for resume, anew, resumes in (
+        (False, True, False),
+        (False, False, True),
+        (True, False, True),
+    ):
+        given = SETTINGS | {"resume": resume, "anew": anew}
+        run = RunFolder(tmp_path, given, resume=resume, anew=anew)
+        assert (run.resumes, run.settings) == (resumes, SETTINGS)
+        run.begin()
+
+
 def test_there_is_nothing_to_resume(tmp_path):
     with pytest.raises(ArgumentError, match=r"there is no run in '.*' to resume"):
         RunFolder(tmp_path, SETTINGS, resume=True)

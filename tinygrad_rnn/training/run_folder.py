@@ -35,7 +35,8 @@ class RunFolder:
 
     Args:
         path: The folder; ``settings.json`` and ``checkpoints`` in it are the run's.
-        settings: All that makes the run what it is, in what JSON can say.
+        settings: All that makes the run what it is, in what JSON can say. "resume" and "anew",
+            which may be among the arguments of a program, say nothing of that and are left out.
         resume: Go on with the run that is there, whatever its settings.
         anew: Begin again, whatever is there.
     """
@@ -50,7 +51,8 @@ class RunFolder:
     ) -> None:
         self.path = Path(path)
         resume, anew = flag("RunFolder", "resume", resume), flag("RunFolder", "anew", anew)
-        given = json.loads(json.dumps(dict(settings)))  # as a file gives it back
+        kept = {name: settings[name] for name in settings if name not in ("resume", "anew")}
+        given = json.loads(json.dumps(kept))  # as a file gives it back
         found = None if anew else self._found()
         if found is None and resume and not anew:
             raise ArgumentError(f"RunFolder: there is no run in {str(path)!r} to resume.")
