@@ -86,8 +86,7 @@ def vocabulary_of(args: argparse.Namespace, sentences: list[str]) -> text.Vocabu
 
 def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from the texts to the model and the pictures."""
-    given = {name: value for name, value in vars(args).items() if name not in ("resume", "anew")}
-    run = training.RunFolder(folder, given, resume=args.resume, anew=args.anew)
+    run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
     if run.resumes:
         print(f"going on with the run in {folder}; --anew begins again")
     args = argparse.Namespace(**run.settings)
@@ -272,9 +271,10 @@ def arguments() -> argparse.Namespace:
     for name in ("text", "validation", "evaluate"):
         if len(vars(args)[name] or ()) > 2:
             parser.error(f"{name}: expected two files, or one with columns")
-    for name in ("epochs", "batch", "beam", "n_best"):
-        if vars(args)[name] < 1:
-            parser.error(f"--{name} is {vars(args)[name]}, expected a whole number from 1 up")
+    for name in ("epochs", "batch", "beam", "n-best"):
+        value = vars(args)[name.replace("-", "_")]
+        if value < 1:
+            parser.error(f"--{name} is {value}, expected a whole number from 1 up")
     return args
 
 

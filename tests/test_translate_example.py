@@ -33,7 +33,8 @@ def tool(monkeypatch, capsys, tmp_path):
             died = ""
         except SystemExit as end:
             died = str(end.code)
-        return capsys.readouterr().out, died
+        written = capsys.readouterr()
+        return written.out, written.err if died == "2" else died
 
     run.module = module
     return run
@@ -108,9 +109,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tool, monkeypatch):
         ("--translate a.en", "'out/translate/model' holds no model.json"),
         ("--evaluate a.en a.fr --out nowhere", "'nowhere/model' holds no model.json"),
         ("--resume", "there is no run in 'out/translate' to resume"),
-        ("a.en a.fr a.en", "2"),
-        ("--epochs 0", "2"),
-        ("--n-best 0", "2"),
+        ("a.en a.fr a.en", "text: expected two files, or one with columns"),
+        ("--epochs 0", "--epochs is 0, expected a whole number from 1 up"),
+        ("--n-best 0", "--n-best is 0, expected a whole number from 1 up"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_leaves_nothing(tool, arguments, told):
