@@ -119,8 +119,8 @@ class Plan:
         ):
             if value != none:
                 raise ArgumentError(
-                    f"{self.where}: {name} with stochastic=True, expected none: what is drawn is "
-                    "a sample of what the model says."
+                    f"{self.where}: given {name} with stochastic=True, expected none: what is "
+                    "drawn is a sample of what the model says."
                 )
         return replace(
             self, beam=self.beam + 1, n_best=self.n_best + 1, length_rule=total,

@@ -184,14 +184,14 @@ class Attention(Module):
         score: Any = self.score
         if type(score) not in _SINGLE or score._forward_hooks:
             return None
-        asked = score.single(query.squeeze(1))
-        arrays = asked[0]._data, memory.keys._data, memory.values._data
-        by, keys, values = map(np.ascontiguousarray, arrays)
-        if by.shape[1] != keys.shape[2] or not ((of >= 0) & (of < len(keys))).all():
+        asked, vector = score.single(query.squeeze(1))
+        arrays = asked._data, memory.keys._data, memory.values._data
+        queries, keys, values = map(np.ascontiguousarray, arrays)
+        if queries.shape[1] != keys.shape[2] or not ((of >= 0) & (of < len(keys))).all():
             return None  # to where the error is raised
-        vector = None if asked[1] is None else asked[1]._data
+        vector = None if vector is None else vector._data
         seen = None if mask is None else np.ascontiguousarray(mask[:, 0]).view(np.uint8)
-        context, weights = kernel.attend(by, keys, vector, values, seen, of)
+        context, weights = kernel.attend(queries, keys, vector, values, seen, of)
         return Tensor(context[:, None]), Tensor(weights[:, None])
 
     def _attend(self, query: Tensor, memory: Prepared) -> tuple[Tensor, Tensor]:
