@@ -57,12 +57,8 @@ def exhaustive(
         check_vocabulary(_WHERE, "eos", np.asarray(whole(_WHERE, "eos", eos)), size)
     begin = begin_of(_WHERE, bos, state)
     least = _least(at_least, len(begin))
-    if at_least is None and size**longest * len(begin) > _MOST:
-        raise ArgumentError(
-            f"{_WHERE}: vocabulary is {size} and max_length {longest}, which makes {size} ** "
-            f"{longest} sequences for each of {len(begin)} sources, expected at most {_MOST} in "
-            "all; or at_least=, such as the scores that beam_search finds."
-        )
+    if at_least is None:
+        _check_number(size, longest, len(begin))
     found, every = Found(_WHERE, rule, len(begin), most), Beam.of(begin, state)
     for length in range(1, longest + 1 if len(begin) else 1):
         rows, state, more = next_rows(_WHERE, step, every.tokens[:, -1], every.state)
@@ -77,16 +73,12 @@ def exhaustive(
         value, source = shaped[row, token].astype(np.float64), every.source[row]
         after = Candidates(source, source, row, token, value, every.total[row] + value)
         ends = (token == eos) if eos is not None else np.zeros(len(token), bool)
-        found.add(
-            every.longer(after.only(ends & (length >= shortest)), rows, None, more), finished=True
-        )
-        after = after.only(~ends)
+        ended, after = after.only(ends & (length >= shortest)), after.only(~ends)
+        found.add(every.longer(ended, rows, None, more), finished=True)
         found.add(every.only(~np.isin(every.source, after.source)), finished=False)
         least = np.maximum(least, found.reached(most - 1))
         ahead = np.arange(max(length + 1, shortest), longest + 1)
-        if len(ahead) and len(after.total):
-            scores = scores_of(_WHERE, rule, after.total[:, None], ahead)
-            after = after.only(scores.max(axis=1) >= least[after.source] - _SLACK)
+        after = _reaching(after, rule, ahead, least)
         if len(after.total) > _MOST // size:
             raise ArgumentError(
                 f"{_WHERE}: {len(after.total)} beginnings of {length} tokens may still become "
@@ -98,6 +90,23 @@ def exhaustive(
             break
     found.add(every, finished=False)
     return found.best(most)
+
+
+def _check_number(size: int, longest: int, sources: int) -> None:
+    if size**longest * sources > _MOST:
+        raise ArgumentError(
+            f"{_WHERE}: vocabulary is {size} and max_length {longest}, which makes {size} ** "
+            f"{longest} sequences for each of {sources} sources, expected at most {_MOST} in "
+            "all; or at_least=, such as the scores that beam_search finds."
+        )
+
+
+def _reaching(after: Candidates, rule: LengthRule, ahead: Array, least: Array) -> Candidates:
+    """Those that may come to the least score of their source, at one of the lengths ahead."""
+    if not (len(ahead) and len(after.total)):
+        return after
+    scores = scores_of(_WHERE, rule, after.total[:, None], ahead)
+    return after.only(scores.max(axis=1) >= least[after.source] - _SLACK)
 
 
 def _least(given: Any, sources: int) -> Array:
