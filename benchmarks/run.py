@@ -4,7 +4,7 @@
     python benchmarks/run.py engine matmul   only these; the other tables stay as they are
 
 TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none; TINYGRAD_DATA
-the folder of the data that some of them read.
+the folder of the data that some of them read; TINYGRAD_MULTI30K that of the runs of multi30k.py.
 """
 
 import datetime
@@ -41,6 +41,7 @@ ALL = [
     "training",
     "char_rnn",
     "nanogpt_split",
+    "multi30k",
 ]
 HEAD = """# Measured
 

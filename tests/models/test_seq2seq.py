@@ -70,11 +70,9 @@ def test_step_by_step_is_the_training_pass(kind):
     assert told.item() == pytest.approx(loss.item(), rel=1e-12)
 
 
-@every_kind
-def test_the_gradient_is_that_of_the_loss(kind):
-    model = model_of(kind)
+def slope_is_that_of(model, **how):
     parameters = list(model.parameters())
-    model.loss(SOURCES, TARGETS)[0].backward()
+    model.loss(SOURCES, TARGETS, **how)[0].backward()
     rng = np.random.default_rng(0)
     before = [np.array(parameter.numpy()) for parameter in parameters]
     along = [rng.standard_normal(parameter.shape) for parameter in parameters]
@@ -83,9 +81,14 @@ def test_the_gradient_is_that_of_the_loss(kind):
     for step in (1e-5, -1e-5):
         for parameter, value, d in zip(parameters, before, along, strict=True):
             parameter.assign_(value + step * d)
-        sides.append(model.loss(SOURCES, TARGETS)[0].item())
+        sides.append(model.loss(SOURCES, TARGETS, **how)[0].item())
     assert (sides[0] - sides[1]) / 2e-5 == pytest.approx(slope, rel=1e-7)
     assert all(parameter.grad is not None for parameter in parameters)
+
+
+@every_kind
+def test_the_gradient_is_that_of_the_loss(kind):
+    slope_is_that_of(model_of(kind))
 
 
 @every_kind
@@ -284,6 +287,55 @@ def test_what_is_not_told_is_what_was_found_likeliest():
     assert [int(ids[0, 0]) for ids in read] == [model.end, *said]
     loss = [model.loss(SOURCES, TARGETS, teacher_forcing=0.5)[0].item() for _ in range(8)]
     assert len(set(loss)) > 1
+
+
+def step_by_step(model, told):
+    """Losses (T, B) of a loop over ``model.step`` that is told some tokens; 0 behind the ends."""
+    said = np.full((len(told), len(TARGETS)), model.end)
+    for row, tokens in enumerate(TARGETS):
+        said[: len(tokens), row] = tokens
+    state, tokens = model.start(model.encode(SOURCES)), np.full(len(TARGETS), model.end)
+    losses = []
+    for t, correct in enumerate(said):
+        log_probs, state, *_ = model.step(tokens, state)
+        losses.append(-np.take_along_axis(log_probs, correct[:, None], axis=1)[:, 0])
+        own = log_probs.argmax(axis=1)
+        tokens = np.where(told[min(t + 1, len(told) - 1)], correct, own)
+    lengths = np.array([len(tokens) + 1 for tokens in TARGETS])
+    return np.where(np.arange(len(told))[:, None] < lengths, losses, 0)
+
+
+FORCED = {
+    "by step": np.array([False, True, True, False, True]),
+    "by token": np.random.default_rng(0).random((5, 4)) < 0.5,
+}
+
+
+@every_kind
+@pytest.mark.parametrize("told", FORCED.values(), ids=FORCED)
+def test_which_tokens_are_told_may_be_said(kind, told):
+    model = model_of(kind)
+    given = {"teacher_forcing": told, "reduction": "none"}
+    found = model.loss(SOURCES, TARGETS, **given)[0].numpy()
+    np.testing.assert_allclose(found, step_by_step(model, told), rtol=1e-10)
+    if told.ndim == 1:
+        told = np.repeat(told[:, None], 4, axis=1)
+        same = model.loss(SOURCES, TARGETS, teacher_forcing=told, reduction="none")[0].numpy()
+        np.testing.assert_array_equal(same, found)
+
+
+def test_no_gradient_goes_through_what_was_chosen():
+    model = model_of("context")
+    slope_is_that_of(model, teacher_forcing=FORCED["by token"])
+
+
+def test_what_is_told_fits_the_targets():
+    message = (
+        r"Seq2Seq.loss: teacher_forcing has shape \(4,\), expected \(5,\), a boolean for each "
+        r"step, or \(5, 4\), one for each token, or a number."
+    )
+    with pytest.raises(errors.ShapeError, match=message):
+        model_of().loss(SOURCES, TARGETS, teacher_forcing=np.ones(4, np.bool_))
 
 
 def test_dropout_is_for_training():

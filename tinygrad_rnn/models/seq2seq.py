@@ -1,5 +1,6 @@
 """From one sequence to another: an encoder, a bridge, and a decoder with or without attention."""
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from tinygrad_rnn import decoding, nn, ops, random
 from tinygrad_rnn.arguments import bounded, choice
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.attending import Attending
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.decoder import AttentionDecoder, Carried, Feeding, checked_feeding
@@ -155,7 +156,7 @@ class Seq2Seq(Translator, nn.Module):
         source: Any,
         target: Any,
         *,
-        teacher_forcing: float = 1.0,
+        teacher_forcing: Any = 1.0,
         label_smoothing: float = 0.0,
         reduction: str = "mean",
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -169,19 +170,21 @@ class Seq2Seq(Translator, nn.Module):
 
         Args:
             teacher_forcing: The share of tokens that the decoder is told; where it is not, it
-                goes on with what it finds likeliest (Bengio et al. 2015).
+                goes on with what it finds likeliest (Bengio et al. 2015). Or which of what it
+                reads it is told: booleans (T,), by step, or (T, B), by token, T being the longest
+                target's and its end's; at the first step there is nothing else to read.
             label_smoothing: The share of each target that is spread over all tokens, while
                 training.
             reduction: "none" gives the losses of all tokens, (T, B), 0 behind the ends.
         """
         choice("Seq2Seq.loss", "reduction", reduction, ("mean", "none"))
-        share = bounded("Seq2Seq.loss", "teacher_forcing", teacher_forcing, least=0, most=1)
         read, said, lengths = self._told(target)
+        told = _forced(teacher_forcing, read.shape)
         memory = self._encoded(source, len(lengths))
-        if share == 1:
+        if told is None:
             features, _ = self._taught(memory, read, lengths)
         else:
-            features = self._untaught(memory, read, share)
+            features = self._untaught(memory, read, told)
         smoothing = label_smoothing if self.training else 0.0
         loss = self._cross_entropy(features, said, label_smoothing=smoothing, reduction=reduction)
         return loss, {} if smoothing or reduction == "none" else {"nats": loss.detach()}
@@ -211,20 +214,24 @@ class Seq2Seq(Translator, nn.Module):
         features, weights, _ = decoder(words, decoder.prepare(memory), carried, lengths, noise)
         return self.output_dropout(features), weights
 
-    def _untaught(self, memory: Memory, read: Array, share: float) -> Tensor:
-        """The same where the decoder goes on, here and there, with what it found itself."""
+    def _untaught(self, memory: Memory, read: Array, told: Array) -> Tensor:
+        """The same where the decoder goes on, here and there, with what it found itself.
+
+        Steps at which all rows are told go with the one before them.
+        """
         decoder, carried = self.decoder, self.decoder.start(self.bridge(memory), memory)
         prepared, noise = decoder.prepare(memory), random.noise() if self.training else None
-        told = random.generator().random(read.shape) < share
-        tokens, found = read[0], []
-        for t in range(len(read)):
-            words = self.dropout(self.target_embedding(tokens[None]))
-            later = None if noise is None else noise.later(t)
+        alone = np.flatnonzero(~told[1:].all(axis=1)) + 1
+        likeliest, found = read[0], []
+        for begin, end in pairwise([0, *alone.tolist(), len(read)]):
+            first = np.where(told[begin], read[begin], likeliest)
+            words = self.dropout(self.target_embedding(np.stack([first, *read[begin + 1 : end]])))
+            later = None if noise is None else noise.later(begin)
             features, _, carried = decoder(words, prepared, carried, None, later)
             found.append(self.output_dropout(features))
-            if t + 1 < len(read):
-                likeliest = self.out(found[-1].detach()[0]).numpy().argmax(axis=1)
-                tokens = np.where(told[t + 1], read[t + 1], likeliest)
+            if end < len(read):
+                with no_grad():
+                    likeliest = self.out(found[-1][-1]).numpy().argmax(axis=1)
         return ops.concat(found)
 
     def _cross_entropy(self, features: Tensor, targets: Array, **how: Any) -> Tensor:
@@ -315,6 +322,20 @@ class Seq2Seq(Translator, nn.Module):
         layers = state_of(self.decoder.layers, carried.layers)
         fed, covered = _tensor(carried.fed), _tensor(carried.covered)
         return memory, Carried(layers, fed, covered, carried.steps)
+
+
+def _forced(given: Any, shape: tuple[int, ...]) -> Array | None:
+    """What the decoder is told of what it reads (T, B): booleans (T, 1 or B); None for all."""
+    told = np.asarray(given)
+    if told.dtype == np.bool_ and told.ndim:
+        if told.shape not in (shape, shape[:1]):
+            raise ShapeError(
+                f"Seq2Seq.loss: teacher_forcing has shape {told.shape}, expected {shape[:1]}, a "
+                f"boolean for each step, or {shape}, one for each token, or a number."
+            )
+        return told.reshape(len(told), -1)
+    share = bounded("Seq2Seq.loss", "teacher_forcing", given, least=0, most=1)
+    return None if share == 1 else random.generator().random(shape) < share
 
 
 def _array(x: Any) -> Any:
