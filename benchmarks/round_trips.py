@@ -2,6 +2,8 @@
 
     python benchmarks/round_trips.py    (TINYGRAD_PEER_PYTHON=/path/to/python with all of them)
 
+The packages are torch, keras, onnx and onnxruntime, and numba.
+
 Nothing is timed. Weights go over and back as ``tests/interop/peers.py`` has it.
 """
 
@@ -47,7 +49,8 @@ def sections() -> dict[str, list[str]]:
     bar = (
         "Random layers, sizes, directions and options; random weights go from the peer into ours, "
         "then others of ours into the peer, and both run; models go one way. The largest "
-        "difference of an output, over what is largest in the outputs, 1 at least. Bar: 1e-6."
+        "difference of an output, over what is largest in the outputs, 1 at least. Ours runs line "
+        "by line, not in kernels: weights are what is compared. Bar: 1e-6."
     )
     head = ["peer", "version", "configurations", "largest difference"]
     return {"Round trips": table(bar, head, rows)}
