@@ -20,8 +20,8 @@ def sections() -> dict[str, list[str]]:
     bar = (
         "Forward and backward, projections of additive attention included; a step is forward "
         "alone, with keys prepared. Bars: 1.5 for additive attention, 1 for dots, both in "
-        "training. PyTorch's dots are `q @ k.mT`, softmax, `@`, which give the weights as ours do; its "
-        "scaled_dot_product_attention, which does not, takes about half of that time."
+        "training. PyTorch's dots are `q @ k.mT`, softmax, `@`, which give the weights as ours do; "
+        "its scaled_dot_product_attention, which does not, takes about half of that time."
     )
     return {"Attention": table(bar, columns, [result.row() for result in results])}
 
