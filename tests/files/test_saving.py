@@ -138,6 +138,15 @@ def test_file_and_folder_are_brought_to_the_disk(path, monkeypatch):
     assert kinds == [False, True]
 
 
+def test_a_system_that_takes_no_hints_saves_all_the_same(path, monkeypatch):
+    def refused(*given):
+        raise OSError(errno.EINVAL, "no hints")
+
+    monkeypatch.setattr(os, "posix_fadvise", refused, raising=False)
+    tg.save(path, {"x": np.arange(5)})
+    assert np.array_equal(tg.load(path)["x"], np.arange(5))
+
+
 def test_an_interrupt_leaves_the_old_file(path, monkeypatch):
     tg.save(path, {"x": np.ones(3)})
 

@@ -39,8 +39,9 @@ class Writer:
         left = memoryview(data)
         while left:
             left = left[os.write(self.descriptor, left[:_AT_ONCE]) :]
-            if hasattr(os, "posix_fadvise"):  # a mere hint; what fails is told by fsync
-                os.posix_fadvise(self.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            if hasattr(os, "posix_fadvise"):
+                with contextlib.suppress(OSError):  # a mere hint; what fails is told by fsync
+                    os.posix_fadvise(self.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def write_start(self, data: bytes) -> None:
         """What stands at the start of the file, anew."""
