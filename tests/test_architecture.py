@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": CORE | {"ops", "nn"},  # modules hold the weights of some
     "files": CORE | {"files"},
     "interop": CORE | {"files", "nn", "interop"},
-    "data": BASE | {"data"},  # arrays in, arrays out
+    "data": BASE | {"data", "files"},  # arrays in, arrays out
     "text": BASE | {"text"},
     "metrics": BASE,
     "decoding": BASE | {"decoding", "tensor"},

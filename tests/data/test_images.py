@@ -1,0 +1,403 @@
+"""Images with captions: every layout, every kind of file, and what is wrong with some of them."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.data import Batches, images
+from tinygrad_rnn.errors import ArgumentError, FileFormatError
+
+
+@pytest.fixture
+def pillow():
+    return pytest.importorskip("PIL.Image", reason="pillow is not installed")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(name, content):
+    with open(name, "w") as file:
+        json.dump(content, file) if not isinstance(content, str) else file.write(content)
+    return name
+
+
+KARPATHY = {
+    "images": [
+        {"filename": "a.jpg", "split": "train", "sentences": [{"raw": "A dog ."}, {"raw": "x"}]},
+        {"filename": "b.jpg", "filepath": "val2014", "split": "val", "sentences": [
+            {"tokens": ["a", "cat"]}, {"raw": "  "}, {"tokens": []}
+        ]},
+    ],
+    "dataset": "some",
+}  # fmt: skip
+COCO = {
+    "images": [{"id": 7, "file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg"}],
+    "annotations": [
+        {"image_id": 3, "caption": "a cat"}, {"image_id": 7, "caption": "A dog ."},
+        {"image_id": 9, "caption": "nothing"}, {"image_id": 7, "caption": "x"},
+    ],
+}  # fmt: skip
+VIDEOS = {
+    "videos": [{"video_id": "video7", "split": "train"}, {"video_id": "video8", "split": "test"}],
+    "sentences": [{"video_id": "video8", "caption": "two"}, {"video_id": "video7", "caption": "x"}],
+}
+LINES = "a.jpg#0\tA dog .\na.jpg#1\tx\n\nb#c.jpg\ta cat\n"
+
+
+# ----- captions -----
+
+
+def test_captions_in_every_layout(here):
+    left_out = images.LeftOut()
+    first, second = images.read_captions(write("k.json", KARPATHY), left_out)
+    assert first == ("a.jpg", ["A dog .", "x"], "train")
+    assert second == ("val2014/b.jpg", ["a cat"], "val")
+    assert left_out.names == {"captions without a word": {"val2014/b.jpg": ""}}
+    left_out = images.LeftOut()
+    found = images.read_captions(write("c.json", COCO), left_out)
+    assert found == [("a.jpg", ["A dog .", "x"], None), ("b.jpg", ["a cat"], None)]
+    assert str(left_out) == "captions of images that the file does not list, 1: 9"
+    found = images.read_captions(write("v.json", VIDEOS))
+    assert found == [("video7", ["x"], "train"), ("video8", ["two"], "test")]
+    found = images.read_captions(write("Flickr8k.token.txt", LINES))
+    assert found == [("a.jpg", ["A dog .", "x"], None), ("b#c.jpg", ["a cat"], None)]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "'x.json' is no JSON"),
+        ("[1]", r"'x.json' holds \[1\], expected the layout of Karpathy, COCO or MSR-VTT"),
+        ('{"a": 1}', "'x.json' has a in it, expected the layout"),
+        ('{"images": 3}', "has 3 as images, expected"),
+        ('{"images": [{"sentences": []}]}', r"as images\[0\], without 'filename'"),
+        ('{"images": [{"filename": ""}]}', r"has '' as images\[0\].filename"),
+        ('{"images": [{"filename": "a"}]}', r"has None as images\[0\].sentences"),
+        ('{"images": [{"id": 1}], "annotations": []}', r"as images\[0\], without 'file_name'"),
+        ('{"images": [], "annotations": [{"image_id": []}]}', r"\[\] as annotations\[0\].image_id"),
+        (
+            '{"videos": [], "sentences": [{"caption": ""}]}',
+            r"as sentences\[0\], without 'video_id'",
+        ),
+    ],
+)
+def test_files_of_another_layout_are_refused(here, content, told):
+    with pytest.raises(FileFormatError, match=told):
+        images.read_captions(write("x.json", content))
+
+
+def test_lines_that_are_no_captions_are_refused(here):
+    with pytest.raises(
+        FileFormatError, match=r"line 2 of 'x.txt' is 'b.jpg a cat', expected a nam"
+    ):
+        images.read_captions(write("x.txt", "a.jpg\ta dog\nb.jpg a cat\n"))
+    (here / "y.txt").write_bytes(b"a.jpg\tcaf\xe9")
+    with pytest.raises(FileFormatError, match=r"'y.txt' is not UTF-8: byte 0xe9 at 9"):
+        images.read_captions("y.txt")
+
+
+# ----- features -----
+
+
+FEATURES = {"a": np.arange(3.0), "val2014/b.jpg": np.ones(3, np.float16)}
+
+
+def saved(kind):
+    if kind == "safetensors":
+        tg.save("f.safetensors", {name: np.asarray(a) for name, a in FEATURES.items()})
+        return "f.safetensors"
+    if kind == "npz":
+        np.savez("f.npz", **FEATURES)
+        return "f.npz"
+    if kind == "npy":
+        np.save("f.npy", np.array(list(FEATURES.values())))
+        return "f.npy"
+    for name, array in FEATURES.items():
+        path = __import__("pathlib").Path("f", name).with_suffix(".npy")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, array)
+    return "f"
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "npz", "npy", "folder"])
+def test_features_from_every_kind_of_file(here, kind):
+    found = images.captioned(saved(kind), write("k.json", KARPATHY))
+    assert found.captions == [["A dog .", "x"], ["a cat"]]
+    assert found.images.dtype == np.float32
+    assert found.images.tolist() == [[0, 1, 2], [1, 1, 1]]
+    assert found.pairs() == [(0, "A dog ."), (0, "x"), (1, "a cat")]
+    only = images.captioned(saved(kind), "k.json", split="val")
+    assert only.images.tolist() == [[1, 1, 1]]
+    assert only.captions == [["a cat"]]
+    assert str(only.left_out) == "captions without a word, 1: val2014/b.jpg"
+
+
+def test_what_cannot_be_used_is_counted_and_named(here):
+    np.savez(
+        "f.npz", a=np.ones(3), b=np.ones(4), c=np.array([1, np.nan, 1]), d=np.zeros(0),
+        e=np.array(["x"]), f=np.array([{}], object), g=np.ones(3), h=np.ones(3), i=np.ones(3),
+    )  # fmt: skip
+    said = [(name, ["x"]) for name in "abcdefg"] + [("h", [" "]), ("z", ["x"])]
+    write("k.json", {"images": [
+        {"filename": f"{name}.jpg", "split": "train", "sentences": [{"raw": t} for t in texts]}
+        for name, texts in said
+    ]})  # fmt: skip
+    found = images.captioned("f.npz", "k.json", split="train")
+    assert found.names == ["a", "g"]
+    assert found.images.shape == (2, 3)
+    assert found.left_out.names == {
+        "captions without a word": {"h.jpg": ""},
+        "captions without features": {"z.jpg": ""},
+        "without captions": {"h": "", "i": ""},
+        "cannot be read": {
+            "c": "it holds NaN or infinity",
+            "d": "it is empty, of shape (0,)",
+            "e": "it holds <U1 of shape (1,), no features",
+            "f": "Object arrays cannot be loaded when allow_pickle=False",
+        },
+        "of another shape than most": {"b": "(4,), most (3,)"},
+    }
+    told = str(found.left_out)
+    assert "without captions, 2: h, i\n" in told
+    assert "of shape (0,)), e (it holds <U1 of shape (1,), no features), 1 more" in told
+    assert len(found.left_out) == 9
+    assert list(found.left_out) == ["h.jpg", "h", "i", "z.jpg", *"cdef", "b"]
+
+
+def test_features_too_large_for_memory_are_read_when_asked_for(here):
+    for name in "abc":
+        np.save(f"{name}.npy", np.full((1 + (name == "b"), 3), ord(name)))
+    write("k.txt", "a\tx\nb\ty\nc\tz\nc\tw\n")
+    found = images.captioned(".", "k.txt", memory=13)
+    assert not isinstance(found.images, np.ndarray)
+    assert found.names == ["a.npy", "c.npy"]
+    assert found.captions == [["x"], ["z", "w"]]
+    assert [array.tolist() for array in found.images] == [[[97.0] * 3], [[99.0] * 3]]
+    assert len(found.images[1:]) == 1
+    batches = Batches((found.images, np.arange(2)), 2)
+    assert [x.shape for x, _ in batches] == [(2, 1, 3)]
+    whole = images.captioned(".", "k.txt", memory=48)
+    assert whole.images.tolist() == [[[97.0] * 3], [[99.0] * 3]]
+
+
+def test_names_that_mean_several_are_not_guessed(here):
+    np.savez("f.npz", **{"x/a": np.ones(1), "y/a": np.zeros(1), "b.c": np.ones(1)})
+    found = images.captioned("f.npz", write("k.txt", "a\tone\ny/a\ttwo\nb.c\tthree\nb\tfour\n"))
+    assert dict(zip(found.names, found.captions, strict=True)) == {
+        "y/a": ["two"], "b.c": ["three", "four"],
+    }  # fmt: skip
+    assert found.left_out.names["captions without features"] == {"a": ""}
+
+
+# ----- clips -----
+
+
+def test_features_of_clips_may_be_of_any_length_but_none(here):
+    np.savez(
+        "f.npz", a=np.arange(10.0).reshape(5, 2), b=np.ones((1, 2)), c=np.ones((0, 2)),
+        d=np.ones(2), e=np.ones((4, 3)),
+    )  # fmt: skip
+    write("k.txt", "".join(f"{name}.mp4\tx\n" for name in "abcde"))
+    found = images.captioned("f.npz", "k.txt", clips=True, frames=3)
+    assert found.names == ["a", "b"]
+    assert [array.tolist() for array in found.images] == [[[0, 1], [4, 5], [8, 9]], [[1, 1]]]
+    assert found.left_out.names == {
+        "cannot be read": {
+            "c": "it is empty, of shape (0, 2)",
+            "d": "it has shape (2,), and a clip features of each frame",
+        },
+        "of another shape than most": {"e": "(3,), most (2,)"},
+    }
+
+
+def test_clips_of_frames_in_folders(here, pillow):
+    for clip, frames in {"a": (1, 2, 10), "b": (1,), "empty": (), "odd": (1,)}.items():
+        (here / "clips" / "val" / clip).mkdir(parents=True)
+        for number in frames:
+            size = (4, 2) if clip != "odd" else (3, 3)
+            pillow.new("RGB", size, (number, 0, 0)).save(f"clips/val/{clip}/frame{number}.png")
+    pillow.new("RGB", (5, 5)).save("clips/val/odd/frame2.png")
+    write("k.txt", "a\tx\nb\ty\nempty\tz\nodd\tw\n")
+    found = images.captioned("clips", "k.txt", clips=True)
+    assert [clip.shape for clip in found.images] == [(3, 3, 2, 4), (1, 3, 2, 4)]
+    assert found.images[0][:, 0, 0, 0].tolist() == [1, 2, 10]
+    assert found.left_out.names == {
+        "cannot be read": {
+            "val/empty": "it has no frame",
+            "val/odd": "its frames are of different sizes, which size= would make equal",
+        }
+    }
+    made = images.captioned("clips", "k.txt", clips=True, size=(2, 4), frames=2)
+    assert [len(clip) for clip in made.images] == [2, 1, 2]
+
+
+# ----- images -----
+
+
+def test_images_of_every_mode_and_size(here, pillow):
+    """Red, or what is nearest to it; what is transparent is white."""
+    red = (255, 0, 0)
+    made = {
+        "rgb.png": pillow.new("RGB", (8, 6), red),
+        "alpha.png": pillow.new("RGBA", (6, 6), (*red, 0)),
+        "palette.gif": pillow.new("RGB", (6, 8), red).convert("P"),
+        "cmyk.tiff": pillow.new("CMYK", (6, 6), (0, 255, 255, 0)),
+        "grey.jpg": pillow.new("L", (6, 6), 255),
+        "deep.png": pillow.fromarray(np.full((6, 6), 65535, np.uint16)),
+        "bits.png": pillow.new("1", (6, 6), 1),
+    }
+    for name, image in made.items():
+        image.save(name)
+    write("k.txt", "".join(f"{name}\tx\n" for name in made))
+    found = images.captioned(".", "k.txt", size=(6, 6))
+    assert found.images.shape == (7, 3, 6, 6)
+    assert not found.left_out
+    assert str(found.left_out) == "nothing was left out"
+    for name, pixels in zip(found.names, found.images, strict=True):
+        expected = red if name[:3] in ("rgb", "pal", "cmy") else (255, 255, 255)
+        assert (pixels == np.array(expected, np.uint8)[:, None, None]).all(), name
+    pillow.fromarray(np.full((6, 6), 128 * 257, np.uint16)).save("half.png")
+    assert (images.read_image("half.png", mode="L") == 128).all()
+    grey = images.captioned(".", "k.txt", size=(3, 5), mode="L", fit="stretch")
+    assert grey.images.shape == (7, 1, 3, 5)
+    as_they_are = images.captioned(".", "k.txt")
+    assert as_they_are.images.shape == (5, 3, 6, 6)
+    assert as_they_are.left_out.names["of another shape than most"] == {
+        "rgb.png": "(3, 6, 8), most (3, 6, 6)", "palette.gif": "(3, 8, 6), most (3, 6, 6)",
+    }  # fmt: skip
+
+
+def test_sides_are_cut_stretched_or_padded(here, pillow):
+    pixels = np.zeros((2, 6, 3), np.uint8)
+    pixels[:, 2:4] = 200
+    pillow.fromarray(pixels).save("wide.png")
+    read = lambda fit: images.read_image("wide.png", (2, 2), fit=fit)
+    assert (read("crop") == 200).all()
+    assert read("stretch").min() < 200
+    padded = images.read_image("wide.png", (6, 6), fit="pad")
+    assert (padded[:, :2] == 255).all()
+    assert (padded[:, 2:4, 2:4] == 200).all()
+
+
+def test_what_a_camera_has_turned_is_turned_back(here, pillow):
+    pixels = np.zeros((4, 8, 3), np.uint8)
+    image = pillow.fromarray(pixels)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save("turned.jpg", exif=exif)
+    assert images.read_image("turned.jpg").shape == (3, 8, 4)
+
+
+def test_images_that_cannot_be_read_are_named_and_the_rest_goes_on(here, pillow):
+    rng = np.random.default_rng(0)
+    whole = pillow.fromarray(rng.integers(256, size=(32, 32, 3)).astype(np.uint8))
+    for name in ("a.jpg", "b.png", "c.png", "float.tiff"):
+        whole.save(name)
+    (here / "half.jpg").write_bytes((here / "a.jpg").read_bytes()[:600])
+    (here / "half.png").write_bytes((here / "b.png").read_bytes()[:900])
+    damaged = bytearray((here / "b.png").read_bytes())
+    damaged[1500:1510] = bytes(10)
+    (here / "damaged.png").write_bytes(damaged)
+    (here / "text.jpg").write_text("no image")
+    (here / "nothing.jpg").write_bytes(b"")
+    pillow.fromarray(rng.random((32, 32)).astype(np.float32)).save("float.tiff")
+    names = ["a.jpg", "b.png", "half.jpg", "half.png", "damaged.png", "text.jpg", "nothing.jpg"]
+    write("k.txt", "".join(f"{name}\tx\n" for name in (*names, "float.tiff", "gone.jpg")))
+    found = images.captioned(".", "k.txt")
+    assert found.names == ["a.jpg", "b.png"]
+    told = found.left_out.names
+    assert told["captions without images"] == {"gone.jpg": ""}
+    assert told["without captions"] == {"c.png": ""}
+    assert set(told["cannot be read"]) == {*names[2:], "float.tiff"}
+    assert "truncated" in told["cannot be read"]["half.jpg"].lower()
+    assert told["cannot be read"]["text.jpg"] == "it is no image"
+    assert told["cannot be read"]["nothing.jpg"] == "it is no image"
+    assert "floating-point numbers" in told["cannot be read"]["float.tiff"]
+    with pytest.raises(FileFormatError, match=r"'text.jpg' cannot be read: it is no image\.$"):
+        images.read_image("text.jpg")
+    with pytest.raises(FileNotFoundError):
+        images.read_image("gone.jpg")
+
+
+def test_images_too_large_for_memory_are_read_again(here, pillow):
+    for number in range(3):
+        pillow.new("RGB", (4, 4), (number, 0, 0)).save(f"{number}.png")
+    (here / "bad.png").write_bytes(b"")
+    write("k.txt", "0.png\tx\nbad.png\tx\n1.png\tx\n2.png\tx\n")
+    found = images.captioned(".", "k.txt", memory=100)
+    assert [int(image[0, 0, 0]) for image in found.images] == [0, 1, 2]
+    (batch,) = Batches(found.images, 3)
+    assert batch.shape == (3, 3, 4, 4)
+    assert batch.dtype == np.uint8
+    (here / "1.png").write_bytes(b"")
+    with pytest.raises(FileFormatError, match=r"'1.png' cannot be read: it is no image\.$"):
+        found.images[1]
+
+
+def test_bytes_become_numbers():
+    pixels = np.array([0, 255, 51], np.uint8).reshape(3, 1, 1)
+    assert images.scaled(pixels, 0.5, 0.5).ravel().tolist() == pytest.approx([-1, 1, -0.6])
+    first = images.scaled(np.stack([pixels] * 2))
+    assert first.shape == (2, 3, 1, 1)
+    assert first[0].ravel() == pytest.approx(
+        [-0.485 / 0.229, 0.544 / 0.224, -0.206 / 0.225], rel=1e-5
+    )
+    assert first.dtype == np.float32
+
+
+def test_without_pillow_the_way_to_it_is_told(here, monkeypatch):
+    (here / "a.png").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(
+        ImportError, match=r"images.read_image needs the package pillow. Install it "
+    ):
+        images.captioned(".", write("k.txt", "a.png\tx\n"))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "told"),
+    [
+        (lambda: images.captioned("gone", "k.txt"), FileNotFoundError, "no file or folder 'gone'"),
+        (lambda: images.captioned("k.txt", "k.txt"), ArgumentError, "source is 'k.txt', expected"),
+        (lambda: images.captioned("f.npz", "gone"), FileNotFoundError, "gone"),
+        (lambda: images.captioned("bad.npz", "k.txt"), FileFormatError, "'bad.npz' cannot be read"),
+        (lambda: images.captioned("bad.npy", "k.txt"), FileFormatError, "'bad.npy' cannot be read"),
+        (
+            lambda: images.captioned("rows.npy", "k.txt"), FileFormatError,
+            r"'rows.npy' has shape \(3, 2\), expected \(1, ...\): a row for each image",
+        ),
+        (
+            lambda: images.captioned("f.npz", "k.txt", split="val"), ArgumentError,
+            "split is 'val', expected one of none",
+        ),
+        (
+            lambda: images.captioned("f.npz", "k.json", split="dev"), ArgumentError,
+            "split is 'dev', expected one of train, val",
+        ),
+        (
+            lambda: images.captioned("f.npz", "k.txt"), FileFormatError,
+            "have no features with captions in common.\ncaptions without features, 1: a.jpg\nwith",
+        ),
+        (lambda: images.captioned("f.npz", "k.txt", frames=3), ArgumentError, "without clips=True"),
+        (lambda: images.captioned("f.npz", "k.txt", mode="HSV"), ArgumentError, "mode is 'HSV'"),
+        (lambda: images.captioned("f.npz", "k.txt", fit="cut"), ArgumentError, "fit is 'cut'"),
+        (lambda: images.captioned("f.npz", "k.txt", size=(3,)), ArgumentError, r"size is \(3,\)"),
+        (lambda: images.scaled(np.zeros((3, 2, 2))), ArgumentError, "pixels holds float64 of shap"),
+    ],
+)  # fmt: skip
+def test_errors_say_what_was_expected(here, make, error, told):
+    write("k.txt", "a.jpg\tx\n")
+    write("k.json", KARPATHY)
+    np.savez("f.npz", q=np.ones(3))
+    np.save("rows.npy", np.ones((3, 2)))
+    write("bad.npz", "PK\x03\x04 and no more")
+    write("bad.npy", "no array")
+    with pytest.raises(error, match=told):
+        make()

@@ -1,0 +1,197 @@
+"""Images with what is said of them; what cannot be used is named."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_rnn.arguments import choice, flag, whole
+from tinygrad_rnn.data.images.captions import Captions, read_captions
+from tinygrad_rnn.data.images.left_out import LeftOut
+from tinygrad_rnn.data.images.pixels import FITS, MODES, shape_of_images
+from tinygrad_rnn.data.images.sources import Source, Wrong, source_of
+from tinygrad_rnn.errors import ArgumentError, FileFormatError
+
+__all__ = ["Captioned", "captioned"]
+
+Place = str | os.PathLike[str]
+Array = np.ndarray[Any, Any]
+
+
+class Captioned(NamedTuple):
+    """Images, or features, and what is said of each.
+
+    images    (N, C, H, W) bytes, or features (N, D), (N, D, h, w); for clips a list of (T, ...).
+              Where they are too many for memory, a sequence that reads each when it is asked for
+    captions  of each one or more
+    left_out  what could not be used; a text that says so
+    """
+
+    names: list[str]
+    images: Any
+    captions: list[list[str]]
+    left_out: LeftOut
+
+    def pairs(self) -> list[tuple[int, str]]:
+        """The number of an image and one of its captions, for all of them."""
+        return [(number, text) for number, own in enumerate(self.captions) for text in own]
+
+
+def captioned(
+    source: Place,
+    captions: Place,
+    *,
+    split: str | None = None,
+    size: Any = None,
+    mode: str = "RGB",
+    fit: str = "crop",
+    clips: bool = False,
+    frames: int | None = None,
+    memory: int = 2**29,
+) -> Captioned:
+    """Images with captions, from a folder and a file; or features of them, or clips.
+
+        found = images.captioned("photos", "dataset_flickr8k.json", split="train", size=(64, 64))
+        print(found.left_out)
+        for number, text in found.pairs():
+            found.images[number]
+
+    Each is read once; what cannot be read, has another shape than most, or lacks captions is left
+    out, counted and named, and so are captions without an image.
+
+    Args:
+        source: A folder of images (by pillow), or features: a folder of .npy files, .npz or
+            .safetensors by name, or one .npy with a row for each image of the file of captions.
+        captions: A file as ``read_captions`` reads it.
+        split: Those of one split alone.
+        size: (height, width) of images; None where all are of one size.
+        mode: "RGB" or "L".
+        fit: As of ``read_image``.
+        clips: Whether names are those of clips: folders of frames, or features (T, ...).
+        frames: The most frames of a clip; of more, as many at equal distances.
+        memory: Images of more bytes are not kept, but read again whenever they are asked for.
+    """
+    where = "images.captioned"
+    choice(where, "mode", mode, MODES)
+    choice(where, "fit", fit, FITS)
+    clips = flag(where, "clips", clips)
+    if frames is not None and not clips:
+        raise ArgumentError(f"{where}: frames is {frames} without clips=True, expected both.")
+    most = None if frames is None else whole(where, "frames", frames, 1)
+    left_out = LeftOut()
+    known = read_captions(captions, left_out)
+    how = {"size": shape_of_images(where, size), "mode": mode, "fit": fit}
+    found = source_of(source, [entry.name for entry in known], clips, how)
+    pairs = _matched(where, found, known, split, left_out)
+    reader = _Reader(found, [own for own, _ in pairs], clips, most)
+    arrays = _usable(reader, left_out, whole(where, "memory", memory, 0))
+    if arrays is None:
+        raise FileFormatError(
+            f"{where}: {os.fspath(source)!r} and {os.fspath(captions)!r} have no "
+            f"{found.kind} with captions in common"
+            f"{'' if split is None else f' in split {split!r}'}.\n{left_out}"
+        )
+    by_name = {own: entry.texts for own, entry in pairs}
+    return Captioned(reader.names, arrays, [by_name[own] for own in reader.names], left_out)
+
+
+def _matched(
+    where: str, source: Source, known: list[Captions], split: str | None, left_out: LeftOut
+) -> list[tuple[str, Captions]]:
+    """The own name of each that has captions, with them."""
+    splits = sorted({str(entry.split) for entry in known if entry.split is not None})
+    if split is not None and split not in splits:
+        raise ArgumentError(
+            f"{where}: split is {split!r}, expected one of {', '.join(splits) or 'none'}: what the "
+            "file of captions has."
+        )
+    found: dict[str, Captions] = {}
+    spoken_of = set()
+    for entry in known:
+        own = source.find(entry.name)
+        spoken_of.add(own)
+        if split is not None and entry.split != split:
+            continue
+        if own is None:
+            left_out.add(f"captions without {source.kind}", entry.name)
+        elif not entry.texts:
+            left_out.add("without captions", own)
+        elif own in found:
+            found[own].texts.extend(entry.texts)
+        else:
+            found[own] = entry
+    for own in source.names:
+        if own not in spoken_of:
+            left_out.add("without captions", own)
+    return list(found.items())
+
+
+class _Reader(Sequence[Array]):
+    """The arrays of some names, each read when it is asked for."""
+
+    def __init__(self, source: Source, names: list[str], clips: bool, most: int | None) -> None:
+        self.source, self.names, self.clips, self.most = source, names, clips, most
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return _Reader(self.source, self.names[number], self.clips, self.most)
+        name = self.names[number]
+        try:
+            return self.read(name)
+        except Wrong as error:  # it was whole when all were read
+            raise FileFormatError(f"images.captioned: {name!r} cannot be read: {error}.") from None
+
+    def read(self, name: str) -> Array:
+        """One of them, or ``Wrong``."""
+        found = self.source.read(name)
+        if self.clips and found.ndim < 2:
+            raise Wrong(f"it has shape {found.shape}, and a clip features of each frame")
+        if self.clips and self.most is not None and len(found) > self.most:
+            found = found[np.linspace(0, len(found) - 1, self.most).round().astype(int)]
+        return found
+
+    def shape(self, array: Array) -> tuple[int, ...]:
+        """What has to be the same for all."""
+        return tuple(array.shape[1:] if self.clips else array.shape)
+
+
+def _usable(reader: _Reader, left_out: LeftOut, memory: int) -> Any:
+    """All arrays that can be used, the reader knowing the names of no others; None if none can.
+
+    An array of them, a list of clips, or, where they are too large together, the reader.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    kept: dict[str, Array] = {}
+    size = 0
+    for name, array in _readable(reader, left_out):
+        shapes[name] = reader.shape(array)
+        size += array.nbytes
+        if size <= memory:
+            kept[name] = array
+        else:
+            kept.clear()
+    if not shapes:
+        return None
+    usual = Counter(shapes.values()).most_common(1)[0][0]
+    for name, shape in shapes.items():
+        if shape != usual:
+            told = f"{shape}, most {usual}"
+            left_out.add("of another shape than most", name, told)
+    reader.names = [name for name, shape in shapes.items() if shape == usual]
+    if size > memory:
+        return reader
+    arrays = [kept[name] for name in reader.names]
+    return arrays if reader.clips else np.stack(arrays)
+
+
+def _readable(reader: _Reader, left_out: LeftOut) -> Iterator[tuple[str, Array]]:
+    for name in reader.names:
+        try:
+            yield name, reader.read(name)
+        except Wrong as error:
+            left_out.add("cannot be read", name, str(error))
