@@ -7,13 +7,12 @@ import pytest
 from hypothesis import settings
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import nn
+from tinygrad_rnn import nn, ops
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_rnn.testing import check_module
 from tinygrad_rnn.testing import strategies as gs
 
-pytestmark = pytest.mark.usefixtures("reference")
-
+X, W = tg.ones(2, 3, 4), tg.ones(3, 3, 2)
 FEW = settings(max_examples=5, deadline=None)
 SOME = ["gradients", "state_dict", "float32_tracks_float64", "jvp_vjp_adjoint"]
 
@@ -98,6 +97,15 @@ def test_their_reprs():
         (lambda: nn.Conv1d(3, 4, 5)(tg.ones(2, 3, 4)), ShapeError, r"expected \(5,\) at least"),
         (lambda: nn.Conv1d(3, 4, 2)(np.ones((2, 3, 4))), DTypeError, "Conv1d: x holds float64"),
         (lambda: nn.Conv1d(1, 1, 2, padding="valid"), ArgumentError, "expected 'same', or"),
+        (lambda: ops.convolve(X, W, groups=2), ShapeError, r"C, \*sizes\) and \(O, C / 2"),
+        (lambda: ops.convolve(X[0], W[0]), ShapeError, "of one or two sizes"),
+        (lambda: ops.convolve(tg.ones(2, 6, 4), W, groups=2), ShapeError, "expected 2 groups"),
+        (lambda: ops.convolve(X, W, tg.ones(2)), ShapeError, r"b has .*, expected \(3,\)"),
+        (lambda: ops.convolve(X, W, stride=(1, 2)), ShapeError, "stride is .*, or 1 of them"),
+        (lambda: ops.convolve(X, W, padding=[(1, 2, 3)]), ShapeError, "number or two: before"),
+        (lambda: ops.convolve(X, W, padding=-1), ShapeError, "padding is -1"),
+        (lambda: ops.convolve(X, W, dilation=4), ShapeError, r"x is \(4,\) .* spans \(5,\)"),
+        (lambda: ops.convolve(X, W.numpy()[..., :0]), ShapeError, "a kernel of one place"),
         (lambda: nn.MaxPool2d(2, padding=2), ShapeError, "at most half of the kernel"),
         (lambda: nn.MaxPool2d(2)(tg.ones(2, 3, 4)), ShapeError, r"expected \(B, C, H, W\)"),
         (lambda: nn.AvgPool1d(4)(tg.ones(2, 3, 3)), ShapeError, r"sizes from \(4,\) up"),

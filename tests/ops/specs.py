@@ -7,6 +7,7 @@ from tests.ops import (
     specs_activation,
     specs_arithmetic,
     specs_attention,
+    specs_convolution,
     specs_index,
     specs_losses,
     specs_recurrence,
@@ -26,6 +27,7 @@ SPECS: dict[str, OpSpec] = {
         specs_index,
         specs_recurrence,
         specs_attention,
+        specs_convolution,
         specs_window,
         specs_losses,
     )

@@ -1,4 +1,4 @@
-"""Convolution over one or two axes: windows of the input times one matrix."""
+"""Convolution over one or two axes, as layers."""
 
 import math
 from collections.abc import Sequence
@@ -104,25 +104,16 @@ class _Conv(Module):
                 f"{where}: x has shape {x.shape}, expected {sizes} with C = {self.in_channels}."
             )
         check_dtype(where, "x", x, self.weight)
-        x = padded(x, self.padding)
         spans = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
-        if any(n < span for n, span in zip(x.shape[2:], spans, strict=True)):
+        whole = tuple(n + sum(p) for n, p in zip(x.shape[2:], self.padding, strict=True))
+        if any(n < span for n, span in zip(whole, spans, strict=True)):
             raise ShapeError(
-                f"{where}: x is {x.shape[2:]} with its padding, expected {tuple(spans)} at least, "
+                f"{where}: x is {whole} with its padding, expected {tuple(spans)} at least, "
                 "which is what the kernel spans."
             )
-        y = self._product(ops.windows(x, self.kernel_size, self.stride, self.dilation))
-        return y if self.bias is None else y + self.bias.reshape(-1, *[1] * self.axes)
-
-    def _product(self, windows: Tensor) -> Tensor:
-        """windows (B, C, *places, *kernel) -> (B, O, *places)."""
-        B, C, *rest = windows.shape
-        G, O, places = self.groups, self.out_channels, rest[: self.axes]
-        size, count = math.prod(self.kernel_size), math.prod(places)
-        inner = C // G * size
-        # (B, G, c, places, kernel) -> (B, G, c kernel, places): one product for each row and group
-        w = windows.reshape(B, G, C // G, count, size).swapaxes(3, 4).reshape(B, G, inner, count)
-        return (self.weight.reshape(G, O // G, inner) @ w).reshape(B, O, *places)
+        return ops.convolve(
+            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
 
     def extra_repr(self) -> str:
         """Channels, kernel and whatever is not as it comes."""

@@ -1,6 +1,7 @@
 """A summary of a module: what it holds, the shapes that come out, and what a call costs."""
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -150,6 +151,11 @@ def _of_product(results: Any, inputs: Any, attrs: Any) -> int:
     return int(results[0].size * inputs[0].shape[-1])
 
 
+def _of_convolution(results: Any, inputs: Any, attrs: Any) -> int:
+    """Each output reads a window of the channels of its group."""
+    return int(results[0].size * math.prod(inputs[1].shape[1:]))
+
+
 def _of_recurrence(results: Any, inputs: Any, attrs: Any) -> int:
     """Each step multiplies a row with the weights of all products of the program."""
     program = attrs["program"]
@@ -169,4 +175,6 @@ _COSTS: dict[str, Callable[[Any, Any, Any], int]] = {
     "linear": _of_product,
     "recurrence": _of_recurrence,
     "additive_scores": _of_product,
+    "convolve": _of_convolution,
+    "convolve_with_bias": _of_convolution,
 }

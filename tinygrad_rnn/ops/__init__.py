@@ -21,6 +21,7 @@ from tinygrad_rnn.ops import (
     activation,
     arithmetic,
     attention,
+    convolution,
     index,
     normalization,
     products,
@@ -31,6 +32,7 @@ from tinygrad_rnn.ops import (
 from tinygrad_rnn.ops.activation import *  # noqa: F403
 from tinygrad_rnn.ops.arithmetic import *  # noqa: F403
 from tinygrad_rnn.ops.attention import *  # noqa: F403
+from tinygrad_rnn.ops.convolution import *  # noqa: F403
 from tinygrad_rnn.ops.index import *  # noqa: F403
 from tinygrad_rnn.ops.normalization import *  # noqa: F403
 from tinygrad_rnn.ops.products import *  # noqa: F403
@@ -44,6 +46,7 @@ __all__ = (
     activation.__all__
     + arithmetic.__all__
     + attention.__all__
+    + convolution.__all__
     + index.__all__
     + normalization.__all__
     + products.__all__
@@ -137,8 +140,8 @@ def _bind() -> None:
     for name, bound in methods.items():
         setattr(Tensor, name, bound)
     functions_only = {
-        "additive_scores", "concat", "dropout", "einsum", "embedding", "linear", "masked_softmax",
-        "stack", "where", "windows",
+        "additive_scores", "concat", "convolve", "dropout", "einsum", "embedding", "linear",
+        "masked_softmax", "stack", "where", "windows",
     }  # fmt: skip
     for name in __all__:
         if name not in functions_only:

@@ -1,0 +1,165 @@
+"""Convolutions on the CPU: how they are divided.
+
+Inside, channels are the last axis. A block of rows of one image is turned into pixels in
+scratch memory that stays in the second-level cache, multiplied there, and turned back: no
+windows are copied, and of the images only pixels. Blocks are what threads share; the gradient
+of the weight is summed in parts of the batch, whose number depends on the sizes alone.
+"""
+
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_rnn.kernels._memory import empty
+from tinygrad_rnn.kernels._pool import num_threads, parallel
+from tinygrad_rnn.kernels._vector import lanes_of
+from tinygrad_rnn.kernels.convolution.cpu_layout import pack_weights
+from tinygrad_rnn.kernels.convolution.cpu_loops import forward, to_input, to_weight
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
+
+__all__ = ["convolve", "convolve_input", "convolve_weight"]
+
+_ROOM = 768 << 10  # bytes of scratch memory that stay in a second-level cache of 2 MiB
+_PIECES = 4  # a thread, at most
+_PARTS = 8  # of a batch
+_WORTH = 2_000_000  # multiply-adds that are worth another thread
+_NO_BIAS = {char: np.zeros((0, 1), char) for char in "fd"}
+
+
+def convolve(x, w, bias, windows):
+    (B, C), O, G = x.shape[:2], len(w), windows.groups
+    plan = _plan(x.shape[2:], w.shape[2:], C // G, O // G, windows, x.dtype)
+    y = empty((B, O, *windows.places(x.shape[2:], w.shape[2:])), x.dtype)
+    if not y.size:
+        return y
+    begin = _NO_BIAS[x.dtype.char]
+    if bias is not None:
+        begin = np.zeros((G, _whole(O // G, x.dtype)), x.dtype)
+        begin[:, : O // G] = bias.reshape(G, O // G)
+    x, y_by_group = _by_group(x, G), _by_group(y, G)
+    panels = _packed(w, G, (0, 3, 4, 2, 1))
+    _spread(forward, plan.forward, B * G, x, panels, begin, y_by_group)
+    return y
+
+
+def convolve_input(g, w, sizes, windows):
+    B, (O, c), G = len(g), w.shape[:2], windows.groups
+    plan = _plan(sizes, w.shape[2:], c, O // G, windows, g.dtype)
+    dx = empty((B, G * c, *sizes), g.dtype)
+    if not dx.size:
+        return dx
+    panels = _packed(w, G, (0, 3, 4, 1, 2))
+    _spread(to_input, plan.to_input, B * G, _by_group(g, G), panels, _by_group(dx, G))
+    return dx
+
+
+def convolve_weight(g, x, kernel, windows):
+    B, C, O, G = len(x), x.shape[1], g.shape[1], windows.groups
+    plan = _plan(x.shape[2:], kernel, C // G, O // G, windows, g.dtype).to_weight
+    parts = max(1, min(_PARTS, B * G * plan.blocks))
+    height = prod(kernel) * C // G
+    dw = empty((parts, G, height, _whole(O // G, g.dtype)), g.dtype)
+    scratch = empty((parts, plan.room), g.dtype)
+    grain = 1 if plan.work * B * G > _WORTH else parts
+    x, g = _by_group(x, G), _by_group(g, G)
+    parallel(to_weight, parts, g, x, plan.shape, scratch, dw, grain=grain)
+    total = dw[0] if parts == 1 else dw.sum(axis=0)
+    total = total[..., : O // G].reshape(G, *_two(kernel), C // G, O // G)
+    found = empty((O, C // G, *kernel), g.dtype)
+    found.reshape(G, O // G, C // G, *_two(kernel))[...] = total.transpose(0, 4, 3, 1, 2)
+    return found
+
+
+class _Part(NamedTuple):
+    """What one of the three has to know: see ``cpu_loops`` for the numbers of a shape.
+
+    blocks, work  of one image: blocks of rows, multiply-adds
+    room          elements of scratch memory that a thread needs
+    """
+
+    shape: Any
+    blocks: int
+    work: int
+    room: int
+
+
+class _Plan(NamedTuple):
+    forward: _Part
+    to_input: _Part
+    to_weight: _Part
+
+
+@lru_cache(maxsize=256)
+def _plan(sizes, kernel, channels, outputs, windows, dtype):
+    """Divide images of these sizes into blocks of rows."""
+    places = _two(windows.places(sizes, kernel))
+    (H, W), (KH, KW), (HO, WO) = _two(sizes), _two(kernel), places
+    (SH, SW), (DH, DW) = _two(windows.stride), _two(windows.dilation)
+    (PH, _), (PW, behind) = _two(windows.padding, (0, 0))
+    C, O, wide = channels, outputs, PW + W + behind
+    step, columns, back = lanes_of(dtype), _whole(outputs, dtype), _whole(channels, dtype)
+    run = KW if DW == 1 else 1
+    work = C * O * KH * KW * HO * WO
+
+    def read(rows):
+        return ((rows - 1) * SH + (KH - 1) * DH + 1) * wide * C + step
+
+    def made(rows):
+        return rows * WO * columns
+
+    def given(rows):
+        return min(HO, (rows - 1 + (KH - 1) * DH) // SH + 1) * WO * O + step
+
+    def got(rows):
+        return rows * W * back
+
+    def part(height, slab, own):
+        rows = max(1, height)
+        most = _ROOM // dtype.itemsize
+        while rows > 1 and slab(rows) + own(rows) > most:
+            rows = (rows + 1) // 2
+        slab, own = (-(-n // 16) * 16 for n in (slab(rows), own(rows)))  # in whole lines
+        numbers = C, H, W, O, KH, KW, HO, WO, SH, SW, PH, PW, DH, DW, wide, rows, run, slab, own
+        return _Part(np.array(numbers, np.intp), -(-height // rows), work, slab + own + step * step)
+
+    return _Plan(part(HO, read, made), part(H, given, got), part(HO, read, made))
+
+
+def _spread(kernel, plan, images, x, panels, *rest):
+    """Let the threads do all blocks of all images."""
+    *others, y = rest
+    units, pieces = images * plan.blocks, 1
+    if images * plan.work > _WORTH:
+        pieces = min(units, _PIECES * num_threads())
+    scratch = empty((pieces, plan.room), x.dtype)
+    parallel(kernel, pieces, pieces, x, panels, *others, plan.shape, scratch, y)
+
+
+def _packed(w, G, order):
+    """The weight (O, C / G, *kernel) in panels; ``order`` says what (G, O / G, ...) becomes."""
+    O, c, *kernel = w.shape
+    w = w.reshape(G, O // G, c, *_two(kernel)).transpose(order)
+    columns = _whole(w.shape[4], w.dtype)
+    panels = empty((G, prod(w.shape[1:4]) * columns), w.dtype)
+    vectors = columns // lanes_of(w.dtype)
+    parallel(pack_weights, G * -(-vectors // TILE_VECTORS), w, panels, grain=1 + 50_000 // w.size)
+    return panels
+
+
+def _whole(n, dtype):
+    """As many numbers as whole vectors hold."""
+    step = lanes_of(dtype)
+    return -(-n // step) * step
+
+
+def _by_group(x, G):
+    """(B, C, *sizes) as (B G, C / G, places), of a copy where x has gaps."""
+    x = np.ascontiguousarray(x)
+    return x.reshape(len(x) * G, x.shape[1] // G, prod(x.shape[2:]))
+
+
+def _two(sizes, one=1):
+    """A number for each of two axes: the first is 1 where there is none."""
+    return (one, *sizes) if len(sizes) == 1 else tuple(sizes)

@@ -1,0 +1,136 @@
+"""Convolution: the compiled kernels hold what the definition says, whatever the sizes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_rnn.kernels import _memory, convolution
+from tinygrad_rnn.kernels._jit import DISABLED
+from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
+from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.kernels.convolution import Windows, cpu, gpu, reference
+from tinygrad_rnn.testing import strategies as gs
+
+CHANNELS = st.sampled_from([1, 3, 5] if DISABLED else [1, 3, 16, 17, 40])
+
+
+@st.composite
+def calls(draw):
+    """Shapes of x and w, and windows that leave one place at least."""
+    axes, groups = draw(st.integers(1, 2)), draw(st.sampled_from([1, 1, 2]))
+    kernel, stride, dilation = (
+        tuple(draw(st.integers(1, most)) for _ in range(axes)) for most in (3, 3, 2)
+    )
+    padding = tuple((draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in range(axes))
+    windows = Windows(stride, padding, dilation, groups)
+    sizes = tuple(
+        max(1, (k - 1) * d + 1 - sum(p)) + draw(st.sampled_from([0, 1, 6, 20]))
+        for k, d, p in zip(kernel, dilation, padding, strict=True)
+    )
+    c, o = draw(CHANNELS), draw(CHANNELS)
+    return (draw(st.integers(0, 3)), c * groups, *sizes), (o * groups, c, *kernel), windows
+
+
+def drawn(x, w, windows, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    y = (x[0], w[0], *windows.places(x[2:], w[2:]))
+    return [rng.standard_normal(shape).astype(dtype) for shape in (x, w, w[:1], y)]
+
+
+def results(x, w, b, g, windows, of=convolution):
+    return [
+        of.convolve(x, w, b, windows), of.convolve(x, w, None, windows),
+        of.convolve_input(g, w, x.shape[2:], windows),
+        of.convolve_weight(g, x, w.shape[2:], windows),
+    ]  # fmt: skip
+
+
+def close(found, expected, dtype, terms):
+    room = 16 * np.finfo(dtype).eps * np.sqrt(max(1, terms))
+    largest = max(1.0, np.abs(expected).max(initial=0))
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=0, atol=room * largest)
+
+
+def all_close(found, arrays, windows, dtype):
+    wide = [a.astype(np.float64) for a in arrays]
+    with use_reference():
+        expected = results(*wide, windows)
+    _, w, _, g = arrays
+    terms = w[0].size, w[0].size, w[:, :1].size, g.size // max(1, g.shape[1])
+    for one, other, count in zip(found, expected, terms, strict=True):
+        close(one, other, dtype, count)
+
+
+@pytest.fixture(scope="module", params=[cpu._ROOM, 1], ids=["room", "no room"])
+def room(request):
+    """Scratch memory for whole images, or for one row at a time; all threads, and it is NaN."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu, "_ROOM", request.param)
+        patch.setattr(cpu, "_WORTH", 0)
+        cpu._plan.cache_clear()
+        _memory.empty_cache()
+        _memory.poison()
+        yield
+    _memory.poison(False)
+    cpu._plan.cache_clear()
+
+
+@given(calls(), gs.seeds(), st.sampled_from(["float32", "float64"]))
+@settings(max_examples=20 if DISABLED else 100)
+def test_kernels_give_what_the_definition_says(room, call, seed, dtype):
+    arrays = drawn(*call, dtype, seed)
+    before = [a.copy() for a in arrays]
+    all_close(results(*arrays, call[2]), arrays, call[2], dtype)
+    assert all(map(np.array_equal, arrays, before))
+
+
+@given(calls(), gs.seeds())
+@settings(max_examples=20)
+def test_the_twin_for_gpus_gives_the_same(call, seed):
+    arrays = drawn(*call, "float64", seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu, "require", lambda name: np)
+        found = results(*arrays, call[2], of=gpu)
+    all_close(found, arrays, call[2], "float64")
+
+
+def test_bits_depend_neither_on_threads_nor_on_other_images(room):
+    call = (6, 17, 9, 7), (33, 17, 3, 3), Windows((1, 2), ((1, 1), (0, 2)), (1, 1))
+    x, w, b, g = drawn(*call, "float32")
+    before, found = num_threads(), []
+    try:
+        for count in (1, 2, 4):
+            set_num_threads(count)
+            found.append(results(x, w, b, g, call[2]))
+    finally:
+        set_num_threads(before)
+    for one, *others in zip(*found, strict=True):
+        assert all(np.array_equal(one, other) for other in others)
+    alone = results(x[2:3], w, b, g[2:3], call[2])
+    assert all(np.array_equal(found[0][n][2:3], alone[n]) for n in range(3))
+
+
+def test_what_is_not_a_number_reaches_what_reads_it_and_nothing_else():
+    call = (2, 3, 8, 8), (4, 3, 3, 3), Windows((1, 1), ((1, 1), (1, 1)), (1, 1))
+    x, w, b, g = drawn(*call, "float32")
+    x[1, 2, 0, 5] = g[0, 3, 7, 0] = np.nan
+    y, _, dx, dw = results(x, w, b, g, call[2])
+    touched = np.zeros(y.shape, bool)
+    touched[1, :, :2, 4:7] = True
+    assert np.array_equal(np.isnan(y), touched)
+    touched = np.zeros(x.shape, bool)
+    touched[0, :, 6:, :2] = True
+    assert np.array_equal(np.isnan(dx), touched)
+    with use_reference():
+        assert np.array_equal(np.isnan(dw), np.isnan(results(x, w, b, g, call[2])[3]))
+
+
+def test_the_definition_takes_complex_numbers():
+    call = (1, 2, 4), (2, 2, 2), Windows((1,), ((0, 1),), (1,))
+    arrays = drawn(*call, "complex128")
+    found = reference.convolve(*arrays[:3], call[2])
+    np.testing.assert_allclose(found, 1j * reference.convolve(
+        -1j * arrays[0], arrays[1], -1j * arrays[2], call[2]
+    ))  # fmt: skip
