@@ -12,8 +12,11 @@ from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import parallel
 from tinygrad_rnn.kernels._ufunc import AVAILABLE, loop
 from tinygrad_rnn.kernels._vector import BYTES, Element, address, at, element_size, integer
+from tinygrad_rnn.kernels.pointwise import reference
 
-__all__ = ["exp", "sigmoid", "sigmoid_slope", "tanh", "tanh_slope"]
+__all__ = [
+    "exp", "rectify", "rectify_slope", "sigmoid", "sigmoid_slope", "tanh", "tanh_slope",
+]  # fmt: skip
 
 _GRAIN = 8192  # elements that are worth another thread: about as long as waking it
 _SMALL = 256 if AVAILABLE else 0  # fewer elements than this are NumPy's to run through
@@ -153,3 +156,28 @@ def _flat(x):
 
 exp, tanh, sigmoid = map(_function, range(_ONE))
 tanh_slope, sigmoid_slope = map(_slope, range(_ONE, len(_ALL)))
+
+
+@kernel("intp, intp, const(T[::1]), const(T[::1]), T[::1]", fastmath=NO_FASTMATH)
+def _where_positive(first, stop, g, y, out):
+    g, y, out = g[first:stop], y[first:stop], out[first:stop]
+    for i in range(len(out)):
+        out[i] = type(g[i])(0) if y[i] <= 0 else g[i]
+
+
+def rectify(x):
+    if x.size < _SMALL or x.dtype not in _DTYPES:
+        return reference.rectify(x)
+    return _chosen(x, x)
+
+
+def rectify_slope(g, y):
+    if y.size < _SMALL or y.dtype not in _DTYPES or g.shape != y.shape:
+        return reference.rectify_slope(g, y)
+    return _chosen(g, y)
+
+
+def _chosen(g, y):
+    out = empty(y.shape, y.dtype)
+    parallel(_where_positive, y.size, _flat(g), _flat(y), out.reshape(-1), grain=_GRAIN)
+    return out

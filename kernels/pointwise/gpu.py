@@ -27,3 +27,11 @@ def tanh_slope(g, y):
 
 def sigmoid_slope(g, y):
     return g * y * (1 - y)
+
+
+def rectify(x):
+    return require(__name__).where(x <= 0, x.dtype.type(0), x)
+
+
+def rectify_slope(g, y):
+    return require(__name__).where(y <= 0, g.dtype.type(0), g)

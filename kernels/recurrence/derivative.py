@@ -173,6 +173,10 @@ class _Functions:
         """The slope of the logistic function, by its result."""
         return g * y * (1.0 - y)
 
+    def rectify_slope(self, g: Any, y: Any) -> Any:
+        """The slope of a rectifier, by its result."""
+        return g * self.sign(y)
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return lambda x, *others, **attrs: x.make(name, *others, **attrs)
 

@@ -148,6 +148,21 @@ def test_numpy_numbers_go_through_the_same_steps_to_the_same_bits(function, dtyp
     np.testing.assert_array_equal(bits(function(x))[known], bits(by_numpy)[known])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [5, 40_000])
+def test_a_rectifier_and_its_slope_choose_and_compute_nothing(dtype, size):
+    x = np.random.default_rng(0).standard_normal(size).astype(dtype)
+    x[:5] = [0, -0.0, np.inf, -np.inf, np.nan]
+    given, slopes = x.copy(), np.where(x > 0, np.inf, np.nan).astype(dtype)
+    y = contract.rectify(x)
+    np.testing.assert_array_equal(y, np.maximum(x, 0))
+    found = contract.rectify_slope(slopes, y)
+    np.testing.assert_array_equal(found, np.where(np.isnan(x), np.nan, np.where(x > 0, np.inf, 0)))
+    np.testing.assert_array_equal(reference.rectify_slope(slopes, y), found)
+    np.testing.assert_array_equal(x, given)
+    assert y.dtype == found.dtype == dtype
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(DTypeError, match="expected float32 or float64"):
         exp(np.arange(3))

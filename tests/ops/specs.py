@@ -10,6 +10,7 @@ from tests.ops import (
     specs_convolution,
     specs_index,
     specs_losses,
+    specs_pooling,
     specs_recurrence,
     specs_reduce,
     specs_shape,
@@ -29,6 +30,7 @@ SPECS: dict[str, OpSpec] = {
         specs_attention,
         specs_convolution,
         specs_window,
+        specs_pooling,
         specs_losses,
     )
     for spec in family.SPECS

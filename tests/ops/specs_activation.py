@@ -171,6 +171,8 @@ SPECS = [
            scale=_slope_size, slope_scale=_slope_size, linear=(0,)),
     OpSpec("tanh_slope", PRIMITIVES["tanh_slope"].call, lambda g, y: g * (1 - y * y), two(),
            scale=_slope_size, slope_scale=_slope_size, linear=(0,)),
+    OpSpec("rectify_slope", PRIMITIVES["rectify_slope"].call,
+           lambda g, y: np.where(y > 0, g, 0), two(), exact=True, dodge=off(0.0), linear=(0,)),
     OpSpec("relu", ops.relu, lambda x: np.maximum(x, 0), one(), exact=True, dodge=off(0.0),
            laws=(_halves_of(ops.relu),)),
     OpSpec("leaky_relu", ops.leaky_relu, lambda x, slope: np.where(x > 0, x, slope * x),

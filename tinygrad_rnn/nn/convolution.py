@@ -1,7 +1,6 @@
 """Convolution over one or two axes, as layers."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,28 +12,10 @@ from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.checks import check_dtype, check_size
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
+from tinygrad_rnn.ops.axes import Sizes, each_axis
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
-__all__ = ["Conv1d", "Conv2d", "each_axis", "padded"]
-
-Sizes = int | Sequence[int]
-
-
-def each_axis(where: str, name: str, given: Any, axes: int, least: int) -> tuple[int, ...]:
-    """A whole number for each axis, from one for all or from a sequence."""
-    sizes = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else None
-    if sizes is None:
-        return (check_size(where, name, given, least),) * axes
-    if len(sizes) != axes:
-        raise ShapeError(f"{where}: {name} is {given!r}, expected one number, or {axes} of them.")
-    return tuple(check_size(where, name, n, least) for n in sizes)
-
-
-def padded(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
-    """x with the last axes continued at both ends."""
-    if not any(map(any, widths)):
-        return x
-    return ops.pad(x, [(0, 0)] * (x.ndim - len(widths)) + list(widths), value)
+__all__ = ["Conv1d", "Conv2d"]
 
 
 class _Conv(Module):

@@ -1,7 +1,6 @@
 """Pooling: one number for every window."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,13 +8,11 @@ import numpy as np
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.nn.convolution import each_axis, padded
 from tinygrad_rnn.nn.module import Module
+from tinygrad_rnn.ops.axes import Sizes, each_axis
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = ["AvgPool1d", "AvgPool2d", "MaxPool1d", "MaxPool2d"]
-
-Sizes = int | Sequence[int]
 
 
 class _Pool(Module):
@@ -55,12 +52,6 @@ class _Pool(Module):
         """x (B, C, *sizes) -> (B, C, *places)."""
         raise NotImplementedError
 
-    def windows(self, x: Tensor, outside: float = 0.0) -> Tensor:
-        """x (..., *sizes), padded with ``outside`` -> (..., *places, N), N numbers a window."""
-        x = padded(x, [(p, p) for p in self.padding], outside)
-        found = ops.windows(x, self.kernel_size, self.stride, (1,) * self.axes)
-        return found.reshape(*found.shape[: x.ndim], math.prod(self.kernel_size))
-
     def extra_repr(self) -> str:
         """The windows."""
         return f"{self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -69,8 +60,7 @@ class _Pool(Module):
 class _MaxPool(_Pool):
     def pooled(self, x: Tensor) -> Tensor:
         """The largest; of equals the first, which alone gets the gradient."""
-        windows = self.windows(x, outside=-math.inf)
-        return ops.take_along_axis(windows, windows.argmax(-1)[..., None], -1).squeeze(-1)
+        return ops.max_pool(x, self.kernel_size, self.stride, self.padding)
 
 
 class _AvgPool(_Pool):
@@ -83,6 +73,13 @@ class _AvgPool(_Pool):
     ) -> None:
         super().__init__(kernel_size, stride, padding)
         self.count_padding = flag(type(self).__name__, "count_padding", count_padding)
+
+    def windows(self, x: Tensor) -> Tensor:
+        """x (..., *sizes), padded with zeros -> (..., *places, N), N numbers a window."""
+        if any(self.padding):
+            x = ops.pad(x, [(0, 0)] * (x.ndim - self.axes) + [(p, p) for p in self.padding])
+        found = ops.windows(x, self.kernel_size, self.stride, (1,) * self.axes)
+        return found.reshape(*found.shape[: x.ndim], math.prod(self.kernel_size))
 
     def pooled(self, x: Tensor) -> Tensor:
         """The mean."""

@@ -24,6 +24,7 @@ from tinygrad_rnn.ops import (
     convolution,
     index,
     normalization,
+    pooling,
     products,
     reduce,
     shape,
@@ -35,6 +36,7 @@ from tinygrad_rnn.ops.attention import *  # noqa: F403
 from tinygrad_rnn.ops.convolution import *  # noqa: F403
 from tinygrad_rnn.ops.index import *  # noqa: F403
 from tinygrad_rnn.ops.normalization import *  # noqa: F403
+from tinygrad_rnn.ops.pooling import *  # noqa: F403
 from tinygrad_rnn.ops.products import *  # noqa: F403
 from tinygrad_rnn.ops.recurrence import recurrence as recurrence
 from tinygrad_rnn.ops.reduce import *  # noqa: F403
@@ -49,6 +51,7 @@ __all__ = (
     + convolution.__all__
     + index.__all__
     + normalization.__all__
+    + pooling.__all__
     + products.__all__
     + reduce.__all__
     + shape.__all__
@@ -141,7 +144,7 @@ def _bind() -> None:
         setattr(Tensor, name, bound)
     functions_only = {
         "additive_scores", "concat", "convolve", "dropout", "einsum", "embedding", "linear",
-        "masked_softmax", "stack", "where", "windows",
+        "masked_softmax", "max_pool", "stack", "where", "windows",
     }  # fmt: skip
     for name in __all__:
         if name not in functions_only:

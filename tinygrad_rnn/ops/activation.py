@@ -52,22 +52,20 @@ _tanh_slope = binary(
 # ----- rectifiers -----
 
 
-# NumPy takes twice as long beside a Python number as beside an array.
-_ZEROS = {np.dtype(t): np.zeros((), t) for t in (np.float32, np.float64)}
-
-
-def _rectify(x: Array) -> Array:
-    if x.dtype.kind == "c":
-        return np.where(x.real > 0, x, 0)
-    return np.maximum(x, _ZEROS.get(x.dtype, 0) if x.__class__ is np.ndarray else 0)
-
-
 relu = unary(
     "relu",
-    _rectify,
-    lambda F, g, out, _x: g * F.sign(out),
+    pointwise.rectify,
+    lambda F, g, out, _x: F.rectify_slope(g, out),
     floats=False,
     doc="``x`` where it is positive, else 0, which is also its derivative at 0.",
+)
+
+# The derivative as one pass over the arrays, too.
+_rectify_slope = binary(
+    "rectify_slope",
+    pointwise.rectify_slope,
+    lambda F, g, _out, _slope, y: F.rectify_slope(g, y),
+    lambda F, g, _out, slope, _y: g * slope * 0.0,
 )
 
 

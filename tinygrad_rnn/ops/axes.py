@@ -1,15 +1,16 @@
-"""Axes counted from 0, or the reason why they cannot be."""
+"""Axes counted from 0, and numbers for each of them, or the reason why they cannot be."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["Axes", "axes_of", "axis_of"]
+__all__ = ["Axes", "Sizes", "axes_of", "axis_of", "each_axis"]
 
 Axes = int | Iterable[int] | None
+Sizes = int | Sequence[int]  # one for all axes, or one for each
 
 
 def axis_of(where: str, axis: Any, ndim: int) -> int:
@@ -41,3 +42,12 @@ def axes_of(where: str, axis: Any, x: Tensor) -> tuple[int, ...]:
 def _is_sequence(axis: Any) -> bool:
     """Whether several axes may be given so; arrays and Tensors without axes are numbers."""
     return hasattr(axis, "__iter__") and not isinstance(axis, str) and getattr(axis, "ndim", 1) > 0
+
+
+def each_axis(where: str, name: str, given: Any, axes: int, least: int) -> tuple[int, ...]:
+    """A whole number for each axis, from one for all or from one for each."""
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        return (whole(where, name, given, least=least),) * axes
+    if len(given) != axes:
+        raise ShapeError(f"{where}: {name} is {given!r}, expected one number, or {axes} of them.")
+    return tuple(whole(where, name, n, least=least) for n in given)

@@ -10,13 +10,13 @@ from typing import Any
 from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels import convolution
+from tinygrad_rnn.ops.axes import Sizes, each_axis
 from tinygrad_rnn.primitive import Along, nary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = ["convolve"]
 
 Shape = tuple[int, ...]
-Sizes = int | Sequence[int]
 
 
 def _by_images(
@@ -33,6 +33,7 @@ _convolve = nary(
     lambda x, w, windows, **_sizes: convolution.convolve(x, w, None, windows),
     lambda F, g, _out, _x, w, **how: F.convolve_input(g, w, **how),
     lambda F, g, _out, x, _w, **how: F.convolve_weight(g, x, **how),
+    floats=True,
     along=_by_images,
 )
 
@@ -42,6 +43,7 @@ _convolve_with_bias = nary(
     lambda F, g, _out, _x, w, _b, **how: F.convolve_input(g, w, **how),
     lambda F, g, _out, x, _w, _b, **how: F.convolve_weight(g, x, **how),
     lambda _F, g, _out, _x, _w, _b, **_how: g.sum(axis=(0, *range(2, g.ndim))),
+    floats=True,
     along=_by_images,
 )
 
@@ -50,6 +52,7 @@ _convolve_input = nary(
     lambda g, w, windows, sizes, kernel: convolution.convolve_input(g, w, sizes, windows),
     lambda F, g, _out, _g, w, **how: F.convolve(g, w, **how),
     lambda F, g, _out, given, _w, **how: F.convolve_weight(given, g, **how),
+    floats=True,
     along=_by_images,
 )
 
@@ -58,28 +61,21 @@ _convolve_weight = nary(
     lambda g, x, windows, sizes, kernel: convolution.convolve_weight(g, x, kernel, windows),
     lambda F, g, _out, _g, x, **how: F.convolve(x, g, **how),
     lambda F, g, _out, given, _x, **how: F.convolve_input(given, g, **how),
+    floats=True,
 )
-
-
-def _each(name: str, given: Any, axes: int, least: int) -> Shape:
-    """A whole number for each axis, from one for all or from one for each."""
-    if not isinstance(given, Sequence) or isinstance(given, str):
-        return (whole("convolve", name, given, least=least),) * axes
-    if len(given) != axes:
-        raise ShapeError(f"convolve: {name} is {given!r}, expected one number, or {axes} of them.")
-    return tuple(whole("convolve", name, n, least=least) for n in given)
 
 
 def _widths(given: Any, axes: int) -> tuple[tuple[int, int], ...]:
     """How many zeros stand before and behind each axis."""
     if not isinstance(given, Sequence) or all(not isinstance(n, Sequence) for n in given):
-        return tuple((n, n) for n in _each("padding", given, axes, 0))
+        return tuple((n, n) for n in each_axis("convolve", "padding", given, axes, 0))
     if len(given) != axes or not all(isinstance(n, Sequence) and len(n) == 2 for n in given):
         raise ShapeError(
             f"convolve: padding is {given!r}, expected one number, or for each of {axes} axes a "
             "number or two: before and behind."
         )
-    before, behind = (_each("padding", [n[k] for n in given], axes, 0) for k in (0, 1))
+    ends = ([n[k] for n in given] for k in (0, 1))
+    before, behind = (each_axis("convolve", "padding", n, axes, 0) for n in ends)
     return tuple(zip(before, behind, strict=True))
 
 
@@ -115,8 +111,8 @@ def convolve(
     if w.shape[0] % groups:
         raise ShapeError(f"convolve: w has shape {w.shape}, expected {groups} groups of outputs.")
     windows = convolution.Windows(
-        _each("stride", stride, axes, 1), _widths(padding, axes),
-        _each("dilation", dilation, axes, 1), groups,
+        each_axis("convolve", "stride", stride, axes, 1), _widths(padding, axes),
+        each_axis("convolve", "dilation", dilation, axes, 1), groups,
     )  # fmt: skip
     how = {"windows": windows, "sizes": x.shape[2:], "kernel": w.shape[2:]}
     if min(w.shape[2:]) < 1 or min(windows.places(x.shape[2:], w.shape[2:])) < 1:

@@ -1,0 +1,78 @@
+"""Pooling: the compiled kernels hold what the definition says, whatever the windows."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_rnn.kernels import pooling
+from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
+from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.kernels.convolution import Windows
+from tinygrad_rnn.kernels.pooling import gpu
+from tinygrad_rnn.testing import strategies as gs
+
+
+@st.composite
+def calls(draw):
+    """An image with many equal numbers, a kernel and windows."""
+    axes = draw(st.integers(1, 2))
+    kernel, stride = (tuple(draw(st.integers(1, 4)) for _ in range(axes)) for _ in range(2))
+    padding = tuple((p, p) for p in (draw(st.integers(0, k // 2)) for k in kernel))
+    sizes = tuple(
+        max(1, k - sum(p)) + draw(st.sampled_from([0, 1, 5, 40]))
+        for k, p in zip(kernel, padding, strict=True)
+    )
+    rng = np.random.default_rng(draw(gs.seeds()))
+    x = rng.choice([-np.inf, -1.0, 0.0, 1.0, np.nan], (draw(st.integers(0, 2)), 3, *sizes))
+    return x, kernel, Windows(stride, padding, (1,) * axes)
+
+
+def both(x, kernel, windows):
+    y, places = pooling.max_pool(x, kernel, windows)
+    g = np.arange(1, y.size + 1, dtype=x.dtype).reshape(y.shape)
+    return y, places, pooling.max_pool_input(g, places, x.shape[2:])
+
+
+@given(calls(), st.sampled_from(["float32", "float64"]))
+def test_kernels_give_what_the_definition_says(call, dtype):
+    x, kernel, windows = call[0].astype(dtype), *call[1:]
+    with use_reference():
+        expected = both(x, kernel, windows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu, "require", lambda name: np)
+        y, places = gpu.max_pool(x, kernel, windows)
+    for found in (both(x, kernel, windows), (y, places)):
+        for one, other in zip(found, expected, strict=False):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+
+
+@given(calls())
+@settings(max_examples=20)
+def test_the_first_of_the_largest_counts_and_padding_never(call):
+    x, kernel, windows = call
+    y, places = pooling.max_pool(x, kernel, windows)
+    for (b, c, *p), place in np.ndenumerate(places):
+        starts = [
+            n * s - a for n, s, (a, _) in zip(p, windows.stride, windows.padding, strict=True)
+        ]
+        index = tuple(slice(max(0, a), a + k) for a, k in zip(starts, kernel, strict=True))
+        window = x[b, c][index]
+        best = np.unravel_index(window.argmax(), window.shape)  # NumPy's is of the first, too
+        there = [n + i.start for n, i in zip(best, index, strict=True)]
+        assert place == np.ravel_multi_index(there, x.shape[2:])
+        np.testing.assert_equal(y[(b, c, *p)], window[best])
+
+
+def test_bits_do_not_depend_on_threads():
+    x = np.random.default_rng(0).standard_normal((4, 9, 40, 30)).astype("float32")
+    before, found = num_threads(), []
+    try:
+        for count in (1, 2, 4):
+            set_num_threads(count)
+            found.append(both(x, (3, 3), Windows((1, 2), ((1, 1), (1, 1)), (1, 1))))
+    finally:
+        set_num_threads(before)
+    for one, *others in zip(*found, strict=True):
+        assert all(np.array_equal(one, other) for other in others)
