@@ -4,6 +4,7 @@ from tinygrad_rnn.inspect.activations import Activations, Row, activations
 from tinygrad_rnn.inspect.alignment import Alignment, alignment, page_of_alignments
 from tinygrad_rnn.inspect.cells import FoundCell, find_cells
 from tinygrad_rnn.inspect.chart import Chart, Line, line_chart, page_of_charts
+from tinygrad_rnn.inspect.film import FilmStrip, page_of_films, picture_of_films
 from tinygrad_rnn.inspect.gate_charts import draw_memory, draw_saturation
 from tinygrad_rnn.inspect.gates import Memory, Saturation, memory, saturation
 from tinygrad_rnn.inspect.gradient_flow import gradient_map
@@ -16,9 +17,10 @@ from tinygrad_rnn.inspect.text_features import text_features
 from tinygrad_rnn.inspect.text_page import TextPage, text_page
 
 __all__ = [
-    "Activations", "Alignment", "Chart", "FoundCell", "Line", "Memory", "Row", "Saturation",
-    "TextPage", "activations", "alignment", "draw_learning", "draw_memory", "draw_saturation",
-    "draw_steps", "find_cells", "gradient_by_depth", "gradient_by_lag", "gradient_map",
-    "gradient_to_source", "image", "line_chart", "memory", "page_of_alignments", "page_of_charts",
-    "saturation", "text_features", "text_page",
+    "Activations", "Alignment", "Chart", "FilmStrip", "FoundCell", "Line", "Memory", "Row",
+    "Saturation", "TextPage", "activations", "alignment", "draw_learning", "draw_memory",
+    "draw_saturation", "draw_steps", "find_cells", "gradient_by_depth", "gradient_by_lag",
+    "gradient_map", "gradient_to_source", "image", "line_chart", "memory", "page_of_alignments",
+    "page_of_charts", "page_of_films", "picture_of_films", "saturation", "text_features",
+    "text_page",
 ]  # fmt: skip

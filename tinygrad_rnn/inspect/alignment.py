@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.inspect.frame import framed
+from tinygrad_rnn.inspect.gallery import gallery
 
 __all__ = ["Alignment", "alignment", "page_of_alignments"]
 
@@ -147,33 +148,10 @@ def page_of_alignments(
     figures: Mapping[str, str] | None = None,
 ) -> str:
     """A page in HTML that holds all it needs: links and maps, then figures with their names."""
-    parts = [f"<section>{one.links()}{one.svg()}</section>" for one in alignments]
-    parts += [
-        f"<figure><figcaption>{escape(name)}</figcaption>{svg}</figure>"
-        for name, svg in (figures or {}).items()
-    ]
-    return _PAGE.format(title=escape(title), note=escape(note), parts="\n".join(parts))
+    return gallery((f"{one.links()}{one.svg()}" for one in alignments), title, note, figures)
 
 
 def _places(words: list[str]) -> list[tuple[float, float]]:
     """From where to where each word of a line reaches."""
     ends = 16 + np.cumsum([0.0, *(len(word) * LETTER + 18 for word in words)])
     return list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width"><style>
-:root {{ color-scheme: light dark }}
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem;
-  color: #1d2228; background: #fff }}
-figure, section {{ margin: 2rem 0; overflow-x: auto }} figcaption {{ font-weight: 600 }}
-section {{ display: flex; flex-wrap: wrap; gap: 1rem 3rem; align-items: center;
-  border-top: 1px solid #9aa3ab66; padding-top: 1rem }}
-@media (prefers-color-scheme: dark) {{ body {{ color: #e8eaed; background: #12151a }} }}
-</style></head><body>
-<h1>{title}</h1>
-<p>{note}</p>
-{parts}
-</body></html>
-"""

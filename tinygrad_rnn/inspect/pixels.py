@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COLD", "WARM", "image"]
+__all__ = ["COLD", "WARM", "image", "source_of"]
 
 Array = NDArray[Any]
 WARM, COLD = (232, 93, 4), (12, 106, 201)  # above and below 0; as in page.css
@@ -26,23 +26,28 @@ def image(shares: Array, *, smooth: bool = False) -> str:
     pixels = np.empty((*shares.shape, 4), np.uint8)
     pixels[..., :3] = np.where(shares[..., None] > 0, WARM, COLD)
     pixels[..., 3] = np.round(np.abs(shares) * 255)
-    coded = base64.b64encode(_png(pixels)).decode()
     style = "" if smooth else ' style="image-rendering:pixelated"'
     return (
         f'<image width="1" height="1" preserveAspectRatio="none"{style} '
-        f'href="data:image/png;base64,{coded}"/>'
+        f'href="{source_of(pixels)}"/>'
     )
 
 
+def source_of(pixels: Array) -> str:
+    """Bytes (rows, columns, 3), or 4 with opacity, as what an image in a page has as its source."""
+    return f"data:image/png;base64,{base64.b64encode(_png(pixels)).decode()}"
+
+
 def _png(pixels: Array) -> bytes:
-    """Pixels (rows, columns, 4) of red, green, blue and opacity, as a file."""
+    """Pixels (rows, columns, 3) of red, green and blue, or 4 with opacity, as a file."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         check = zlib.crc32(name + data)
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
 
-    rows, columns = pixels.shape[:2]
+    rows, columns, channels = pixels.shape
     lines = b"".join(b"\0" + row.tobytes() for row in pixels)  # 0: each line as it is
-    head = struct.pack(">2I5B", columns, rows, 8, 6, 0, 0, 0)  # 8 bits, colours with opacity
+    kind = 2 if channels == 3 else 6  # colours, or colours with opacity
+    head = struct.pack(">2I5B", columns, rows, 8, kind, 0, 0, 0)  # 8 bits
     parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines, 9)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + parts
