@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_rnn.device import to_host
-from tinygrad_rnn.engine import Node, OutputGrad, SliceGrad, Walk
+from tinygrad_rnn.engine import Node, OutputGrad, Walk, resolved
 from tinygrad_rnn.engine.faults import forward_line
 from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_rnn.modes import Mode, Session
@@ -200,7 +200,7 @@ def _check_made(name: str, result: Tensor, inputs: Sequence[Any], called_at: str
 
 def _check_derived(node: Node, number: int, g: Any, part: Any, called_at: str) -> None:
     """Raise if a derivative made something that is not finite out of a finite gradient."""
-    array = _array(part.value if isinstance(part, SliceGrad) else part)
+    array = _array(resolved(part))
     if _all(np.isfinite, array):
         return
     gradients = g if isinstance(g, list) else [g]

@@ -38,14 +38,15 @@ def additive_scores(query: Array, key: Array, vector: Array, seen: Array | None)
 
 
 def additive_backward(
-    g: Array, query: Array, key: Array, vector: Array
+    g: Array, query: Array, key: Array, vector: Array, d_key: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """Return the gradients of query (B, T, H), of key (B, S, H), and of vector by row (B, H).
 
     g (B, T, S)  that of the scores, 0 where they do not matter
+    d_key        what the gradient of key is added to, in place; None for zeros
     """
     found: tuple[Array, Array, Array] = twin(__name__, query).additive_backward(
-        g, query, key, vector
+        g, query, key, vector, d_key
     )
     return found
 

@@ -65,7 +65,7 @@ def _scores(first, stop, query, key, vector, seen, every, scores):
     fastmath=NO_FASTMATH,
 )
 def _gradients(first, stop, g, query, key, vector, d_query, d_key, d_vector):
-    """The slice is of rows and, in each, vectors of units; ``d_key`` holds zeros."""
+    """The slice is of rows and, in each, vectors of units; ``d_key`` is added to."""
     T, S, H = query.shape[1], key.shape[1], query.shape[2]
     size, step = element_size(query), lanes(query)
     vectors = (H + step - 1) // step
@@ -88,11 +88,8 @@ def _gradients(first, stop, g, query, key, vector, d_query, d_key, d_vector):
                 slope = mul(weight, sub(fill(query, 1.0), mul(z, z)))
                 by_query = add(by_query, slope)
                 so_far = load(query, address(d_key) + here, rest)
-                store(query, address(d_key) + here, rest, add(so_far, slope))
+                store(query, address(d_key) + here, rest, fma(slope, v, so_far))
             store(query, address(d_query) + queries + t * row, rest, mul(by_query, v))
-        for s in range(S):
-            here = address(d_key) + keys + s * row
-            store(query, here, rest, mul(load(query, here, rest), v))
         store(query, address(d_vector) + (b * H + h) * size, rest, by_vector)
 
 
@@ -170,9 +167,10 @@ def additive_scores(query, key, vector, seen):
     return scores
 
 
-def additive_backward(g, query, key, vector):
+def additive_backward(g, query, key, vector, d_key=None):
     (B, T, H), S = query.shape, key.shape[1]
-    d_query, d_key = empty(query.shape, query.dtype), zeros(key.shape, key.dtype)
+    d_query = empty(query.shape, query.dtype)
+    d_key = zeros(key.shape, key.dtype) if d_key is None else d_key
     d_vector = empty((B, H), query.dtype)
     step = lanes_of(query.dtype)
     grain = 1 + _WORTH // (T * S * step + 1)

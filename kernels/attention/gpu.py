@@ -11,9 +11,10 @@ def additive_scores(query, key, vector, seen):
     return scores if seen is None else xp.where(seen != 0, scores, 0)
 
 
-def additive_backward(g, query, key, vector):
+def additive_backward(g, query, key, vector, d_key=None):
     xp = require(__name__)
-    d_query, d_key = xp.zeros_like(query), xp.zeros_like(key)
+    d_query = xp.zeros_like(query)
+    d_key = xp.zeros_like(key) if d_key is None else d_key
     d_vector = xp.zeros((len(query), len(vector)), query.dtype)
     for t in range(query.shape[1]):
         z, here = xp.tanh(query[:, t, None] + key), g[:, t, :, None]

@@ -8,10 +8,12 @@ def additive_scores(query, key, vector, seen):
     return scores if seen is None else np.where(seen, scores, 0)
 
 
-def additive_backward(g, query, key, vector):
+def additive_backward(g, query, key, vector, d_key=None):
     z = _fits(query, key)
     inner = g[..., None] * (1 - z * z) * vector
-    return inner.sum(axis=2), inner.sum(axis=1), (g[..., None] * z).sum(axis=(1, 2))
+    d_key = np.zeros_like(key) if d_key is None else d_key
+    d_key += inner.sum(axis=1)
+    return inner.sum(axis=2), d_key, (g[..., None] * z).sum(axis=(1, 2))
 
 
 def attend(query, key, vector, value, seen, of):

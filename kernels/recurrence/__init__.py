@@ -102,11 +102,12 @@ def backward(
 
     Returns the gradients of x (if needed), of the given states, of the restart (none where
     that was not given, or nothing put back), and of the weights that ``needed`` names, all of
-    them new arrays.
+    them new arrays, but for ``sums``.
 
     Args:
         by_rows: Give each row a gradient of the weights: (B, *weight).
-        sums: The weights' gradients of other runs, which those of this one are added to.
+        sums: Of some weights the gradients of other runs, to which this one's are added in
+            place.
     """
     grads: tuple[Array | None, list[Array], list[Array], dict[str, Array]]
     grads = twin(__name__, run.like).backward(

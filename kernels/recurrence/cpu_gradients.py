@@ -105,7 +105,10 @@ class _Sums:
         if name in self.needed:
             shape = self.run.params[name].shape
             value = value.reshape((-1, *shape) if self.by_rows else shape)
-            self.grads[name] = value if name not in self.grads else self.grads[name] + value
+            if name in self.grads:
+                self.grads[name] += value
+            else:
+                self.grads[name] = value
 
 
 def weight_gradients(run, values, needed, by_rows=False, sums=None):

@@ -94,10 +94,11 @@ def backward(
     needs_x: bool,
     needed: set[str],
     by_rows: bool = False,
+    sums: dict[str, Array] | None = None,
 ) -> tuple[Array | None, list[Array], list[Array], dict[str, Array]]:
     """As ``recurrence.backward``."""
     dx = empty(run.x.shape, run.x.dtype) if needs_x and run.x is not None else None
-    sums: dict[str, Array] = {}
+    sums = {} if sums is None else sums
     d_states: Any = d_finals
     d_restart: list[Array] = []
     again = run.last

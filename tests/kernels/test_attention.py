@@ -61,6 +61,15 @@ def test_the_twin_for_gpus_is_the_definition_one_query_at_a_time(monkeypatch, si
         close(one, other, "float64", 20)
 
 
+@pytest.mark.parametrize("family", [attention, reference])
+def test_the_gradient_of_keys_is_added_to_what_is_there(family):
+    given = drawn(3, 2, 3, 4, 20, "float64")
+    total = np.random.default_rng(4).standard_normal(given[2].shape)
+    want = total + attention.additive_backward(*given)[1]
+    assert family.additive_backward(*given, total)[1] is total
+    close(total, want, "float64", 3)
+
+
 @given(gs.seeds())
 def test_what_is_behind_a_mask_is_never_read(seed):
     g, query, key, vector = drawn(seed, 2, 3, 4, 20, "float32")

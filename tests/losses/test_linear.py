@@ -1,6 +1,7 @@
 """A linear layer and its cross-entropy as one: as if in two, in any chunks, to every order."""
 
 import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -159,3 +160,37 @@ def test_operands_that_do_not_fit_are_named():
         losses.linear_cross_entropy(h, w, h)
     with pytest.raises(ShapeError, match=r"chunk is 0, expected a whole number from 1 up"):
         losses.linear_cross_entropy(h, w, y, chunk=0)
+
+
+# ----- scores that are known -----
+
+
+@pytest.mark.parametrize("how", [{}, {"label_smoothing": 0.1}, {"reduction": "none"}])
+@pytest.mark.parametrize("rows", [(3,), (0, 2, 4), (7,), (2, 5)])
+def test_scores_that_are_known_change_no_bit_and_stay(how, rows):
+    h, w, b, y = draw(np.float32)
+    scores = ops.linear(h, w, b).numpy()
+    cuts = np.cumsum([0, *rows])
+    parts = [scores[i:j] for i, j in pairwise(cuts)]
+    known = [part.copy() for part in parts]
+    g = np.ones(N, np.float32) if "reduction" in how else None
+    want = gradients(h, w, b, y, g, chunk=2, **how)
+    for one, other in zip(gradients(h, w, b, y, g, chunk=2, known=known, **how), want, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-6, atol=2e-7)
+    assert [x.tolist() for x in known] == [x.tolist() for x in parts]
+
+
+def test_known_scores_are_not_computed_again():
+    h, w, b, y = draw()
+    nothing = [np.zeros((N, V))]
+    value = losses.linear_cross_entropy(h, w, y, b, known=nothing)
+    assert value.item() == pytest.approx(np.log(V))
+    ignored = losses.linear_cross_entropy(h, w, y, b, known=nothing, mask=np.arange(N) > 0)
+    assert ignored.item() != pytest.approx(np.log(V))  # rows are others then: all are computed
+
+
+def test_known_scores_have_to_fit():
+    h, w, b, y = draw()
+    for wrong in (np.zeros((N, V + 1)), np.zeros((N, V), np.float32), np.zeros((N + 1, V))):
+        with pytest.raises(ShapeError, match="linear_cross_entropy: known has"):
+            losses.linear_cross_entropy(h, w, y, b, known=[wrong])

@@ -3,10 +3,23 @@
 from tinygrad_rnn.engine.derivative import backward, grad
 from tinygrad_rnn.engine.namespaces import ARRAYS, TENSORS
 from tinygrad_rnn.engine.node import FREED, Node, record, wrap
-from tinygrad_rnn.engine.parts import OutputGrad, SliceGrad, unbroadcast
+from tinygrad_rnn.engine.parts import OutputGrad, Part, SliceGrad, resolved, unbroadcast
 from tinygrad_rnn.engine.walk import Walk, inputs_as_tensors
 
 __all__ = [
-    "ARRAYS", "FREED", "TENSORS", "Node", "OutputGrad", "SliceGrad", "Walk", "backward", "grad",
-    "inputs_as_tensors", "record", "unbroadcast", "wrap",
+    "ARRAYS",
+    "FREED",
+    "TENSORS",
+    "Node",
+    "OutputGrad",
+    "Part",
+    "SliceGrad",
+    "Walk",
+    "backward",
+    "grad",
+    "inputs_as_tensors",
+    "record",
+    "resolved",
+    "unbroadcast",
+    "wrap",
 ]  # fmt: skip

@@ -4,10 +4,30 @@ from typing import Any
 
 from tinygrad_rnn.device import Array, array_module
 
-__all__ = ["OutputGrad", "SliceGrad", "unbroadcast"]
+__all__ = ["OutputGrad", "Part", "SliceGrad", "resolved", "unbroadcast"]
 
 
-class SliceGrad:
+class Part:
+    """A gradient that is not an array yet: it is added to a sum without being there by itself.
+
+    What a weight is used for at every step of a sequence has a gradient as large as the weight;
+    to write it down and to add it takes as long as computing it.
+    """
+
+    __slots__ = ()
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> Any:
+        """The element type, as of the array that this stands for."""
+        raise NotImplementedError
+
+    def add_to(self, total: Array | None) -> Array:
+        """``total`` (which may be written, or None) with this gradient added in place."""
+        raise NotImplementedError
+
+
+class SliceGrad(Part):
     """A gradient that is zero outside ``index``: added into place, never spread out.
 
     ``x[t]`` for every t of a sequence would otherwise cost a whole array of zeros a step.
@@ -22,17 +42,22 @@ class SliceGrad:
 
     @property
     def dtype(self) -> Any:
-        """The element type, as of the array that this stands for."""
+        """As of ``Part``."""
         return self.value.dtype
 
     def add_to(self, total: Array | None) -> Array:
-        """``total`` (which may be written, or None) with this gradient added in place."""
+        """As of ``Part``."""
         if total is None:
             total = array_module(self.value).zeros(self.shape, self.value.dtype)
             total[self.index] = self.value
         else:
             total[self.index] += self.value
         return total
+
+
+def resolved(part: Any) -> Any:
+    """The array, or Tensor, that a gradient is."""
+    return part.add_to(None) if isinstance(part, Part) else part
 
 
 class OutputGrad:
@@ -54,6 +79,7 @@ class OutputGrad:
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a gradient (array or Tensor) over the axes along which its input was repeated."""
+    g = resolved(g)
     extra = g.ndim - len(shape)
     axes = tuple(range(extra)) + tuple(
         i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1

@@ -15,7 +15,7 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.engine.faults import already_freed, check_unchanged, leaf_replaced, wrong_answer
 from tinygrad_rnn.engine.namespaces import ARRAYS, TENSORS
 from tinygrad_rnn.engine.node import FREED, Node, Notes, wrap
-from tinygrad_rnn.engine.parts import OutputGrad, SliceGrad, unbroadcast
+from tinygrad_rnn.engine.parts import OutputGrad, Part, unbroadcast
 from tinygrad_rnn.tensor import CONSTANT, Tensor, Version, as_tensor
 
 __all__ = ["Walk", "call_hooks", "inputs_as_tensors", "stands_alone"]
@@ -114,7 +114,7 @@ class Walk:
         if kind is OutputGrad:
             slot[1] = part.add_to(total)
             return
-        if kind is SliceGrad:
+        if isinstance(part, Part):
             if total is not None and not (slot[2] and stands_alone(total)):
                 total = total.copy()
             slot[1] = part.add_to(total)
@@ -131,6 +131,16 @@ class Walk:
             total = total + part
             slot[1] = np.asarray(total) if isinstance(total, np.generic) else total
             slot[2] = True
+
+    def sum_of(self, parent: Any) -> Array | None:
+        """The gradient of ``parent`` so far, if it may be added to in place, else None."""
+        if self.graph or self.careful or self.outer is not None:
+            return None
+        inside = parent.__class__ is Node and parent.seq >= self.floor
+        slot = self.pending.get(parent.seq) if inside else self.ends.get(parent)
+        if slot is None or not slot[2] or slot[1].__class__ is not ndarray:
+            return None
+        return slot[1] if stands_alone(slot[1]) else None
 
     def _run(self) -> None:
         """Visit every node that a gradient has reached, newest first."""

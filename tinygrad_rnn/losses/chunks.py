@@ -10,9 +10,9 @@ from tinygrad_rnn.losses.classification import losses_and_slopes
 __all__ = ["Gradients", "by_transposed", "chunks", "gradients_of", "part_of"]
 
 
-def chunks(count: int, rows: int) -> Iterator[slice]:
+def chunks(count: int, rows: int, begin: int = 0) -> Iterator[slice]:
     """Slices of so many rows; an empty one if there is nothing."""
-    for first in range(0, max(1, count), rows):
+    for first in range(begin, max(1, count), rows):
         yield slice(first, min(count, first + rows))
 
 
@@ -40,7 +40,8 @@ class Gradients:
         """Add what the slopes (n, V) of a chunk's scores give, each row times its factor."""
         factors = factors.astype(slopes.dtype, copy=False)  # real ones of complex steps
         if self.dh is not None:
-            self.dh[chunk] = by_transposed(slopes, self.w) * factors[:, None]
+            dh = by_transposed(slopes, self.w)
+            array_module(dh).multiply(dh, factors[:, None], out=self.dh[chunk])
         if self.wanted[1]:
             h = self.h[chunk] * factors[:, None]
             self.dw = matmul(h.T, slopes, out=self.dw, accumulate=self.dw is not None)

@@ -13,12 +13,16 @@ gradient is wanted, it is computed while the scores are there, and backward mult
 number: three products in all, as many as where the scores are kept.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from tinygrad_rnn import modes, ops
 from tinygrad_rnn.arguments import bounded, whole
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels.matmul import matmul
 from tinygrad_rnn.losses.chunks import Gradients, chunks, gradients_of, part_of
 from tinygrad_rnn.losses.classification import composite, factors_of, losses_and_slopes, row_losses
@@ -40,12 +44,13 @@ _Ready = list[list[Array | None]]
 
 
 def _forward(
-    h: Array, w: Array, b: Array | None, *, summed: bool, rows: int, wanted: Any, **labels: Any
-) -> tuple[Array, _Ready]:
+    h: Array, w: Array, b: Array | None, *,
+    summed: bool, rows: int, wanted: Any, known: list[Array], **labels: Any,
+) -> tuple[Array, _Ready]:  # fmt: skip
     xp = array_module(h)
     parts, found = [], None if wanted is None else Gradients(h, w, wanted)
-    for chunk in chunks(len(h), rows):
-        scores, how = matmul(h[chunk], w, bias=b), part_of(labels, chunk)
+    for chunk, scores in _scores(h, w, b, rows, known):
+        how = part_of(labels, chunk)
         if found is None:
             parts.append(row_losses(scores, **how)[0])
         else:
@@ -59,6 +64,21 @@ def _forward(
     return xp.asarray(losses.sum()) if summed else losses, ready
 
 
+def _scores(
+    h: Array, w: Array, b: Array | None, rows: int, known: list[Array]
+) -> Iterator[tuple[slice, Array]]:
+    """Chunks of rows and their scores, which are computed unless they are known."""
+    begin = 0
+    if known:
+        scores = _joined(known)
+        known.clear()
+        begin = len(scores)
+        yield slice(begin), scores
+        del scores
+    for chunk in chunks(len(h), rows, begin):
+        yield chunk, matmul(h[chunk], w, bias=b)
+
+
 def _backward(
     ready: _Ready,
     gs: list[Any],
@@ -69,6 +89,7 @@ def _backward(
     *,
     summed: bool,
     wanted: Any,
+    known: Any,
     **how: Any,
 ) -> list[Array | None]:
     g = gs[0]
@@ -86,8 +107,9 @@ def _backward(
 
 
 def _reference(
-    h: Tensor, w: Tensor, b: Any, *, summed: bool, rows: int, wanted: Any, **labels: Any
-) -> Tensor:
+    h: Tensor, w: Tensor, b: Any, *,
+    summed: bool, rows: int, wanted: Any, known: Any, **labels: Any,
+) -> Tensor:  # fmt: skip
     losses = composite(ops.linear(h, w, b), **labels)
     return losses.sum() if summed else losses
 
@@ -107,6 +129,7 @@ def linear_cross_entropy(
     mask: Any = None,
     reduction: str = "mean",
     chunk: int | None = None,
+    known: Sequence[Array] = (),
 ) -> Tensor:
     """``cross_entropy(h @ w + bias, targets)``, without the scores of all rows in memory at once.
 
@@ -121,6 +144,8 @@ def linear_cross_entropy(
 
     Args:
         chunk: How many rows at a time; the default suits memory and speed.
+        known: The scores of the first rows, where they were needed before, in one array (n, V)
+            or more: they are not computed again.
     """
     where = "linear_cross_entropy"
     h, w, bias = _operands(where, h, w, bias)
@@ -134,15 +159,39 @@ def linear_cross_entropy(
     how = {"ids": labels.ids, **factors_of(labels, smoothing, weights, classes)}
     flat = rows_that_count(h, labels)[0]
     if flat.shape[0] < len(labels.ids):
-        how = part_of(how, labels.counts)
+        how, known = part_of(how, labels.counts), ()
     summed = reduction != "none"
     inputs = flat, w, bias
     wanted = tuple(x is not None and x.requires_grad for x in inputs)
     losses = _linear(
         *inputs, summed=summed, rows=_rows_at_once(chunk, flat.shape[0], classes),
-        wanted=wanted if summed and any(wanted) and modes.is_grad_enabled() else None, **how,
+        wanted=wanted if summed and any(wanted) and modes.is_grad_enabled() else None,
+        known=_of_first_rows(known, flat, classes), **how,
     )  # fmt: skip
     return losses if summed else gathered(losses, labels, lead, "none")
+
+
+def _of_first_rows(known: Sequence[Array], h: Tensor, classes: int) -> list[Array]:
+    """The scores that are known, in a list of their own: who takes them, takes them out."""
+    for scores in known:
+        if scores.ndim != 2 or scores.shape[1] != classes or scores.dtype != h.dtype:
+            raise ShapeError(
+                f"linear_cross_entropy: known has {scores.dtype} of shape {scores.shape}, expected "
+                f"scores of {classes} classes in {h.dtype}."
+            )
+    if (count := sum(map(len, known))) > (rows := h.shape[0]):
+        raise ShapeError(
+            f"linear_cross_entropy: known has scores of {count} rows, expected {rows} at most."
+        )
+    return [scores for scores in known if len(scores)]
+
+
+def _joined(parts: Sequence[Array]) -> Array:
+    """A copy of all rows, one below the other."""
+    if not isinstance(parts[0], np.ndarray):
+        return array_module(parts[0]).concatenate(parts)
+    shape = sum(map(len, parts)), parts[0].shape[1]
+    return np.concatenate(parts, out=empty(shape, parts[0].dtype))
 
 
 def _rows_at_once(chunk: Any, count: int, classes: int) -> int:

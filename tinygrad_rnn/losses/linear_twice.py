@@ -120,6 +120,7 @@ def gradient(
     *,
     summed: bool,
     wanted: Any,
+    known: Any,
     **how: Any,
 ) -> tuple[Any, ...]:
     """The gradients of h, w and b, recorded; g is that of each row's loss, or of their sum."""

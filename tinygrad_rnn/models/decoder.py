@@ -1,5 +1,6 @@
 """The decoder of a translation: layers, attention to what was read, and a read-out."""
 
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -87,17 +88,53 @@ class AttentionDecoder(nn.Module):
         lengths: Array | None = None,
         noise: Noise | None = None,
     ) -> tuple[Tensor, Tensor | None, Carried]:
-        """words (T, B, E) -> features (T, B, W), weights (B, T, S) or None, and what goes on."""
+        """words (T, B, E) -> features (T, B, W), weights (B, T, S) or None, and what goes on.
+
+        What is made of rows behind the end of theirs, by ``lengths``, means nothing.
+        """
         if not self.feeding:
             return self._run(words, memory, carried, lengths, noise)
         features, weights = [], []
-        for t in range(len(words)):
-            later = None if noise is None else noise.later(t)
-            found, looked, carried = self._run(words[t : t + 1], memory, carried, None, later)
+        for found, looked, now in self._each(words, memory, carried, noise):
             features.append(found)
             weights.append(looked)
+            carried = now
         together = None if weights[0] is None else ops.concat(weights, axis=1)
         return ops.concat(features), together, carried
+
+    def told(
+        self,
+        words: Tensor,
+        memory: Prepared | None,
+        carried: Carried,
+        lengths: Array,
+        noise: Noise | None = None,
+    ) -> tuple[list[Tensor], Carried]:
+        """As ``forward``, the features of each step by themselves: (B, W)."""
+        if not self.feeding:
+            features, _, carried = self._run(words, memory, carried, lengths, noise)
+            return [features[t] for t in range(len(words))], carried
+        found = []
+        for features, _, now in self._each(words, memory, carried, noise):
+            found.append(features[0])
+            carried = now
+        return found, carried
+
+    def first_rows(self, carried: Carried, count: int) -> Carried:
+        """What goes on of some of the rows, the first ones."""
+        layers, *others = carried
+        rest = (None if x is None else x[:count] for x in others)
+        return Carried(self.layers.layout.first_rows(layers, count), *rest)
+
+    def _each(
+        self, words: Tensor, memory: Prepared | None, carried: Carried, noise: Noise | None
+    ) -> Iterator[tuple[Tensor, Tensor | None, Carried]]:
+        """What ``_run`` gives, step by step."""
+        for t in range(len(words)):
+            later = None if noise is None else noise.later(t)
+            step = self._run(words[t : t + 1], memory, carried, None, later)
+            carried = step[2]
+            yield step
 
     def _run(
         self,

@@ -1,6 +1,6 @@
 """From one sequence to another: an encoder, a bridge, and a decoder with or without attention."""
 
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,21 @@ from tinygrad_rnn.training.run_state import evaluating
 __all__ = ["Seq2Seq"]
 
 IGNORED = -100
+
+
+class Spoken(NamedTuple):
+    """What the decoder has made of all tokens of a batch, one below the other.
+
+    features (N, W)
+    steps (N,)       the step of each token
+    rows (N,)        its row
+    scores           those of the first tokens, which had to be known on the way, in pieces
+    """
+
+    features: Tensor
+    steps: Array
+    rows: Array
+    scores: list[Array]
 
 
 class State(NamedTuple):
@@ -180,13 +195,22 @@ class Seq2Seq(Translator, nn.Module):
         choice("Seq2Seq.loss", "reduction", reduction, ("mean", "none"))
         read, said, lengths = self._told(target)
         told = _forced(teacher_forcing, read.shape)
-        memory = self._encoded(source, len(lengths))
-        if told is None:
-            features, _ = self._taught(memory, read, lengths)
-        else:
-            features = self._untaught(memory, read, told)
         smoothing = label_smoothing if self.training else 0.0
-        loss = self._cross_entropy(features, said, label_smoothing=smoothing, reduction=reduction)
+        how: dict[str, Any] = {"label_smoothing": smoothing, "reduction": reduction}
+        if told is None and not self.decoder.feeding:
+            features, _ = self._taught(self._encoded(source, len(lengths)), read, lengths)
+            loss = self._cross_entropy(features, said, **how)
+        else:
+            order = np.argsort(-lengths, kind="stable")
+            told = np.ones(read.shape, np.bool_) if told is None else told
+            told = np.broadcast_to(told, read.shape)[:, order]
+            memory = self._encoded(source, len(lengths), order)
+            spoken = self._stepwise(memory, read[:, order], told, lengths[order])
+            places = spoken.steps, order[spoken.rows]
+            how["known"] = spoken.scores
+            loss = self._cross_entropy(spoken.features, said[places], **how)
+            if reduction == "none":
+                loss = ops.index_update(np.zeros(said.shape, loss.dtype), places, loss)
         return loss, {} if smoothing or reduction == "none" else {"nats": loss.detach()}
 
     def _told(self, target: Any) -> tuple[Array, Array, Array]:
@@ -197,13 +221,13 @@ class Seq2Seq(Translator, nn.Module):
         read[1:] = ids.T[:-1]
         return read, said, lengths
 
-    def _encoded(self, source: Any, rows: int) -> Memory:
+    def _encoded(self, source: Any, rows: int, order: Any = slice(None)) -> Memory:
         ids, lengths = with_end("Seq2Seq", "source", source, self.source_end)
         if len(ids) != rows:
             raise ArgumentError(
                 f"Seq2Seq: given {len(ids)} sources and {rows} targets, expected pairs."
             )
-        memory: Memory = self.encoder(ids.T, lengths)
+        memory: Memory = self.encoder(ids[order].T, lengths[order])
         return memory
 
     def _taught(self, memory: Memory, read: Array, lengths: Array) -> tuple[Tensor, Tensor | None]:
@@ -214,25 +238,43 @@ class Seq2Seq(Translator, nn.Module):
         features, weights, _ = decoder(words, decoder.prepare(memory), carried, lengths, noise)
         return self.output_dropout(features), weights
 
-    def _untaught(self, memory: Memory, read: Array, told: Array) -> Tensor:
-        """The same where the decoder goes on, here and there, with what it found itself.
+    def _stepwise(self, memory: Memory, read: Array, told: Array, lengths: Array) -> Spoken:
+        """What is made step by step, of rows from the longest to the shortest.
 
-        Steps at which all rows are told go with the one before them.
+        Where a token is not told, the decoder reads what it found likeliest itself. Steps at
+        which all rows are told go with the one before them.
         """
         decoder, carried = self.decoder, self.decoder.start(self.bridge(memory), memory)
         prepared, noise = decoder.prepare(memory), random.noise() if self.training else None
-        alone = np.flatnonzero(~told[1:].all(axis=1)) + 1
-        likeliest, found = read[0], []
-        for begin, end in pairwise([0, *alone.tolist(), len(read)]):
-            first = np.where(told[begin], read[begin], likeliest)
-            words = self.dropout(self.target_embedding(np.stack([first, *read[begin + 1 : end]])))
+        alive = (np.arange(len(read) + 1)[:, None] < lengths).sum(axis=1).tolist()
+        alone = (np.flatnonzero(~told[1:].all(axis=1)) + 1).tolist()
+        likeliest, found, scores = read[0], [], []
+        for begin, end, n in _pieces(alive, alone):
+            carried = decoder.first_rows(carried, n)
+            if prepared is not None and len(prepared.keys) != n:
+                prepared = prepared.first_rows(n)
+            first = np.where(told[begin, :n], read[begin, :n], likeliest[:n])
+            words = np.stack([first, *read[begin + 1 : end, :n]])
             later = None if noise is None else noise.later(begin)
-            features, _, carried = decoder(words, prepared, carried, None, later)
-            found.append(self.output_dropout(features))
-            if end < len(read):
+            features, carried = decoder.told(
+                self.dropout(self.target_embedding(words)), prepared, carried,
+                np.clip(lengths[:n] - begin, 0, end - begin), later,
+            )  # fmt: skip
+            found += map(self.output_dropout, features)
+            if end in alone:
                 with no_grad():
-                    likeliest = self.out(found[-1][-1]).numpy().argmax(axis=1)
-        return ops.concat(found)
+                    scores.append(self.out(found[-1][: alive[end]]).numpy())
+                likeliest = np.zeros(n, np.int64)
+                likeliest[: alive[end]] = scores[-1].argmax(axis=1)
+        known = [(t - 1, 0, alive[t]) for t in alone]
+        others = [(t, alive[t + 1] if t + 1 in alone else 0, alive[t]) for t in range(len(read))]
+        parts = [(t, a, b) for t, a, b in known + others if a < b]
+        return Spoken(
+            ops.concat([found[t][a:b] for t, a, b in parts]),
+            np.concatenate([np.full(b - a, t) for t, a, b in parts]),
+            np.concatenate([np.arange(a, b) for _, a, b in parts]),
+            scores,
+        )
 
     def _cross_entropy(self, features: Tensor, targets: Array, **how: Any) -> Tensor:
         return cross_entropy(self.out, features, targets, ignore_index=IGNORED, **how)
@@ -322,6 +364,20 @@ class Seq2Seq(Translator, nn.Module):
         layers = state_of(self.decoder.layers, carried.layers)
         fed, covered = _tensor(carried.fed), _tensor(carried.covered)
         return memory, Carried(layers, fed, covered, carried.steps)
+
+
+def _pieces(alive: Sequence[int], alone: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Where pieces of a sentence begin and end, and how many rows go through them.
+
+    A piece begins at each step of ``alone``, and where a sixth of the rows has ended: fewer are
+    not worth leaving out, as what all steps look at is then cut anew.
+    """
+    begin, rows = 0, alive[0]
+    for t in range(1, len(alive)):
+        few = alive[t] * 6 < rows * 5
+        if few or t in alone or t == len(alive) - 1:
+            yield begin, t, rows
+            begin, rows = t, alive[t] if few else rows
 
 
 def _forced(given: Any, shape: tuple[int, ...]) -> Array | None:

@@ -48,6 +48,11 @@ class Prepared(NamedTuple):
         of = np.arange(len(self.keys)) if self.of is None else self.of
         return self._replace(of=of[np.asarray(index)])
 
+    def first_rows(self, count: int) -> "Prepared":
+        """Some of the rows, the first ones, each of which looks at its own."""
+        mask = None if self.mask is None else self.mask[:count]
+        return Prepared(self.keys[:count], self.values[:count], mask)
+
     def apart(self) -> "Prepared":
         """The same with keys and values of its own for each row."""
         if self.of is None:

@@ -32,6 +32,12 @@ class StateLayout:
         shape = as_tensor(state[0] if by_cell else state).shape
         return shape[-2] if len(shape) == (2 if by_cell else 3) else None
 
+    def first_rows(self, state: Any, count: int) -> Any:
+        """The states of some rows, the first ones."""
+        if isinstance(state, tuple | list):
+            return tuple(self.first_rows(part, count) for part in state)
+        return state[..., :count, :]
+
     def unpack(self, state: Any, rows: tuple[int, ...]) -> list[list[Tensor]]:
         """The states (B, width) of each cell; ``rows`` is (B,), or () without a batch."""
         given = list(state) if len(self.names) > 1 and isinstance(state, tuple | list) else [state]

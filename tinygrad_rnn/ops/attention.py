@@ -77,9 +77,15 @@ def _backward(
     *arrays: Array,
     seen: Array | None,
     by_rows: bool = False,
+    sums: Sequence[Array | None] = (None, None, None),
 ) -> tuple[Array, Array, Array]:
     g = gs[0] if seen is None else np.where(seen, gs[0], gs[0].dtype.type(0))
-    d_query, d_key, d_vector = kernel.additive_backward(*map(np.ascontiguousarray, (g, *arrays)))
+    total = sums[1]
+    if total is not None and not total.flags.c_contiguous:
+        total = None
+    d_query, d_key, d_vector = kernel.additive_backward(
+        *map(np.ascontiguousarray, (g, *arrays)), total
+    )
     return d_query, d_key, d_vector if by_rows else d_vector.sum(axis=0)
 
 
@@ -89,7 +95,7 @@ def _replay(query: Tensor, key: Tensor, vector: Tensor, seen: Array | None) -> T
 
 
 _additive_scores = fused(
-    "additive_scores", _forward, _backward, _replay,
+    "additive_scores", _forward, _backward, _replay, adds=True,
     rows=RowWise(lambda inputs, **attrs: ([0], [0, 0, None]), partial(_backward, by_rows=True)),
 )  # fmt: skip
 

@@ -5,14 +5,16 @@ An index may repeat: gradients of repeated reads add up. Writing never changes a
 ``index_update`` and its likes return a new one. Indices out of range raise.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
 from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.device import Array, array_module
-from tinygrad_rnn.engine import ARRAYS, SliceGrad
+from tinygrad_rnn.engine import ARRAYS, Part, SliceGrad
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
+from tinygrad_rnn.kernels.rows import add_rows
 from tinygrad_rnn.ops.arithmetic import operand, where
 from tinygrad_rnn.ops.axes import axis_of
 from tinygrad_rnn.ops.shape import reshape
@@ -210,26 +212,42 @@ _embedding = unary(
 )
 
 
-def _sum_rows_forward(x: Array, ids: Array, count: int) -> Array:
-    """For each id, the sum of its rows of x, in the order in which they stand."""
-    xp = array_module(x)
-    width = x.shape[ids.ndim :]
-    rows, flat = x.reshape(ids.size, *width), ids.reshape(ids.size)
-    total = xp.zeros((count, *width), x.dtype)
-    if flat.size:
-        order = np.argsort(flat, kind="stable")
-        ordered = flat[order]
-        starts = np.flatnonzero(np.concatenate([ordered[:1] == ordered[:1], np.diff(ordered) != 0]))
-        total[ordered[starts]] = np.add.reduceat(rows[order], starts, axis=0)
-    return total
+class RowsGrad(Part):
+    """For each of ``count`` ids, the sum of its rows of x, in the order in which they stand."""
+
+    __slots__ = ("count", "ids", "x")
+
+    def __init__(self, x: Array, ids: Array, count: int) -> None:
+        self.x = x
+        self.ids = ids
+        self.count = count
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.count, *self.x.shape[self.ids.ndim :]
+
+    @property
+    def dtype(self) -> Any:
+        return self.x.dtype
+
+    def add_to(self, total: Array | None) -> Array:
+        xp, width = array_module(self.x), math.prod(self.shape[1:])
+        if total is None:
+            total = xp.zeros(self.shape, self.dtype)
+        rows = xp.ascontiguousarray(self.x).reshape(self.ids.size, width)
+        ids = xp.ascontiguousarray(self.ids, np.int64).reshape(self.ids.size)
+        table = xp.ascontiguousarray(total)
+        add_rows(table.reshape(self.count, width), ids, rows)
+        return table
 
 
 unary(
     "sum_rows",
-    _sum_rows_forward,
+    lambda x, ids, count: RowsGrad(x, ids, count).add_to(None),
     lambda F, g, _out, _x, ids, count: F.embedding(g, ids=ids, count=count),
     floats=False,
 )
+ARRAYS.sum_rows = RowsGrad
 
 
 def embedding(weight: object, ids: Any) -> Tensor:

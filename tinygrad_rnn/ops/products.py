@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.device import Array
+from tinygrad_rnn.engine import ARRAYS, TENSORS, Part
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels import matmul as kernel
 from tinygrad_rnn.primitive import binary, first_axis, nary
@@ -20,11 +21,37 @@ def _flipped(x: Array) -> Array:
     return x.swapaxes(-1, -2)
 
 
+class ProductGrad(Part):
+    """aᵀ g, the gradient of b in a b: a product that goes on with the chains of a sum."""
+
+    __slots__ = ("a", "g")
+
+    def __init__(self, a: Array, g: Array) -> None:
+        self.a = a
+        self.g = g
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        return *self.a.shape[:-2], self.a.shape[-1], self.g.shape[-1]
+
+    @property
+    def dtype(self) -> Any:
+        return self.g.dtype
+
+    def add_to(self, total: Array | None) -> Array:
+        return kernel.matmul(_flipped(self.a), self.g, out=total, accumulate=total is not None)
+
+
+ARRAYS.right_gradient = lambda a, g: (
+    ProductGrad(a, g) if a.shape[:-2] == g.shape[:-2] else kernel.matmul(_flipped(a), g)
+)
+TENSORS.right_gradient = lambda a, g: _matmul(_flipped(a), g)
+
 _matmul = binary(
     "matmul",
     kernel.matmul,
     lambda F, g, _out, _a, b: F.matmul(g, _flipped(b)),
-    lambda F, g, _out, a, _b: F.matmul(_flipped(a), g),
+    lambda F, g, _out, a, _b: F.right_gradient(a, g),
     paired=False,
     along=first_axis,
 )
@@ -33,7 +60,7 @@ _linear = nary(
     "linear",
     lambda x, w, b: kernel.matmul(x, w, bias=b),
     lambda F, g, _out, _x, w, _b: F.matmul(g, _flipped(w)),
-    lambda F, g, _out, x, _w, _b: F.matmul(_flipped(x), g),
+    lambda F, g, _out, x, _w, _b: F.right_gradient(x, g),
     lambda _F, g, _out, _x, _w, _b: g.sum(axis=0),
     along=first_axis,
 )

@@ -78,16 +78,20 @@ def _backward(
     own_restart: bool,
     record: Watching,
     by_rows: bool = False,
+    sums: Sequence[Array | None] = (),
     **how: Any,
 ) -> list[Array | None]:
     *_, needs_params = _parts(program, needs, own_restart)
     needed = {name for name, need in needs_params.items() if need}
+    given = _parts(program, sums, own_restart)[-1] if sums else {}
+    known = {name: total for name, total in given.items() if total is not None}
     back = pieces.backward if isinstance(run, pieces.Pieces) else kernel.backward
     seen = record() if record and not by_rows else None
     later: list[Array] = []
     more: dict[str, Any] = {"later": later} if seen else {}
     dx, d_states, d_restart, grads = back(
-        run, gs[0], gs[1:], needs_x=needs[0], needed=needed, by_rows=by_rows, **more
+        run, gs[0], gs[1:],
+        needs_x=needs[0], needed=needed, by_rows=by_rows, sums=known or None, **more,
     )  # fmt: skip
     if seen:
         seen.went_back(gs[0], later)
@@ -128,7 +132,7 @@ def _parts(
 
 
 _fused = fused(
-    "recurrence", _forward, _backward, _replay,
+    "recurrence", _forward, _backward, _replay, adds=True,
     rows=RowWise(_row_axes, partial(_backward, by_rows=True)),
 )  # fmt: skip
 

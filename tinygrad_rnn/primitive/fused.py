@@ -21,13 +21,15 @@ class Fused:
     reference(*tensors, **attrs)                       output tensors
 
     ``gs`` holds a gradient or None per output, ``needs`` a boolean per input. The gradients
-    returned are new arrays, no two of them the same. Where the backward is to be
+    returned are new arrays, no two of them the same. With ``adds`` backward is also given
+    ``sums``, for each input an array that its gradient is to be added to in place, or None; it
+    may do so and return that same array, and need not. Where the backward is to be
     differentiated itself, the reference is replayed in its place; or, where there is one,
     ``gradient(gs, needs, *tensors, **attrs)`` is called, the backward as a function of
     Tensors. ``rows``, if there is one, is the backward row by row.
     """
 
-    __slots__ = ("backward", "call", "forward", "gradient", "name", "reference", "rows")
+    __slots__ = ("adds", "backward", "call", "forward", "gradient", "name", "reference", "rows")
 
     rules = None
 
@@ -39,8 +41,10 @@ class Fused:
         reference: Callable[..., Any],
         rows: RowWise | None = None,
         gradient: Callable[..., Any] | None = None,
+        adds: bool = False,
     ) -> None:
         self.name = name
+        self.adds = adds
         self.forward = forward
         self.backward = backward
         self.reference = reference
@@ -61,10 +65,14 @@ class Fused:
             return
         if walk.graph:
             parts = self.gradient(gs, needs, *inputs_as_tensors(node), **attrs)  # type: ignore[misc]
+            sums = [None] * len(needs)
         else:
-            parts = self.backward(residuals, gs, needs, *node.saved, **attrs)
-        for number, (part, need) in enumerate(zip(parts, needs, strict=True)):
-            if need and part is not None:
+            adds = self.adds and node.notes is None  # which want to see every part
+            sums = [walk.sum_of(parent) if adds else None for parent in node.parents]
+            more = {"sums": sums} if any(total is not None for total in sums) else {}
+            parts = self.backward(residuals, gs, needs, *node.saved, **attrs, **more)
+        for number, (part, need, total) in enumerate(zip(parts, needs, sums, strict=True)):
+            if need and part is not None and part is not total:
                 yield number, part, True
 
     def __repr__(self) -> str:
@@ -149,9 +157,10 @@ def fused(
     reference: Callable[..., Any],
     rows: RowWise | None = None,
     gradient: Callable[..., Any] | None = None,
+    adds: bool = False,
 ) -> Callable[..., Any]:
     """Declare a fused operation; its function takes inputs by position, attrs by keyword."""
-    op = Fused(name, forward, backward, reference, rows, gradient)
+    op = Fused(name, forward, backward, reference, rows, gradient, adds)
 
     def call(*inputs: Any, **attrs: Any) -> Any:
         return run_fused(op, inputs, attrs)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.engine import ARRAYS, Node, unbroadcast
+from tinygrad_rnn.engine import ARRAYS, Node, resolved, unbroadcast
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.primitive import Along
 
@@ -115,7 +115,8 @@ class RowSums:
             }
             out = _taken(node.out, index, first.axis)
             for number, source in first.shared.items():
-                part = rules[number](ARRAYS, _taken(g, index, first.axis), out, *arrays, **given)
+                own = _taken(g, index, first.axis)
+                part = resolved(rules[number](ARRAYS, own, out, *arrays, **given))
                 if node.shapes is not None:
                     part = unbroadcast(part, node.shapes[number])
                 self.add(source, row, part)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.engine import ARRAYS, FREED, Node, Walk, unbroadcast, wrap
+from tinygrad_rnn.engine import ARRAYS, FREED, Node, Walk, resolved, unbroadcast, wrap
 from tinygrad_rnn.engine.faults import already_freed, check_unchanged
 from tinygrad_rnn.primitive import Along, Fused
 from tinygrad_rnn.tensor import Tensor, Version
@@ -196,7 +196,9 @@ class _RowWalk(Walk):
         for number, _ in wanted:
             place = along.inputs[number]
             if place is not None:
-                part = node.op.rules[number](ARRAYS, gs[0], node.out, *node.saved, **attrs)
+                part = resolved(
+                    node.op.rules[number](ARRAYS, gs[0], node.out, *node.saved, **attrs)
+                )
                 if node.shapes is not None:
                     part = unbroadcast(part, node.shapes[number])
                 yield number, self._with_marks(part, ids, place), False
