@@ -65,7 +65,7 @@ _rectify_slope = binary(
     "rectify_slope",
     pointwise.rectify_slope,
     lambda F, g, _out, _slope, y: F.rectify_slope(g, y),
-    lambda F, g, _out, slope, _y: g * slope * 0.0,
+    lambda _F, g, _out, slope, _y: g * slope * 0.0,
 )
 
 
