@@ -318,7 +318,9 @@ def test_what_is_told_fits_the_targets():
 
 def test_dropout_is_for_training():
     plain = model_of()
-    model = model_of(dropout=0.5, output_dropout=0.5, encoder_layers=2, hidden_dropout=0.5)
+    model = model_of(
+        dropout=0.5, memory_dropout=0.5, output_dropout=0.5, encoder_layers=2, hidden_dropout=0.5
+    )
     assert model.loss(SOURCES, TARGETS)[0].item() != model.loss(SOURCES, TARGETS)[0].item()
     assert (model.encoder.layers.dropout, model.decoder.layers.dropout) == (0.5, 0)
     one, other = (model.log_likelihoods(SOURCES, TARGETS) for _ in range(2))
@@ -388,3 +390,15 @@ def test_dropout_is_for_training():
 def test_errors_say_what_was_expected(make, message):
     with pytest.raises(errors.TinygradError, match=message):
         make()
+
+
+def test_what_was_read_is_dropped_in_training_alone():
+    model = model_of(memory_dropout=0.5)
+    ids, lengths = np.array([[0, 1, 2, 3, 1]]).T, np.array([5])
+    outputs, _, final = model.encoder(ids, lengths)
+    whole = model.eval().encoder(ids, lengths)
+    kept = outputs.numpy() != 0
+    assert 0 < kept.mean() < 1
+    np.testing.assert_allclose(outputs.numpy()[kept], 2 * whole.outputs.numpy()[kept], rtol=1e-12)
+    for one, other in zip(final, whole.final, strict=True):
+        np.testing.assert_array_equal(one[0].numpy(), other[0].numpy())

@@ -29,16 +29,27 @@ class Encoder(nn.Module):
         h_1 ... h_S, final = layers(e_1 ... e_S)
 
     ids (S, B), lengths (B,)  ->  Memory
+
+    Args:
+        dropout: The share of vectors that is dropped.
+        memory_dropout: The share of h that is; not of the final states.
     """
 
-    def __init__(self, embedding: nn.Embedding, layers: nn.Recurrent, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        embedding: nn.Embedding,
+        layers: nn.Recurrent,
+        dropout: float = 0.0,
+        memory_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.dropout = nn.Dropout(dropout)
+        self.dropout, self.memory_dropout = nn.Dropout(dropout), nn.Dropout(memory_dropout)
         self.layers = layers
         self.width = layers.output_size
 
     def forward(self, ids: Any, lengths: Array) -> Memory:
         """Read sentences side by side; padding is not read."""
         outputs, final = self.layers(self.dropout(self.embedding(ids)), lengths=lengths)
+        outputs = self.memory_dropout(outputs)
         return Memory(outputs, lengths, self.layers.layout.unpack(final, (len(lengths),)))

@@ -1,14 +1,13 @@
 """From one sequence to another: an encoder, a bridge, and a decoder with or without attention."""
 
-from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_rnn import decoding, nn, ops, random
-from tinygrad_rnn.arguments import bounded, choice
+from tinygrad_rnn.arguments import choice
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import ArgumentError, ShapeError
+from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.attending import Attending
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.decoder import AttentionDecoder, Carried, Feeding, checked_feeding
@@ -16,6 +15,7 @@ from tinygrad_rnn.models.encoder import Encoder, Memory
 from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
 from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.models.scores import ScoreLayer, cross_entropy, tied_to
+from tinygrad_rnn.models.stepwise import forced, step_by_step
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
 from tinygrad_rnn.models.translator import Translator, with_end
 from tinygrad_rnn.modes import no_grad
@@ -26,21 +26,6 @@ from tinygrad_rnn.training.run_state import evaluating
 __all__ = ["Seq2Seq"]
 
 IGNORED = -100
-
-
-class Spoken(NamedTuple):
-    """What the decoder has made of all tokens of a batch, one below the other.
-
-    features (N, W)
-    steps (N,)       the step of each token
-    rows (N,)        its row
-    scores           those of the first tokens, which had to be known on the way, in pieces
-    """
-
-    features: Tensor
-    steps: Array
-    rows: Array
-    scores: list[Array]
 
 
 class State(NamedTuple):
@@ -86,6 +71,7 @@ class Seq2Seq(Translator, nn.Module):
         tied: True makes scores with the table of target vectors; "all" also reads with it, if
             both vocabularies are one.
         dropout: The share of the vectors of tokens.
+        memory_dropout: The share of what the encoder gives for each token.
         hidden_dropout: The share of what layers give to the next one.
         output_dropout: The share of what scores are made of.
         options: Those of recurrent layers, for encoder and decoder.
@@ -114,6 +100,7 @@ class Seq2Seq(Translator, nn.Module):
         bridge: str = "linear",
         tied: bool | str = False,
         dropout: float = 0.0,
+        memory_dropout: float = 0.0,
         hidden_dropout: float = 0.0,
         output_dropout: float = 0.0,
         **options: Any,
@@ -135,7 +122,7 @@ class Seq2Seq(Translator, nn.Module):
         shared = self._shares(tied)
         source_embedding = self.target_embedding if shared else nn.Embedding(sources + 1, E)
         reads = layers(E, encoder_size or H, encoder_layers, ahead=True)
-        self.encoder = Encoder(source_embedding, reads, dropout)
+        self.encoder = Encoder(source_embedding, reads, dropout, memory_dropout)
         K = 0 if attention is None else self.encoder.width
         says = ReadOut(read_out, H, K, E, E if tied else None, context_gate)
         fed = {False: 0, True: says.width, "context": K}[feeding]
@@ -194,7 +181,7 @@ class Seq2Seq(Translator, nn.Module):
         """
         choice("Seq2Seq.loss", "reduction", reduction, ("mean", "none"))
         read, said, lengths = self._told(target)
-        told = _forced(teacher_forcing, read.shape)
+        told = forced(teacher_forcing, read.shape)
         smoothing = label_smoothing if self.training else 0.0
         how: dict[str, Any] = {"label_smoothing": smoothing, "reduction": reduction}
         if told is None and not self.decoder.feeding:
@@ -205,7 +192,7 @@ class Seq2Seq(Translator, nn.Module):
             told = np.ones(read.shape, np.bool_) if told is None else told
             told = np.broadcast_to(told, read.shape)[:, order]
             memory = self._encoded(source, len(lengths), order)
-            spoken = self._stepwise(memory, read[:, order], told, lengths[order])
+            spoken = step_by_step(self, memory, read[:, order], told, lengths[order])
             places = spoken.steps, order[spoken.rows]
             how["known"] = spoken.scores
             loss = self._cross_entropy(spoken.features, said[places], **how)
@@ -237,44 +224,6 @@ class Seq2Seq(Translator, nn.Module):
         noise = random.noise() if self.training else None
         features, weights, _ = decoder(words, decoder.prepare(memory), carried, lengths, noise)
         return self.output_dropout(features), weights
-
-    def _stepwise(self, memory: Memory, read: Array, told: Array, lengths: Array) -> Spoken:
-        """What is made step by step, of rows from the longest to the shortest.
-
-        Where a token is not told, the decoder reads what it found likeliest itself. Steps at
-        which all rows are told go with the one before them.
-        """
-        decoder, carried = self.decoder, self.decoder.start(self.bridge(memory), memory)
-        prepared, noise = decoder.prepare(memory), random.noise() if self.training else None
-        alive = (np.arange(len(read) + 1)[:, None] < lengths).sum(axis=1).tolist()
-        alone = (np.flatnonzero(~told[1:].all(axis=1)) + 1).tolist()
-        likeliest, found, scores = read[0], [], []
-        for begin, end, n in _pieces(alive, alone):
-            carried = decoder.first_rows(carried, n)
-            if prepared is not None and len(prepared.keys) != n:
-                prepared = prepared.first_rows(n)
-            first = np.where(told[begin, :n], read[begin, :n], likeliest[:n])
-            words = np.stack([first, *read[begin + 1 : end, :n]])
-            later = None if noise is None else noise.later(begin)
-            features, carried = decoder.told(
-                self.dropout(self.target_embedding(words)), prepared, carried,
-                np.clip(lengths[:n] - begin, 0, end - begin), later,
-            )  # fmt: skip
-            found += map(self.output_dropout, features)
-            if end in alone:
-                with no_grad():
-                    scores.append(self.out(found[-1][: alive[end]]).numpy())
-                likeliest = np.zeros(n, np.int64)
-                likeliest[: alive[end]] = scores[-1].argmax(axis=1)
-        known = [(t - 1, 0, alive[t]) for t in alone]
-        others = [(t, alive[t + 1] if t + 1 in alone else 0, alive[t]) for t in range(len(read))]
-        parts = [(t, a, b) for t, a, b in known + others if a < b]
-        return Spoken(
-            ops.concat([found[t][a:b] for t, a, b in parts]),
-            np.concatenate([np.full(b - a, t) for t, a, b in parts]),
-            np.concatenate([np.arange(a, b) for _, a, b in parts]),
-            scores,
-        )
 
     def _cross_entropy(self, features: Tensor, targets: Array, **how: Any) -> Tensor:
         return cross_entropy(self.out, features, targets, ignore_index=IGNORED, **how)
@@ -364,34 +313,6 @@ class Seq2Seq(Translator, nn.Module):
         layers = state_of(self.decoder.layers, carried.layers)
         fed, covered = _tensor(carried.fed), _tensor(carried.covered)
         return memory, Carried(layers, fed, covered, carried.steps)
-
-
-def _pieces(alive: Sequence[int], alone: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Where pieces of a sentence begin and end, and how many rows go through them.
-
-    A piece begins at each step of ``alone``, and where a sixth of the rows has ended: fewer are
-    not worth leaving out, as what all steps look at is then cut anew.
-    """
-    begin, rows = 0, alive[0]
-    for t in range(1, len(alive)):
-        few = alive[t] * 6 < rows * 5
-        if few or t in alone or t == len(alive) - 1:
-            yield begin, t, rows
-            begin, rows = t, alive[t] if few else rows
-
-
-def _forced(given: Any, shape: tuple[int, ...]) -> Array | None:
-    """What the decoder is told of what it reads (T, B): booleans (T, 1 or B); None for all."""
-    told = np.asarray(given)
-    if told.dtype == np.bool_ and told.ndim:
-        if told.shape not in (shape, shape[:1]):
-            raise ShapeError(
-                f"Seq2Seq.loss: teacher_forcing has shape {told.shape}, expected {shape[:1]}, a "
-                f"boolean for each step, or {shape}, one for each token, or a number."
-            )
-        return told.reshape(len(told), -1)
-    share = bounded("Seq2Seq.loss", "teacher_forcing", given, least=0, most=1)
-    return None if share == 1 else random.generator().random(shape) < share
 
 
 def _array(x: Any) -> Any:

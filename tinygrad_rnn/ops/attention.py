@@ -83,9 +83,8 @@ def _backward(
     total = sums[1]
     if total is not None and not total.flags.c_contiguous:
         total = None
-    d_query, d_key, d_vector = kernel.additive_backward(
-        *map(np.ascontiguousarray, (g, *arrays)), total
-    )
+    g, query, key, vector = map(np.ascontiguousarray, (g, *arrays))
+    d_query, d_key, d_vector = kernel.additive_backward(g, query, key, vector, total)
     return d_query, d_key, d_vector if by_rows else d_vector.sum(axis=0)
 
 

@@ -45,7 +45,7 @@ class ProductGrad(Part):
 ARRAYS.right_gradient = lambda a, g: (
     ProductGrad(a, g) if a.shape[:-2] == g.shape[:-2] else kernel.matmul(_flipped(a), g)
 )
-TENSORS.right_gradient = lambda a, g: _matmul(_flipped(a), g)
+TENSORS.right_gradient = lambda a, g: TENSORS.matmul(_flipped(a), g)
 
 _matmul = binary(
     "matmul",
