@@ -1,7 +1,8 @@
-"""Models of text: n-grams, windows, recurrent ones, translators; and their saving."""
+"""Models of text: n-grams, windows, recurrent ones, translators, captioners; and their saving."""
 
 from tinygrad_rnn.models import smoothing
 from tinygrad_rnn.models.adapting import CachePointer, DynamicEvaluation, mean_squares
+from tinygrad_rnn.models.captioner import Captioner
 from tinygrad_rnn.models.fixed_window import FixedWindow
 from tinygrad_rnn.models.language_model import LanguageModel
 from tinygrad_rnn.models.ngram import NGram
@@ -11,6 +12,6 @@ from tinygrad_rnn.models.text_model import Score, TextModel
 from tinygrad_rnn.models.translator import Translation
 
 __all__ = [
-    "CachePointer", "DynamicEvaluation", "FixedWindow", "LanguageModel", "NGram", "Score",
-    "Seq2Seq", "TextModel", "Translation", "load", "mean_squares", "smoothing",
+    "CachePointer", "Captioner", "DynamicEvaluation", "FixedWindow", "LanguageModel", "NGram",
+    "Score", "Seq2Seq", "TextModel", "Translation", "load", "mean_squares", "smoothing",
 ]  # fmt: skip

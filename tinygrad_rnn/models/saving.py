@@ -22,6 +22,7 @@ from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, FileFormatError, SaveError, VocabularyError
 from tinygrad_rnn.files import read, replacing, write
 from tinygrad_rnn.files.layout import digest_of
+from tinygrad_rnn.models.captioner import Captioner
 from tinygrad_rnn.models.fixed_window import FixedWindow
 from tinygrad_rnn.models.language_model import LanguageModel
 from tinygrad_rnn.models.ngram import NGram
@@ -38,7 +39,7 @@ Folder = str | os.PathLike[str]
 Json = dict[str, Any]
 
 KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (FixedWindow, LanguageModel, NGram, Seq2Seq)
+    kind.__name__: kind for kind in (Captioner, FixedWindow, LanguageModel, NGram, Seq2Seq)
 }
 
 _FORMAT = 1

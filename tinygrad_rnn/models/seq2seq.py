@@ -15,17 +15,16 @@ from tinygrad_rnn.models.encoder import Encoder, Memory
 from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
 from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.models.scores import ScoreLayer, cross_entropy, tied_to
+from tinygrad_rnn.models.speaker import IGNORED, taught, with_end
 from tinygrad_rnn.models.stepwise import forced, step_by_step
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
-from tinygrad_rnn.models.translator import Translator, with_end
+from tinygrad_rnn.models.translator import Translator
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.run_state import evaluating
 
 __all__ = ["Seq2Seq"]
-
-IGNORED = -100
 
 
 class State(NamedTuple):
@@ -35,7 +34,7 @@ class State(NamedTuple):
     carried: Carried
 
 
-class Seq2Seq(Translator, nn.Module):
+class Seq2Seq(Translator):
     """An encoder reads a sentence; a decoder says another one, looking at what was read.
 
         h_1 ... h_S, final = encoder(x_1 ... x_S)
@@ -202,11 +201,7 @@ class Seq2Seq(Translator, nn.Module):
 
     def _told(self, target: Any) -> tuple[Array, Array, Array]:
         """What the decoder is told and what it is to say, (T, B) each, and lengths."""
-        ids, lengths = with_end("Seq2Seq", "target", target, self.end)
-        said = np.where(np.arange(ids.shape[1]) < lengths[:, None], ids, IGNORED).T
-        read = np.full(said.shape, self.end)
-        read[1:] = ids.T[:-1]
-        return read, said, lengths
+        return taught("Seq2Seq", "target", target, self.end)
 
     def _encoded(self, source: Any, rows: int, order: Any = slice(None)) -> Memory:
         ids, lengths = with_end("Seq2Seq", "source", source, self.source_end)
@@ -267,11 +262,6 @@ class Seq2Seq(Translator, nn.Module):
             found = decoding.LogProbs(self.out(features[0]).numpy())
         state = self._as_arrays(memory, carried)
         return (found, state, {"attention": weights.numpy()[:, 0]}) if memory else (found, state)
-
-    def _for_each(self, *given: Any) -> list[Any]:
-        """As of ``Translator``; out of training once, not at every step."""
-        with evaluating(self):
-            return super()._for_each(*given)
 
     def log_likelihoods(self, source: Any, target: Any) -> list[Floats]:
         """``log P`` of each token of each target, its end with them, (T + 1,) each."""

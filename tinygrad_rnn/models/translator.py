@@ -1,23 +1,17 @@
 """What any model that brings texts into other texts can do: translate."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-
-from tinygrad_rnn import decoding
 from tinygrad_rnn.arguments import shortened, whole
-from tinygrad_rnn.data import Batches, Padded, pad
-from tinygrad_rnn.decoding import Hypothesis
-from tinygrad_rnn.decoding.settings import of_sources
-from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
-from tinygrad_rnn.models.saved import Saved
+from tinygrad_rnn.data import Batches
+from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.models.speaker import Speaker, settings_in_tokens
 from tinygrad_rnn.text.vocabulary import Ids, Vocabulary
 from tinygrad_rnn.text.words import Words
 
-__all__ = ["Translation", "Translator", "with_end"]
+__all__ = ["Translation", "Translator"]
 
 
 class Translation(NamedTuple):
@@ -34,8 +28,8 @@ class Translation(NamedTuple):
     finished: bool
 
 
-class Translator(Saved):
-    """A mixin for what has two vocabularies, can encode, and is what ``decoding`` asks for."""
+class Translator(Speaker):
+    """A model that reads texts and says others, with two vocabularies."""
 
     vocabularies: ClassVar[dict[str, str]] = {
         "source_vocabulary": "source_end",
@@ -43,24 +37,7 @@ class Translator(Saved):
     }
     source_vocabulary: Vocabulary | None  # None: only the numbers of tokens work, no text
     target_vocabulary: Vocabulary | None
-    source_end: int  # the token behind those of each vocabulary, which ends a sentence
-    end: int
-
-    @abstractmethod
-    def encode(self, source: Any) -> Any:
-        """What is made of sentences that are read."""
-
-    @abstractmethod
-    def start(self, memory: Any) -> Any:
-        """The state before anything is said: a tree of arrays, rows first."""
-
-    @abstractmethod
-    def step(self, tokens: Any, state: Any) -> Any:
-        """The protocol of ``decoding``."""
-
-    @abstractmethod
-    def scored(self, tokens: Any, state: Any) -> Any:
-        """``step`` with ``decoding.LogProbs``."""
+    source_end: int  # as ``end``, of what is read
 
     @abstractmethod
     def alignment(self, source: Any, target: Any) -> Any:
@@ -125,11 +102,7 @@ class Translator(Saved):
             how: What else ``decoding.beam_search`` takes; tokens are those of the target.
         """
         where = f"{type(self).__name__}.translate"
-        if whole(where, "beam", beam, 1) == 1 and not how:
-            return self._for_each(where, self._likeliest, source, max_length, batch_size, {})
-        how |= {"beam": beam}
-        found = self._for_each(where, self._best, source, max_length, batch_size, how)
-        return [self._without_end(best[0].tokens) for best in found]
+        return self._said(where, source, beam, max_length, batch_size, how)
 
     def hypotheses(
         self,
@@ -175,56 +148,17 @@ class Translator(Saved):
             for text, read, best in zip(texts, ids, found, strict=True)
         ]  # fmt: skip
 
-    # ----- searches -----
-
-    def _for_each(
-        self,
-        where: str,
-        search: Callable[..., list[Any]],
-        source: Sequence[Any],
-        max_length: int | None,
-        batch_size: int,
-        how: dict[str, Any],
-    ) -> list[Any]:
-        """What a search finds for each sentence, those of like lengths side by side."""
-        found: dict[int, Any] = {}
-        for rows, limit in _batches(where, source, max_length, batch_size):
-            own = of_sources(where, how, rows, len(source))
-            found |= zip(rows, search([source[row] for row in rows], limit, **own), strict=True)
-        return [found[row] for row in range(len(source))]
-
-    def _begin(self, source: Sequence[Any]) -> tuple[Any, Array]:
-        """The state that decoding starts in, and the tokens that it begins with."""
-        return self.start(self.encode(source)), np.full(len(source), self.end)
-
-    def _likeliest(self, source: Sequence[Any], limit: int) -> list[Ids]:
-        said = decoding.greedy(self.scored, *self._begin(source), limit, end=self.end).tokens
-        return [self._without_end(row) for row in np.asarray(said)]
-
-    def _best(self, source: Sequence[Any], limit: int, **how: Any) -> list[list[Hypothesis]]:
-        state, begins = self._begin(source)
-        found: list[list[Hypothesis]] = decoding.beam_search(
-            self.scored, state, bos=begins, eos=self.end, max_length=limit, **how
-        )
-        return found
-
-    def _best_of_all(
-        self, source: Sequence[Any], limit: int, *, beam: int, n_best: int, **how: Any
-    ) -> list[list[Hypothesis]]:
-        """As many as a beam finds, which none that is left out is better than."""
-        found, of_beam = [], self._best(source, limit, beam=beam, n_best=n_best, **how)
-        for one, known in zip(source, of_beam, strict=True):
-            least = known[-1].score if known[-1].finished else -np.inf
-            state, begins = self._begin([one])
-            found += decoding.exhaustive(
-                self.step, state, vocabulary=self.end + 1, bos=begins, eos=self.end,
-                n_best=len(known), max_length=limit, at_least=[least], **how,
-            )  # fmt: skip
-        return found
-
-    def _without_end(self, tokens: Ids) -> Ids:
-        found: Ids = tokens[np.cumsum(tokens == self.end) == 0]
-        return found
+    def _groups(
+        self, where: str, about: Sequence[Any], max_length: int | None, batch_size: int
+    ) -> Iterator[tuple[list[int], int]]:
+        """Sentences of like lengths, and their limit."""
+        most = None if max_length is None else whole(where, "max_length", max_length, 0)
+        limits = [_limit(len(ids)) if most is None else most for ids in about]
+        for limit in sorted(set(limits)):
+            rows = [row for row, own in enumerate(limits) if own == limit]
+            rows.sort(key=lambda row: len(about[row]))
+            for begin in range(0, len(rows), batch_size):
+                yield rows[begin : begin + batch_size], limit
 
     # ----- texts and tokens -----
 
@@ -235,7 +169,7 @@ class Translator(Saved):
         if isinstance(texts, str):
             raise ArgumentError(f"{where}: texts is {shortened(texts)}, expected a list of texts.")
         source, target = self._vocabularies(where, copy_unknown)
-        return [source.encode(text) for text in texts], _settings_in_tokens(where, target, how)
+        return [source.encode(text) for text in texts], settings_in_tokens(where, target, how)
 
     def _vocabularies(self, where: str, words: bool) -> tuple[Vocabulary, Vocabulary]:
         source, target = self.source_vocabulary, self.target_vocabulary
@@ -269,71 +203,6 @@ class Translator(Saved):
         )
 
 
-def with_end(where: str, name: str, given: Any, end: int) -> tuple[Array, Array]:
-    """Sentences side by side, (B, T + 1), each followed by ``end``s, and their lengths with one.
-
-    given  lists of tokens below ``end``; or ``Padded`` (B, T) with its lengths
-    """
-    if isinstance(given, Padded):
-        ids, lengths = map(np.asarray, given)
-    else:
-        ids, lengths = pad(list(given), batch_first=True)
-    if ids.ndim != 2 or lengths.shape != ids.shape[:1] or (ids.size and ids.dtype.kind not in "iu"):
-        raise ShapeError(
-            f"{where}: {name} holds {ids.dtype} of shape {ids.shape} and {lengths.shape} lengths, "
-            "expected lists of tokens, or data.Padded of whole numbers (B, T), rows first, and "
-            "lengths (B,)."
-        )
-    if lengths.size and (lengths.min() < 0 or lengths.max() > ids.shape[1]):
-        raise IndexRangeError(
-            f"{where}: {name} has lengths from {lengths.min()} to {lengths.max()}, expected 0 to "
-            f"{ids.shape[1]}."
-        )
-    there = np.arange(ids.shape[1]) < lengths[:, None]
-    wrong = np.argwhere(there & ((ids < 0) | (ids >= end)))
-    if len(wrong):
-        row, place = wrong[0]
-        raise IndexRangeError(
-            f"{where}: {name}[{row}][{place}] is {ids[row, place]}, expected 0 to {end - 1}, a "
-            f"token of the vocabulary of {end}."
-        )
-    found = np.full((len(ids), lengths.max(initial=0) + 1), end)
-    found[:, :-1][there[:, : found.shape[1] - 1]] = ids[there]
-    return found, lengths + 1
-
-
 def _limit(length: int) -> int:
     """How many tokens a translation may have; few numbers, as rows of one go side by side."""
     return 16 * -(-(2 * length + 10) // 16)
-
-
-def _settings_in_tokens(where: str, target: Vocabulary, how: dict[str, Any]) -> dict[str, Any]:
-    """What must be said in tokens, where it is told in words."""
-
-    def encoded(given: Any) -> Any:
-        if isinstance(given, list | tuple):
-            return [encoded(one) for one in given]
-        if not isinstance(given, str):
-            return given
-        ids = target.encode(given)
-        if isinstance(target, Words) and 0 in ids:
-            raise ArgumentError(
-                f"{where}: {shortened(given)} is to be said, expected words of the vocabulary."
-            )
-        return ids
-
-    return how | {name: encoded(how[name]) for name in ("prefix", "constraints") if name in how}
-
-
-def _batches(
-    where: str, source: Sequence[Any], max_length: int | None, batch_size: int
-) -> Iterator[tuple[list[int], int]]:
-    """The numbers of sentences that go side by side, of like lengths, and their limit."""
-    size = whole(where, "batch_size", batch_size, 1)
-    most = None if max_length is None else whole(where, "max_length", max_length, 0)
-    limits = [_limit(len(ids)) if most is None else most for ids in source]
-    for limit in sorted(set(limits)):
-        rows = [row for row, own in enumerate(limits) if own == limit]
-        rows.sort(key=lambda row: len(source[row]))
-        for begin in range(0, len(rows), size):
-            yield rows[begin : begin + size], limit

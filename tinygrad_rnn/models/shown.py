@@ -1,0 +1,85 @@
+"""Images as they are given to a model, side by side, and the captions that belong to them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.arguments import shortened, whole
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
+from tinygrad_rnn.tensor import Tensor, as_tensor
+from tinygrad_rnn.text.vocabulary import Ids
+
+__all__ = ["Pairs", "image_of_each", "shape_of", "side_by_side", "together"]
+
+
+def side_by_side(images: Any, dtype: Any) -> Tensor:
+    """Images, or features, of one shape as a Tensor (B, ...); bytes as numbers from 0 to 1."""
+    if isinstance(images, list | tuple):
+        arrays = [np.asarray(image) for image in images]
+        for number, array in enumerate(arrays):
+            if array.shape != arrays[0].shape:
+                raise ShapeError(
+                    f"Captioner: images[{number}] has shape {array.shape}, images[0] "
+                    f"{arrays[0].shape}; expected one size for all."
+                )
+        if not arrays:
+            raise ArgumentError("Captioner: there are no images, expected one or more.")
+        images = np.stack(arrays)
+    if isinstance(images, np.ndarray) and images.dtype == np.uint8:
+        images = images.astype(dtype) / 255
+    return as_tensor(images, "Captioner")
+
+
+class Pairs(Sequence[Any]):
+    """Images with the tokens of their captions, the image being read when it is asked for."""
+
+    def __init__(self, images: Sequence[Any], tokens: Sequence[Any]) -> None:
+        self.images, self.tokens = images, tokens
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self.images[number], self.tokens[number]
+
+
+def together(pairs: Sequence[Any]) -> tuple[list[Any], list[Ids], Array]:
+    """Images, all their captions, and which image each of these is of."""
+    images = [image for image, _ in pairs]
+    counts = [len(tokens) for _, tokens in pairs]
+    captions = [caption for _, tokens in pairs for caption in tokens]
+    return images, captions, np.repeat(np.arange(len(images)), counts)
+
+
+def image_of_each(given: Any, images: int, captions: int) -> Array | None:
+    """The image of each caption; None where it is the one at its place."""
+    if given is None:
+        if images != captions:
+            raise ArgumentError(
+                f"Captioner: {images} images and {captions} captions, expected as many, or of=, "
+                "which says what image each caption is of."
+            )
+        return None
+    of = np.asarray(given)
+    if of.shape != (captions,) or (of.size and of.dtype.kind not in "iu"):
+        raise ShapeError(
+            f"Captioner: of holds {of.dtype} of shape {of.shape}, expected ({captions},): the "
+            "number of an image for each caption."
+        )
+    if of.size and not (of.min() >= 0 and of.max() < images):
+        raise IndexRangeError(
+            f"Captioner: of goes from {of.min()} to {of.max()}, expected 0 to {images - 1}."
+        )
+    return of
+
+
+def shape_of(given: Any) -> tuple[int, ...]:
+    """D or (D, h, w), as a tuple."""
+    sizes = tuple(given) if isinstance(given, list | tuple) else (given,)
+    if len(sizes) not in (1, 3):
+        raise ShapeError(
+            f"Captioner: features is {shortened(given)}, expected D, or (D, h, w) of places."
+        )
+    return tuple(whole("Captioner", "features", size, 1) for size in sizes)
