@@ -1,4 +1,4 @@
-"""Models of text: n-grams, windows, recurrent ones, translators, captioners; and their saving."""
+"""Models: n-grams, windows, recurrent ones, translators, captioners, clips; their saving."""
 
 from tinygrad_rnn.models import smoothing
 from tinygrad_rnn.models.adapting import CachePointer, DynamicEvaluation, mean_squares
@@ -10,8 +10,11 @@ from tinygrad_rnn.models.saving import load
 from tinygrad_rnn.models.seq2seq import Seq2Seq
 from tinygrad_rnn.models.text_model import Score, TextModel
 from tinygrad_rnn.models.translator import Translation
+from tinygrad_rnn.models.video import S2VT, MeanPooling
+from tinygrad_rnn.models.video_labels import VideoLabels
 
 __all__ = [
-    "CachePointer", "Captioner", "DynamicEvaluation", "FixedWindow", "LanguageModel", "NGram",
-    "Score", "Seq2Seq", "TextModel", "Translation", "load", "mean_squares", "smoothing",
+    "S2VT", "CachePointer", "Captioner", "DynamicEvaluation", "FixedWindow", "LanguageModel",
+    "MeanPooling", "NGram", "Score", "Seq2Seq", "TextModel", "Translation", "VideoLabels", "load",
+    "mean_squares", "smoothing",
 ]  # fmt: skip

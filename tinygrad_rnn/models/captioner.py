@@ -1,25 +1,24 @@
 """Captions of images: an encoder of images, and layers that say what is to be seen."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tinygrad_rnn import decoding, losses, nn, ops
-from tinygrad_rnn.arguments import bounded, choice, flag, shortened, whole
-from tinygrad_rnn.data import Batches
+from tinygrad_rnn.arguments import bounded, choice, flag
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
+from tinygrad_rnn.models.describer import Describer
 from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
 from tinygrad_rnn.models.scores import cross_entropy
-from tinygrad_rnn.models.shown import Pairs, image_of_each, shape_of, side_by_side, together
-from tinygrad_rnn.models.speaker import IGNORED, Speaker, settings_in_tokens, taught
+from tinygrad_rnn.models.shown import image_of_each, shape_of, side_by_side
+from tinygrad_rnn.models.speaker import IGNORED, taught
 from tinygrad_rnn.models.telling import Carried, Looking, Looks, Told
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.tensor import Tensor
-from tinygrad_rnn.text.vocabulary import Ids, Vocabulary
 from tinygrad_rnn.training.run_state import evaluating
 
 __all__ = ["Captioner"]
@@ -27,7 +26,7 @@ __all__ = ["Captioner"]
 IMAGES = ("first", "every", "input", "state", "spatial", "soft", "hard")
 
 
-class Captioner(Speaker):
+class Captioner(Describer):
     """An encoder looks at an image; layers say what is there, word by word.
 
         model = models.Captioner(words, encoder, 64, 128, features=(64, 6, 6), image="soft")
@@ -71,9 +70,6 @@ class Captioner(Speaker):
         output_dropout: The share of what scores are made of.
         options: Those of recurrent layers.
     """
-
-    vocabularies: ClassVar[dict[str, str]] = {"vocabulary": "end"}
-    vocabulary: Vocabulary | None  # None: only the numbers of tokens work, no text
 
     def __init__(
         self,
@@ -203,7 +199,7 @@ class Captioner(Speaker):
     ) -> tuple[Tensor, Looks | None]:
         """All words with what is told: features (T, N, W), and where it looks."""
         seen = self._seen(images)
-        number = image_of_each(of, len(seen), len(lengths))
+        number = image_of_each("Captioner", of, len(seen), len(lengths))
         carried = self.decoder.start(seen if number is None else seen[number])
         words = self.dropout(self.embedding(read))
         features, looks, _ = self.decoder(words, carried, lengths)
@@ -244,14 +240,6 @@ class Captioner(Speaker):
             keys, values = (np.ascontiguousarray(x.numpy()) for x in places[:2])
             places = Prepared(Tensor(keys), Tensor(values), of=np.arange(len(features)))
         return self._as_arrays(carried, places, len(features))
-
-    def step(self, tokens: Any, state: Any) -> tuple[Any, ...]:
-        """tokens (rows,) -> log-probabilities of what comes next (rows, V + 1), and the state.
-
-        With attention also {"attention": (rows, P)}.
-        """
-        found, *rest = self.scored(tokens, state)
-        return (np.asarray(found), *rest)
 
     def scored(self, tokens: Any, state: Any) -> tuple[Any, ...]:
         """The same as ``decoding.LogProbs``, of which a search looks at the best alone."""
@@ -296,81 +284,3 @@ class Captioner(Speaker):
         """The other way round."""
         beside = None if state.beside is None else Tensor(np.asarray(state.beside))
         return Carried(state_of(self.decoder.layers, state.layers), beside, state.places)
-
-    # ----- texts -----
-
-    def batches(
-        self, images: Sequence[Any], captions: Sequence[Sequence[str]], batch_size: int, **how: Any
-    ) -> Batches:
-        """Images with their captions, one or more each, as batches for ``loss``.
-
-            for images, captions, of in model.batches(pictures, told, 64, shuffle=True):
-                loss, values = model.loss(images, captions, of)
-
-        Args:
-            images: Any sequence; an image is read when its batch is.
-            captions: For each image a list of texts.
-            how: What ``data.Batches`` takes: shuffle, seed, and more.
-        """
-        vocabulary = self._needed("Captioner.batches")
-        if len(images) != len(captions):
-            raise ArgumentError(
-                f"Captioner.batches: {len(images)} images and captions of {len(captions)}, "
-                "expected a list of captions for each image."
-            )
-        for number, texts in enumerate(captions):
-            if isinstance(texts, str) or not texts or not all(text.strip() for text in texts):
-                raise ArgumentError(
-                    f"Captioner.batches: captions[{number}] is {shortened(texts)}, expected a "
-                    "list of texts, at least one, and none of them empty."
-                )
-        tokens = [[vocabulary.encode(text) for text in texts] for texts in captions]
-        return Batches(Pairs(images, tokens), batch_size, collate=together, **how)
-
-    def caption(self, images: Any, **how: Any) -> list[str]:
-        """What the model says of each image.
-
-            model.caption(images, beam=5)
-
-        Args:
-            how: What ``captioned`` takes: beam, max_length, batch_size, and more. ``prefix`` and
-                ``constraints`` may be texts.
-        """
-        vocabulary = self._needed("Captioner.caption")
-        how = settings_in_tokens("Captioner.caption", vocabulary, how)
-        return [vocabulary.decode(tokens) for tokens in self.captioned(images, **how)]
-
-    def captioned(
-        self,
-        images: Any,
-        *,
-        beam: int = 1,
-        max_length: int = 48,
-        batch_size: int = 64,
-        **how: Any,
-    ) -> list[Ids]:
-        """The tokens of a caption of each image, without its end.
-
-        Args:
-            beam: How many captions of an image are followed side by side; 1 takes the likeliest
-                token at every step.
-            max_length: The most tokens of a caption.
-            batch_size: How many images go side by side. No caption depends on it.
-            how: What else ``decoding.beam_search`` takes.
-        """
-        return self._said("Captioner.caption", images, beam, max_length, batch_size, how)
-
-    def _groups(
-        self, where: str, about: Sequence[Any], max_length: int | None, batch_size: int
-    ) -> Iterator[tuple[list[int], int]]:
-        limit, count = whole(where, "max_length", max_length, 0), len(about)
-        for begin in range(0, count, batch_size):
-            yield list(range(begin, min(begin + batch_size, count))), limit
-
-    def _needed(self, where: str) -> Vocabulary:
-        if self.vocabulary is None:
-            raise ArgumentError(
-                f"{where}: a text needs a vocabulary, and this model was made with the number "
-                f"{self.end} of tokens alone. Use captioned(), or make it with a vocabulary."
-            )
-        return self.vocabulary

@@ -28,6 +28,7 @@ from tinygrad_rnn.models.language_model import LanguageModel
 from tinygrad_rnn.models.ngram import NGram
 from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.seq2seq import Seq2Seq
+from tinygrad_rnn.models.video import S2VT, MeanPooling
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.text.vocabulary import Vocabulary
 from tinygrad_rnn.training.describing import describe
@@ -39,7 +40,8 @@ Folder = str | os.PathLike[str]
 Json = dict[str, Any]
 
 KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Captioner, FixedWindow, LanguageModel, NGram, Seq2Seq)
+    kind.__name__: kind
+    for kind in (Captioner, FixedWindow, LanguageModel, MeanPooling, NGram, S2VT, Seq2Seq)
 }
 
 _FORMAT = 1

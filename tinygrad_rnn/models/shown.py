@@ -53,24 +53,24 @@ def together(pairs: Sequence[Any]) -> tuple[list[Any], list[Ids], Array]:
     return images, captions, np.repeat(np.arange(len(images)), counts)
 
 
-def image_of_each(given: Any, images: int, captions: int) -> Array | None:
+def image_of_each(where: str, given: Any, images: int, captions: int) -> Array | None:
     """The image of each caption; None where it is the one at its place."""
     if given is None:
         if images != captions:
             raise ArgumentError(
-                f"Captioner: {images} images and {captions} captions, expected as many, or of=, "
+                f"{where}: {images} images and {captions} captions, expected as many, or of=, "
                 "which says what image each caption is of."
             )
         return None
     of = np.asarray(given)
     if of.shape != (captions,) or (of.size and of.dtype.kind not in "iu"):
         raise ShapeError(
-            f"Captioner: of holds {of.dtype} of shape {of.shape}, expected ({captions},): the "
+            f"{where}: of holds {of.dtype} of shape {of.shape}, expected ({captions},): the "
             "number of an image for each caption."
         )
     if of.size and not (of.min() >= 0 and of.max() < images):
         raise IndexRangeError(
-            f"Captioner: of goes from {of.min()} to {of.max()}, expected 0 to {images - 1}."
+            f"{where}: of goes from {of.min()} to {of.max()}, expected 0 to {images - 1}."
         )
     return of
 

@@ -1,0 +1,76 @@
+"""Clips as they are given to a model: a list of arrays, (T, C, H, W), or features (T, D).
+
+T may differ; frames are bytes or numbers.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn import nn, ops
+from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.data import pad
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError, ShapeError
+from tinygrad_rnn.models.shown import side_by_side
+from tinygrad_rnn.tensor import Tensor
+
+__all__ = ["frames_of", "mean_of", "nothing"]
+
+
+def frames_of(
+    where: str, clips: Any, encoder: nn.Module | None, width: int, dtype: Any
+) -> tuple[Tensor, Array]:
+    """What an encoder makes of frames, (T, B, D), 0 behind the last; how many there are.
+
+    The encoder sees all frames of all clips side by side, and no padding.
+    """
+    arrays = _clips(where, clips)
+    lengths = np.array([len(array) for array in arrays])
+    if encoder is None:
+        found = side_by_side(pad(arrays).data, dtype)
+        expected = (*found.shape[:2], width)
+    else:
+        found = encoder(side_by_side(np.concatenate(arrays), dtype))
+        expected = (int(lengths.sum()), width)
+    if found.shape != expected:
+        of = "clips" if encoder is None else "the encoder's outputs"
+        raise ShapeError(
+            f"{where}: {of} have shape {found.shape}, expected {expected}: "
+            f"features={width} numbers for each frame."
+        )
+    if encoder is not None:
+        begins = np.cumsum(lengths) - lengths
+        steps = np.arange(lengths.max())[:, None]
+        places = np.where(steps < lengths, begins + steps, len(found))  # the last one is nothing
+        padding = nothing(1, width, dtype=found.dtype)
+        found = ops.embedding(ops.concat([found, padding]), places)
+    return found, lengths
+
+
+def mean_of(frames: Tensor, lengths: Array) -> Tensor:
+    """The mean of frames (T, B, D), which are 0 behind the last, over those that are there."""
+    return frames.sum(0) / Tensor(lengths.astype(frames.dtype)[:, None])
+
+
+def _clips(where: str, clips: Any) -> list[Array]:
+    if not hasattr(clips, "__len__") or isinstance(clips, str) or not len(clips):
+        raise ArgumentError(
+            f"{where}: clips is {shortened(clips)}, expected a list of arrays, one or more, each "
+            "(T, C, H, W) of frames or (T, D) of features."
+        )
+    arrays = [np.asarray(clip) for clip in clips]
+    for number, array in enumerate(arrays):
+        if array.ndim < 2 or array.shape[1:] != arrays[0].shape[1:]:
+            raise ShapeError(
+                f"{where}: clips[{number}] has shape {array.shape}, clips[0] {arrays[0].shape}; "
+                "expected (T, ...) of each, of which only T may differ."
+            )
+        if not len(array):
+            raise ShapeError(f"{where}: clips[{number}] has no frame, expected one or more.")
+    return arrays
+
+
+def nothing(*shape: int, dtype: Any) -> Tensor:
+    """Padding in place of frames or words."""
+    return Tensor(np.zeros(shape, dtype))

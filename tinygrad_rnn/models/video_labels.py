@@ -1,0 +1,165 @@
+"""What goes on in each frame of a clip, or in all of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn import losses, nn, ops
+from tinygrad_rnn.arguments import choice, shortened, whole
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
+from tinygrad_rnn.models.clips import frames_of, mean_of
+from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
+from tinygrad_rnn.models.speaker import IGNORED
+from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.training.run_state import evaluating
+
+__all__ = ["VideoLabels"]
+
+
+class VideoLabels(nn.Module):
+    """What goes on in every frame of a clip, or in all of it.
+
+        h_1 ... h_T = layers(f_1 ... f_T)              f_t: features of frame t
+        P(label of t) = softmax(h_t w + b)             of="frame"
+        P(label) = softmax(h_T w + b)                  of="clip"
+
+        model = models.VideoLabels(["runs", "jumps"], encoder, 128, features=64, of="frame")
+        loss, values = model.loss(clips, [["runs", "runs", "jumps"], ...])
+        model.labels(clips)
+
+    Args:
+        labels: Their names.
+        encoder: Any module that makes (N, D) of frames (N, C, H, W). None: clips are such features
+            themselves, (T, D).
+        hidden_size: The width of the layers.
+        features: D.
+        of: "frame" or "clip".
+        cell: As for ``LanguageModel``; None looks at each frame alone, and of a clip at the mean
+            of them: h_t = relu(f_t w' + b').
+        bidirectional: Whether layers also read backwards; for frames only.
+        dropout: The share of what is read, and of what scores are made of.
+        options: Those of recurrent layers.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        encoder: nn.Module | None,
+        hidden_size: int,
+        *,
+        features: int,
+        of: str = "clip",
+        cell: CellChoice | None = "LSTM",
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        where = "VideoLabels"
+        self.names = _names(labels)
+        self.of = choice(where, "of", of, ("frame", "clip"))
+        self.encoder, self.features = encoder, whole(where, "features", features, 1)
+        if bidirectional and (of == "clip" or cell is None):
+            raise ArgumentError(
+                f"{where}: bidirectional with of={of!r} and cell={cell!r}, expected it with layers "
+                "that label frames: a clip has its label when its last frame is there."
+            )
+        self.layers: nn.Recurrent | None = None
+        self.alone: nn.Linear | None = None
+        if cell is None:
+            self.alone, width = nn.Linear(features, hidden_size), hidden_size
+        else:
+            both = {"bidirectional": True} if bidirectional else {}
+            self.layers = recurrent_layers(
+                where, cell, features, hidden_size, num_layers, {**options, **both}, ahead=True
+            )
+            width = self.layers.output_size
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(width, len(self.names))
+
+    def forward(self, clips: Any) -> tuple[Tensor, Array]:
+        """Scores (T, B, K) of frames or (B, K) of clips, and how many frames each has."""
+        dtype = self.out.weight.dtype
+        frames, lengths = frames_of("VideoLabels", clips, self.encoder, self.features, dtype)
+        frames = self.dropout(frames)
+        if self.layers is None:
+            assert self.alone is not None
+            hidden = ops.relu(self.alone(frames))
+            if self.of == "clip":
+                there = np.arange(len(frames))[:, None] < lengths
+                hidden = mean_of(hidden * Tensor(there[..., None].astype(hidden.dtype)), lengths)
+        else:
+            hidden = self.layers(frames, lengths=lengths)[0]
+            if self.of == "clip":
+                hidden = hidden[lengths - 1, np.arange(len(lengths))]
+        return self.out(self.dropout(hidden)), lengths
+
+    def loss(self, clips: Any, labels: Any) -> tuple[Tensor, dict[str, Any]]:
+        """The mean cross-entropy, of frames or clips, and {"accuracy": ...}.
+
+        Args:
+            labels: A name for each clip; or for each clip a list, one name for each frame.
+        """
+        scores, lengths = self(clips)
+        targets = self._targets(labels, lengths)
+        loss = losses.cross_entropy(scores, targets, ignore_index=IGNORED)
+        right = scores.numpy().argmax(axis=-1)[targets != IGNORED] == targets[targets != IGNORED]
+        return loss, {"accuracy": right.mean()}
+
+    def labels(self, clips: Any, *, batch_size: int = 64) -> list[Any]:
+        """The likeliest name for each clip, or for each of its frames."""
+        size = whole("VideoLabels.labels", "batch_size", batch_size, 1)
+        found: list[Any] = []
+        with evaluating(self):
+            for begin in range(0, len(clips), size):
+                scores, lengths = self(clips[begin : begin + size])
+                best = scores.numpy().argmax(axis=-1)
+                if self.of == "clip":
+                    found += [self.names[k] for k in best]
+                else:
+                    rows = zip(best.T, lengths, strict=True)
+                    found += [[self.names[k] for k in row[:length]] for row, length in rows]
+        return found
+
+    def _targets(self, labels: Any, lengths: Array) -> Array:
+        """Numbers of labels, (T, B) or (B,)."""
+        if len(labels) != len(lengths):
+            raise ArgumentError(
+                f"VideoLabels.loss: {len(lengths)} clips and labels of {len(labels)}, expected as "
+                "many."
+            )
+        if self.of == "clip":
+            return np.array([self._number(f"labels[{n}]", name) for n, name in enumerate(labels)])
+        found = np.full((lengths.max(), len(lengths)), IGNORED)
+        for b, (own, length) in enumerate(zip(labels, lengths, strict=True)):
+            if isinstance(own, str) or len(own) != length:
+                raise ShapeError(
+                    f"VideoLabels.loss: labels[{b}] is {shortened(own)}, expected a list of "
+                    f"{length}, one for each frame of the clip."
+                )
+            found[:length, b] = [self._number(f"labels[{b}][{t}]", n) for t, n in enumerate(own)]
+        return found
+
+    def _number(self, place: str, name: str) -> int:
+        if name not in self.names:
+            raise IndexRangeError(
+                f"VideoLabels.loss: {place} is {shortened(name)}, expected one of "
+                f"{shortened(self.names)}."
+            )
+        return self.names.index(name)
+
+
+def _names(labels: Sequence[str]) -> list[str]:
+    names = [] if isinstance(labels, str) else list(labels)
+    if (
+        not all(isinstance(name, str) for name in names)
+        or len(set(names)) != len(names)
+        or (len(names) < 2)
+    ):
+        raise ArgumentError(
+            f"VideoLabels: labels is {shortened(labels)}, expected two names or more, each once."
+        )
+    return names
