@@ -1,4 +1,4 @@
-"""Models: n-grams, windows, recurrent ones, translators, captioners, clips; their saving."""
+"""Models: n-grams, windows, recurrent ones, translators, captioners, clips, VGG, ResNet."""
 
 from tinygrad_rnn.models import smoothing
 from tinygrad_rnn.models.adapting import CachePointer, DynamicEvaluation, mean_squares
@@ -6,15 +6,17 @@ from tinygrad_rnn.models.captioner import Captioner
 from tinygrad_rnn.models.fixed_window import FixedWindow
 from tinygrad_rnn.models.language_model import LanguageModel
 from tinygrad_rnn.models.ngram import NGram
+from tinygrad_rnn.models.resnet import ResNet
 from tinygrad_rnn.models.saving import load
 from tinygrad_rnn.models.seq2seq import Seq2Seq
 from tinygrad_rnn.models.text_model import Score, TextModel
 from tinygrad_rnn.models.translator import Translation
+from tinygrad_rnn.models.vgg import VGG
 from tinygrad_rnn.models.video import S2VT, MeanPooling
 from tinygrad_rnn.models.video_labels import VideoLabels
 
 __all__ = [
-    "S2VT", "CachePointer", "Captioner", "DynamicEvaluation", "FixedWindow", "LanguageModel",
-    "MeanPooling", "NGram", "Score", "Seq2Seq", "TextModel", "Translation", "VideoLabels", "load",
-    "mean_squares", "smoothing",
+    "S2VT", "VGG", "CachePointer", "Captioner", "DynamicEvaluation", "FixedWindow", "LanguageModel",
+    "MeanPooling", "NGram", "ResNet", "Score", "Seq2Seq", "TextModel", "Translation", "VideoLabels",
+    "load", "mean_squares", "smoothing",
 ]  # fmt: skip
