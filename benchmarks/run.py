@@ -4,7 +4,8 @@
     python benchmarks/run.py engine matmul   only these; the other tables stay as they are
 
 TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none; TINYGRAD_DATA
-the folder of the data that some of them read; TINYGRAD_MULTI30K that of the runs of multi30k.py.
+the folder of the data that some of them read; TINYGRAD_MULTI30K that of the runs of multi30k.py,
+TINYGRAD_MULTI30K_GERMAN that of multi30k_german.py.
 """
 
 import datetime
@@ -42,6 +43,7 @@ ALL = [
     "char_rnn",
     "nanogpt_split",
     "multi30k",
+    "multi30k_german",
 ]
 HEAD = """# Measured
 
