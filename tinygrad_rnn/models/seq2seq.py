@@ -13,6 +13,7 @@ from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.decoder import AttentionDecoder, Carried, Feeding, checked_feeding
 from tinygrad_rnn.models.encoder import Encoder, Memory
 from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
+from tinygrad_rnn.models.quick_step import quick_step
 from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.models.scores import ScoreLayer, cross_entropy, tied_to
 from tinygrad_rnn.models.speaker import IGNORED, taught, with_end
@@ -255,13 +256,21 @@ class Seq2Seq(Translator):
         if self.training:
             with evaluating(self):
                 return self.scored(tokens, state)
+        tokens = np.asarray(tokens)
         with no_grad():
-            words = self.target_embedding(np.asarray(tokens)[None])
-            memory, carried = self._as_given(state)
-            features, weights, carried = self.decoder(words, memory, carried)
-            found = decoding.LogProbs(self.out(features[0]).numpy())
-        state = self._as_arrays(memory, carried)
-        return (found, state, {"attention": weights.numpy()[:, 0]}) if memory else (found, state)
+            quickly = quick_step(self, tokens, *state)
+            if quickly is not None:
+                scores, looked, carried = quickly
+                state = State(state.memory, carried)
+            else:
+                memory, carried = self._as_given(state)
+                words = self.target_embedding(tokens[None])
+                features, weights, carried = self.decoder(words, memory, carried)
+                scores = self.out(features[0]).numpy()
+                looked = None if weights is None else weights.numpy()[:, 0]
+                state = self._as_arrays(memory, carried)
+        found = decoding.LogProbs(scores)
+        return (found, state) if looked is None else (found, state, {"attention": looked})
 
     def log_likelihoods(self, source: Any, target: Any) -> list[Floats]:
         """``log P`` of each token of each target, its end with them, (T + 1,) each."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import flag
+from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels import matmul
 from tinygrad_rnn.kernels.recurrence import has_kernel
@@ -17,7 +18,7 @@ from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
-__all__ = ["Linear", "affine"]
+__all__ = ["Linear", "affine", "product_of"]
 
 
 _MOST_ROWS = 1024  # from then on the packing that a product does itself hardly counts
@@ -42,21 +43,28 @@ def affine(
             )
         if x.dtype.kind == "f":
             check_dtype(where, "x", x, weight)
-        packed = _packed(x, weight, turned) if recording.get() is False else None
+        packed = _packed(x._data, weight, turned) if recording.get() is False else None
         if packed is not None:
             begin = None if bias is None else bias._data
             return Tensor(matmul.matmul(x._data, packed, bias=begin))
     return ops.linear(x, weight.T if turned else weight, bias)
 
 
-def _packed(x: Tensor, weight: Parameter, turned: bool) -> matmul.PackedMatrix | None:
+def product_of(x: Array, weight: Parameter, bias: Tensor | None, turned: bool) -> Array:
+    """The same over arrays that fit, where nothing is recorded."""
+    array = weight._data.T if turned else weight._data
+    begin = None if bias is None else bias._data
+    return matmul.matmul(x, _packed(x, weight, turned) or array, bias=begin)
+
+
+def _packed(x: Array, weight: Parameter, turned: bool) -> matmul.PackedMatrix | None:
     """The weight laid out for few rows of x, which is kept; None where x goes the usual way.
 
     To lay it out costs more than a product, so that is done when it is met again. The bits of
     the result are the same.
     """
     few = 0 < x.size <= _MOST_ROWS * weight.shape[1 if turned else 0] and weight.size >= _LEAST
-    if not few or x.dtype != weight.dtype or not has_kernel(x._data):
+    if not few or x.dtype != weight.dtype or not has_kernel(x):
         return None
     kept, key = weight.forms(), "packed transpose" if turned else "packed"
     met = f"met {key}"
