@@ -5,7 +5,7 @@
 
 TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none; TINYGRAD_DATA
 the folder of the data that some of them read; TINYGRAD_MULTI30K that of the runs of multi30k.py,
-TINYGRAD_MULTI30K_GERMAN that of multi30k_german.py.
+TINYGRAD_MULTI30K_GERMAN that of multi30k_german.py, TINYGRAD_CAPTIONING that of captioning.py.
 """
 
 import datetime
@@ -44,6 +44,7 @@ ALL = [
     "nanogpt_split",
     "multi30k",
     "multi30k_german",
+    "captioning",
 ]
 HEAD = """# Measured
 

@@ -31,6 +31,7 @@ RUN = [
     "language-models.md",
     "decoding.md",
     "translation.md",
+    "captioning.md",
 ]
 
 

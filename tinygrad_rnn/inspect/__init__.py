@@ -7,6 +7,7 @@ from tinygrad_rnn.inspect.chart import Chart, Line, line_chart, page_of_charts
 from tinygrad_rnn.inspect.film import FilmStrip, page_of_films, picture_of_films
 from tinygrad_rnn.inspect.gate_charts import draw_memory, draw_saturation
 from tinygrad_rnn.inspect.gates import Memory, Saturation, memory, saturation
+from tinygrad_rnn.inspect.gaze import Gaze, gaze, page_of_gazes, picture_of_gazes
 from tinygrad_rnn.inspect.gradient_flow import gradient_map
 from tinygrad_rnn.inspect.gradient_reach import gradient_by_depth, gradient_by_lag
 from tinygrad_rnn.inspect.gradient_to_source import gradient_to_source
@@ -17,10 +18,10 @@ from tinygrad_rnn.inspect.text_features import text_features
 from tinygrad_rnn.inspect.text_page import TextPage, text_page
 
 __all__ = [
-    "Activations", "Alignment", "Chart", "FilmStrip", "FoundCell", "Line", "Memory", "Row",
-    "Saturation", "TextPage", "activations", "alignment", "draw_learning", "draw_memory",
-    "draw_saturation", "draw_steps", "find_cells", "gradient_by_depth", "gradient_by_lag",
-    "gradient_map", "gradient_to_source", "image", "line_chart", "memory", "page_of_alignments",
-    "page_of_charts", "page_of_films", "picture_of_films", "saturation", "text_features",
-    "text_page",
+    "Activations", "Alignment", "Chart", "FilmStrip", "FoundCell", "Gaze", "Line", "Memory",
+    "Row", "Saturation", "TextPage", "activations", "alignment", "draw_learning", "draw_memory",
+    "draw_saturation", "draw_steps", "find_cells", "gaze", "gradient_by_depth",
+    "gradient_by_lag", "gradient_map", "gradient_to_source", "image", "line_chart", "memory",
+    "page_of_alignments", "page_of_charts", "page_of_films", "page_of_gazes",
+    "picture_of_films", "picture_of_gazes", "saturation", "text_features", "text_page",
 ]  # fmt: skip

@@ -1,0 +1,172 @@
+"""The captioning example as a tool, and the scenes that it draws."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.loaded_example import EXAMPLES, loaded
+
+SMALL = "--hidden 8 --embedding 4 --width 10 --batch 16 --epochs 2".split()
+
+
+@pytest.fixture
+def scenes(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    return loaded("scenes")
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys, tmp_path):
+    """A function that runs the command in an empty folder: what it wrote, and what it died of."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    module = loaded("caption")
+    for name, count in (("LEARNED", 96), ("ASKED", 8), ("DRAWN", 2)):
+        monkeypatch.setattr(module, name, count)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["caption.py", *map(str, arguments)])
+        try:
+            module.main()
+            died = ""
+        except SystemExit as end:
+            died = str(end.code)
+        written = capsys.readouterr()
+        return written.out, written.err if died == "2" else died
+
+    run.module = module
+    return run
+
+
+def weights(folder):
+    return next(Path(folder, "model").glob("*.safetensors")).read_bytes()
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(tool, monkeypatch):
+    said, died = tool(*SMALL, "--out", "whole", "--save-every", 4)
+    assert not died
+    assert "96 images to learn from, 8 to validate with" in said
+    for told in (r"never seen: [\d.]+% exact", "a bag of what is seen", "wrote whole/looks.html"):
+        assert re.search(told, said)
+    assert Path("whole/looks.html").read_text().count("<section>") == 2
+    train_step = tool.module.training.Trainer.train_step
+
+    def stepped(self, batches):
+        train_step(self, batches)
+        if self.step == 7:
+            self._fit.interrupt.asked = True
+
+    monkeypatch.setattr(tool.module.training.Trainer, "train_step", stepped)
+    said, _ = tool(*SMALL, "--out", "parts", "--save-every", 4)
+    assert "interrupted after step 7; go on with --out parts --resume" in said
+    monkeypatch.setattr(tool.module.training.Trainer, "train_step", train_step)
+    said, died = tool("--out", "parts", "--resume")
+    assert "going on with the run in parts" in said
+    assert not died
+    assert weights("whole") == weights("parts")
+
+
+def layout(names):
+    """A file of captions in Karpathy's layout."""
+    entries = [
+        {
+            "filename": f"{name}.jpg",
+            "split": split,
+            "sentences": [{"raw": "A Dog"}, {"raw": "a cat"}],
+        }
+        for name, split in names
+    ]
+    Path("captions.json").write_text(json.dumps({"images": entries}))
+
+
+def test_features_of_images_from_files(tool):
+    names = [(f"i{n}", "train" if n < 20 else "val") for n in range(24)]
+    layout([*names, ("gone", "train")])
+    rng = np.random.default_rng(0)
+    np.savez("vgg.npz", **{name: rng.random(5, np.float32) for name, _ in names})
+    said, died = tool("vgg.npz", "captions.json", *SMALL, "--image", "first", "--save-every", 1)
+    assert not died, died
+    assert "captions without features, 1: gone.jpg" in said
+    assert "20 images to learn from, 4 to validate with; " in said
+    assert re.search(r"4 images never seen: [\d.]+% exact, ROUGE-L", said)
+    said, died = tool("--evaluate", "val")
+    assert said.splitlines()[-1].startswith("4 images: ")
+    assert not died
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("vgg.npz", "images: expected a folder, or features, and a file of captions"),
+        ("vgg.npz captions.json", "'captions.json'"),
+        ("--resume", "there is no run in 'out/caption' to resume"),
+        ("--describe a.jpg", "'out/caption/model' holds no model.json"),
+        ("--epochs 0", "--epochs is 0, expected a whole number from 1 up"),
+        ("--cell Foo", "cell is 'Foo'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_leaves_nothing(tool, arguments, told):
+    _, died = tool(*arguments.split())
+    assert told in died
+    assert not Path("out").exists()
+
+
+# ----- scenes -----
+
+
+def test_what_is_asked_has_a_combination_that_was_never_learned(scenes):
+    learned, asked = scenes.scenes(600, 100)
+    assert (learned, asked) == scenes.scenes(600, 100)
+    known = {one for scene in learned for one in scene.combinations()}
+    assert all(set(scene.combinations()) - known for scene in asked)
+    words = {word for scene in learned for one in scene.captions() for word in one.split()}
+    assert {word for scene in asked for one in scene.captions() for word in one.split()} <= words
+
+
+def test_captions_are_true(scenes):
+    for scene in scenes.scenes(200, 0, seed=3)[0]:
+        one, other = scene.things
+        along, across = one.x - other.x, one.y - other.y
+        if scene.relation in ("above", "below"):
+            along, across = across, along
+        assert (along < 0) == (scene.relation in ("left of", "above"))
+        assert abs(along) >= 2 * abs(across) - 1e-9
+        assert np.hypot(along, across) > one.radius + other.radius
+        for thing in scene.things:
+            assert min(thing.box) > 0
+            assert max(thing.box) < 1
+        captions = scene.captions()
+        assert len(set(captions)) == 8
+        assert f"{one} {scene.relation} {other}" in captions
+        assert set(scenes.told(scene, 5)) < set(captions)
+
+
+def test_pictures_show_things_where_they_are_in_their_colour(scenes):
+    for scene in scenes.scenes(40, 0, seed=4)[0]:
+        for pixels in (48, 96):
+            picture = scene.picture(pixels).astype(int)
+            assert picture.shape == (pixels, pixels, 3)
+            for thing in scene.things:
+                place = picture[int(thing.y * pixels), int((thing.x - 0.4 * thing.radius) * pixels)]
+                away = {
+                    name: np.abs(place - colour).sum() for name, colour in scenes.COLOURS.items()
+                }
+                if thing.shape != "star":
+                    assert min(away, key=away.get) == thing.colour
+
+
+def test_it_is_known_what_words_are_about_and_whether_looks_are_on_it(scenes):
+    thing = scenes.Thing("small", "red", "star", 0.25, 0.25, 0.12, 0.0)
+    other = scenes.Thing("large", "blue", "moon", 0.75, 0.75, 0.2, 0.0)
+    scene = scenes.Scene((thing, other), "left of", 0)
+    said = "a large blue moon with a small red star on its left"
+    told = [None, 1, 1, 1, None, None, 0, 0, 0, None, None, None]
+    assert scene.told(said) == told
+    weights = np.zeros((12, 4, 4))
+    weights[:9, 3, 3] = weights[9:, 0, 0] = 1
+    found = scenes.pointed(scene, said, weights)
+    np.testing.assert_array_equal(found[:, 0], [1, 1, 1, 0, 0, 0])
+    assert 0 < found[:, 1].max() < 0.4

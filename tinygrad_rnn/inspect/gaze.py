@@ -1,0 +1,192 @@
+"""Where a captioner looks: an image, and for each word of its caption the same image, lit there."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.errors import ArgumentError, ShapeError
+from tinygrad_rnn.inspect.frame import framed
+from tinygrad_rnn.inspect.gallery import gallery
+from tinygrad_rnn.inspect.pixels import source_of
+
+__all__ = ["Gaze", "gaze", "page_of_gazes", "picture_of_gazes"]
+
+Array = NDArray[Any]
+
+TILE, GAP, MARGIN, LINE = 92, 10, 16, 22  # pixels
+COLUMNS = 7  # of words, beside an image that is as high as two rows of them
+FINE = 48  # pixels of a veil, on each side
+VEIL, DARKEST = (14, 16, 24), 0.86  # what lies over where nobody looks
+SHADES = "·░▒▓█"  # of a terminal, in equal steps from 0 to the most
+STYLE = (
+    ".word{font-size:13px}.said{font-size:15px;font-weight:600}.told{font-size:13px;opacity:.65}"
+    ".wrong{fill:#c2410c}.right{fill:#15803d}"
+    "@media(prefers-color-scheme:dark){.wrong{fill:#ff8a5c}.right{fill:#5fd38a}}"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Gaze:
+    """An image, the words that were said of it, and how much each place was looked at for each.
+
+    picture (H, W, 3)  bytes of red, green and blue
+    words              T of them
+    weights (T, h, w)  how much each place was looked at
+    right              whether what was said is true, where that is known
+    """
+
+    picture: Array
+    words: list[str]
+    weights: Array
+    right: bool | None = None
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.picture)
+        if len(shape) != 3 or shape[2] != 3 or 0 in shape or self.picture.dtype != np.uint8:
+            raise ShapeError(
+                f"Gaze: picture holds {self.picture.dtype} of shape {shape}, expected bytes "
+                "(H, W, 3)."
+            )
+        if np.ndim(self.weights) != 3 or len(self.weights) != len(self.words):
+            raise ShapeError(
+                f"Gaze: weights have shape {np.shape(self.weights)}, expected "
+                f"({len(self.words)}, h, w): how much is looked at each place for each word."
+            )
+
+    def text(self) -> str:
+        """The maps for a terminal, word by word; the darker, the more it is looked at."""
+        blocks = []
+        for word, weights in zip(self.words, self.weights, strict=True):
+            share = weights / (weights.max() or 1) * (len(SHADES) - 1)
+            rows = ["".join(SHADES[level] for level in row) for row in np.rint(share).astype(int)]
+            width = max(len(word), len(rows[0]))
+            blocks.append([line.ljust(width) for line in (word, *rows)])
+        lines = []
+        for begin in range(0, len(blocks), COLUMNS):
+            several = zip(*blocks[begin : begin + COLUMNS], strict=True)
+            lines += ["  ".join(parts).rstrip() for parts in several] + [""]
+        return "\n".join(lines[:-1])
+
+    def svg(self) -> str:
+        """The image, and a tile for each word."""
+        drawn, width, height = self.drawn()
+        return framed(drawn, width, height, STYLE, " ".join(self.words))
+
+    def drawn(self) -> tuple[str, int, int]:
+        """The parts of the drawing, its width and its height."""
+        rows = max(2, -(-len(self.words) // COLUMNS))
+        side, source = 2 * TILE + LINE, source_of(self.picture)
+        mark, kind = {None: ("", ""), True: ("✓ ", " right"), False: ("✗ ", " wrong")}[self.right]
+        top, left = MARGIN + LINE + 6, MARGIN + side + 2 * GAP
+        parts = [
+            f'<text class="said{kind}" x="{MARGIN}" y="{MARGIN + 14}">{mark}'
+            f"{escape(' '.join(self.words))}</text>",
+            _image(source, MARGIN, top, side),
+        ]
+        for number, (word, weights) in enumerate(zip(self.words, self.weights, strict=True)):
+            x = left + number % COLUMNS * (TILE + GAP)
+            y = top + number // COLUMNS * (TILE + LINE)
+            parts += [
+                f"<g><title>{escape(word)}: {weights.max():.0%} at one place</title>",
+                _image(source, x, y, TILE),
+                _image(source_of(_veil(weights)), x, y, TILE),
+                f'<text class="word" x="{x + TILE / 2}" y="{y + TILE + 15}" '
+                f'text-anchor="middle">{escape(word)}</text></g>',
+            ]
+        width = left + COLUMNS * (TILE + GAP) - GAP + MARGIN
+        return "".join(parts), width, top + rows * (TILE + LINE) + MARGIN
+
+
+def gaze(
+    model: Any,
+    image: Any,
+    caption: str | None = None,
+    picture: Any = None,
+    right: bool | None = None,
+    **how: Any,
+) -> Gaze:
+    """Where a captioner looks in an image while it speaks of it.
+
+        found = inspect.gaze(model, image)
+        pathlib.Path("looks.svg").write_text(found.svg())
+
+    Args:
+        model: A ``models.Captioner`` with attention and a vocabulary.
+        image: One image, or its features, as the model takes them.
+        caption: What it is to say; None: what it says, as by ``caption(..., **how)``.
+        picture: What is drawn: bytes (H, W, 3), of any size; None: the image itself.
+        right: Whether the caption is true, if that is known.
+    """
+    vocabulary = getattr(model, "vocabulary", None)
+    if vocabulary is None or not hasattr(model, "captioned"):
+        raise ArgumentError(
+            f"gaze: model is {shortened(model)}, expected one that describes images, with a "
+            "vocabulary, such as a models.Captioner."
+        )
+    image = np.asarray(image)
+    if caption is None:
+        said = model.captioned(image[None], **how)[0]
+    else:
+        said = vocabulary.encode(caption)
+    (weights,) = model.attention(image[None], [said])
+    if picture is None:
+        picture = image if image.dtype == np.uint8 else np.clip(np.rint(image * 255), 0, 255)
+        picture = np.moveaxis(picture.astype(np.uint8), 0, -1)
+        picture = np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
+    words = [vocabulary.piece(int(token)) for token in said]
+    return Gaze(np.asarray(picture), words, weights[: len(words)], right)
+
+
+def page_of_gazes(
+    gazes: Iterable[Gaze],
+    *,
+    title: str = "Where it looks",
+    note: str = "",
+    figures: Mapping[str, str] | None = None,
+) -> str:
+    """A page in HTML that holds all it needs: images word by word, then figures with names."""
+    return gallery((one.svg() for one in gazes), title, note, figures)
+
+
+def picture_of_gazes(gazes: Iterable[Gaze]) -> str:
+    """Several of them, one below the other, as one image."""
+    parts, labels, wide, below = [], [], 0, 0
+    for one in gazes:
+        drawn, width, height = one.drawn()
+        parts.append(f'<g transform="translate(0 {below})">{drawn}</g>')
+        labels.append(" ".join(one.words))
+        wide, below = max(wide, width), below + height
+    return framed("".join(parts), wide, below, STYLE, "; ".join(labels))
+
+
+def _image(source: str, x: float, y: float, side: float) -> str:
+    return (
+        f'<image x="{x}" y="{y}" width="{side}" height="{side}" preserveAspectRatio="none" '
+        f'href="{source}"/>'
+    )
+
+
+def _veil(weights: Array) -> Array:
+    """Weights (h, w) as darkness (FINE, FINE, 4): none where most is looked at, soft between."""
+    share = np.asarray(weights, float) / (weights.max() or 1)
+    for axis in range(2):
+        share = _finer(share, axis)
+    veil = np.empty((FINE, FINE, 4), np.uint8)
+    veil[..., :3] = VEIL
+    veil[..., 3] = np.rint(255 * DARKEST * (1 - np.clip(share / share.max(), 0, 1)) ** 1.5)
+    return veil
+
+
+def _finer(x: Array, axis: int) -> Array:
+    """An axis of FINE numbers in place of a few, which run into each other as bells do."""
+    n = x.shape[axis]
+    middles = (np.arange(FINE) + 0.5) * n / FINE - 0.5
+    bells = np.exp(-(((middles[:, None] - np.arange(n)) / 0.75) ** 2))
+    bells /= bells.sum(axis=1, keepdims=True)
+    return np.moveaxis((bells @ np.moveaxis(x, axis, 0).reshape(n, -1)).reshape(
+        FINE, *np.delete(x.shape, axis)), 0, axis)  # fmt: skip
