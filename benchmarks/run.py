@@ -5,7 +5,8 @@
 
 TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none; TINYGRAD_DATA
 the folder of the data that some of them read; TINYGRAD_MULTI30K that of the runs of multi30k.py,
-TINYGRAD_MULTI30K_GERMAN that of multi30k_german.py, TINYGRAD_CAPTIONING that of captioning.py.
+TINYGRAD_MULTI30K_GERMAN that of multi30k_german.py, TINYGRAD_CAPTIONING that of captioning.py,
+TINYGRAD_VIDEO that of video.py.
 """
 
 import datetime
@@ -45,6 +46,7 @@ ALL = [
     "multi30k",
     "multi30k_german",
     "captioning",
+    "video",
 ]
 HEAD = """# Measured
 
