@@ -16,14 +16,20 @@ from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import num_threads, parallel
 from tinygrad_rnn.kernels._vector import lanes_of
 from tinygrad_rnn.kernels.convolution.cpu_layout import pack_weights
-from tinygrad_rnn.kernels.convolution.cpu_loops import forward, to_input, to_weight
+from tinygrad_rnn.kernels.convolution.cpu_loops import (
+    TERMS,
+    forward,
+    sum_parts,
+    to_input,
+    to_weight,
+)
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 
 __all__ = ["convolve", "convolve_input", "convolve_weight"]
 
 _ROOM = 768 << 10  # bytes of scratch memory that stay in a second-level cache of 2 MiB
 _PIECES = 4  # a thread, at most
-_PARTS = 8  # of a batch
+_PARTS, _SUMS = 8, 1 << 22  # parts of a batch, and numbers in all of them, at most
 _WORTH = 2_000_000  # multiply-adds that are worth another thread
 _NO_BIAS = {char: np.zeros((0, 1), char) for char in "fd"}
 
@@ -58,29 +64,31 @@ def convolve_input(g, w, sizes, windows):
 def convolve_weight(g, x, kernel, windows):
     B, C, O, G = len(x), x.shape[1], g.shape[1], windows.groups
     plan = _plan(x.shape[2:], kernel, C // G, O // G, windows, g.dtype).to_weight
-    parts = max(1, min(_PARTS, B * G * plan.blocks))
-    height = prod(kernel) * C // G
-    dw = empty((parts, G, height, _whole(O // G, g.dtype)), g.dtype)
+    size = prod(kernel) * C * _whole(O // G, g.dtype)  # of a part
+    parts = max(1, min(_PARTS, -(-B * plan.blocks // plan.images), max(2, _SUMS // size)))
+    sums = empty((parts, G, prod(kernel) * C // G, _whole(O // G, g.dtype)), g.dtype)
     scratch = empty((parts, plan.room), g.dtype)
     grain = 1 if plan.work * B * G > _WORTH else parts
     x, g = _by_group(x, G), _by_group(g, G)
-    parallel(to_weight, parts, g, x, plan.shape, scratch, dw, grain=grain)
-    total = dw[0] if parts == 1 else dw.sum(axis=0)
-    total = total[..., : O // G].reshape(G, *_two(kernel), C // G, O // G)
-    found = empty((O, C // G, *kernel), g.dtype)
-    found.reshape(G, O // G, C // G, *_two(kernel))[...] = total.transpose(0, 4, 3, 1, 2)
-    return found
+    parallel(to_weight, parts, g, x, plan.shape, scratch, sums, grain=grain)
+    dw = empty((O, C // G, *kernel), g.dtype)
+    flat = dw.reshape(O, C // G, prod(kernel))
+    vectors = G * sums.shape[3] // lanes_of(g.dtype)
+    parallel(sum_parts, vectors, sums, flat, grain=1 + 50_000 * vectors // sums.size)
+    return dw
 
 
 class _Part(NamedTuple):
     """What one of the three has to know: see ``cpu_loops`` for the numbers of a shape.
 
     blocks, work  of one image: blocks of rows, multiply-adds
+    images        how many there is room for at a time
     room          elements of scratch memory that a thread needs
     """
 
     shape: Any
     blocks: int
+    images: int
     work: int
     room: int
 
@@ -115,16 +123,22 @@ def _plan(sizes, kernel, channels, outputs, windows, dtype):
     def got(rows):
         return rows * W * back
 
-    def part(height, slab, own):
+    def part(height, slab, own, most_images=1):
         rows = max(1, height)
         most = _ROOM // dtype.itemsize
         while rows > 1 and slab(rows) + own(rows) > most:
             rows = (rows + 1) // 2
         slab, own = (-(-n // 16) * 16 for n in (slab(rows), own(rows)))  # in whole lines
-        numbers = C, H, W, O, KH, KW, HO, WO, SH, SW, PH, PW, DH, DW, wide, rows, run, slab, own
-        return _Part(np.array(numbers, np.intp), -(-height // rows), work, slab + own + step * step)
+        images = max(1, min(most_images, most // (slab + own))) if rows >= height else 1
+        numbers = (
+            C, H, W, O, KH, KW, HO, WO, SH, SW, PH, PW, DH, DW, wide, rows, run, slab, own, images
+        )  # fmt: skip
+        room = images * (slab + own) + step * step
+        return _Part(np.array(numbers, np.intp), -(-height // rows), images, work, room)
 
-    return _Plan(part(HO, read, made), part(H, given, got), part(HO, read, made))
+    return _Plan(
+        part(HO, read, made), part(H, given, got), part(HO, read, made, -(-TERMS // (HO * WO)))
+    )
 
 
 def _spread(kernel, plan, images, x, panels, *rest):

@@ -14,24 +14,29 @@ from tinygrad_rnn.kernels.convolution.cpu_layout import (
     zero,
 )
 from tinygrad_rnn.kernels.matmul.cpu_pack import tile_height
-from tinygrad_rnn.kernels.matmul.cpu_tile import tile
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, tile
 
-__all__ = ["forward", "to_input", "to_weight"]
+__all__ = ["TERMS", "forward", "sum_parts", "to_input", "to_weight"]
 
 # Where a shape (see ``cpu.Shape``) has its numbers.
-C, H, W, O, KH, KW, HO, WO, SH, SW, PH, PW, DH, DW, WIDE, BLOCK, RUN, SLAB, OWN = range(19)
+C, H, W, O, KH, KW, HO, WO, SH, SW, PH, PW, DH, DW, WIDE, BLOCK, RUN, SLAB, OWN, IMAGES = range(20)
+
+_PART = 256 << 10  # bytes of a panel that stay in a second-level cache beside the rest
+TERMS = 256  # of a sum over places: pixels of so many stay in the first-level cache
 
 
 @helper(fastmath=NO_FASTMATH)
-def _multiply(like, a, a_row, a_col, b, b_row, c, c_row, start, start_row, rows, vectors, k):
-    """Multiply rows of A with one panel."""
+def _multiply(
+    like, a, a_row, a_col, b, b_row, c, c_row, start, start_row, rows, vectors, k, a_step, runs
+):
+    """Multiply rows of A with one panel; see ``tile`` for the last three."""
     i = 0
     while i < rows:
         height = tile_height(rows - i)
         begin = start + i * start_row if start != 0 else 0
         tile(
             like, height, vectors, a + i * a_row, a_row, a_col, b, b_row, 0,
-            c + i * c_row, c_row, begin, start_row, k, lanes(like),
+            c + i * c_row, c_row, begin, start_row, k, lanes(like), a_step, runs,
         )  # fmt: skip
         i += height
 
@@ -48,6 +53,12 @@ def forward(first, stop, pieces, x, panels, bias, shape, scratch, y):
     blocks = (shape[HO] + shape[BLOCK] - 1) // shape[BLOCK]
     pixel, row = shape[C] * size, vectors * step * size
     depth, runs = shape[RUN] * shape[C], shape[KH] * shape[KW] // shape[RUN]
+    # Runs that lie evenly apart: those of all rows of the kernel, or where it is dilated of one.
+    inner, apart = shape[KW], shape[DW] * pixel
+    if shape[RUN] == shape[KW]:
+        inner, apart = shape[KH], shape[DH] * shape[WIDE] * pixel
+    if inner * depth * TILE_VECTORS * step * size > _PART:
+        inner = 1
     slab = address(scratch[first])
     found = slab + shape[SLAB] * size
     block = found + shape[OWN] * size
@@ -66,16 +77,16 @@ def forward(first, stop, pieces, x, panels, bias, shape, scratch, y):
             panel = address(panels[g]) + left * step * runs * depth * size
             here = found + left * step * size
             start = address(bias[g]) + left * step * size if len(bias) > 0 else 0
-            for i in range(rows):
-                for r in range(runs):
-                    k, s = r * shape[RUN] // shape[KW], r * shape[RUN] % shape[KW]
+            for r in range(0, runs, inner):
+                k, s = r * shape[RUN] // shape[KW], r * shape[RUN] % shape[KW]
+                for i in range(rows):
                     pixels = (i * shape[SH] + k * shape[DH]) * shape[WIDE] + s * shape[DW]
                     there = here + i * shape[WO] * row
                     _multiply(
                         x, slab + pixels * pixel, shape[SW] * pixel, size,
                         panel + r * depth * wide * step * size, wide * step * size,
                         there, row, there if r > 0 else start, row if r > 0 else 0,
-                        shape[WO], wide, depth,
+                        shape[WO], wide, depth, apart, inner,
                     )  # fmt: skip
         from_pixels(
             x, found, row, rows * shape[WO], shape[O],
@@ -130,12 +141,35 @@ def to_input(first, stop, pieces, gradient, panels, shape, scratch, dx):
                         dx, slab + ((i - low) * shape[WO] + begin) * pixel, pixel, size,
                         panel + r * shape[O] * wide * step * size, wide * step * size,
                         there, shape[SW] * row, there, shape[SW] * row,
-                        end - begin, wide, shape[O],
+                        end - begin, wide, shape[O], 0, 1,
                     )  # fmt: skip
         from_pixels(
             dx, found, row, rows * shape[W], shape[C],
             address(dx[n]) + top * shape[W] * size, shape[H] * shape[W] * size, block,
         )  # fmt: skip
+
+
+@helper(fastmath=NO_FASTMATH)
+def _correlate(like, shape, slab, slopes, row, found, wide, images, top, rows):
+    """Add to one panel of dw what rows of places of some images say."""
+    size, pixel = element_size(like), shape[C] * element_size(like)
+    depth, runs = shape[RUN] * shape[C], shape[KH] * shape[KW] // shape[RUN]
+    for r in range(runs):
+        k, s = r * shape[RUN] // shape[KW], r * shape[RUN] % shape[KW]
+        pixels = (top * shape[SH] + k * shape[DH]) * shape[WIDE] + s * shape[DW]
+        m = 0
+        while m < depth:
+            height = tile_height(depth - m)
+            there = found + (r * depth + m) * row
+            for q in range(images):
+                tile(
+                    like, height, wide,
+                    slab + (q * shape[SLAB] + m) * size + pixels * pixel, size, shape[SW] * pixel,
+                    slopes + q * shape[OWN] * size + top * shape[WO] * row, row, 0,
+                    there, row, there, row, shape[WO], lanes(like),
+                    shape[SH] * shape[WIDE] * pixel, rows,
+                )  # fmt: skip
+            m += height
 
 
 @kernel(
@@ -144,40 +178,65 @@ def to_input(first, stop, pieces, gradient, panels, shape, scratch, dx):
     fastmath=NO_FASTMATH,
 )
 def to_weight(first, stop, gradient, x, shape, scratch, dw):
-    """Sum over parts of the batch, each into its own of dw (parts, G, KH KW C, O)."""
+    """Sum over parts of the batch, each into its own of dw (parts, G, KH KW C, O).
+
+    Pixels of as many images as there is room for are multiplied at a time: sums stay near.
+    """
     size, step = element_size(x), lanes(x)
     parts, groups, vectors = dw.shape[0], dw.shape[1], dw.shape[3] // step
     blocks = (shape[HO] + shape[BLOCK] - 1) // shape[BLOCK]
-    pixel, row = shape[C] * size, vectors * step * size
-    depth, runs = shape[RUN] * shape[C], shape[KH] * shape[KW] // shape[RUN]
+    row, places = vectors * step * size, len(x) // groups * blocks
     slab = address(scratch[first])
-    slopes = slab + shape[SLAB] * size
+    slopes = slab + shape[IMAGES] * shape[SLAB] * size
     for part in range(first, stop):
         zero(x, address(dw[part]), groups * dw.shape[2] * dw.shape[3])
-        for place in range(len(x) * blocks * part // parts, len(x) * blocks * (part + 1) // parts):
-            n, top = place // blocks, place % blocks * shape[BLOCK]
-            rows = min(shape[BLOCK], shape[HO] - top)
-            fill_slab(
-                x, address(x[n]), shape[H] * shape[W] * size, shape[C], shape[H], shape[W],
-                top * shape[SH] - shape[PH],
-                (rows - 1) * shape[SH] + (shape[KH] - 1) * shape[DH] + 1,
-                shape[PW], shape[WIDE], slab,
-            )  # fmt: skip
-            to_pixels(
-                x, address(gradient[n]) + top * shape[WO] * size, shape[HO] * shape[WO] * size,
-                rows * shape[WO], shape[O], slopes, row,
-            )  # fmt: skip
-            for i in range(rows):
-                for j in range(panel_count(vectors)):
-                    left = vectors * j // panel_count(vectors)
-                    wide = vectors * (j + 1) // panel_count(vectors) - left
-                    for r in range(runs):
-                        k, s = r * shape[RUN] // shape[KW], r * shape[RUN] % shape[KW]
-                        pixels = (i * shape[SH] + k * shape[DH]) * shape[WIDE] + s * shape[DW]
-                        there = address(dw[part, n % groups]) + r * depth * row
-                        there += left * step * size
-                        _multiply(
-                            x, slab + pixels * pixel, size, shape[SW] * pixel,
-                            slopes + (i * shape[WO] * vectors + left) * step * size, row,
-                            there, row, there, row, depth, wide, shape[WO],
+        end = places * (part + 1) // parts
+        for g in range(groups):
+            for place in range(places * part // parts, end, shape[IMAGES]):
+                top = place % blocks * shape[BLOCK]
+                rows, images = min(shape[BLOCK], shape[HO] - top), min(shape[IMAGES], end - place)
+                for q in range(images):
+                    n = (place + q) // blocks * groups + g
+                    fill_slab(
+                        x, address(x[n]), shape[H] * shape[W] * size, shape[C], shape[H], shape[W],
+                        top * shape[SH] - shape[PH],
+                        (rows - 1) * shape[SH] + (shape[KH] - 1) * shape[DH] + 1,
+                        shape[PW], shape[WIDE], slab + q * shape[SLAB] * size,
+                    )  # fmt: skip
+                    to_pixels(
+                        x, address(gradient[n]) + top * shape[WO] * size,
+                        shape[HO] * shape[WO] * size, rows * shape[WO], shape[O],
+                        slopes + q * shape[OWN] * size, row,
+                    )  # fmt: skip
+                for i in range(0, rows, max(1, TERMS // shape[WO])):
+                    high = min(rows - i, max(1, TERMS // shape[WO]))
+                    for j in range(panel_count(vectors)):
+                        left = vectors * j // panel_count(vectors)
+                        _correlate(
+                            x, shape, slab, slopes + left * step * size, row,
+                            address(dw[part, g]) + left * step * size,
+                            vectors * (j + 1) // panel_count(vectors) - left, images, i, high,
                         )  # fmt: skip
+
+
+@kernel("intp, intp, T[:, :, :, ::1], T[:, :, ::1]", fastmath=NO_FASTMATH)
+def sum_parts(first, stop, parts, dw):
+    """Add up parts (parts, G, KH KW C, O) as (G O, C, KH KW).
+
+    A slice is of groups and, in each, vectors of outputs, which stand side by side in the parts. The first part holds the sums then.
+    """
+    outputs, channels, kernel = len(dw) // parts.shape[1], dw.shape[1], dw.shape[2]
+    step = lanes(dw)
+    vectors = parts.shape[3] // step
+    for place in range(first, stop):
+        g, left = place // vectors, place % vectors * step
+        found = dw[g * outputs + left : g * outputs + min(outputs, left + step)]
+        for c in range(channels):
+            for k in range(kernel):
+                total = parts[0, g, k * channels + c, left : left + step]
+                for part in range(1, len(parts)):
+                    more = parts[part, g, k * channels + c, left : left + step]
+                    for o in range(step):
+                        total[o] += more[o]
+                for o in range(len(found)):
+                    found[o, c, k] = total[o]

@@ -72,7 +72,7 @@ def rows_times_panels(
             there = c + i * c_row + j * size
             tile(
                 like, height, vectors, a + i * a_row, a_row, a_col, panel, row, b_step,
-                there, c_row, here, start_row, k, last,
+                there, c_row, here, start_row, k, last, 0, 1,
             )  # fmt: skip
             i += height
         j += wide

@@ -61,15 +61,17 @@ PREFETCH_ROWS = 16
 # Where the tiles stand: by element type, vectors (at last the pair) and rows.
 _TABLE = np.zeros((2, PAIR, TILE_ROWS), np.int64)
 _TABLE_NAME = "tinygrad_rnn_tiles"
-_ARGUMENTS = 12  # of a tile's function
+_ARGUMENTS = 14  # of a tile's function
 
 # The tiles that there are: vectors and rows.
 _SIZES = [(j, i) for j in range(1, PAIR) for i in range(1, TILE_ROWS + 1)] + [(PAIR, 1)]
 
 
 def _define_tile(function, builder, element, rows, width):
-    """Write the body of one tile: start, loop over k, store."""
-    a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row, k, last = function.args
+    """Write the body of one tile: start, loop over runs of k, store."""
+    (
+        a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row, k, last, a_step, runs
+    ) = function.args  # fmt: skip
     vectors = 2 * TILE_VECTORS if width == PAIR else width
     mask = element.first(builder, last)
     cells = [(i, j) for i in range(rows) for j in range(vectors)]
@@ -91,7 +93,9 @@ def _define_tile(function, builder, element, rows, width):
 
     a, b, c, start = (builder.inttoptr(x, BYTES) for x in (a, b, c, start))
     entry = builder.block
-    loading, head, loop, done = map(function.append_basic_block, ("start", "head", "loop", "done"))
+    loading, head, run, loop, next_run, done = map(
+        function.append_basic_block, ("start", "head", "run", "loop", "next_run", "done")
+    )
     builder.cbranch(builder.icmp_unsigned("==", start, ir.Constant(BYTES, None)), head, loading)
 
     builder.position_at_end(loading)
@@ -103,11 +107,16 @@ def _define_tile(function, builder, element, rows, width):
     builder.position_at_end(head)
     zeros = ir.Constant(element.vector, None)
     first = {cell: _merge(builder, (zeros, entry), (started[cell], loading)) for cell in cells}
-    builder.cbranch(builder.icmp_signed(">", k, integer(0)), loop, done)
+    builder.cbranch(builder.icmp_signed(">", k, integer(0)), run, done)
+
+    builder.position_at_end(run)
+    left_runs, a_begin, b_begin = (_merge(builder, (x, head)) for x in (runs, a, b))
+    begun = {cell: _merge(builder, (first[cell], head)) for cell in cells}
+    builder.branch(loop)
 
     builder.position_at_end(loop)
-    left, a, b = (_merge(builder, (x, head)) for x in (k, a, b))
-    sums = {cell: _merge(builder, (first[cell], head)) for cell in cells}
+    left, a, b = (_merge(builder, (x, run)) for x in (k, a_begin, b_begin))
+    sums = {cell: _merge(builder, (begun[cell], run)) for cell in cells}
     columns = [element.load(builder, column(j), masked(j)) for j in range(vectors)]
     # A pair reads two panels at the speed of the second-level cache: asking takes longer.
     for j in range(vectors if width != PAIR else 0):
@@ -117,13 +126,23 @@ def _define_tile(function, builder, element, rows, width):
     next_left = builder.sub(left, integer(1))
     left.add_incoming(next_left, loop)
     a.add_incoming(builder.gep(a, [a_col]), loop)
-    b.add_incoming(builder.gep(b, [b_row]), loop)
+    b_after = builder.gep(b, [b_row])
+    b.add_incoming(b_after, loop)
     for cell in cells:
         sums[cell].add_incoming(added[cell], loop)
-    builder.cbranch(builder.icmp_signed(">", next_left, integer(0)), loop, done)
+    builder.cbranch(builder.icmp_signed(">", next_left, integer(0)), loop, next_run)
+
+    builder.position_at_end(next_run)
+    fewer = builder.sub(left_runs, integer(1))
+    left_runs.add_incoming(fewer, next_run)
+    a_begin.add_incoming(builder.gep(a_begin, [a_step]), next_run)
+    b_begin.add_incoming(b_after, next_run)
+    for cell in cells:
+        begun[cell].add_incoming(added[cell], next_run)
+    builder.cbranch(builder.icmp_signed(">", fewer, integer(0)), run, done)
 
     builder.position_at_end(done)
-    results = [_merge(builder, (first[cell], head), (added[cell], loop)) for cell in cells]
+    results = [_merge(builder, (first[cell], head), (added[cell], next_run)) for cell in cells]
     for (i, j), result in zip(cells, results, strict=True):
         element.store(builder, result, place(c, c_row, i, j), masked(j))
     builder.ret_void()
@@ -150,8 +169,9 @@ def _merge(builder, *incoming):
 
 
 def _tile_in_python(
-    like, rows, vectors, a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row, k, last
-):
+    like, rows, vectors, a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row, k, last,
+    a_step, runs,
+):  # fmt: skip
     size = element_size(like)
     if vectors == PAIR:
         panel = TILE_VECTORS * lanes(like) * size
@@ -159,16 +179,17 @@ def _tile_in_python(
             _tile_in_python(
                 like, rows, TILE_VECTORS, a, a_row, a_col, b + n * b_next, b_row, b_next,
                 c + n * panel, c_row, start and start + n * panel, start_row, k, last,
+                a_step, runs,
             )  # fmt: skip
         return
     columns = (vectors - 1) * lanes(like) + (last if vectors < TILE_VECTORS else lanes(like))
-    a = at(like, a, (rows, k), (a_row, a_col))
-    b = at(like, b, (k, columns), (b_row, size))
+    a = at(like, a, (rows, runs, k), (a_row, a_step, a_col)).reshape(rows, runs * k)
+    b = at(like, b, (runs * k, columns), (b_row, size))
     c = at(like, c, (rows, columns), (c_row, size))
     sums = np.zeros((rows, columns), like.dtype)
     if start:
         sums[...] = at(like, start, (rows, columns), (start_row, size))
-    for q in range(k):
+    for q in range(runs * k):
         sums = fma(a[:, q, None], b[q], sums)
     c[...] = sums
 
@@ -176,14 +197,15 @@ def _tile_in_python(
 @partial(intrinsic, twin=_tile_in_python)
 def tile(
     typing, like, rows, vectors, a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row,
-    k, last,
+    k, last, a_step, runs,
 ):  # fmt: skip
     """Compute one tile: rows <= TILE_ROWS, vectors <= TILE_VECTORS, ``last`` lanes in the last.
 
     A tile of all TILE_VECTORS has no mask, which costs a few percent: its ``last`` is ignored.
     So has that of one row and PAIR vectors, whose second panel stands ``b_next`` bytes further.
     ``start`` is where the sums begin, or 0 for zeros; with ``start_row`` 0 every row begins
-    with the same numbers.
+    with the same numbers. There are ``runs`` times k terms: of A, each run begins ``a_step`` bytes
+    behind the one before it; rows of B follow each other.
     """
     element = Element(like)
 
@@ -200,7 +222,7 @@ def tile(
         builder.call(builder.inttoptr(function, kind.as_pointer()), arguments)
         return context.get_dummy_value()
 
-    return types.void(like, *[types.intp] * 14), codegen
+    return types.void(like, *[types.intp] * 16), codegen
 
 
 @partial(intrinsic, twin=None)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tinygrad_rnn.kernels import _memory, convolution
@@ -77,7 +77,12 @@ def room(request):
     cpu._plan.cache_clear()
 
 
+# Everything at once: strides, dilations and padding that differ, and images of several vectors.
+ALL = (3, 6, 23, 19), (34, 3, 3, 2), Windows((2, 3), ((1, 3), (0, 2)), (3, 2), 2)
+
+
 @given(calls(), gs.seeds(), st.sampled_from(["float32", "float64"]))
+@example(ALL, 0, "float32")
 @settings(max_examples=20 if DISABLED else 100)
 def test_kernels_give_what_the_definition_says(room, call, seed, dtype):
     arrays = drawn(*call, dtype, seed)
@@ -94,6 +99,31 @@ def test_the_twin_for_gpus_gives_the_same(call, seed):
         patch.setattr(gpu, "require", lambda name: np)
         found = results(*arrays, call[2], of=gpu)
     all_close(found, arrays, call[2], "float64")
+
+
+def test_nothing_is_written_around_memory_that_is_taken(monkeypatch):
+    taken = []
+
+    def empty(shape, dtype):
+        memory = np.full(np.prod(shape, dtype=int) + 2048, 7, dtype)
+        taken.append(memory)
+        return memory[1024:-1024].reshape(shape)
+
+    monkeypatch.setattr(cpu, "_ROOM", 1)
+    monkeypatch.setattr(cpu, "empty", empty)
+    cpu._plan.cache_clear()
+    before = num_threads()
+    set_num_threads(1)
+    try:
+        plain = (2, 5, 6, 40), (19, 5, 3, 3), Windows((1, 1), ((1, 1), (1, 1)), (1, 1))
+        for call in (ALL, plain):
+            results(*drawn(*call, "float64"), call[2])
+    finally:
+        set_num_threads(before)
+        cpu._plan.cache_clear()
+    for memory in taken:
+        assert (memory[:1024] == 7).all()
+        assert (memory[-1024:] == 7).all()
 
 
 def test_bits_depend_neither_on_threads_nor_on_other_images(room):
