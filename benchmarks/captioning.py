@@ -69,7 +69,7 @@ def model_of(kind: str, args: argparse.Namespace, words: text.Vocabulary) -> mod
         encoder, shape, image = eyes, places, kind
     return models.Captioner(
         words, encoder, args.embedding, args.hidden, features=shape, image=image,
-        doubly_stochastic=args.doubly_stochastic,
+        doubly_stochastic=args.doubly_stochastic, word_asks=True,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Learn to say what is to be seen, and look at where it looks for each word.
 
-    a_t = softmax(MLP(h_{t-1}, z_ij))     c_t = g_t Σ a_tij z_ij     h_t = LSTM([e_t; c_t], h_{t-1})
+    a_t = softmax(MLP(h_{t-1}, e_t, z_ij))  c_t = g_t Σ a_tij z_ij  h_t = LSTM([e_t; c_t], h_{t-1})
 
 Without arguments it learns from drawn scenes (scenes.py), in two to three minutes, to say "a small
 red circle left of a large blue square", encoder and captioner together, and is asked others: with
@@ -117,7 +117,7 @@ def captioner(args: argparse.Namespace, words: text.Vocabulary, shape: tuple) ->
     return models.Captioner(
         words, encoder, args.embedding, args.hidden, features=shape, image=args.image,
         cell=args.cell, dropout=args.dropout, output_dropout=args.dropout,
-        doubly_stochastic=args.doubly_stochastic,
+        doubly_stochastic=args.doubly_stochastic, word_asks=True,
     )  # fmt: skip
 
 
@@ -280,7 +280,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         ("width", 64, "of a place, as the encoder makes it"),
         ("embedding", 48, "width of a word's vector"),
         ("hidden", 16 if SHORT else 128, "width of the layers"),
-        ("epochs", 1 if SHORT else 6, "times that the images are seen"),
+        ("epochs", 1 if SHORT else 4, "times that the images are seen"),
         ("batch", 16, "images side by side"),
         ("save-every", 500, "steps from checkpoint to checkpoint"),
         ("seed", 0, "of all random numbers"),

@@ -29,7 +29,8 @@ def test_a_tile_for_each_word_is_lit_where_it_looks():
     drawn = gaze(right=False).svg()
     tree = ElementTree.fromstring(drawn)
     kinds = [node.tag.rpartition("}")[2] for node in tree.iter()]
-    assert kinds.count("image") == 1 + 2 * 2  # itself, and for each word with a veil
+    assert kinds.count("image") == 1 + 2  # itself, and a veil for each word
+    assert kinds.count("use") == 2
     assert "✗ a &lt;circle&gt;" in drawn
     assert [node.text for node in tree.iter() if node.get("class") == "word"] == ["a", "<circle>"]
     veil = _veil(np.array([[1.0, 0.0], [0.0, 0.0]]))[..., 3]

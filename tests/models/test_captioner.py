@@ -18,6 +18,7 @@ KINDS = {
     "soft": {},
     "hard": {"gate": False, "cell": "GRU"},
     "soft, two layers": {"num_layers": 2, "attention_size": 3},
+    "soft, asked by a word, too": {"word_asks": True},
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 CAPTIONS = [[1, 2, 3], [], [4], [6, 6, 5, 0]]
@@ -111,7 +112,7 @@ class ByHand:
 
     def __init__(self, model):
         self.w = {name: parameter.numpy() for name, parameter in model.named_parameters()}
-        self.kind = model.image
+        self.kind, self.word_asks = model.image, getattr(model.decoder, "word", 0) > 0
 
     def product(self, name, x):
         return x @ self.w[f"{name}.weight"] + self.w[f"{name}.bias"]
@@ -179,7 +180,8 @@ class ByHand:
         score, found = "decoder.attention.score", []
         h = np.tanh(self.product("decoder.beginning.product", z.mean(axis=0)))
         for e in words:
-            inner = np.tanh(h @ self.w[f"{score}.w_q"] + z @ self.w[f"{score}.w_k"]
+            asks = np.concatenate([h, e]) if self.word_asks else h
+            inner = np.tanh(asks @ self.w[f"{score}.w_q"] + z @ self.w[f"{score}.w_k"]
                             + self.w[f"{score}.b"])  # fmt: skip
             scores = inner @ self.w[f"{score}.v"]
             c = context(np.exp(scores) / np.exp(scores).sum())
@@ -195,7 +197,7 @@ class ByHand:
         return self.looking(z, words, lambda a: z[a.argmax()])
 
 
-@pytest.mark.parametrize("kind", models.captioner.IMAGES)
+@pytest.mark.parametrize("kind", [*models.captioner.IMAGES, "soft, asked by a word, too"])
 def test_captioners_are_those_of_their_equations(kind):
     model = model_of(kind, cell="RNN", gate=True, num_layers=1)
     for parameter in model.parameters():  # biases that are 0 would hide where they belong

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,19 +82,21 @@ class Gaze:
         """The parts of the drawing, its width and its height."""
         rows = max(2, -(-len(self.words) // COLUMNS))
         side, source = 2 * TILE + LINE, source_of(self.picture)
+        name = f"seen{crc32(source.encode()):08x}"  # the picture is in the page once
         mark, kind = {None: ("", ""), True: ("✓ ", " right"), False: ("✗ ", " wrong")}[self.right]
         top, left = MARGIN + LINE + 6, MARGIN + side + 2 * GAP
         parts = [
             f'<text class="said{kind}" x="{MARGIN}" y="{MARGIN + 14}">{mark}'
             f"{escape(' '.join(self.words))}</text>",
-            _image(source, MARGIN, top, side),
+            f'<g transform="translate({MARGIN} {top})"><g id="{name}">'
+            f"{_image(source, 0, 0, side)}</g></g>",
         ]
         for number, (word, weights) in enumerate(zip(self.words, self.weights, strict=True)):
             x = left + number % COLUMNS * (TILE + GAP)
             y = top + number // COLUMNS * (TILE + LINE)
             parts += [
                 f"<g><title>{escape(word)}: {weights.max():.0%} at one place</title>",
-                _image(source, x, y, TILE),
+                f'<use href="#{name}" transform="translate({x} {y}) scale({TILE / side:.4f})"/>',
                 _image(source_of(_veil(weights)), x, y, TILE),
                 f'<text class="word" x="{x + TILE / 2}" y="{y + TILE + 15}" '
                 f'text-anchor="middle">{escape(word)}</text></g>',

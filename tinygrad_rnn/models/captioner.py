@@ -65,6 +65,7 @@ class Captioner(Describer):
         image: One of the table.
         attention_size: The width of what scores of places are made of; H unless given.
         gate: Whether there is g_t; else it is 1.
+        word_asks: Whether places are looked for by [h_{t-1}; e_t], the word before with them.
         dropout: The share of the vectors of tokens.
         hidden_dropout: The share of what layers give to the next one.
         output_dropout: The share of what scores are made of.
@@ -84,6 +85,7 @@ class Captioner(Describer):
         num_layers: int = 1,
         attention_size: int | None = None,
         gate: bool = True,
+        word_asks: bool = False,
         doubly_stochastic: float = 1.0,
         reinforce: float = 1.0,
         entropy: float = 0.002,
@@ -117,7 +119,10 @@ class Captioner(Describer):
         self.decoder: Looking | Told
         if looks:
             gate = flag(where, "gate", gate)
-            self.decoder = Looking(D, layers, attention_size or H, hard=image == "hard", gate=gate)
+            word = E if flag(where, "word_asks", word_asks) else 0
+            self.decoder = Looking(
+                D, layers, attention_size or H, hard=image == "hard", gate=gate, word=word
+            )
         else:
             width = int(np.prod(self.features)) if image == "spatial" else D
             self.decoder = Told(image, width, layers, beside)

@@ -139,22 +139,26 @@ class Looking(nn.Module):
     by chance; the others see the mean that soft attention has, without which it learns slowly
     (Xu et al. 2015, section 4.1). Out of training it takes the likeliest place.
 
+    h_{t-1} has not read the word before the one to be said, e_t. Where that decides what is spoken
+    of, as "blue" does of two things, it has to ask as well: [h_{t-1}; e_t] in place of h_{t-1}.
+
     Args:
         width: That of a place.
         layers: They read a word and a place.
         inner: The width of what scores of places are made of.
         hard: Whether it is hard attention.
         gate: Whether there is g_t; else it is 1.
+        word: How wide the word is that asks as well; 0 where it does not.
     """
 
     def __init__(
-        self, width: int, layers: nn.Recurrent, inner: int, *, hard: bool, gate: bool
+        self, width: int, layers: nn.Recurrent, inner: int, *, hard: bool, gate: bool, word: int = 0
     ) -> None:
         super().__init__()
         H = layers.output_size
-        self.layers, self.hard = layers, hard
+        self.layers, self.hard, self.word = layers, hard, word
         self.beginning = Beginning(width, layers)
-        self.attention = nn.Attention("additive", H, width, inner)
+        self.attention = nn.Attention("additive", H + word, width, inner)
         self.gate = nn.Linear(H, 1) if gate else None
         self.width = H + _read(layers)
 
@@ -175,7 +179,8 @@ class Looking(nn.Module):
         hidden, contexts, weights, chosen = _top(self.layers, state, B), [], [], []
         outputs = []
         for t in range(len(words)):
-            context, looked = self.attention(hidden, places)
+            asks = ops.concat([hidden, words[t]], axis=-1) if self.word else hidden
+            context, looked = self.attention(asks, places)
             if self.hard:
                 chosen.append(_chosen(looked.numpy(), drawn))
                 context = self._at(chosen[-1], drawn, context, places)
