@@ -62,14 +62,15 @@ def load_carried(model: Module, state: dict[str, Any]) -> None:
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
     """In a with block, every module evaluates and records nothing; then it is in its mode again."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    training = [module for module in model.modules() if module.training]
+    if training:
+        model.eval()
     try:
         with no_grad():
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module in training:
+            module.training = True
 
 
 @contextmanager
