@@ -33,6 +33,7 @@ ALL = [
     "options",
     "attention",
     "layers",
+    "convolution",
     "loader",
     "round_trips",
     "startup",

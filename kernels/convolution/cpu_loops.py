@@ -223,7 +223,8 @@ def to_weight(first, stop, gradient, x, shape, scratch, dw):
 def sum_parts(first, stop, parts, dw):
     """Add up parts (parts, G, KH KW C, O) as (G O, C, KH KW).
 
-    A slice is of groups and, in each, vectors of outputs, which stand side by side in the parts. The first part holds the sums then.
+    A slice is of groups and, in each, vectors of outputs, which stand side by side in the
+    parts. The first part holds the sums then.
     """
     outputs, channels, kernel = len(dw) // parts.shape[1], dw.shape[1], dw.shape[2]
     step = lanes(dw)

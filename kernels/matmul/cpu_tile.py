@@ -69,19 +69,16 @@ _SIZES = [(j, i) for j in range(1, PAIR) for i in range(1, TILE_ROWS + 1)] + [(P
 
 def _define_tile(function, builder, element, rows, width):
     """Write the body of one tile: start, loop over runs of k, store."""
-    (
-        a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row, k, last, a_step, runs
-    ) = function.args  # fmt: skip
+    a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row, k, last = function.args[:12]
+    a_step, runs = function.args[12:]
     vectors = 2 * TILE_VECTORS if width == PAIR else width
     mask = element.first(builder, last)
     cells = [(i, j) for i in range(rows) for j in range(vectors)]
     ahead = builder.mul(b_row, integer(PREFETCH_ROWS))
 
     def place(base, row, i, j):
-        offset = builder.add(
-            builder.mul(row, integer(i)), integer(j * element.lanes * element.size)
-        )
-        return builder.gep(base, [offset])
+        across = integer(j * element.lanes * element.size)
+        return builder.gep(base, [builder.add(builder.mul(row, integer(i)), across)])
 
     def column(j):
         """The place of a vector of B: of the first panel, or of the next."""
@@ -92,21 +89,13 @@ def _define_tile(function, builder, element, rows, width):
         return mask if j == vectors - 1 and vectors < TILE_VECTORS else None
 
     a, b, c, start = (builder.inttoptr(x, BYTES) for x in (a, b, c, start))
-    entry = builder.block
-    loading, head, run, loop, next_run, done = map(
-        function.append_basic_block, ("start", "head", "run", "loop", "next_run", "done")
-    )
-    builder.cbranch(builder.icmp_unsigned("==", start, ir.Constant(BYTES, None)), head, loading)
 
-    builder.position_at_end(loading)
-    started = {}
-    for i, j in cells:
-        started[i, j] = element.load(builder, place(start, start_row, i, j), masked(j))
-    builder.branch(head)
+    def begin(cell):
+        return element.load(builder, place(start, start_row, *cell), masked(cell[1]))
 
-    builder.position_at_end(head)
-    zeros = ir.Constant(element.vector, None)
-    first = {cell: _merge(builder, (zeros, entry), (started[cell], loading)) for cell in cells}
+    first = _started(function, builder, element, start, begin, cells)
+    head = builder.block
+    run, loop, next_run, done = map(function.append_basic_block, ("run", "loop", "next", "done"))
     builder.cbranch(builder.icmp_signed(">", k, integer(0)), run, done)
 
     builder.position_at_end(run)
@@ -124,21 +113,15 @@ def _define_tile(function, builder, element, rows, width):
     numbers = [place(a, a_row, i, 0) for i in range(rows)]
     added = _multiply_add(builder, element, numbers, columns, sums)
     next_left = builder.sub(left, integer(1))
-    left.add_incoming(next_left, loop)
-    a.add_incoming(builder.gep(a, [a_col]), loop)
     b_after = builder.gep(b, [b_row])
-    b.add_incoming(b_after, loop)
-    for cell in cells:
-        sums[cell].add_incoming(added[cell], loop)
+    after = next_left, builder.gep(a, [a_col]), b_after, *added.values()
+    _again((left, a, b, *sums.values()), after, loop)
     builder.cbranch(builder.icmp_signed(">", next_left, integer(0)), loop, next_run)
 
     builder.position_at_end(next_run)
     fewer = builder.sub(left_runs, integer(1))
-    left_runs.add_incoming(fewer, next_run)
-    a_begin.add_incoming(builder.gep(a_begin, [a_step]), next_run)
-    b_begin.add_incoming(b_after, next_run)
-    for cell in cells:
-        begun[cell].add_incoming(added[cell], next_run)
+    after = fewer, builder.gep(a_begin, [a_step]), b_after, *added.values()
+    _again((left_runs, a_begin, b_begin, *begun.values()), after, next_run)
     builder.cbranch(builder.icmp_signed(">", fewer, integer(0)), run, done)
 
     builder.position_at_end(done)
@@ -146,6 +129,25 @@ def _define_tile(function, builder, element, rows, width):
     for (i, j), result in zip(cells, results, strict=True):
         element.store(builder, result, place(c, c_row, i, j), masked(j))
     builder.ret_void()
+
+
+def _started(function, builder, element, start, load, cells):
+    """The sums before the first term: from memory, or zeros where ``start`` is no address."""
+    entry = builder.block
+    loading, head = map(function.append_basic_block, ("start", "head"))
+    builder.cbranch(builder.icmp_unsigned("==", start, ir.Constant(BYTES, None)), head, loading)
+    builder.position_at_end(loading)
+    started = {cell: load(cell) for cell in cells}
+    builder.branch(head)
+    builder.position_at_end(head)
+    zeros = ir.Constant(element.vector, None)
+    return {cell: _merge(builder, (zeros, entry), (started[cell], loading)) for cell in cells}
+
+
+def _again(values, after, block):
+    """Say what values are when they come back from the end of a loop."""
+    for value, following in zip(values, after, strict=True):
+        value.add_incoming(following, block)
 
 
 def _multiply_add(builder, element, numbers, columns, sums):

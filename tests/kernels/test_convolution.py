@@ -83,6 +83,7 @@ ALL = (3, 6, 23, 19), (34, 3, 3, 2), Windows((2, 3), ((1, 3), (0, 2)), (3, 2), 2
 
 @given(calls(), gs.seeds(), st.sampled_from(["float32", "float64"]))
 @example(ALL, 0, "float32")
+@example(((2, 3, 9, 8), (5, 3, 2, 2), Windows((1, 1), ((1, 1), (0, 0)), (3, 1))), 0, "float32")
 @settings(max_examples=20 if DISABLED else 100)
 def test_kernels_give_what_the_definition_says(room, call, seed, dtype):
     arrays = drawn(*call, dtype, seed)
