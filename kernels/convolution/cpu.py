@@ -3,7 +3,8 @@
 Inside, channels are the last axis. A block of rows of one image is turned into pixels in
 scratch memory that stays in the second-level cache, multiplied there, and turned back: no
 windows are copied, and of the images only pixels. Blocks are what threads share; the gradient
-of the weight is summed in parts of the batch, whose number depends on the sizes alone.
+of the weight is summed in parts of the batch, whose number depends on the sizes alone. Arrays
+without numbers are left to the definition.
 """
 
 from functools import lru_cache
@@ -15,6 +16,7 @@ import numpy as np
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import num_threads, parallel
 from tinygrad_rnn.kernels._vector import lanes_of
+from tinygrad_rnn.kernels.convolution import reference
 from tinygrad_rnn.kernels.convolution.cpu_layout import pack_weights
 from tinygrad_rnn.kernels.convolution.cpu_loops import (
     TERMS,
@@ -35,11 +37,11 @@ _NO_BIAS = {char: np.zeros((0, 1), char) for char in "fd"}
 
 
 def convolve(x, w, bias, windows):
+    if not (x.size and w.size):
+        return reference.convolve(x, w, bias, windows)
     (B, C), O, G = x.shape[:2], len(w), windows.groups
     plan = _plan(x.shape[2:], w.shape[2:], C // G, O // G, windows, x.dtype)
     y = empty((B, O, *windows.places(x.shape[2:], w.shape[2:])), x.dtype)
-    if not y.size:
-        return y
     begin = _NO_BIAS[x.dtype.char]
     if bias is not None:
         begin = np.zeros((G, _whole(O // G, x.dtype)), x.dtype)
@@ -51,17 +53,19 @@ def convolve(x, w, bias, windows):
 
 
 def convolve_input(g, w, sizes, windows):
+    if not (g.size and w.size and prod(sizes)):
+        return reference.convolve_input(g, w, sizes, windows)
     B, (O, c), G = len(g), w.shape[:2], windows.groups
     plan = _plan(sizes, w.shape[2:], c, O // G, windows, g.dtype)
     dx = empty((B, G * c, *sizes), g.dtype)
-    if not dx.size:
-        return dx
     panels = _packed(w, G, (0, 3, 4, 1, 2))
     _spread(to_input, plan.to_input, B * G, _by_group(g, G), panels, _by_group(dx, G))
     return dx
 
 
 def convolve_weight(g, x, kernel, windows):
+    if not (g.size and x.size):
+        return reference.convolve_weight(g, x, kernel, windows)
     B, C, O, G = len(x), x.shape[1], g.shape[1], windows.groups
     plan = _plan(x.shape[2:], kernel, C // G, O // G, windows, g.dtype).to_weight
     size = prod(kernel) * C * _whole(O // G, g.dtype)  # of a part

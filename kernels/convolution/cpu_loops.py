@@ -18,7 +18,7 @@ from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, tile
 
 __all__ = ["TERMS", "forward", "sum_parts", "to_input", "to_weight"]
 
-# Where a shape (see ``cpu.Shape``) has its numbers.
+# Where a shape (see ``cpu._plan``) has its numbers.
 C, H, W, O, KH, KW, HO, WO, SH, SW, PH, PW, DH, DW, WIDE, BLOCK, RUN, SLAB, OWN, IMAGES = range(20)
 
 _PART = 256 << 10  # bytes of a panel that stay in a second-level cache beside the rest

@@ -7,6 +7,7 @@ import numpy as np
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import parallel
+from tinygrad_rnn.kernels.pooling import reference
 
 __all__ = ["max_pool", "max_pool_input"]
 
@@ -65,6 +66,8 @@ def _to_input(first, stop, g, places, dx):
 
 
 def max_pool(x, kernel, windows):
+    if x.dtype.char not in "fd":
+        return reference.max_pool(x, kernel, windows)
     B, C, *sizes = x.shape
     shape = B, C, *windows.places(sizes, kernel)
     y, places = empty(shape, x.dtype), empty(shape, np.int32)

@@ -143,6 +143,21 @@ def test_bits_depend_neither_on_threads_nor_on_other_images(room):
     assert all(np.array_equal(found[0][n][2:3], alone[n]) for n in range(3))
 
 
+@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 0, 4), (2, 3, 0), (2, 3, 4)])
+@pytest.mark.parametrize("outputs", [0, 2])
+def test_sums_of_nothing_are_zero_and_have_a_bias(shape, outputs):
+    windows = Windows((1,), ((1, 1),), (1,))
+    x, w, b, g = drawn(shape, (outputs, shape[1], 2), windows, "float32")
+    found = results(x, w, b, g, windows)
+    with use_reference():
+        expected = results(x, w, b, g, windows)
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape
+        close(one, other, "float32", 6)
+    if 0 in shape[1:]:
+        assert np.array_equal(found[0], np.broadcast_to(b[:, None], g.shape))
+
+
 def test_what_is_not_a_number_reaches_what_reads_it_and_nothing_else():
     call = (2, 3, 8, 8), (4, 3, 3, 3), Windows((1, 1), ((1, 1), (1, 1)), (1, 1))
     x, w, b, g = drawn(*call, "float32")

@@ -48,6 +48,16 @@ def test_kernels_give_what_the_definition_says(call, dtype):
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_whole_numbers_stay_what_they_are(dtype):
+    x = np.array([[[0, 3, 3, 1, 0]]], dtype)
+    y, places = pooling.max_pool(x, (2,), Windows((1,), ((1, 1),), (1,)))
+    assert y.dtype == dtype
+    assert np.array_equal(y, np.array([[[0, 3, 3, 3, 1, 0]]], dtype))
+    if dtype != "bool":
+        assert places.tolist() == [[[0, 1, 1, 2, 3, 4]]]
+
+
 @given(calls())
 @settings(max_examples=20)
 def test_the_first_of_the_largest_counts_and_padding_never(call):

@@ -65,6 +65,12 @@ def test_the_largest_alone_has_the_gradient_and_of_equals_the_first():
     assert np.array_equal(x.grad, [[[[0, 1, 1, 0], [0, 0, 0, 0]]]])
 
 
+def test_padding_is_a_number_or_two_for_each_axis():
+    x, w = tg.randn(1, 1, 3, 4), tg.randn(2, 1, 2, 2)
+    mixed = ops.convolve(x, w, padding=(1, (0, 2)))
+    assert np.array_equal(mixed, ops.convolve(x, w, padding=[(1, 1), (0, 2)]))
+
+
 def test_padding_is_never_the_largest_and_counts_in_a_mean_unless_told_otherwise():
     x = -tg.ones(1, 1, 4)
     assert np.array_equal(nn.MaxPool1d(3, 2, 1)(x), -np.ones((1, 1, 2)))
@@ -108,7 +114,8 @@ def test_their_reprs():
         (lambda: ops.convolve(X, W.numpy()[..., :0]), ShapeError, "a kernel of one place"),
         (lambda: ops.max_pool(tg.ones(3, 4), 2), ShapeError, r"expected \(B, C, \*sizes\)"),
         (lambda: ops.max_pool(X, 2, padding=2), ShapeError, "max_pool: padding is 2"),
-        (lambda: ops.max_pool(X, 5), ShapeError, r"sizes from \(5,\) up"),
+        (lambda: ops.max_pool(X, 5), ShapeError, r"from \(5,\) up"),
+        (lambda: ops.max_pool(X[..., :0], 2, padding=1), ShapeError, "sizes of 1 at least"),
         (lambda: nn.MaxPool2d(2, padding=2), ShapeError, "at most half of the kernel"),
         (lambda: nn.MaxPool2d(2)(tg.ones(2, 3, 4)), ShapeError, r"expected \(B, C, H, W\)"),
         (lambda: nn.AvgPool1d(4)(tg.ones(2, 3, 3)), ShapeError, r"sizes from \(4,\) up"),

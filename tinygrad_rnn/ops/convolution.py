@@ -67,16 +67,18 @@ _convolve_weight = nary(
 
 def _widths(given: Any, axes: int) -> tuple[tuple[int, int], ...]:
     """How many zeros stand before and behind each axis."""
-    if not isinstance(given, Sequence) or all(not isinstance(n, Sequence) for n in given):
-        return tuple((n, n) for n in each_axis("convolve", "padding", given, axes, 0))
-    if len(given) != axes or not all(isinstance(n, Sequence) and len(n) == 2 for n in given):
+    widths = given if isinstance(given, Sequence) else (given,) * axes
+    pairs = [tuple(n) if isinstance(n, Sequence) else (n, n) for n in widths]
+    if len(pairs) != axes or any(len(pair) != 2 for pair in pairs):
         raise ShapeError(
             f"convolve: padding is {given!r}, expected one number, or for each of {axes} axes a "
             "number or two: before and behind."
         )
-    ends = ([n[k] for n in given] for k in (0, 1))
-    before, behind = (each_axis("convolve", "padding", n, axes, 0) for n in ends)
-    return tuple(zip(before, behind, strict=True))
+    return tuple((_zeros(before), _zeros(behind)) for before, behind in pairs)
+
+
+def _zeros(count: Any) -> int:
+    return whole("convolve", "padding", count, least=0)
 
 
 def convolve(

@@ -67,8 +67,9 @@ def max_pool(x: object, kernel: Sizes, stride: Sizes | None = None, padding: Siz
         )
     steps = size if stride is None else each_axis("max_pool", "stride", stride, axes, 1)
     windows = convolution.Windows(steps, tuple((p, p) for p in around), (1,) * axes)
-    if min(windows.places(x.shape[2:], size)) < 1:
+    if 0 in x.shape[2:] or min(windows.places(x.shape[2:], size)) < 1:
         raise ShapeError(
-            f"max_pool: x has shape {x.shape}, expected sizes from {size} up with their padding."
+            f"max_pool: x has shape {x.shape}, expected sizes of 1 at least, and from {size} up "
+            "with their padding."
         )
     return _max_pool(x, kernel=size, windows=windows)  # type: ignore[no-any-return]
