@@ -179,9 +179,13 @@ def test_a_better_system_is_found_better(sacrebleu):
         back = metrics.paired_bootstrap(worse, words, words, metric, samples=200)
         assert back.difference == -found.difference
         assert metrics.paired_bootstrap(words, words, words, metric, samples=9).p == 1
-    exact = metrics.paired_bootstrap(words, worse, words, "bleu", samples=2)
-    of_worse = metrics.bleu(worse, words).score
-    assert exact.difference == pytest.approx(100 - of_worse)
+    scores = {
+        "bleu": lambda texts, known: metrics.bleu(texts, known).score,
+        "exact_match": metrics.exact_match, "rouge_l": metrics.rouge_l, "cider_d": metrics.cider_d,
+    }  # fmt: skip
+    for metric, score in scores.items():
+        exact = metrics.paired_bootstrap(words, worse, words, metric, samples=2)
+        assert exact.difference == pytest.approx(score(words, words) - score(worse, words))
 
 
 def test_without_sacrebleu_the_way_to_it_is_told(monkeypatch):

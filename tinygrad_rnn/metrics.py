@@ -111,7 +111,7 @@ def rouge_l(hypotheses: Sequence[str], references: References, *, beta: float = 
     """
     beta = bounded("rouge_l", "beta", beta, above=0)
     hypotheses, rows = _checked("rouge_l", hypotheses, references)
-    return float(100 * _rouge_l(hypotheses, rows, beta).mean())
+    return float(_rouge_l(hypotheses, rows, beta).mean())
 
 
 def cider_d(
@@ -151,7 +151,7 @@ def _words(text: str) -> list[str]:
 
 
 def _rouge_l(hypotheses: list[str], rows: list[list[str]], beta: float = 1.2) -> Array:
-    """Of each text, from 0 to 1."""
+    """Of each text, from 0 to 100."""
     found = np.zeros(len(rows))
     for number, (text, row) in enumerate(zip(hypotheses, rows, strict=True)):
         words, others = _words(text), [_words(reference) for reference in row]
@@ -159,7 +159,8 @@ def _rouge_l(hypotheses: list[str], rows: list[list[str]], beta: float = 1.2) ->
         if any(common):
             precision = max(common) / len(words)
             recall = max(n / max(len(o), 1) for n, o in zip(common, others, strict=True))
-            found[number] = (1 + beta**2) * precision * recall / (recall + beta**2 * precision)
+            weighed = recall + beta**2 * precision
+            found[number] = 100 * (1 + beta**2) * precision * recall / weighed
     return found
 
 
