@@ -58,15 +58,29 @@ def test_both_ways_have_the_same_bits(kind, answers, monkeypatch):
         np.testing.assert_array_equal(one, other)
 
 
+def hooked(module, call):
+    module.register_forward_hook(lambda *_: call())
+
+
+def of_its_own_kind(module, call):
+    class Own(type(module)):
+        def forward(self, *given, **how):
+            call()
+            return super().forward(*given, **how)
+
+    module.__class__ = Own
+
+
+@pytest.mark.parametrize("changed", [hooked, of_its_own_kind])
 @pytest.mark.parametrize(("part", "kind"), PARTS.items())
-def test_hooks_are_called_at_every_step(part, kind, answers):
+def test_what_looks_on_is_called_at_every_step(part, kind, changed, answers):
     assert kind in KINDS
     model, calls = model_of(kind).eval(), []
     module = model
     for name in part.split("."):
         module = getattr(module, name)
     state = model.start(model.encode(SOURCES))
-    module.register_forward_hook(lambda *_: calls.append(part))
+    changed(module, lambda: calls.append(part))
     for _ in range(3):
         _, state, *_ = model.step(np.zeros(len(SOURCES), np.int64), state)
     assert len(calls) == 3

@@ -14,7 +14,7 @@ from tinygrad_rnn.errors import TraceError
 from tinygrad_rnn.kernels import attention, pointwise
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.models.attending import Attending
-from tinygrad_rnn.models.decoder import Carried
+from tinygrad_rnn.models.decoder import AttentionDecoder, Carried
 from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.nn.attention_scores import AdditiveScore, GeneralScore
@@ -23,6 +23,12 @@ from tinygrad_rnn.nn.stepping import Stepper, Weights, stacked
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["quick_step"]
+
+# What modules of these very kinds do is written out here.
+_KNOWN = frozenset({
+    nn.Embedding, AttentionDecoder, Attending, nn.Attention, AdditiveScore, GeneralScore,
+    ReadOut, nn.Linear, nn.TiedLinear,
+})  # fmt: skip
 
 
 def quick_step(
@@ -34,7 +40,7 @@ def quick_step(
     looks, says = decoder.attention, decoder.read_out
     if cells is None or decoder.feeding or says.gate is not None or not _nobody_looks(model):
         return None
-    if type(out) not in (nn.Linear, nn.TiedLinear) or not _plain_tokens(tokens, model.end):
+    if not _plain_tokens(tokens, model.end):
         return None
     asked = _queries(looks, memory)
     program = cells[-1]._trace()
@@ -67,10 +73,11 @@ def _nobody_looks(model: Any) -> bool:
     parts = [model.target_embedding, model.out, decoder, says, says.product]
     if looks is not None:
         parts += [looks, looks.attention, looks.attention.score]
-    kinds = type(model.target_embedding), type(says), type(looks)
-    expected = nn.Embedding, ReadOut, type(None) if looks is None else Attending
-    hooked = any(part is not None and part._forward_hooks for part in parts)
-    return not hooked and kinds == expected and model.target_embedding.padding_id is None
+    known = all(
+        part is None or (type(part) in _KNOWN and not part._forward_hooks) for part in parts
+    )
+    run = type(decoder.layers).forward is nn.Recurrent.forward
+    return known and run and model.target_embedding.padding_id is None
 
 
 def _plain_tokens(tokens: Array, most: int) -> bool:
