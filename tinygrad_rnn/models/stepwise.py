@@ -34,7 +34,7 @@ class Spoken(NamedTuple):
 def step_by_step(model: Any, memory: Memory, read: Array, told: Array, lengths: Array) -> Spoken:
     """What a ``Seq2Seq`` makes step by step, of rows from the longest to the shortest.
 
-    Where a token is not told, the decoder reads what it found likeliest itmodel. Steps at
+    Where a token is not told, the decoder reads what it found likeliest itself. Steps at
     which all rows are told go with the one before them.
     """
     decoder, carried = model.decoder, model.decoder.start(model.bridge(memory), memory)
