@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_rnn.engine import TENSORS
+from tinygrad_rnn.engine import TENSORS, resolved
 from tinygrad_rnn.primitive import PRIMITIVES
 
 
@@ -63,7 +63,7 @@ def _once(spread_name):
     """Where an index repeats, the last gradient overwrites the others."""
 
     def wrong(right, F, g, out, x, **attrs):
-        total = right(F, g, out, x, **attrs)
+        total = resolved(right(F, g, out, x, **attrs))
         index = attrs["index"] if spread_name == "take" else attrs["ids"]
         counts = np.zeros(total.shape)
         np.add.at(counts, index, np.ones(np.broadcast_to(0, total.shape)[index].shape))
