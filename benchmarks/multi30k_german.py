@@ -132,8 +132,9 @@ def measured(name: str, translate, sources: list[str]) -> str:
     begun = time.perf_counter()
     said = translate(sources)
     seconds = time.perf_counter() - begun
-    print(f"{name}: {bleu(said, 'test'):.2f}", flush=True)
-    return f"| {name} | **{bleu(said, 'test'):.2f}** | {len(sources) / seconds:.0f} |"
+    score = bleu(said, "test")
+    print(f"{name}: {score:.2f}", flush=True)
+    return f"| {name} | **{score:.2f}** | {len(sources) / seconds:.0f} |"
 
 
 def together(several: list[models.Seq2Seq]):

@@ -1,4 +1,4 @@
-"""An example as a module, for tests that call what is in it."""
+"""An example as a module, for tests that call what is in it, or run it as a command."""
 
 import importlib.util
 from pathlib import Path
@@ -12,3 +12,20 @@ def loaded(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def command(module, name, monkeypatch, capsys):
+    """A function that runs an example with arguments: what it wrote, and what it died of."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", [f"{name}.py", *map(str, arguments)])
+        try:
+            module.main()
+            died = ""
+        except SystemExit as end:
+            died = str(end.code)
+        written = capsys.readouterr()
+        return written.out, written.err if died == "2" else died
+
+    run.module = module
+    return run

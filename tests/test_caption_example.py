@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.loaded_example import EXAMPLES, loaded
+from tests.loaded_example import EXAMPLES, command, loaded
 
 SMALL = "--hidden 8 --embedding 4 --width 10 --batch 16 --epochs 2".split()
 
@@ -27,18 +27,7 @@ def tool(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(module, name, count)
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["caption.py", *map(str, arguments)])
-        try:
-            module.main()
-            died = ""
-        except SystemExit as end:
-            died = str(end.code)
-        written = capsys.readouterr()
-        return written.out, written.err if died == "2" else died
-
-    run.module = module
-    return run
+    return command(module, "caption", monkeypatch, capsys)
 
 
 def weights(folder):

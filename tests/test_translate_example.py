@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loaded_example import EXAMPLES, loaded
+from tests.loaded_example import EXAMPLES, command, loaded
 
 SMALL = "--hidden 8 --embedding 4 --batch 4 --epochs 2 --min-count 1".split()
 PAIRS = [
@@ -26,18 +26,7 @@ def tool(monkeypatch, capsys, tmp_path):
     Path("a.fr").write_text("".join(f"{target}\n" for _, target in pairs))
     Path("both.txt").write_text("".join(f"{target}\t{source}\n" for source, target in pairs))
 
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["translate.py", *map(str, arguments)])
-        try:
-            module.main()
-            died = ""
-        except SystemExit as end:
-            died = str(end.code)
-        written = capsys.readouterr()
-        return written.out, written.err if died == "2" else died
-
-    run.module = module
-    return run
+    return command(module, "translate", monkeypatch, capsys)
 
 
 def test_a_run_and_what_is_done_with_it(tool, monkeypatch):

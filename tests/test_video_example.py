@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.loaded_example import EXAMPLES, loaded
+from tests.loaded_example import EXAMPLES, command, loaded
 
 SMALL = "--hidden 8 --embedding 4 --batch 4 --epochs 2 --min-count 1".split()
 
@@ -32,18 +32,7 @@ def tool(monkeypatch, capsys, tmp_path, reference):
     }  # fmt: skip
     Path("said.json").write_text(json.dumps(said))
 
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["video.py", *map(str, arguments)])
-        try:
-            module.main()
-            died = ""
-        except SystemExit as end:
-            died = str(end.code)
-        written = capsys.readouterr()
-        return written.out, written.err if died == "2" else died
-
-    run.module = module
-    return run
+    return command(module, "video", monkeypatch, capsys)
 
 
 def weights(folder):
