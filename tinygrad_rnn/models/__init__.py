@@ -1,11 +1,13 @@
-"""Models: n-grams, windows, recurrent ones, translators, captioners, clips, VGG, ResNet."""
+"""Models: n-grams, windows, recurrent ones, translators, captioners, clips, poses, VGG, ResNet."""
 
 from tinygrad_rnn.models import smoothing
 from tinygrad_rnn.models.adapting import CachePointer, DynamicEvaluation, mean_squares
 from tinygrad_rnn.models.captioner import Captioner
 from tinygrad_rnn.models.fixed_window import FixedWindow
+from tinygrad_rnn.models.gaze import GazeDirections
 from tinygrad_rnn.models.language_model import LanguageModel
 from tinygrad_rnn.models.ngram import NGram
+from tinygrad_rnn.models.poses import PoseFeatures, PoseForecast, VideoJoints
 from tinygrad_rnn.models.resnet import ResNet
 from tinygrad_rnn.models.saving import load
 from tinygrad_rnn.models.seq2seq import Seq2Seq
@@ -16,7 +18,8 @@ from tinygrad_rnn.models.video import S2VT, MeanPooling
 from tinygrad_rnn.models.video_labels import VideoLabels
 
 __all__ = [
-    "S2VT", "VGG", "CachePointer", "Captioner", "DynamicEvaluation", "FixedWindow", "LanguageModel",
-    "MeanPooling", "NGram", "ResNet", "Score", "Seq2Seq", "TextModel", "Translation", "VideoLabels",
+    "S2VT", "VGG", "CachePointer", "Captioner", "DynamicEvaluation", "FixedWindow",
+    "GazeDirections", "LanguageModel", "MeanPooling", "NGram", "PoseFeatures", "PoseForecast",
+    "ResNet", "Score", "Seq2Seq", "TextModel", "Translation", "VideoJoints", "VideoLabels",
     "load", "mean_squares", "smoothing",
 ]  # fmt: skip

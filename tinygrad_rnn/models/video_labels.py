@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn import losses, nn, ops
+from tinygrad_rnn import losses, nn
 from tinygrad_rnn.arguments import choice, shortened, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
-from tinygrad_rnn.models.clips import frames_of, mean_of
-from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
+from tinygrad_rnn.models.clip_reader import ClipReader
+from tinygrad_rnn.models.clips import mean_of
+from tinygrad_rnn.models.layers import CellChoice
 from tinygrad_rnn.models.speaker import IGNORED
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.run_state import evaluating
@@ -18,7 +19,7 @@ from tinygrad_rnn.training.run_state import evaluating
 __all__ = ["VideoLabels"]
 
 
-class VideoLabels(nn.Module):
+class VideoLabels(ClipReader):
     """What goes on in every frame of a clip, or in all of it.
 
         h_1 ... h_T = layers(f_1 ... f_T)              f_t: features of frame t
@@ -57,43 +58,26 @@ class VideoLabels(nn.Module):
         dropout: float = 0.0,
         **options: Any,
     ) -> None:
-        super().__init__()
-        where = "VideoLabels"
-        self.names = _names(labels)
-        self.of = choice(where, "of", of, ("frame", "clip"))
-        self.encoder, self.features = encoder, whole(where, "features", features, 1)
-        if bidirectional and (of == "clip" or cell is None):
+        names = _names(labels)
+        if choice("VideoLabels", "of", of, ("frame", "clip")) == "clip" and bidirectional:
             raise ArgumentError(
-                f"{where}: bidirectional with of={of!r} and cell={cell!r}, expected it with layers "
-                "that label frames: a clip has its label when its last frame is there."
+                "VideoLabels: bidirectional with of='clip', expected it with layers that label "
+                "frames: a clip has its label when its last frame is there."
             )
-        self.layers: nn.Recurrent | None = None
-        self.alone: nn.Linear | None = None
-        if cell is None:
-            self.alone, width = nn.Linear(features, hidden_size), hidden_size
-        else:
-            both = {"bidirectional": True} if bidirectional else {}
-            self.layers = recurrent_layers(
-                where, cell, features, hidden_size, num_layers, {**options, **both}, ahead=True
-            )
-            width = self.layers.output_size
-        self.dropout = nn.Dropout(dropout)
-        self.out = nn.Linear(width, len(self.names))
+        super().__init__(
+            len(names), encoder, hidden_size, features=features, cell=cell, num_layers=num_layers,
+            bidirectional=bidirectional, dropout=dropout, **options,
+        )  # fmt: skip
+        self.names, self.of = names, of
 
     def forward(self, clips: Any) -> tuple[Tensor, Array]:
         """Scores (T, B, K) of frames or (B, K) of clips, and how many frames each has."""
-        dtype = self.out.weight.dtype
-        frames, lengths = frames_of("VideoLabels", clips, self.encoder, self.features, dtype)
-        frames = self.dropout(frames)
-        if self.layers is None:
-            assert self.alone is not None
-            hidden = ops.relu(self.alone(frames))
-            if self.of == "clip":
-                there = np.arange(len(frames))[:, None] < lengths
+        hidden, lengths = self.hidden(clips)
+        if self.of == "clip":
+            if self.layers is None:
+                there = np.arange(len(hidden))[:, None] < lengths
                 hidden = mean_of(hidden * Tensor(there[..., None].astype(hidden.dtype)), lengths)
-        else:
-            hidden = self.layers(frames, lengths=lengths)[0]
-            if self.of == "clip":
+            else:
                 hidden = hidden[lengths - 1, np.arange(len(lengths))]
         return self.out(self.dropout(hidden)), lengths
 
