@@ -13,15 +13,17 @@ from tinygrad_rnn.inspect.gradient_reach import gradient_by_depth, gradient_by_l
 from tinygrad_rnn.inspect.gradient_to_source import gradient_to_source
 from tinygrad_rnn.inspect.learning import draw_learning
 from tinygrad_rnn.inspect.pixels import image
+from tinygrad_rnn.inspect.skeleton import Skeleton, page_of_skeletons, picture_of_skeletons
 from tinygrad_rnn.inspect.step_panels import draw_steps
 from tinygrad_rnn.inspect.text_features import text_features
 from tinygrad_rnn.inspect.text_page import TextPage, text_page
 
 __all__ = [
-    "Activations", "Alignment", "Chart", "FilmStrip", "FoundCell", "Gaze", "Line", "Memory",
-    "Row", "Saturation", "TextPage", "activations", "alignment", "draw_learning", "draw_memory",
-    "draw_saturation", "draw_steps", "find_cells", "gaze", "gradient_by_depth",
+    "Activations", "Alignment", "Chart", "FilmStrip", "FoundCell", "Gaze", "Line", "Memory", "Row",
+    "Saturation", "Skeleton", "TextPage", "activations", "alignment", "draw_learning",
+    "draw_memory", "draw_saturation", "draw_steps", "find_cells", "gaze", "gradient_by_depth",
     "gradient_by_lag", "gradient_map", "gradient_to_source", "image", "line_chart", "memory",
-    "page_of_alignments", "page_of_charts", "page_of_films", "page_of_gazes",
-    "picture_of_films", "picture_of_gazes", "saturation", "text_features", "text_page",
+    "page_of_alignments", "page_of_charts", "page_of_films", "page_of_gazes", "page_of_skeletons",
+    "picture_of_films", "picture_of_gazes", "picture_of_skeletons", "saturation", "text_features",
+    "text_page",
 ]  # fmt: skip
