@@ -6,7 +6,7 @@
 TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none; TINYGRAD_DATA
 the folder of the data that some of them read; TINYGRAD_MULTI30K that of the runs of multi30k.py,
 TINYGRAD_MULTI30K_GERMAN that of multi30k_german.py, TINYGRAD_CAPTIONING that of captioning.py,
-TINYGRAD_VIDEO that of video.py.
+TINYGRAD_VIDEO that of video.py, TINYGRAD_MOTION that of motion.py.
 """
 
 import datetime
@@ -48,6 +48,7 @@ ALL = [
     "multi30k_german",
     "captioning",
     "video",
+    "motion",
 ]
 HEAD = """# Measured
 

@@ -1,0 +1,107 @@
+"""Bodies in motion: joints and gestures in films, gestures of skeletons, next poses, gazes.
+
+What examples/motion.py learns, once for each seed, some minutes each. What a seed came to stays in
+a folder, and is not run again; the tables are made of what is there.
+
+    python benchmarks/motion.py --folder runs --seeds 3
+    TINYGRAD_MOTION=runs python benchmarks/run.py motion       the tables, of what is there
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from pathlib import Path
+
+from table import show, table
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
+
+ASKED = (
+    "200 are asked, each body in a combination of body, speed and gesture that was never learned. "
+    "Means over seeds, and the least and the most."
+)
+# What a run has found: under which title, of what, what its numbers are, and how they are written.
+TABLES = {
+    "joints": (
+        "Joints in films",
+        f"600 films of two gestures, with posts that hide parts of bodies. {ASKED}",
+        ("cm off: seen", "hidden by a post"), "{:.1f}",
+    ),
+    "next poses": (
+        "Next poses",
+        f"3,000 skeletons. Bar: nearer than the last pose repeated. {ASKED}",
+        ("cm off: after 1 frame", "2", "3", "4", "5"), "{:.1f}",
+    ),
+    "gestures": (
+        "Gestures",
+        "Those films, a gesture for every frame, and those skeletons, one for each. Bar: who does "
+        f"not know the order of frames stays under 70 %. {ASKED}",
+        ("every frame of films", "skeletons with gaps"), "{:.1%}",
+    ),
+    "gaze": (
+        "Where somebody looks",
+        "3,000 faces that look around; 200 of other people are asked. Bar: as for gestures. Means "
+        "over seeds, and the least and the most.",
+        ("degrees off: eyes open", "blinking", "share within 5 degrees"), "{:.3g}",
+    ),
+}  # fmt: skip
+
+
+def train(folder: Path, seeds: int) -> None:
+    """Run the seeds that are not there yet."""
+    import motion  # the example
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in range(seeds):
+        done = folder / f"motion-{seed}.json"
+        if not done.exists():
+            unfinished = done.with_suffix(".unfinished")
+            unfinished.write_text(json.dumps(motion.learn(seed)))
+            unfinished.replace(done)
+
+
+def spread(values: list[float], form: str) -> str:
+    """The mean and, of several, the least and the most."""
+    mean = form.format(statistics.mean(values))
+    ends = f" ({form.format(min(values))} to {form.format(max(values))})"
+    return mean + ends if len(values) > 1 else mean
+
+
+def sections() -> dict[str, list[str]]:
+    """What ``run.py`` writes into RESULTS.md, of the folder that TINYGRAD_MOTION names."""
+    folder = os.environ.get("TINYGRAD_MOTION")
+    if folder is None:
+        print("motion: skipped, TINYGRAD_MOTION names no folder of runs")
+        return {}
+    runs = [json.loads(path.read_text()) for path in sorted(Path(folder).glob("motion-*.json"))]
+    if not runs:
+        print("motion: skipped, there is no seed that was run")
+        return {}
+    found = {}
+    for kind, (title, bar, columns, form) in TABLES.items():
+        rows = []
+        for name in runs[0][kind]:
+            numbers = zip(*[run[kind][name] for run in runs], strict=True)
+            cells = [name, *[spread(list(some), form) for some in numbers]]
+            rows.append(f"| {' | '.join(cells)} |")
+        found[title] = table(bar, [f"seeds: {len(runs)}", *columns], rows)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--folder", default=os.environ.get("TINYGRAD_MOTION"))
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    if given.folder is None:
+        parser.error("--folder or TINYGRAD_MOTION has to say where runs are kept")
+    train(Path(given.folder), given.seeds)
+    os.environ["TINYGRAD_MOTION"] = given.folder
+    show(sections())
+
+
+if __name__ == "__main__":
+    main()
