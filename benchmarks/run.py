@@ -6,7 +6,8 @@
 TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none; TINYGRAD_DATA
 the folder of the data that some of them read; TINYGRAD_MULTI30K that of the runs of multi30k.py,
 TINYGRAD_MULTI30K_GERMAN that of multi30k_german.py, TINYGRAD_CAPTIONING that of captioning.py,
-TINYGRAD_VIDEO that of video.py, TINYGRAD_MOTION that of motion.py.
+TINYGRAD_VIDEO that of video.py, TINYGRAD_MOTION that of motion.py,
+TINYGRAD_MEMORY that of memory.py, TINYGRAD_JSB that of jsb.py.
 """
 
 import datetime
@@ -49,6 +50,8 @@ ALL = [
     "captioning",
     "video",
     "motion",
+    "memory",
+    "jsb",
 ]
 HEAD = """# Measured
 
@@ -85,6 +88,7 @@ def main(names: list[str]) -> None:
     kept = {part.splitlines()[0][3:]: part for part in parts[1:]}
     setting = f"{datetime.date.today()} · {machine()}"
     for name in names:
+        sys.path.insert(0, str(RESULTS.parent))  # before what a benchmark put there: examples
         for title, lines in importlib.import_module(name).sections().items():
             kept[title] = "\n".join([f"## {title}", "", setting, "", *lines])
             RESULTS.write_text("\n\n".join([HEAD.strip(), *kept.values()]) + "\n")
