@@ -33,6 +33,7 @@ RUN = [
     "translation.md",
     "captioning.md",
     "motion.md",
+    "sentiment.md",
 ]
 
 

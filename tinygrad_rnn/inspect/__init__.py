@@ -4,6 +4,12 @@ from tinygrad_rnn.inspect.activations import Activations, Row, activations
 from tinygrad_rnn.inspect.alignment import Alignment, alignment, page_of_alignments
 from tinygrad_rnn.inspect.cells import FoundCell, find_cells
 from tinygrad_rnn.inspect.chart import Chart, Line, line_chart, page_of_charts
+from tinygrad_rnn.inspect.emphasis import (
+    Emphasis,
+    emphasis,
+    page_of_emphases,
+    picture_of_emphases,
+)
 from tinygrad_rnn.inspect.film import FilmStrip, page_of_films, picture_of_films
 from tinygrad_rnn.inspect.gate_charts import draw_memory, draw_saturation
 from tinygrad_rnn.inspect.gates import Memory, Saturation, memory, saturation
@@ -19,11 +25,12 @@ from tinygrad_rnn.inspect.text_features import text_features
 from tinygrad_rnn.inspect.text_page import TextPage, text_page
 
 __all__ = [
-    "Activations", "Alignment", "Chart", "FilmStrip", "FoundCell", "Gaze", "Line", "Memory", "Row",
-    "Saturation", "Skeleton", "TextPage", "activations", "alignment", "draw_learning",
-    "draw_memory", "draw_saturation", "draw_steps", "find_cells", "gaze", "gradient_by_depth",
-    "gradient_by_lag", "gradient_map", "gradient_to_source", "image", "line_chart", "memory",
-    "page_of_alignments", "page_of_charts", "page_of_films", "page_of_gazes", "page_of_skeletons",
+    "Activations", "Alignment", "Chart", "Emphasis", "FilmStrip", "FoundCell", "Gaze", "Line",
+    "Memory", "Row", "Saturation", "Skeleton", "TextPage", "activations", "alignment",
+    "draw_learning", "draw_memory", "draw_saturation", "draw_steps", "emphasis", "find_cells",
+    "gaze", "gradient_by_depth", "gradient_by_lag", "gradient_map", "gradient_to_source", "image",
+    "line_chart", "memory", "page_of_alignments", "page_of_charts", "page_of_emphases",
+    "page_of_films", "page_of_gazes", "page_of_skeletons", "picture_of_emphases",
     "picture_of_films", "picture_of_gazes", "picture_of_skeletons", "saturation", "text_features",
     "text_page",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Models: n-grams, windows, recurrent ones, translators, captioners, clips, poses, VGG, ResNet."""
+"""Models: n-grams, windows, recurrent ones, translators, captioners, labels, poses, VGG, ResNet."""
 
 from tinygrad_rnn.models import smoothing
 from tinygrad_rnn.models.adapting import CachePointer, DynamicEvaluation, mean_squares
@@ -11,6 +11,7 @@ from tinygrad_rnn.models.poses import PoseFeatures, PoseForecast, VideoJoints
 from tinygrad_rnn.models.resnet import ResNet
 from tinygrad_rnn.models.saving import load
 from tinygrad_rnn.models.seq2seq import Seq2Seq
+from tinygrad_rnn.models.text_labels import TextLabels
 from tinygrad_rnn.models.text_model import Score, TextModel
 from tinygrad_rnn.models.translator import Translation
 from tinygrad_rnn.models.vgg import VGG
@@ -20,6 +21,6 @@ from tinygrad_rnn.models.video_labels import VideoLabels
 __all__ = [
     "S2VT", "VGG", "CachePointer", "Captioner", "DynamicEvaluation", "FixedWindow",
     "GazeDirections", "LanguageModel", "MeanPooling", "NGram", "PoseFeatures", "PoseForecast",
-    "ResNet", "Score", "Seq2Seq", "TextModel", "Translation", "VideoJoints", "VideoLabels",
-    "load", "mean_squares", "smoothing",
+    "ResNet", "Score", "Seq2Seq", "TextLabels", "TextModel", "Translation", "VideoJoints",
+    "VideoLabels", "load", "mean_squares", "smoothing",
 ]  # fmt: skip

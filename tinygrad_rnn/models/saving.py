@@ -28,6 +28,7 @@ from tinygrad_rnn.models.language_model import LanguageModel
 from tinygrad_rnn.models.ngram import NGram
 from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.seq2seq import Seq2Seq
+from tinygrad_rnn.models.text_labels import TextLabels
 from tinygrad_rnn.models.video import S2VT, MeanPooling
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.text.vocabulary import Vocabulary
@@ -39,10 +40,8 @@ __all__ = ["load", "save"]
 Folder = str | os.PathLike[str]
 Json = dict[str, Any]
 
-KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind
-    for kind in (Captioner, FixedWindow, LanguageModel, MeanPooling, NGram, S2VT, Seq2Seq)
-}
+_KINDS = Captioner, FixedWindow, LanguageModel, MeanPooling, NGram, S2VT, Seq2Seq, TextLabels
+KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in _KINDS}
 
 _FORMAT = 1
 _SAID = "model.json"

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import losses, nn
-from tinygrad_rnn.arguments import choice, shortened, whole
+from tinygrad_rnn.arguments import choice, whole
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
+from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.clip_reader import ClipReader
 from tinygrad_rnn.models.clips import mean_of
+from tinygrad_rnn.models.labels import named, names_of, numbers_of, right_share
 from tinygrad_rnn.models.layers import CellChoice
 from tinygrad_rnn.models.speaker import IGNORED
 from tinygrad_rnn.tensor import Tensor
@@ -58,7 +59,7 @@ class VideoLabels(ClipReader):
         dropout: float = 0.0,
         **options: Any,
     ) -> None:
-        names = _names(labels)
+        names = names_of("VideoLabels", labels)
         if choice("VideoLabels", "of", of, ("frame", "clip")) == "clip" and bidirectional:
             raise ArgumentError(
                 "VideoLabels: bidirectional with of='clip', expected it with layers that label "
@@ -88,10 +89,10 @@ class VideoLabels(ClipReader):
             labels: A name for each clip; or for each clip a list, one name for each frame.
         """
         scores, lengths = self(clips)
-        targets = self._targets(labels, lengths)
+        part = "frame of the clip" if self.of == "frame" else None
+        targets = numbers_of("VideoLabels.loss", self.names, labels, lengths, "clips", part)
         loss = losses.cross_entropy(scores, targets, ignore_index=IGNORED)
-        right = scores.numpy().argmax(axis=-1)[targets != IGNORED] == targets[targets != IGNORED]
-        return loss, {"accuracy": right.mean()}
+        return loss, {"accuracy": right_share(scores.numpy(), targets)}
 
     def labels(self, clips: Any, *, batch_size: int = 64) -> list[Any]:
         """The likeliest name for each clip, or for each of its frames."""
@@ -100,50 +101,5 @@ class VideoLabels(ClipReader):
         with evaluating(self):
             for begin in range(0, len(clips), size):
                 scores, lengths = self(clips[begin : begin + size])
-                best = scores.numpy().argmax(axis=-1)
-                if self.of == "clip":
-                    found += [self.names[k] for k in best]
-                else:
-                    rows = zip(best.T, lengths, strict=True)
-                    found += [[self.names[k] for k in row[:length]] for row, length in rows]
+                found += named(self.names, scores.numpy(), lengths)
         return found
-
-    def _targets(self, labels: Any, lengths: Array) -> Array:
-        """Numbers of labels, (T, B) or (B,)."""
-        if len(labels) != len(lengths):
-            raise ArgumentError(
-                f"VideoLabels.loss: {len(lengths)} clips and labels of {len(labels)}, expected as "
-                "many."
-            )
-        if self.of == "clip":
-            return np.array([self._number(f"labels[{n}]", name) for n, name in enumerate(labels)])
-        found = np.full((lengths.max(), len(lengths)), IGNORED)
-        for b, (own, length) in enumerate(zip(labels, lengths, strict=True)):
-            if isinstance(own, str) or len(own) != length:
-                raise ShapeError(
-                    f"VideoLabels.loss: labels[{b}] is {shortened(own)}, expected a list of "
-                    f"{length}, one for each frame of the clip."
-                )
-            found[:length, b] = [self._number(f"labels[{b}][{t}]", n) for t, n in enumerate(own)]
-        return found
-
-    def _number(self, place: str, name: str) -> int:
-        if name not in self.names:
-            raise IndexRangeError(
-                f"VideoLabels.loss: {place} is {shortened(name)}, expected one of "
-                f"{shortened(self.names)}."
-            )
-        return self.names.index(name)
-
-
-def _names(labels: Sequence[str]) -> list[str]:
-    names = [] if isinstance(labels, str) else list(labels)
-    if (
-        not all(isinstance(name, str) for name in names)
-        or len(set(names)) != len(names)
-        or (len(names) < 2)
-    ):
-        raise ArgumentError(
-            f"VideoLabels: labels is {shortened(labels)}, expected two names or more, each once."
-        )
-    return names

@@ -1,0 +1,75 @@
+"""Names of labels, and the numbers that losses take for them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
+from tinygrad_rnn.models.speaker import IGNORED
+
+__all__ = ["named", "names_of", "numbers_of", "right_share"]
+
+
+def names_of(where: str, labels: Any) -> list[str]:
+    """Two names or more, each once."""
+    names = [] if isinstance(labels, str) else list(labels)
+    if (
+        not all(isinstance(name, str) for name in names)
+        or len(set(names)) != len(names)
+        or (len(names) < 2)
+    ):
+        raise ArgumentError(
+            f"{where}: labels is {shortened(labels)}, expected two names or more, each once."
+        )
+    return names
+
+
+def numbers_of(
+    where: str, names: Sequence[str], labels: Any, lengths: Array, of: str, part: str | None
+) -> Array:
+    """Numbers of labels, (B,); or (T, B), where each part of what is labelled has one.
+
+    of    what is labelled, as "clips"
+    part  what has a label within it, as "frame of the clip"; None: the whole
+    """
+    if len(labels) != len(lengths):
+        raise ArgumentError(
+            f"{where}: {len(lengths)} {of} and labels of {len(labels)}, expected as many."
+        )
+    if part is None:
+        return np.array([_number(where, names, f"[{n}]", name) for n, name in enumerate(labels)])
+    found = np.full((lengths.max(), len(lengths)), IGNORED)
+    for b, (own, length) in enumerate(zip(labels, lengths, strict=True)):
+        if isinstance(own, str) or len(own) != length:
+            raise ShapeError(
+                f"{where}: labels[{b}] is {shortened(own)}, expected a list of {length}, one for "
+                f"each {part}."
+            )
+        found[:length, b] = [_number(where, names, f"[{b}][{t}]", n) for t, n in enumerate(own)]
+    return found
+
+
+def right_share(scores: Array, targets: Array) -> Any:
+    """How many labels are the likeliest ones, of those that there are."""
+    there = targets != IGNORED
+    return (scores.argmax(axis=-1)[there] == targets[there]).mean()
+
+
+def named(names: Sequence[str], scores: Array, lengths: Array) -> list[Any]:
+    """The likeliest names: of scores (B, K) one each, of (T, B, K) a list of as many as parts."""
+    best = scores.argmax(axis=-1)
+    if best.ndim == 1:
+        return [names[k] for k in best]
+    rows = zip(best.T, lengths, strict=True)
+    return [[names[k] for k in row[:length]] for row, length in rows]
+
+
+def _number(where: str, names: Sequence[str], place: str, name: str) -> int:
+    if name not in names:
+        raise IndexRangeError(
+            f"{where}: labels{place} is {shortened(name)}, expected one of {shortened(names)}."
+        )
+    return names.index(name)
