@@ -32,6 +32,7 @@ RUN = [
     "decoding.md",
     "translation.md",
     "captioning.md",
+    "navigation.md",
     "motion.md",
     "sentiment.md",
 ]

@@ -11,6 +11,8 @@ from tinygrad_rnn.inspect.emphasis import (
     picture_of_emphases,
 )
 from tinygrad_rnn.inspect.film import FilmStrip, page_of_films, picture_of_films
+from tinygrad_rnn.inspect.frame import framed
+from tinygrad_rnn.inspect.gallery import gallery
 from tinygrad_rnn.inspect.gate_charts import draw_memory, draw_saturation
 from tinygrad_rnn.inspect.gates import Memory, Saturation, memory, saturation
 from tinygrad_rnn.inspect.gaze import Gaze, gaze, page_of_gazes, picture_of_gazes
@@ -28,9 +30,9 @@ __all__ = [
     "Activations", "Alignment", "Chart", "Emphasis", "FilmStrip", "FoundCell", "Gaze", "Line",
     "Memory", "Row", "Saturation", "Skeleton", "TextPage", "activations", "alignment",
     "draw_learning", "draw_memory", "draw_saturation", "draw_steps", "emphasis", "find_cells",
-    "gaze", "gradient_by_depth", "gradient_by_lag", "gradient_map", "gradient_to_source", "image",
-    "line_chart", "memory", "page_of_alignments", "page_of_charts", "page_of_emphases",
-    "page_of_films", "page_of_gazes", "page_of_skeletons", "picture_of_emphases",
-    "picture_of_films", "picture_of_gazes", "picture_of_skeletons", "saturation", "text_features",
-    "text_page",
+    "framed", "gallery", "gaze", "gradient_by_depth", "gradient_by_lag", "gradient_map",
+    "gradient_to_source", "image", "line_chart", "memory", "page_of_alignments", "page_of_charts",
+    "page_of_emphases", "page_of_films", "page_of_gazes", "page_of_skeletons",
+    "picture_of_emphases", "picture_of_films", "picture_of_gazes", "picture_of_skeletons",
+    "saturation", "text_features", "text_page",
 ]  # fmt: skip

@@ -6,7 +6,9 @@ from tinygrad_rnn.models.captioner import Captioner
 from tinygrad_rnn.models.fixed_window import FixedWindow
 from tinygrad_rnn.models.gaze import GazeDirections
 from tinygrad_rnn.models.language_model import LanguageModel
+from tinygrad_rnn.models.navigator import Navigator
 from tinygrad_rnn.models.ngram import NGram
+from tinygrad_rnn.models.path_matcher import PathMatcher
 from tinygrad_rnn.models.poses import PoseFeatures, PoseForecast, VideoJoints
 from tinygrad_rnn.models.resnet import ResNet
 from tinygrad_rnn.models.saving import load
@@ -20,7 +22,7 @@ from tinygrad_rnn.models.video_labels import VideoLabels
 
 __all__ = [
     "S2VT", "VGG", "CachePointer", "Captioner", "DynamicEvaluation", "FixedWindow",
-    "GazeDirections", "LanguageModel", "MeanPooling", "NGram", "PoseFeatures", "PoseForecast",
-    "ResNet", "Score", "Seq2Seq", "TextLabels", "TextModel", "Translation", "VideoJoints",
-    "VideoLabels", "load", "mean_squares", "smoothing",
+    "GazeDirections", "LanguageModel", "MeanPooling", "NGram", "Navigator", "PathMatcher",
+    "PoseFeatures", "PoseForecast", "ResNet", "Score", "Seq2Seq", "TextLabels", "TextModel",
+    "Translation", "VideoJoints", "VideoLabels", "load", "mean_squares", "smoothing",
 ]  # fmt: skip

@@ -31,13 +31,14 @@ class Encoder(nn.Module):
     ids (S, B), lengths (B,)  ->  Memory
 
     Args:
+        embedding: What makes vectors of tokens; ``nn.Identity()`` where vectors are given.
         dropout: The share of vectors that is dropped.
         memory_dropout: The share of h that is; not of the final states.
     """
 
     def __init__(
         self,
-        embedding: nn.Embedding,
+        embedding: nn.Module,
         layers: nn.Recurrent,
         dropout: float = 0.0,
         memory_dropout: float = 0.0,

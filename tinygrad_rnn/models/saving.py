@@ -25,7 +25,9 @@ from tinygrad_rnn.files.layout import digest_of
 from tinygrad_rnn.models.captioner import Captioner
 from tinygrad_rnn.models.fixed_window import FixedWindow
 from tinygrad_rnn.models.language_model import LanguageModel
+from tinygrad_rnn.models.navigator import Navigator
 from tinygrad_rnn.models.ngram import NGram
+from tinygrad_rnn.models.path_matcher import PathMatcher
 from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.seq2seq import Seq2Seq
 from tinygrad_rnn.models.text_labels import TextLabels
@@ -40,7 +42,10 @@ __all__ = ["load", "save"]
 Folder = str | os.PathLike[str]
 Json = dict[str, Any]
 
-_KINDS = Captioner, FixedWindow, LanguageModel, MeanPooling, NGram, S2VT, Seq2Seq, TextLabels
+_KINDS = (
+    Captioner, FixedWindow, LanguageModel, MeanPooling, NGram, Navigator, PathMatcher, S2VT,
+    Seq2Seq, TextLabels,
+)  # fmt: skip
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in _KINDS}
 
 _FORMAT = 1

@@ -1,0 +1,314 @@
+"""Learn to walk through houses by instructions in words: imitation, then reward, then practice.
+
+    imitation   -log P(a_t | words, views so far)   of walks that are demonstrated
+    reward      -(r - b) log P(a_t | ...)           of its own walks; r = P(words and walk agree)
+    practice    -log P(a_t | ...)                   of the best of its own walks, by r
+
+Without arguments it learns in two to three minutes, in houses (house.py) by errands (errands.py)
+such as "go through the red door on your left, then stop at the piano", seeing only what is before
+it; r is what a matcher says that has learned from pairs of path and instruction. Practice is in
+houses never seen, where nobody demonstrates anything and nobody says what was right. Asked are
+other errands there, each with a last door and a thing that were never learned together; beside it
+stand walkers from whom the words or the view are hidden. With arguments one can say the way:
+
+    navigate.py --say "go through the blue door, then stop at the lamp" --house 3
+
+The folder of --out gets the model and the matcher, and ``walks.html`` and ``walks.svg``: houses
+from above, with what was demonstrated and what was walked.
+"""
+
+import argparse
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+import errands
+import floor_plan
+import house
+import numpy as np
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import data, inspect, models, nn, ops, optim, text, training
+
+SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
+# Houses with demonstrations and houses that are new, errands in each; times that they are read.
+HOUSES, OTHERS, EACH = (4, 2, 3) if SHORT else (300, 60, 10)
+IMITATED, HIDDEN, MATCHED, PRACTISED = (1, 1, 1, 1) if SHORT else (10, 3, 5, 3)
+REWARDED = 1 if SHORT else 60  # steps, each with DRAWN walks of each of so many errands
+DRAWN, AT_ONCE = 4, 24
+EMBEDDING, PLACE, WIDTH, DROPPED = (8, 8, 16, 0.1) if SHORT else (32, 48, 128, 0.1)
+
+
+class Blindfolded:
+    """Somebody in a house who sees nothing."""
+
+    def __init__(self, walker):
+        self.walker = walker
+
+    def view(self):
+        """Nothing is to be seen."""
+        return np.zeros_like(self.walker.view())
+
+    def act(self, action):
+        """Do it."""
+        self.walker.act(action)
+
+
+def walked(model, asked, hide="", **how):
+    """Walks by a model, and which of these errands were done."""
+    walkers = [errand.walker() for errand in asked]
+    worlds = [Blindfolded(walker) for walker in walkers] if hide == "view" else walkers
+    words = ["go" if hide == "words" else errand.instruction for errand in asked]
+    walks = model.walk(worlds, words, limit=errands.LIMIT, **how)
+    ends = zip(asked, walkers, walks, strict=True)
+    return walks, np.array([errand.done(walker, walk.stopped) for errand, walker, walk in ends])
+
+
+def demonstrated(shown, hide=""):
+    """Instructions, views and actions of demonstrations."""
+    rows = []
+    for errand in shown:
+        views = np.stack(errand.walked(errand.demonstration)[1])
+        views = np.zeros_like(views) if hide == "view" else views
+        words = "go" if hide == "words" else errand.instruction
+        rows.append((words, views, errand.demonstration))
+    return rows
+
+
+def batches(rows, size=64):
+    """Rows, those of like lengths side by side, as what losses take."""
+    return data.Batches(
+        rows, size, shuffle=True, lengths=[len(row[1]) for row in rows],
+        collate=lambda rows: tuple(zip(*rows, strict=True)),
+    )  # fmt: skip
+
+
+def fitted(model, learns, epochs, rate, steps=None, loss=lambda model, batch: model.loss(*batch)):
+    """Train a model; the rate goes up a little, then down."""
+    optimizer = optim.AdamW(model.parameters(), lr=rate)
+    total = max(steps or epochs * len(learns), 20)
+    schedule = optim.schedules.OneCycleLR(optimizer, rate, total_steps=total, pct_start=0.15)
+    trainer = training.Trainer(model, optimizer, loss, schedule=schedule, clip_norm=1.0)
+    trainer.fit(learns, epochs, steps=steps, progress=not SHORT)
+    return model
+
+
+class Eyes(nn.Module):
+    """Of each place in view what is there and where that is: (N, PLANES, h, w) -> (N, D, h, w)."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.what = nn.Conv2d(house.PLANES, width, 1)
+        self.where = nn.Parameter(np.zeros((width, *house.VIEW[1:]), np.float32))
+        nn.init.uniform_(self.where, -0.5, 0.5)
+
+    def forward(self, views):
+        """Each place by itself, and what is learned of its position."""
+        return ops.relu(self.what(views) + self.where)
+
+
+def of_houses(kind, words):
+    """A walker or a matcher, with eyes for views in houses."""
+    places = PLACE, *house.VIEW[1:]
+    return kind(
+        words, house.ACTIONS, Eyes(PLACE), EMBEDDING, WIDTH, features=places, dropout=DROPPED
+    )
+
+
+# ----- the matcher -----
+
+
+def strolls(shown, seed):
+    """Instructions, views and actions of pairs that agree; in half of the paths are detours."""
+    draw, rows = random.Random(seed), []
+    for errand in shown:
+        actions = errands.strolled(draw, errand, draw.choice((0, 0.15)))
+        rows.append((errand.instruction, np.stack(errand.walked(actions)[1]), actions))
+    return rows
+
+
+def matched(matcher, asked, seed):
+    """How often a path that leads astray is found to agree less than one that does not."""
+    draw = random.Random(seed)
+    both = [(errand, errands.astray(draw, errand)) for errand in asked]
+    scores = []
+    for number in (0, 1):
+        paths = [pair[number] for pair in both if pair[1]]
+        words = [pair[0].instruction for pair in both if pair[1]]
+        views = [np.stack(path.walked(path.demonstration)[1]) for path in paths]
+        scores.append(matcher.scores(words, views, [path.demonstration for path in paths]))
+    return float((scores[0] > scores[1]).mean())
+
+
+# ----- reward, and practice -----
+
+
+def several(model, asked, matcher):
+    """Drawn walks of each errand as rows for ``reward_loss``.
+
+    The baseline of a walk is the mean reward of the others of its errand.
+    """
+    asked = [errand for errand in asked for _ in range(DRAWN)]
+    walks, _ = walked(model, asked, sample=True)
+    words = [errand.instruction for errand in asked]
+    views, actions = [walk.views for walk in walks], [walk.actions for walk in walks]
+    rewards = matcher.scores(words, views, actions).astype(np.float64)
+    each = rewards.reshape(-1, DRAWN)
+    others = (each.sum(axis=1, keepdims=True) - each) / (DRAWN - 1)
+    return words, views, actions, rewards, others.ravel()
+
+
+def reward(model, matcher, asked, rate=4e-4):
+    """REINFORCE, by the matcher alone."""
+    drawn = data.Batches(
+        asked, AT_ONCE, shuffle=True, collate=lambda some: several(model, some, matcher)
+    )
+    loss = lambda model, batch: model.reward_loss(*batch, entropy=0.01)
+    return fitted(model, drawn, None, rate, steps=REWARDED, loss=loss)
+
+
+def practise(model, matcher, asked, sure, rate=5e-4):
+    """Learn from the best of its own walks, by the matcher, of those that agree well enough."""
+    words, views, actions, rewards, _ = several(model, asked, matcher)
+    best = rewards.reshape(-1, DRAWN).argmax(axis=1) + DRAWN * np.arange(len(asked))
+    kept = [n for n in best if rewards[n] >= sure]
+    right = sum(asked[n // DRAWN].done(asked[n // DRAWN].walked(actions[n])[0]) for n in kept)
+    print(f"practice: of {len(asked)} walks {len(kept)} agree well enough, {right} of them rightly")
+    if kept:
+        rows = [(words[n], views[n], actions[n]) for n in kept]
+        fitted(model, batches(rows), PRACTISED, rate)
+    return model
+
+
+# ----- all of it -----
+
+
+def learn(seed, folder=None):
+    """Imitation, reward and practice: the share of errands done after each; drawn into a folder."""
+    tg.seed(seed)
+    began = time.perf_counter()
+    shown = errands.errands(HOUSES, EACH, f"shown {seed}")
+    known, asked = (errands.errands(OTHERS, EACH, f"other {seed}", held) for held in (False, True))
+    words = text.Words.of("\n".join(errand.instruction for errand in shown), lower=True)
+    print(
+        f"{len(shown):,} errands demonstrated in {HOUSES} houses; {len(asked)} asked in {OTHERS} "
+        f"others, each with what was never seen together; {len(words)} words"
+    )
+    found = {}
+
+    def report(name, model, hide=""):
+        walks, done = walked(model, asked, hide)
+        found[name] = float(done.mean())
+        seconds = time.perf_counter() - began
+        print(f"{name:>20}: {found[name]:6.1%} of what was asked is done; {seconds:.0f} s")
+        return walks, done
+
+    for hide in ("words", "view"):
+        blind = of_houses(models.Navigator, words)
+        fitted(blind, batches(demonstrated(shown, hide)), HIDDEN, 3e-3)
+        report(f"{hide} hidden", blind, hide)
+    model = fitted(of_houses(models.Navigator, words), batches(demonstrated(shown)), IMITATED, 4e-3)
+    report("after imitation", model)
+    matcher = of_houses(models.PathMatcher, words)
+    paths = strolls(shown, seed)
+    fitted(matcher, batches(paths), MATCHED, 4e-3)
+    sure = np.quantile(matcher.scores(*zip(*paths, strict=True)), 0.2)  # most that agree are above
+    found["matcher"] = matched(matcher, asked, seed)
+    print(f"the matcher tells {found['matcher']:.1%} of paths from others that lead astray")
+    report("after reward", reward(model, matcher, shown))
+    walks, done = report("after practice", practise(model, matcher, known, sure))
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save(folder / "model")
+        matcher.save(folder / "matcher")
+        draw(model, asked, walks, done, folder)
+    return found
+
+
+# ----- pictures, and a way that one says -----
+
+
+def picture(model, errand, walk, done=None):
+    """A walk from above: each word has the colour of the moment when it was looked at most."""
+    words, last = model.vocabulary.cut(errand.instruction), max(1, len(walk.actions) - 1)
+    looks = walk.attention.argmax(axis=0) / last
+    times = [looks[n] for n, word in enumerate(words) if word.isalnum()]  # marks stand at words
+    return floor_plan.picture(errand, errand.walked(walk.actions)[0].poses, times, done)
+
+
+def draw(model, asked, walks, done, folder):
+    """Walks that were asked, most of them right, some wrong, on a page and as a picture."""
+    right, wrong = (np.flatnonzero(done == is_so) for is_so in (True, False))
+    numbers = [*right[:9], *wrong[:3]]
+    shown = [picture(model, asked[n], walks[n], bool(done[n])) for n in numbers]
+    note = (
+        "Houses that were never learned from. Dotted is the shortest way, as it would have been "
+        "demonstrated; coloured from blue to orange the way that was walked, from its begin to its "
+        "end. A word has the colour of the moment at which it was looked at most."
+    )
+    page = inspect.gallery(map(floor_plan.framed, shown), "Walks by instructions", note)
+    (folder / "walks.html").write_text(page, "utf-8")
+    (folder / "walks.svg").write_text(floor_plan.framed(*shown[:2]), "utf-8")
+
+
+def follow(says, number, folder):
+    """Walk by what somebody says, in a house of a number; what is odd about it is told."""
+    model = models.load(folder / "model", custom={"Eyes": Eyes})
+    draws = random.Random(f"said {number}")
+    begin = errands.errand(draws, house.built(draws))
+    pictures = []
+    for says_so in says:
+        errand = errands.Errand(begin.house, begin.start, (), None, says_so)
+        words, ids = model.vocabulary.cut(says_so), model.vocabulary.encode(says_so)
+        unknown = [word for word, token in zip(words, ids, strict=True) if not token]
+        trouble = errands.trouble(errand.house, errand.start[0], says_so)
+        print(f'"{says_so}"')
+        if unknown:
+            print(f"  unknown words: {', '.join(unknown)}")
+        if trouble:
+            print(f"  cannot be followed: {trouble}")
+        if not words:
+            continue
+        (walk,) = model.walk([errand.walker()], [says_so], limit=errands.LIMIT)
+        print(f"  {' '.join(walk.actions)}{'' if walk.stopped else ': it gave up'}")
+        pictures.append(picture(model, errand, walk))
+    if pictures:
+        page = inspect.gallery(map(floor_plan.framed, pictures), "Walks by what was said", "")
+        (folder / "said.html").write_text(page, "utf-8")
+        print(f"wrote {folder / 'said.html'}")
+
+
+# ----- the command -----
+
+
+class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Help with the lines of this file's beginning, and what arguments are if not given."""
+
+
+def main():
+    """Do what the command line asks for; what is wrong with it is one line, not a traceback."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
+    add = parser.add_argument
+    add("--out", default="out/navigate", help="the folder for everything that is written")
+    add("--seed", type=int, default=0, help="of all random numbers")
+    add("--say", nargs="+", metavar="WORDS", help="instructions for the model in --out")
+    add("--house", type=int, default=0, help="the number of the house in which to follow them")
+    args = parser.parse_args()
+    folder = Path(args.out)
+    try:
+        if args.say:
+            follow(args.say, args.house, folder)
+        else:
+            learn(args.seed, folder)
+            for name in ("model", "matcher", "walks.html", "walks.svg"):
+                print(f"wrote {folder / name}")
+    except (tg.errors.TinygradError, OSError) as error:
+        sys.exit(f"navigate.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\nnavigate.py: interrupted")
+
+
+if __name__ == "__main__":
+    main()

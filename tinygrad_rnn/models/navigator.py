@@ -1,0 +1,276 @@
+"""Walks by instructions in words: who reads them and moves, by what is in view."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+
+from tinygrad_rnn import losses, nn, ops, random
+from tinygrad_rnn.arguments import bounded, flag, whole
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.models.acting import ids_of, names_of, numbers_of, seen_by, shape_of
+from tinygrad_rnn.models.bridge import Bridge
+from tinygrad_rnn.models.encoder import Encoder
+from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
+from tinygrad_rnn.models.saved import Saved
+from tinygrad_rnn.models.speaker import IGNORED, with_end
+from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
+from tinygrad_rnn.nn.attention import Prepared
+from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.text.vocabulary import Vocabulary
+from tinygrad_rnn.training.run_state import evaluating
+
+__all__ = ["Navigator", "Walk", "World"]
+
+
+class World(Protocol):
+    """What somebody walks in: it shows what is in view, and lets them act."""
+
+    def view(self) -> Any:
+        """What is to be seen now: features (D,), or an image (C, H, W)."""
+
+    def act(self, action: str) -> None:
+        """Do something; what cannot be done changes nothing."""
+
+
+class Walk(NamedTuple):
+    """What somebody did.
+
+    views      what was seen before each action (T, ...)
+    actions    their names, T of them
+    stopped    whether the last one is to stop; else there were too many
+    attention  how much each word of the instruction, and its end, was looked at (T, S)
+    """
+
+    views: Array
+    actions: list[str]
+    stopped: bool
+    attention: Floats
+
+
+class State(NamedTuple):
+    """Where walkers are in thought: the words, both layers' states, what each did last."""
+
+    words: Prepared
+    walking: Any
+    deciding: Any
+    done: Array
+
+
+class Navigator(Saved, nn.Module):
+    """Reads an instruction, then walks by it, seeing no more than what is in view.
+
+        w_1 ... w_S = reading(e(x_1) ... e(x_S))            in both directions
+        s_t = walking([g(v_t); e(a_{t-1})], s_{t-1})        v_t: what is in view; s_0 = bridge(w)
+        c_t = Σ_i α_ti w_i,  α_t = softmax_i(score(s_t, w_i))              what is to be done
+        z_t = Σ_j β_tj v_tj,  β_t = softmax_j(score'([s_t; c_t], v_tj))    where that is
+        d_t = deciding([s_t; c_t; z_t; g(v_t)], d_{t-1})
+        P(a_t) = softmax(d_t u + b)
+
+    Views without places, of D numbers each, are read as they are: g(v) = v, and there is no z.
+
+        model = models.Navigator(words, ["go", "turn", "stop"], None, 32, 64, features=9)
+        loss, values = model.loss(instructions, views, actions)  # of demonstrations
+        walks = model.walk(worlds, ["go to the red door and stop"])
+
+    A walk that was drawn and had some reward is learned from by ``reward_loss``.
+
+    Args:
+        vocabulary: A ``text.Vocabulary`` of instructions, or how many tokens there are.
+        actions: Their names, the last of which is to stop.
+        encoder: Any module that makes features (N, D), or of places (N, D, h, w), of views. None:
+            views are such features themselves.
+        embedding_dim: How wide the vectors of words and of actions are.
+        hidden_size: The width of the layers, of ``reading`` in each direction.
+        features: D or (D, h, w).
+        cell: As for ``LanguageModel``.
+        dropout: The share of vectors of words, of features, and of what scores are made of.
+        options: Those of recurrent layers.
+    """
+
+    vocabularies: ClassVar[dict[str, str]] = {"vocabulary": "end"}
+    vocabulary: Vocabulary | None
+
+    def __init__(
+        self,
+        vocabulary: Any,
+        actions: Sequence[str],
+        encoder: nn.Module | None,
+        embedding_dim: int,
+        hidden_size: int,
+        *,
+        features: int | Sequence[int],
+        cell: CellChoice = "LSTM",
+        dropout: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        where = "Navigator"
+        self.vocabulary, self.end = vocabulary_and_size(where, vocabulary)
+        self.actions = names_of(where, actions)
+        self.encoder, self.features = encoder, shape_of(where, features)
+        E, H, D = embedding_dim, hidden_size, self.features[0]
+        both = {**options, "bidirectional": True}
+        reading = recurrent_layers(where, cell, E, H, 1, both, ahead=True)
+        self.reading = Encoder(nn.Embedding(self.end + 1, E), reading, dropout)
+        K = self.reading.width
+        self.done = nn.Embedding(len(self.actions) + 1, E)  # the last one: nothing yet
+        placed = len(self.features) == 3
+        seen = H if placed else D
+        self.glance = nn.Linear(int(np.prod(self.features)), H) if placed else None
+        self.walking = recurrent_layers(where, cell, seen + E, H, 1, options)
+        self.bridge = Bridge("linear", self.reading, self.walking)
+        S = self.walking.output_size
+        self.attention = nn.Attention("additive", S, K, H, batch_first=False)
+        self.looking = nn.Attention("additive", S + K, D, H) if placed else None
+        read = S + K + seen + (D if placed else 0)
+        self.deciding = recurrent_layers(where, cell, read, H, 1, options)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(self.deciding.output_size, len(self.actions))
+
+    # ----- learning -----
+
+    def forward(self, instructions: Any, views: Any, actions: Any) -> tuple[Tensor, Tensor, Array]:
+        """Scores (T, B, A) before each action, looks at words (B, T, S), numbers of actions."""
+        dtype = self.out.weight.dtype
+        seen, lengths = seen_by(self.encoder, "Navigator", views, self.features, dtype)
+        done = numbers_of("Navigator", actions, self.actions, lengths)
+        state = self._begin("Navigator", instructions, len(lengths))
+        before = np.concatenate([state.done, np.maximum(done[:-1], 0)])
+        scores, weights, _ = self._think(seen, state._replace(done=before), lengths)
+        return scores, weights, done
+
+    def _begin(self, where: str, instructions: Any, count: int) -> State:
+        """Where walkers are when they have read, and done nothing yet."""
+        tokens = ids_of(where, instructions, count, self.vocabulary)
+        ids, lengths = with_end(where, "instructions", tokens, self.end)
+        memory = self.reading(ids.T, lengths)
+        words = self.attention.prepare(memory.outputs, lengths=memory.lengths)
+        return State(words, self.bridge(memory), None, np.full((1, count), len(self.actions)))
+
+    def _think(
+        self, seen: Tensor, state: State, lengths: Array | None = None
+    ) -> tuple[Tensor, Tensor, State]:
+        """seen (T, B, ...) and what was done before -> scores (T, B, A), weights, the state."""
+        noticed = seen if self.glance is None else ops.relu(self.glance(seen))
+        noticed = self.dropout(noticed)
+        read = ops.concat([noticed, self.done(state.done)], axis=-1)
+        walked, walking = self.walking(read, state.walking, lengths=lengths)
+        found, weights = self.attention(walked, state.words)
+        known = [walked, found, noticed]
+        if self.looking is not None:
+            asked = ops.concat([walked, found], axis=-1)
+            known.append(self._looked_for(asked, seen))
+        decided, deciding = self.deciding(
+            ops.concat(known, axis=-1), state.deciding, lengths=lengths
+        )
+        scores = self.out(self.dropout(decided))
+        return scores, weights, State(state.words, walking, deciding, state.done)
+
+    def _looked_for(self, asked: Tensor, seen: Tensor) -> Tensor:
+        """What is asked for, (T, B, Q), in places that are seen, (T, B, D h w) -> (T, B, D)."""
+        assert self.looking is not None
+        T, B, Q = asked.shape
+        places = seen.reshape(T * B, self.features[0], -1).swapaxes(1, 2)
+        found, _ = self.looking(asked.reshape(T * B, Q), places, places)
+        looked_for: Tensor = found.reshape(T, B, -1)
+        return looked_for
+
+    def loss(self, instructions: Any, views: Any, actions: Any) -> tuple[Tensor, dict[str, Any]]:
+        """The mean cross-entropy of demonstrated actions, and {"accuracy": ...}.
+
+        Args:
+            instructions: Texts, or lists of tokens.
+            views: For each what was in view before each action, (T, D) or (T, C, H, W).
+            actions: For each the names of T actions.
+        """
+        scores, _, targets = self(instructions, views, actions)
+        loss = losses.cross_entropy(scores, targets, ignore_index=IGNORED)
+        right = scores.numpy().argmax(axis=-1)[targets != IGNORED] == targets[targets != IGNORED]
+        return loss, {"accuracy": right.mean()}
+
+    def reward_loss(
+        self,
+        instructions: Any,
+        views: Any,
+        actions: Any,
+        rewards: Any,
+        baseline: Any = 0.0,
+        *,
+        entropy: float = 0.0,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """REINFORCE: ``-(r - b) log P`` of walks that were drawn, a mean over their actions.
+
+        Args:
+            rewards: r of each walk, (B,).
+            baseline: b, a number or (B,), which must not depend on the walk's own draws.
+            entropy: How much unlike choices are asked for: the weight of the entropy of P.
+        """
+        weight = bounded("Navigator.reward_loss", "entropy", entropy, least=0)
+        scores, _, done = self(instructions, views, actions)
+        targets, logs = done.T, ops.log_softmax(scores).swapaxes(0, 1)
+        there = targets != IGNORED
+        chosen = ops.take_along_axis(logs, np.where(there, targets, 0)[..., None], -1).squeeze(-1)
+        loss = losses.reinforce(chosen, rewards, baseline, mask=there)
+        mask = Tensor(there[..., None].astype(logs.dtype))
+        spread = (ops.exp(logs) * logs * mask).sum() * (-1 / there.sum())
+        values = {"reward": np.mean(rewards), "entropy": spread.detach()}
+        return loss - weight * spread, values
+
+    # ----- walking -----
+
+    def walk(
+        self,
+        worlds: Sequence[World],
+        instructions: Any,
+        *,
+        limit: int = 100,
+        sample: bool = False,
+    ) -> list[Walk]:
+        """Walk in worlds, which are changed by it, each by an instruction.
+
+        Args:
+            limit: The most actions of a walk; who has not stopped by then gives up.
+            sample: Whether actions are drawn by their probability, in place of the likeliest.
+        """
+        most = whole("Navigator.walk", "limit", limit, 1)
+        sample = flag("Navigator.walk", "sample", sample)
+        count, width = len(worlds), len(self.actions)
+        seen: list[list[Array]] = [[] for _ in worlds]
+        acted: list[list[int]] = [[] for _ in worlds]
+        looked: list[list[Array]] = [[] for _ in worlds]
+        going = list(range(count))
+        with evaluating(self):
+            state = self._begin("Navigator.walk", instructions, count)
+            views = [np.asarray(world.view()) for world in worlds]
+            for _ in range(most):
+                for n in going:
+                    views[n] = np.asarray(worlds[n].view())
+                    seen[n].append(views[n])
+                now = [view[None] for view in views]
+                dtype = self.out.weight.dtype
+                frames, _ = seen_by(self.encoder, "Navigator.walk", now, self.features, dtype)
+                scores, weights, state = self._think(frames, state)
+                chosen = self._chosen(scores.numpy()[0], sample)
+                state = state._replace(done=chosen[None])
+                for n in going:
+                    acted[n].append(int(chosen[n]))
+                    looked[n].append(weights.numpy()[n, 0])
+                    worlds[n].act(self.actions[chosen[n]])
+                going = [n for n in going if chosen[n] != width - 1]
+                if not going:
+                    break
+        return [
+            Walk(
+                np.stack(seen[n]), [self.actions[a] for a in acted[n]],
+                acted[n][-1] == width - 1, np.stack(looked[n]),
+            )
+            for n in range(count)
+        ]  # fmt: skip
+
+    def _chosen(self, scores: Array, sample: bool) -> Array:
+        if not sample:
+            return scores.argmax(axis=1)
+        # The largest of scores and Gumbel's noise is a draw from their softmax.
+        noise = random.generator().gumbel(size=scores.shape)
+        return (scores + noise).argmax(axis=1)
