@@ -180,7 +180,8 @@ def run_long(folder: Path, name: str, seed: int, end: float) -> dict | None:
     asks = Asks(long, exam)
     checkpoints = training.Checkpoints(folder / f"{name}-{seed}", every=100, keep=1)
     draws = example.Draws(task, long.batch, long.steps, seed)
-    history = example.trainer_of(model, long.rate, long.steps).fit(
+    trainer = example.trainer_of(model, long.rate, long.steps)
+    history = trainer.fit(
         data.Batches(draws, 1, collate=lambda one: one[0]), 1, resume=True, progress=False,
         callbacks=[asks, Until(end), checkpoints],
     )  # fmt: skip
@@ -188,7 +189,7 @@ def run_long(folder: Path, name: str, seed: int, end: float) -> dict | None:
         return None
     return {
         "asked": asks.found,
-        "seconds": sum(logs["seconds"] for logs in history.epochs),
+        "seconds": trainer.seconds + sum(logs["seconds"] for logs in history.epochs),
         "parameters": sum(p.size for p in model.parameters()),
     }
 

@@ -7,7 +7,8 @@ TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none
 the folder of the data that some of them read; TINYGRAD_MULTI30K that of the runs of multi30k.py,
 TINYGRAD_MULTI30K_GERMAN that of multi30k_german.py, TINYGRAD_CAPTIONING that of captioning.py,
 TINYGRAD_VIDEO that of video.py, TINYGRAD_MOTION that of motion.py,
-TINYGRAD_MEMORY that of memory.py, TINYGRAD_JSB that of jsb.py.
+TINYGRAD_MEMORY that of memory.py, TINYGRAD_JSB that of jsb.py, TINYGRAD_SENTIMENT that of
+sentiment.py.
 """
 
 import datetime
@@ -52,6 +53,7 @@ ALL = [
     "motion",
     "memory",
     "jsb",
+    "sentiment",
 ]
 HEAD = """# Measured
 

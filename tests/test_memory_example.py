@@ -153,6 +153,11 @@ def test_cells_learn_what_they_are_told_and_are_compared(tool):
     assert drawn.count(">RNN<") == drawn.count(">guess<") == 2
 
 
+def test_lengths_up_to_the_longest_that_was_learned_are_apart_from_longer_ones(tool):
+    task = tool.module.tasks.Parity(longest=10)
+    assert tool.module.both(task, {4: 1.0, 10: 0.5, 12: 0.25, 20: 0.0}) == (0.75, 0.125)
+
+
 def test_a_cell_that_can_learns(tool):
     args = tool.module.arguments(["--steps", "150", "--width", "8"])
     task = tool.module.tasks.Parity(longest=6)

@@ -123,6 +123,15 @@ def test_a_label_is_that_of_what_counts(opinions):
         assert opinion_of(opinions, one.text) == one.label, one.text
 
 
+def test_what_was_expected_is_not_what_came(opinions):
+    found = [one for one in opinions.opinions(600, 0)[0] if "i thought that" in one.text]
+    assert len(found) > 10
+    for one in found:
+        text = one.text.replace("anything but", "anything_but")
+        expected = text.split(" but ")[0].replace("anything_but", "anything but")
+        assert opinion_of(opinions, expected) != one.label, one.text
+
+
 def opinion_of(opinions, said):
     for cut, keep in ((" at first yet in the end ", 1), (" even if ", 0), (" but ", 1)):
         parts = said.replace("anything but", "anything_but").split(cut)

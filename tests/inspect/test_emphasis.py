@@ -29,6 +29,25 @@ def test_it_is_what_the_model_says_with_and_without_each_word():
     assert found.changes[3] == pytest.approx(likely.max() - left[likely.argmax()])
 
 
+def test_what_changes_is_how_likely_the_same_label_is():
+    """Also where another one becomes likelier: here "good" is said because of one word alone."""
+    model = model_of(cell=None)
+    for parameter in model.parameters():
+        parameter.assign_(np.zeros(parameter.shape))
+    table = np.zeros(model.embedding.weight.shape)
+    table[WORDS.encode("good")[0], 0] = 20.0
+    model.embedding.weight.assign_(table)
+    model.alone.weight.assign_(np.eye(4, 6))
+    model.out.weight.assign_(np.eye(6, 2)[:, ::-1])
+    model.out.bias.assign_(np.array([2.0, 0.0]))
+    found = inspect.emphasis(model, "very good at all")
+    assert found.said == "good"
+    sigmoid = lambda x: 1 / (1 + np.exp(-x))
+    assert found.share == pytest.approx(sigmoid(5 - 2))
+    assert found.changes[1] == pytest.approx(sigmoid(5 - 2) - sigmoid(-2))
+    assert found.changes[0] == pytest.approx(sigmoid(5 - 2) - sigmoid(20 / 3 - 2))
+
+
 def test_a_single_word_is_all_that_counts():
     found = inspect.emphasis(model_of(), "good")
     assert found.changes[0] == found.share

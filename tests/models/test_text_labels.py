@@ -101,8 +101,9 @@ def test_words_have_labels_of_their_own():
     scores, lengths = model(TEXTS)
     assert scores.shape == (6, 4, 3)
     names = [["good"] * length for length in lengths]
-    loss, _ = model.loss(TEXTS, names)
+    loss, values = model.loss(TEXTS, names)
     likely = model.probabilities(TEXTS)
+    assert values["accuracy"] == np.mean([p.argmax() == 1 for own in likely for p in own])
     assert [len(own) for own in likely] == [4, 1, 6, 3]
     nats = [-np.log(p[1]) for own in likely for p in own]
     assert loss.item() == pytest.approx(np.mean(nats), rel=1e-12)
