@@ -4,7 +4,7 @@
     a = softmax(v·tanh(h_t w' + b'))      P(label) = softmax((Σ_t a_t h_t) w + b)
 
 Without arguments it learns from sentences of a grammar (opinions.py), such as "nobody could call
-the acting terribly exciting", in half a minute, and is asked others, each with a way of saying an
+the acting terribly exciting", in 20 seconds, and is asked others, each with a way of saying an
 adjective that was never learned. Beside it learns one that sees the same words in a bag, without
 their order. The folder of --out gets the model and ``words.html``: sentences with each word lit as
 it is looked at, on a bar of how much it changes. With arguments it is a tool for any table of

@@ -64,8 +64,8 @@ def test_it_is_drawn_in_lines_that_fit():
     assert drawn.count('class="for"') == 14
     assert drawn.count('class="against"') == 7
     lefts = [float(part.split('"')[0]) for part in drawn.split('class="word" x="')[1:]]
-    assert max(lefts) + 12 * 8.1 < width
-    assert height == 3 * 58 + 42
+    assert max(lefts) + 12 * 8.6 < width
+    assert height == 42 + 3 * 52
     assert found.svg().startswith("<svg")
     assert "✗ good & bad, 88%" in found.text(width=60, colour=False)
     page = inspect.page_of_emphases([found, found], title="Which <words>")
