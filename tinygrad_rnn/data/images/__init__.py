@@ -1,4 +1,4 @@
-"""Images, clips or features of them, and what is said of each.
+"""Images, clips or features of them, and what is said of each, or asked about it.
 
     found = images.captioned("photos", "dataset_flickr8k.json", split="train", size=(64, 64))
     print(found.left_out)
@@ -10,13 +10,18 @@ from tinygrad_rnn.data.images.captions import Captions, read_captions
 from tinygrad_rnn.data.images.left_out import LeftOut
 from tinygrad_rnn.data.images.pairing import Captioned, captioned
 from tinygrad_rnn.data.images.pixels import read_image, scaled
+from tinygrad_rnn.data.images.questions import Asked, Questions, asked, read_questions
 
 __all__ = [
+    "Asked",
     "Captioned",
     "Captions",
     "LeftOut",
+    "Questions",
+    "asked",
     "captioned",
     "read_captions",
     "read_image",
+    "read_questions",
     "scaled",
 ]

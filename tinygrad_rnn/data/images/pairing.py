@@ -3,18 +3,19 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_rnn.arguments import choice, flag, whole
-from tinygrad_rnn.data.images.captions import Captions, read_captions
+from tinygrad_rnn.data.images.captions import read_captions
 from tinygrad_rnn.data.images.left_out import LeftOut
 from tinygrad_rnn.data.images.pixels import FITS, MODES, shape_of_images
 from tinygrad_rnn.data.images.sources import Source, Wrong, source_of
 from tinygrad_rnn.errors import ArgumentError, FileFormatError
 
-__all__ = ["Captioned", "captioned"]
+__all__ = ["Captioned", "Reader", "captioned", "paired"]
 
 Place = str | os.PathLike[str]
 Array = np.ndarray[Any, Any]
@@ -74,40 +75,57 @@ def captioned(
         memory: Images of more bytes are not kept, but read again whenever they are asked for.
     """
     where = "images.captioned"
-    choice(where, "mode", mode, MODES)
-    choice(where, "fit", fit, FITS)
     clips = flag(where, "clips", clips)
     if frames is not None and not clips:
         raise ArgumentError(f"{where}: frames is {frames} without clips=True, expected both.")
     most = None if frames is None else whole(where, "frames", frames, 1)
+    how = {"size": size, "mode": mode, "fit": fit}
     left_out = LeftOut()
     known = read_captions(captions, left_out)
-    how = {"size": shape_of_images(where, size), "mode": mode, "fit": fit}
-    found = source_of(source, [entry.name for entry in known], clips, how)
-    pairs = _matched(where, found, known, split, left_out)
-    reader = _Reader(found, [own for own, _ in pairs], clips, most)
+    reader = Reader(where, source, known, clips, most, how)
+    return Captioned(*paired(reader, captions, known, "captions", split, memory, left_out))
+
+
+def paired(
+    reader: "Reader",
+    file: Place,
+    known: Sequence[Any],
+    what: str,
+    split: str | None,
+    memory: int,
+    left_out: LeftOut,
+) -> tuple[list[str], Any, list[Any], LeftOut]:
+    """Names, arrays, and what a file says of each."""
+    where, source = reader.where, reader.source
+    pairs = _matched(where, source, known, what, split, left_out)
+    reader.names = [own for own, _ in pairs]
     arrays = _usable(reader, left_out, whole(where, "memory", memory, 0))
     if arrays is None:
         raise FileFormatError(
-            f"{where}: {os.fspath(source)!r} and {os.fspath(captions)!r} have no "
-            f"{found.kind} with captions in common"
+            f"{where}: {os.fspath(reader.place)!r} and {os.fspath(file)!r} have no "
+            f"{source.kind} with {what} in common"
             f"{'' if split is None else f' in split {split!r}'}.\n{left_out}"
         )
     by_name = {own: entry.texts for own, entry in pairs}
-    return Captioned(reader.names, arrays, [by_name[own] for own in reader.names], left_out)
+    return reader.names, arrays, [by_name[own] for own in reader.names], left_out
 
 
 def _matched(
-    where: str, source: Source, known: list[Captions], split: str | None, left_out: LeftOut
-) -> list[tuple[str, Captions]]:
-    """The own name of each that has captions, with them."""
+    where: str,
+    source: Source,
+    known: Sequence[Any],
+    what: str,
+    split: str | None,
+    left_out: LeftOut,
+) -> list[tuple[str, Any]]:
+    """The own name of each of which something is said, with that."""
     splits = sorted({str(entry.split) for entry in known if entry.split is not None})
     if split is not None and split not in splits:
         raise ArgumentError(
             f"{where}: split is {split!r}, expected one of {', '.join(splits) or 'none'}: what the "
-            "file of captions has."
+            f"file of {what} has."
         )
-    found: dict[str, Captions] = {}
+    found: dict[str, Any] = {}
     spoken_of = set()
     for entry in known:
         own = source.find(entry.name)
@@ -115,36 +133,55 @@ def _matched(
         if split is not None and entry.split != split:
             continue
         if own is None:
-            left_out.add(f"captions without {source.kind}", entry.name)
+            left_out.add(f"{what} without {source.kind}", entry.name)
         elif not entry.texts:
-            left_out.add("without captions", own)
+            left_out.add(f"without {what}", own)
         elif own in found:
             found[own].texts.extend(entry.texts)
         else:
             found[own] = entry
     for own in source.names:
         if own not in spoken_of:
-            left_out.add("without captions", own)
+            left_out.add(f"without {what}", own)
     return list(found.items())
 
 
-class _Reader(Sequence[Array]):
-    """The arrays of some names, each read when it is asked for."""
+class Reader(Sequence[Array]):
+    """The arrays of some names, each read when it is asked for.
 
-    def __init__(self, source: Source, names: list[str], clips: bool, most: int | None) -> None:
-        self.source, self.names, self.clips, self.most = source, names, clips, most
+    known  what a file says of each, by ``name``
+    how    size, mode and fit of images
+    """
+
+    def __init__(
+        self,
+        where: str,
+        place: Place,
+        known: Sequence[Any],
+        clips: bool,
+        most: int | None,
+        how: dict[str, Any],
+    ) -> None:
+        choice(where, "mode", how["mode"], MODES)
+        choice(where, "fit", how["fit"], FITS)
+        how = how | {"size": shape_of_images(where, how["size"])}
+        self.where, self.place, self.clips, self.most = where, place, clips, most
+        self.source = source_of(place, [entry.name for entry in known], clips, how)
+        self.names: list[str] = []
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, number: Any) -> Any:
         if isinstance(number, slice):
-            return _Reader(self.source, self.names[number], self.clips, self.most)
+            some = copy(self)
+            some.names = self.names[number]
+            return some
         name = self.names[number]
         try:
             return self.read(name)
         except Wrong as error:  # it was whole when all were read
-            raise FileFormatError(f"images.captioned: {name!r} cannot be read: {error}.") from None
+            raise FileFormatError(f"{self.where}: {name!r} cannot be read: {error}.") from None
 
     def read(self, name: str) -> Array:
         """One of them, or ``Wrong``."""
@@ -160,7 +197,7 @@ class _Reader(Sequence[Array]):
         return tuple(array.shape[1:] if self.clips else array.shape)
 
 
-def _usable(reader: _Reader, left_out: LeftOut, memory: int) -> Any:
+def _usable(reader: Reader, left_out: LeftOut, memory: int) -> Any:
     """All arrays that can be used, the reader knowing the names of no others; None if none can.
 
     An array of them, a list of clips, or, where they are too large together, the reader.
@@ -189,7 +226,7 @@ def _usable(reader: _Reader, left_out: LeftOut, memory: int) -> Any:
     return arrays if reader.clips else np.stack(arrays)
 
 
-def _readable(reader: _Reader, left_out: LeftOut) -> Iterator[tuple[str, Array]]:
+def _readable(reader: Reader, left_out: LeftOut) -> Iterator[tuple[str, Array]]:
     for name in reader.names:
         try:
             yield name, reader.read(name)
