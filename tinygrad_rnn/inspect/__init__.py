@@ -4,6 +4,11 @@ from tinygrad_rnn.inspect.activations import Activations, Row, activations
 from tinygrad_rnn.inspect.alignment import Alignment, alignment, page_of_alignments
 from tinygrad_rnn.inspect.cells import FoundCell, find_cells
 from tinygrad_rnn.inspect.chart import Chart, Line, line_chart, page_of_charts
+from tinygrad_rnn.inspect.conversation import (
+    Conversation,
+    page_of_conversations,
+    picture_of_conversations,
+)
 from tinygrad_rnn.inspect.emphasis import (
     Emphasis,
     emphasis,
@@ -27,12 +32,12 @@ from tinygrad_rnn.inspect.text_features import text_features
 from tinygrad_rnn.inspect.text_page import TextPage, text_page
 
 __all__ = [
-    "Activations", "Alignment", "Chart", "Emphasis", "FilmStrip", "FoundCell", "Gaze", "Line",
-    "Memory", "Row", "Saturation", "Skeleton", "TextPage", "activations", "alignment",
-    "draw_learning", "draw_memory", "draw_saturation", "draw_steps", "emphasis", "find_cells",
-    "framed", "gallery", "gaze", "gradient_by_depth", "gradient_by_lag", "gradient_map",
-    "gradient_to_source", "image", "line_chart", "memory", "page_of_alignments", "page_of_charts",
-    "page_of_emphases", "page_of_films", "page_of_gazes", "page_of_skeletons",
-    "picture_of_emphases", "picture_of_films", "picture_of_gazes", "picture_of_skeletons",
-    "saturation", "text_features", "text_page",
+    "Activations", "Alignment", "Chart", "Conversation", "Emphasis", "FilmStrip", "FoundCell",
+    "Gaze", "Line", "Memory", "Row", "Saturation", "Skeleton", "TextPage", "activations",
+    "alignment", "draw_learning", "draw_memory", "draw_saturation", "draw_steps", "emphasis",
+    "find_cells", "framed", "gallery", "gaze", "gradient_by_depth", "gradient_by_lag",
+    "gradient_map", "gradient_to_source", "image", "line_chart", "memory", "page_of_alignments",
+    "page_of_charts", "page_of_conversations", "page_of_emphases", "page_of_films", "page_of_gazes",
+    "page_of_skeletons", "picture_of_conversations", "picture_of_emphases", "picture_of_films",
+    "picture_of_gazes", "picture_of_skeletons", "saturation", "text_features", "text_page",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.inspect.frame import framed
+from tinygrad_rnn.inspect.frame import framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
 from tinygrad_rnn.inspect.terminal import coloured
 
@@ -158,10 +158,4 @@ def page_of_emphases(
 
 def picture_of_emphases(texts: Iterable[Emphasis]) -> str:
     """Several of them, one below the other, as one image."""
-    parts, labels, below = [], [], 0
-    for one in texts:
-        drawn, _, height = one.drawn()
-        parts.append(f'<g transform="translate(0 {below})">{drawn}</g>')
-        labels.append(one.label())
-        below += height
-    return framed("".join(parts), WIDE, below, STYLE, ". ".join(labels))
+    return stacked(((one.label(), one.drawn()) for one in texts), STYLE)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.inspect.frame import framed
+from tinygrad_rnn.inspect.frame import framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
 from tinygrad_rnn.inspect.pixels import source_of
 
@@ -143,10 +143,4 @@ def page_of_films(
 
 def picture_of_films(strips: Iterable[FilmStrip]) -> str:
     """Several strips, one below the other, as one image."""
-    parts, labels, wide, below = [], [], 0, 0
-    for strip in strips:
-        drawn, width, height = strip.drawn()
-        parts.append(f'<g transform="translate(0 {below})">{drawn}</g>')
-        labels.append(strip.label())
-        wide, below = max(wide, width), below + height
-    return framed("".join(parts), wide, below, STYLE, ". ".join(labels))
+    return stacked(((one.label(), one.drawn()) for one in strips), STYLE)

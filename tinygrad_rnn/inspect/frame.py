@@ -1,8 +1,9 @@
 """The frame of an SVG image: paper and letters, light and dark, around what is drawn."""
 
+from collections.abc import Iterable
 from html import escape
 
-__all__ = ["framed"]
+__all__ = ["framed", "stacked"]
 
 _STYLE = (
     "text{font:12px ui-sans-serif,system-ui,Helvetica,Arial,sans-serif;fill:#3d464f}"
@@ -19,3 +20,13 @@ def framed(drawn: str, width: int, height: int, style: str, label: str) -> str:
         f"<style>{_STYLE}{style}</style>"
         f'<rect class="paper" width="100%" height="100%"/>{drawn}</svg>'
     )
+
+
+def stacked(drawings: Iterable[tuple[str, tuple[str, int, int]]], style: str) -> str:
+    """Several drawings, one below the other, as one image; of each its label, and what is drawn."""
+    parts, labels, wide, below = [], [], 0, 0
+    for label, (drawn, width, height) in drawings:
+        parts.append(f'<g transform="translate(0 {below})">{drawn}</g>')
+        labels.append(label)
+        wide, below = max(wide, width), below + height
+    return framed("".join(parts), wide, below, style, "; ".join(labels))

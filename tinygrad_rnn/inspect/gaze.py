@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.inspect.frame import framed
+from tinygrad_rnn.inspect.frame import framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
 from tinygrad_rnn.inspect.pixels import source_of
 
@@ -113,24 +113,31 @@ def gaze(
     right: bool | None = None,
     **how: Any,
 ) -> Gaze:
-    """Where a captioner looks in an image while it speaks of it.
+    """Where a captioner looks in an image while it speaks of it, or an answerer while it reads.
 
         found = inspect.gaze(model, image)
+        found = inspect.gaze(answerer, image, "what colour is the ball?")
         pathlib.Path("looks.svg").write_text(found.svg())
 
+    The last place of a question is that of the answer, looked for when all of it has been read.
+
     Args:
-        model: A ``models.Captioner`` with attention and a vocabulary.
+        model: A ``models.Captioner`` or ``models.Answerer`` with attention and a vocabulary.
         image: One image, or its features, as the model takes them.
-        caption: What it is to say; None: what it says, as by ``caption(..., **how)``.
+        caption: What it is to say; None: what it says, as by ``caption(..., **how)``. Or the
+            question.
         picture: What is drawn: bytes (H, W, 3), of any size; None: the image itself.
-        right: Whether the caption is true, if that is known.
+        right: Whether the caption, or the answer, is true, if that is known.
     """
     vocabulary = getattr(model, "vocabulary", None)
-    if vocabulary is None or not hasattr(model, "captioned"):
+    asks = hasattr(model, "answers")
+    if vocabulary is None or not (asks or hasattr(model, "captioned")):
         raise ArgumentError(
-            f"gaze: model is {shortened(model)}, expected one that describes images, with a "
-            "vocabulary, such as a models.Captioner."
+            f"gaze: model is {shortened(model)}, expected one that describes images or answers "
+            "questions, with a vocabulary, such as a models.Captioner."
         )
+    if asks and caption is None:
+        raise ArgumentError("gaze: there is no question, which a models.Answerer needs.")
     image = np.asarray(image)
     if caption is None:
         said = model.captioned(image[None], **how)[0]
@@ -142,6 +149,8 @@ def gaze(
         picture = np.moveaxis(picture.astype(np.uint8), 0, -1)
         picture = np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
     words = [vocabulary.piece(int(token)) for token in said]
+    if asks:
+        words.append(f"→ {model.answers(image[None], [said])[0]}")
     return Gaze(np.asarray(picture), words, weights[: len(words)], right)
 
 
@@ -158,13 +167,7 @@ def page_of_gazes(
 
 def picture_of_gazes(gazes: Iterable[Gaze]) -> str:
     """Several of them, one below the other, as one image."""
-    parts, labels, wide, below = [], [], 0, 0
-    for one in gazes:
-        drawn, width, height = one.drawn()
-        parts.append(f'<g transform="translate(0 {below})">{drawn}</g>')
-        labels.append(" ".join(one.words))
-        wide, below = max(wide, width), below + height
-    return framed("".join(parts), wide, below, STYLE, "; ".join(labels))
+    return stacked(((" ".join(one.words), one.drawn()) for one in gazes), STYLE)
 
 
 def _image(source: str, x: float, y: float, side: float) -> str:

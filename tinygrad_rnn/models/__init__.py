@@ -2,7 +2,9 @@
 
 from tinygrad_rnn.models import smoothing
 from tinygrad_rnn.models.adapting import CachePointer, DynamicEvaluation, mean_squares
+from tinygrad_rnn.models.answerer import Answerer
 from tinygrad_rnn.models.captioner import Captioner
+from tinygrad_rnn.models.dialogue import Dialogue
 from tinygrad_rnn.models.fixed_window import FixedWindow
 from tinygrad_rnn.models.gaze import GazeDirections
 from tinygrad_rnn.models.language_model import LanguageModel
@@ -21,8 +23,8 @@ from tinygrad_rnn.models.video import S2VT, MeanPooling
 from tinygrad_rnn.models.video_labels import VideoLabels
 
 __all__ = [
-    "S2VT", "VGG", "CachePointer", "Captioner", "DynamicEvaluation", "FixedWindow",
-    "GazeDirections", "LanguageModel", "MeanPooling", "NGram", "Navigator", "PathMatcher",
-    "PoseFeatures", "PoseForecast", "ResNet", "Score", "Seq2Seq", "TextLabels", "TextModel",
-    "Translation", "VideoJoints", "VideoLabels", "load", "mean_squares", "smoothing",
+    "S2VT", "VGG", "Answerer", "CachePointer", "Captioner", "Dialogue", "DynamicEvaluation",
+    "FixedWindow", "GazeDirections", "LanguageModel", "MeanPooling", "NGram", "Navigator",
+    "PathMatcher", "PoseFeatures", "PoseForecast", "ResNet", "Score", "Seq2Seq", "TextLabels",
+    "TextModel", "Translation", "VideoJoints", "VideoLabels", "load", "mean_squares", "smoothing",
 ]  # fmt: skip

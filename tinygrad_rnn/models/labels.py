@@ -10,10 +10,10 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
 from tinygrad_rnn.models.speaker import IGNORED
 
-__all__ = ["named", "names_of", "numbers_of", "right_share"]
+__all__ = ["named", "names_of", "number_of", "numbers_of", "right_share"]
 
 
-def names_of(where: str, labels: Any) -> list[str]:
+def names_of(where: str, labels: Any, what: str = "labels") -> list[str]:
     """Two names or more, each once."""
     names = [] if isinstance(labels, str) else list(labels)
     if (
@@ -22,7 +22,7 @@ def names_of(where: str, labels: Any) -> list[str]:
         or (len(names) < 2)
     ):
         raise ArgumentError(
-            f"{where}: labels is {shortened(labels)}, expected two names or more, each once."
+            f"{where}: {what} is {shortened(labels)}, expected two names or more, each once."
         )
     return names
 
@@ -40,7 +40,9 @@ def numbers_of(
             f"{where}: {len(lengths)} {of} and labels of {len(labels)}, expected as many."
         )
     if part is None:
-        return np.array([_number(where, names, f"[{n}]", name) for n, name in enumerate(labels)])
+        return np.array(
+            [number_of(where, names, f"labels[{n}]", name) for n, name in enumerate(labels)]
+        )
     found = np.full((lengths.max(), len(lengths)), IGNORED)
     for b, (own, length) in enumerate(zip(labels, lengths, strict=True)):
         if isinstance(own, str) or len(own) != length:
@@ -48,7 +50,9 @@ def numbers_of(
                 f"{where}: labels[{b}] is {shortened(own)}, expected a list of {length}, one for "
                 f"each {part}."
             )
-        found[:length, b] = [_number(where, names, f"[{b}][{t}]", n) for t, n in enumerate(own)]
+        found[:length, b] = [
+            number_of(where, names, f"labels[{b}][{t}]", n) for t, n in enumerate(own)
+        ]
     return found
 
 
@@ -67,9 +71,10 @@ def named(names: Sequence[str], scores: Array, lengths: Array) -> list[Any]:
     return [[names[k] for k in row[:length]] for row, length in rows]
 
 
-def _number(where: str, names: Sequence[str], place: str, name: str) -> int:
+def number_of(where: str, names: Sequence[str], place: str, name: Any) -> int:
+    """The number of a name."""
     if name not in names:
         raise IndexRangeError(
-            f"{where}: labels{place} is {shortened(name)}, expected one of {shortened(names)}."
+            f"{where}: {place} is {shortened(name)}, expected one of {shortened(names)}."
         )
     return names.index(name)

@@ -22,7 +22,9 @@ from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, FileFormatError, SaveError, VocabularyError
 from tinygrad_rnn.files import read, replacing, write
 from tinygrad_rnn.files.layout import digest_of
+from tinygrad_rnn.models.answerer import Answerer
 from tinygrad_rnn.models.captioner import Captioner
+from tinygrad_rnn.models.dialogue import Dialogue
 from tinygrad_rnn.models.fixed_window import FixedWindow
 from tinygrad_rnn.models.language_model import LanguageModel
 from tinygrad_rnn.models.navigator import Navigator
@@ -43,8 +45,8 @@ Folder = str | os.PathLike[str]
 Json = dict[str, Any]
 
 _KINDS = (
-    Captioner, FixedWindow, LanguageModel, MeanPooling, NGram, Navigator, PathMatcher, S2VT,
-    Seq2Seq, TextLabels,
+    Answerer, Captioner, Dialogue, FixedWindow, LanguageModel, MeanPooling, NGram, Navigator,
+    PathMatcher, S2VT, Seq2Seq, TextLabels,
 )  # fmt: skip
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in _KINDS}
 

@@ -14,22 +14,24 @@ from tinygrad_rnn.text.vocabulary import Ids
 __all__ = ["Pairs", "image_of_each", "shape_of", "side_by_side", "together"]
 
 
-def side_by_side(images: Any, dtype: Any) -> Tensor:
+def side_by_side(images: Any, dtype: Any, where: str = "Captioner") -> Tensor:
     """Images, or features, of one shape as a Tensor (B, ...); bytes as numbers from 0 to 1."""
     if isinstance(images, list | tuple):
         arrays = [np.asarray(image) for image in images]
         for number, array in enumerate(arrays):
+            if images[number] is None:
+                raise ArgumentError(f"{where}: images[{number}] is None, expected an image.")
             if array.shape != arrays[0].shape:
                 raise ShapeError(
-                    f"Captioner: images[{number}] has shape {array.shape}, images[0] "
+                    f"{where}: images[{number}] has shape {array.shape}, images[0] "
                     f"{arrays[0].shape}; expected one size for all."
                 )
         if not arrays:
-            raise ArgumentError("Captioner: there are no images, expected one or more.")
+            raise ArgumentError(f"{where}: there are no images, expected one or more.")
         images = np.stack(arrays)
     if isinstance(images, np.ndarray) and images.dtype == np.uint8:
         images = images.astype(dtype) / 255
-    return as_tensor(images, "Captioner")
+    return as_tensor(images, where)
 
 
 class Pairs(Sequence[Any]):
@@ -53,20 +55,22 @@ def together(pairs: Sequence[Any]) -> tuple[list[Any], list[Ids], Array]:
     return images, captions, np.repeat(np.arange(len(images)), counts)
 
 
-def image_of_each(where: str, given: Any, images: int, captions: int) -> Array | None:
-    """The image of each caption; None where it is the one at its place."""
+def image_of_each(
+    where: str, given: Any, images: int, count: int, what: str = "captions"
+) -> Array | None:
+    """The image of each caption, or question; None where it is the one at its place."""
     if given is None:
-        if images != captions:
+        if images != count:
             raise ArgumentError(
-                f"{where}: {images} images and {captions} captions, expected as many, or of=, "
-                "which says what image each caption is of."
+                f"{where}: {images} images and {count} {what}, expected as many, or of=, which "
+                f"says the image of each."
             )
         return None
     of = np.asarray(given)
-    if of.shape != (captions,) or (of.size and of.dtype.kind not in "iu"):
+    if of.shape != (count,) or (of.size and of.dtype.kind not in "iu"):
         raise ShapeError(
-            f"{where}: of holds {of.dtype} of shape {of.shape}, expected ({captions},): the "
-            "number of an image for each caption."
+            f"{where}: of holds {of.dtype} of shape {of.shape}, expected ({count},): the "
+            f"number of an image for each of the {what}."
         )
     if of.size and not (of.min() >= 0 and of.max() < images):
         raise IndexRangeError(
@@ -75,11 +79,11 @@ def image_of_each(where: str, given: Any, images: int, captions: int) -> Array |
     return of
 
 
-def shape_of(given: Any) -> tuple[int, ...]:
+def shape_of(given: Any, where: str = "Captioner") -> tuple[int, ...]:
     """D or (D, h, w), as a tuple."""
     sizes = tuple(given) if isinstance(given, list | tuple) else (given,)
     if len(sizes) not in (1, 3):
         raise ShapeError(
-            f"Captioner: features is {shortened(given)}, expected D, or (D, h, w) of places."
+            f"{where}: features is {shortened(given)}, expected D, or (D, h, w) of places."
         )
-    return tuple(whole("Captioner", "features", size, 1) for size in sizes)
+    return tuple(whole(where, "features", size, 1) for size in sizes)

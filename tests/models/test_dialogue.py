@@ -1,0 +1,173 @@
+"""Dialogues about an image: what was said before, by hand; what is hidden; its own answers."""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import errors, models, ops, optim, text
+
+pytestmark = pytest.mark.usefixtures("reference")
+
+D, E, H = 3, 4, 5
+PLACES = (D, 2, 2)
+NAMES = ["red", "blue", "small"]
+IMAGES = np.random.default_rng(1).standard_normal((2, *PLACES))
+CAPTIONS = ["there is a ball", "there is a box"]
+TALKS = [
+    [("what colour is it?", "red"), ("is it small?", "small"), ("what colour is the box?", "blue")],
+    [("what colour is it?", "blue")],
+]
+WORDS = text.Words.of(" ".join([*CAPTIONS, *(f"{q} {a}" for own in TALKS for q, a in own)]))
+
+
+def model_of(vocabulary=WORDS, **options):
+    tg.seed(0)
+    options = {"features": PLACES, "num_layers": 1, **options}
+    return models.Dialogue(vocabulary, NAMES, None, E, H, **options).astype(tg.float64)
+
+
+WAYS = {
+    "looking": {"attend": True}, "times": {"cell": "GRU"}, "no history": {"history": False},
+    "no image": {"image": False}, "no question": {"question": False},
+}  # fmt: skip
+every_way = pytest.mark.parametrize("way", WAYS)
+
+
+def state_of(layers, rows):
+    """The last states (1, ...) of layers that have read rows (T, I), side by side."""
+    _, state = layers(tg.tensor(rows[:, None]))
+    return np.concatenate([p.numpy() for p in layers.layout.unpack(state, (1,))[0]], axis=-1)
+
+
+def test_what_was_said_is_read_round_by_round():
+    model = model_of()
+    scores = model(IMAGES, CAPTIONS, TALKS).numpy()
+    vectors = lambda said: model.embedding(np.array([*WORDS.encode(said), model.end])).numpy()
+    row = 0
+    for image, caption, rounds in zip(IMAGES, CAPTIONS, TALKS, strict=True):
+        heard = [state_of(model.remark, vectors(caption))[0]]
+        for question, answer in rounds:
+            said = model.rounds(tg.tensor(np.stack(heard)[:, None]))[0].numpy()[-1, 0]
+            words = vectors(question)
+            read = np.concatenate([words, np.broadcast_to(said, (len(words), H))], axis=1)
+            q = tg.tensor(state_of(model.joining.layers, read))
+            z = image.ravel() / np.sqrt(np.mean(image**2))
+            joint = ops.tanh(model.joining.asks(q)) * ops.tanh(
+                model.joining.sees(tg.tensor(z[None]))
+            )
+            expected = model.out(ops.tanh(model.hidden(joint))).numpy()[0]
+            np.testing.assert_allclose(scores[row], expected, rtol=1e-9)
+            heard.append(state_of(model.remark, vectors(f"{question} {answer}"))[0])
+            row += 1
+    assert row == len(scores) == 4
+
+
+@every_way
+def test_what_stands_beside_a_dialogue_changes_nothing(way):
+    model = model_of(**WAYS[way])
+    together = model(IMAGES, CAPTIONS, TALKS).numpy()
+    alone = [model(IMAGES[n : n + 1], [CAPTIONS[n]], [TALKS[n]]).numpy() for n in range(len(TALKS))]
+    np.testing.assert_allclose(np.concatenate(alone), together, rtol=1e-11)
+    loss, values = model.loss(IMAGES, CAPTIONS, TALKS)
+    numbers = [NAMES.index(answer) for own in TALKS for _, answer in own]
+    logs = ops.log_softmax(tg.tensor(together)).numpy()
+    assert loss.item() == pytest.approx(-logs[range(4), numbers].mean(), rel=1e-11)
+    assert values["accuracy"] == np.mean(together.argmax(axis=1) == numbers)
+
+
+def test_an_answer_depends_on_what_was_said_before_and_on_nothing_after():
+    model = model_of(attend=True)
+    before = model(IMAGES, CAPTIONS, TALKS).numpy()
+    other = [[TALKS[0][0], ("is it small?", "blue"), TALKS[0][2]], TALKS[1]]
+    after = model(IMAGES, CAPTIONS, other).numpy()
+    np.testing.assert_array_equal(after[[0, 1, 3]], before[[0, 1, 3]])
+    assert np.abs(after[2] - before[2]).max() > 1e-6
+    captions = model(IMAGES, ["there is a box", CAPTIONS[1]], TALKS).numpy()
+    assert np.abs(captions[:3] - before[:3]).min(axis=1).max() > 1e-7
+    last = [[*TALKS[0][:2], (TALKS[0][2][0], "red")], TALKS[1]]
+    assert model.answers(IMAGES, CAPTIONS, last) == model.answers(IMAGES, CAPTIONS, TALKS)
+
+
+def test_what_is_hidden_makes_no_difference():
+    deaf = model_of(history=False)
+    changed = [[(q, "blue") for q, _ in own] for own in TALKS]
+    np.testing.assert_array_equal(
+        deaf(IMAGES, CAPTIONS, TALKS).numpy(), deaf(IMAGES, CAPTIONS[::-1], changed).numpy()
+    )
+    blind = model_of(image=False, attend=True)
+    np.testing.assert_array_equal(
+        blind(None, CAPTIONS, TALKS).numpy(), blind(IMAGES, CAPTIONS, TALKS).numpy()
+    )
+    without = model_of(question=False, attend=True)
+    found = without(IMAGES[:1], CAPTIONS[:1], [TALKS[0][:1]]).numpy()
+    other = without(IMAGES[:1], CAPTIONS[:1], [[("is it small?", "red")]]).numpy()
+    np.testing.assert_array_equal(found, other)
+
+
+def test_it_talks_in_view_of_its_own_answers():
+    model = model_of(attend=True)
+    questions = [[question for question, _ in own] for own in TALKS]
+    said = model.talk(IMAGES, CAPTIONS, questions)
+    assert [len(own) for own in said] == [3, 1]
+    rounds = [list(zip(*own, strict=True)) for own in zip(questions, said, strict=True)]
+    assert model.answers(IMAGES, CAPTIONS, rounds, batch_size=1) == said
+    assert model.talk(list(IMAGES), CAPTIONS, [[], questions[1]])[0] == []
+
+
+def test_it_is_learned_and_comes_back_from_its_folder(tmp_path):
+    model = model_of(cell="GRU")
+    batches = model.batches(IMAGES, CAPTIONS, TALKS, 2)
+    optimizer = optim.Adam(model.parameters(), lr=0.05)
+    for _ in range(25):
+        for batch in batches:
+            loss, values = model.loss(*batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    assert values["accuracy"] == 1
+    assert model.talk(IMAGES, CAPTIONS, [[q for q, _ in own] for own in TALKS]) == [
+        [answer for _, answer in own] for own in TALKS
+    ]
+    model.save(tmp_path)
+    again = models.load(tmp_path)
+    np.testing.assert_array_equal(
+        again(IMAGES, CAPTIONS, TALKS).numpy(), model(IMAGES, CAPTIONS, TALKS).numpy()
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "told"),
+    [
+        (
+            lambda: model_of().loss(IMAGES, CAPTIONS, TALKS[:1]),
+            errors.ArgumentError, "2 captions and 1 dialogues about 2 images, expected one of each",
+        ),
+        (
+            lambda: model_of().loss(IMAGES, CAPTIONS, [TALKS[0], []]),
+            errors.ArgumentError, r"dialogues\[1\] is \[\], expected a list of pairs",
+        ),
+        (
+            lambda: model_of().loss(IMAGES, CAPTIONS, [TALKS[0], ["what is it?"]]),
+            errors.ArgumentError, r"dialogues\[1\] is \['what is it\?'\], expected a list of pairs",
+        ),
+        (
+            lambda: model_of().loss(IMAGES, CAPTIONS, [TALKS[0], [(" ", "red")]]),
+            errors.ArgumentError, r"dialogues\[1\]\[0\] is ' ', expected one word or more",
+        ),
+        (
+            lambda: model_of().loss(IMAGES, ["a ball", ""], TALKS),
+            errors.ArgumentError, r"captions\[1\] is '', expected one word or more",
+        ),
+        (
+            lambda: model_of().loss(IMAGES, CAPTIONS, [TALKS[0], [("is it?", "green")]]),
+            errors.IndexRangeError, r"Dialogue.loss: answers\[3\] is 'green', expected one of",
+        ),
+        (
+            lambda: model_of().batches(IMAGES, CAPTIONS, TALKS[:1], 2),
+            errors.ArgumentError, "2 images, 2 captions and 1 dialogues, expected as many",
+        ),
+    ],
+)  # fmt: skip
+def test_errors_say_what_was_expected(make, error, told):
+    with pytest.raises(error, match=told):
+        make()

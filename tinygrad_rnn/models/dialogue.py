@@ -1,0 +1,190 @@
+"""Dialogues about an image: each question is read in view of what was said before."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn import nn, ops
+from tinygrad_rnn.arguments import flag, shortened, whole
+from tinygrad_rnn.data import Batches
+from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.models.answerer import Answerer
+from tinygrad_rnn.models.asking import last_states
+from tinygrad_rnn.models.layers import recurrent_layers
+from tinygrad_rnn.models.shown import Pairs
+from tinygrad_rnn.models.speaker import with_end
+from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.training.run_state import evaluating
+
+__all__ = ["Dialogue"]
+
+Round = Sequence[str]  # (question, answer)
+
+
+class Dialogue(Answerer):
+    """An ``Answerer`` of dialogues, by a hierarchy of what was said (Das et al. 2017).
+
+        model = models.Dialogue(words, answers, encoder, 32, 64, features=(64, 6, 6), attend=True)
+        rounds = [("what colour is it?", "red"), ("is it small or large?", "small")]
+        loss, values = model.loss(images, captions, [rounds, ...])
+        model.answers(images, captions, [rounds, ...])         in view of the answers before
+        model.talk(images, captions, [["what colour is it?", ...], ...])     and of its own answers
+
+    What was said is read round by round, the caption first, and brought together by layers over
+    rounds; question k is read with their state beside each of its words:
+
+        m_0 = last states of layers that read the caption
+        m_k = last states of layers that read question k and its answer
+        s_k = rounds(m_k, s_{k-1})
+        question k + 1: layers read [e_t; s_k], or [e_t; s_k; c_t] where they look
+
+    Args:
+        history: False: questions are read as if nothing had been said.
+        settings: Those of ``Answerer``.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Any,
+        answers: Sequence[str],
+        encoder: nn.Module | None,
+        embedding_dim: int,
+        hidden_size: int,
+        *,
+        features: int | Sequence[int],
+        history: bool = True,
+        **settings: Any,
+    ) -> None:
+        self.history = flag(type(self).__name__, "history", history)
+        super().__init__(
+            vocabulary, answers, encoder, embedding_dim, hidden_size, features=features, **settings
+        )
+        if history:
+            cell, H = settings.get("cell", "LSTM"), hidden_size
+            self.remark = recurrent_layers(self.where, cell, embedding_dim, H, 1, {})
+            width = sum(sum(sizes.values()) for sizes in self.remark.layout.sizes)
+            self.rounds = recurrent_layers(self.where, cell, width, H, 1, {})
+
+    def _beside(self, hidden_size: int) -> int:
+        return hidden_size if self.history else 0
+
+    def forward(self, images: Any, captions: Any, dialogues: Any) -> Tensor:  # type: ignore[override]
+        """Scores of the answers to all questions, dialogue by dialogue (N, K)."""
+        if not len(captions) == len(dialogues) or (self.image and len(images) != len(captions)):
+            raise ArgumentError(
+                f"{self.where}: {len(captions)} captions and {len(dialogues)} dialogues about "
+                f"{len(images) if self.image else 'no'} images, expected one of each."
+            )
+        rounds = [self._rounds(f"dialogues[{n}]", own) for n, own in enumerate(dialogues)]
+        of = np.repeat(np.arange(len(rounds)), list(map(len, rounds)))
+        ids, lengths = self._read([question for own in rounds for question, _ in own])
+        words = self.dropout(self.embedding(ids.T))
+        if self.history:
+            said = self._said(captions, rounds)
+            at = np.concatenate([np.arange(len(own)) for own in rounds])
+            beside = ops.broadcast_to(said[at, of], *words.shape[:2], said.shape[2])
+            words = ops.concat([words, beside], axis=-1)
+        seen = self._seen(images) if self.image else None
+        return self._answered(words, lengths, seen, of)[0]
+
+    def _said(self, captions: Any, rounds: list[list[Any]]) -> Tensor:
+        """The state behind the caption, the first round and so on: (R, B, H)."""
+        remarks = [self._tokens(f"captions[{n}]", one) for n, one in enumerate(captions)]
+        where = np.zeros((max(map(len, rounds)), len(rounds)), np.intp)  # of which remark
+        where[0] = np.arange(len(rounds))
+        for b, own in enumerate(rounds):
+            for r, (question, answer) in enumerate(own[:-1], 1):
+                where[r, b] = len(remarks)
+                remarks.append(np.concatenate([question, self._tokens("an answer", answer)]))
+        ids, lengths = with_end(self.where, "what was said", remarks, self.end)
+        states = last_states(self.remark, self.embedding(ids.T), lengths)
+        found: Tensor = self.rounds(states[where])[0]
+        return found
+
+    def _rounds(self, place: str, rounds: Any) -> list[Any]:
+        """Rounds as (tokens of the question, answer)."""
+        if isinstance(rounds, str) or not len(rounds) or not all(len(one) == 2 for one in rounds):
+            raise ArgumentError(
+                f"{self.where}: {place} is {shortened(rounds)}, expected a list of pairs of "
+                "question and answer, one or more."
+            )
+        return [
+            (self._tokens(f"{place}[{r}]", question), answer)
+            for r, (question, answer) in enumerate(rounds)
+        ]
+
+    # ----- training -----
+
+    def loss(self, images: Any, captions: Any, dialogues: Any) -> tuple[Tensor, dict[str, Any]]:  # type: ignore[override]
+        """The mean cross-entropy of all answers, and {"accuracy": ...}.
+
+        Args:
+            images: As ``Answerer.loss`` takes them, one for each dialogue.
+            captions: Texts, or their tokens: what is said first.
+            dialogues: For each a list of (question, answer). A question is a text, or tokens; it is
+                answered in view of the answers before it, as they are given.
+        """
+        scores = self(images, captions, dialogues)
+        return self._loss(scores, [answer for own in dialogues for _, answer in own])
+
+    def batches(  # type: ignore[override]
+        self,
+        images: Sequence[Any],
+        captions: Sequence[str],
+        dialogues: Sequence[Sequence[Round]],
+        batch_size: int,
+        **how: Any,
+    ) -> Batches:
+        """Images, each with its caption and its dialogue, as batches for ``loss``."""
+        if not len(images) == len(captions) == len(dialogues):
+            raise ArgumentError(
+                f"{self.where}.batches: {len(images)} images, {len(captions)} captions and "
+                f"{len(dialogues)} dialogues, expected as many."
+            )
+        said = [
+            (self._tokens(f"captions[{n}]", caption), self._rounds(f"dialogues[{n}]", rounds))
+            for n, (caption, rounds) in enumerate(zip(captions, dialogues, strict=True))
+        ]
+        return Batches(Pairs(images, said), batch_size, collate=_together, **how)
+
+    # ----- answering -----
+
+    def answers(  # type: ignore[override]
+        self, images: Any, captions: Any, dialogues: Any, *, batch_size: int = 64
+    ) -> list[list[str]]:
+        """The likeliest answers to all questions of each dialogue.
+
+        Each in view of the answers before it, as they are given; that of the last round is not
+        looked at.
+        """
+        size = whole(f"{self.where}.answers", "batch_size", batch_size, 1)
+        found: list[list[str]] = []
+        for begin in range(0, len(dialogues), size):
+            rows = slice(begin, begin + size)
+            shown = images[rows] if self.image else None
+            with evaluating(self):
+                best = self(shown, captions[rows], dialogues[rows]).numpy().argmax(axis=-1)
+            said = iter(self.names[k] for k in best)
+            found += [[next(said) for _ in own] for own in dialogues[rows]]
+        return found
+
+    def talk(
+        self, images: Any, captions: Any, questions: Sequence[Sequence[str]], **how: Any
+    ) -> list[list[str]]:
+        """Its answers to the questions of each dialogue, in view of its own answers before."""
+        said: list[list[str]] = [[] for _ in questions]
+        for r in range(max(map(len, questions))):
+            going = [b for b, asked in enumerate(questions) if len(asked) > r]
+            rounds = [list(zip(questions[b], [*said[b], ""], strict=False)) for b in going]
+            shown = [images[b] for b in going] if self.image else None
+            for b, own in zip(
+                going, self.answers(shown, [captions[b] for b in going], rounds, **how), strict=True
+            ):
+                said[b].append(own[r])
+        return said
+
+
+def _together(rows: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+    """Images, captions and dialogues."""
+    return [image for image, _ in rows], [c for _, (c, _) in rows], [d for _, (_, d) in rows]
