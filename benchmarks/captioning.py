@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from pieces import Until, spread
 from table import show, table
 
 import tinygrad_rnn as tg
@@ -43,17 +44,6 @@ BAR = (
     "Looks: of the words that describe a thing those at which the place that is looked at most is "
     "on it; beside it the share of all places that are."
 )
-
-
-class Until:
-    """Ends a piece of a run after some seconds; what it has come to is in its checkpoints."""
-
-    def __init__(self, seconds: float) -> None:
-        self.end = time.monotonic() + seconds
-
-    def on_step(self, trainer: training.Trainer) -> None:
-        if time.monotonic() > self.end:
-            trainer.stop("the time of this piece is over")
 
 
 def model_of(kind: str, args: argparse.Namespace, words: text.Vocabulary) -> models.Captioner:
@@ -120,13 +110,6 @@ def train(folder: Path, seeds: int, seconds: float) -> None:
 
 
 # ----- the table -----
-
-
-def spread(values: list[float], form: str = "{:.1%}") -> str:
-    """The mean and, of several, the least and the most."""
-    mean = form.format(statistics.mean(values))
-    ends = f" ({form.format(min(values))} to {form.format(max(values))})"
-    return mean + ends if len(values) > 1 else mean
 
 
 def sections() -> dict[str, list[str]]:

@@ -9,6 +9,8 @@ TINYGRAD_MULTI30K_GERMAN that of multi30k_german.py, TINYGRAD_CAPTIONING that of
 TINYGRAD_VIDEO that of video.py, TINYGRAD_MOTION that of motion.py,
 TINYGRAD_MEMORY that of memory.py, TINYGRAD_JSB that of jsb.py, TINYGRAD_SENTIMENT that of
 sentiment.py.
+TINYGRAD_MEMORY that of memory.py, TINYGRAD_JSB that of jsb.py,
+TINYGRAD_EASY_VQA that of easy_vqa.py.
 """
 
 import datetime
@@ -54,6 +56,7 @@ ALL = [
     "memory",
     "jsb",
     "sentiment",
+    "easy_vqa",
 ]
 HEAD = """# Measured
 

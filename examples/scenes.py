@@ -155,9 +155,7 @@ class Scene:
 
     def picture(self, pixels=PIXELS):
         """Red, green and blue (pixels, pixels, 3), from 0 to 255."""
-        x, y = grid(pixels)
-        light = 1.03 - 0.07 * y - 0.10 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)
-        found = light[..., None] * np.array(PAPERS[self.paper], np.float32)
+        found = blank(self.paper, pixels)
         for thing in self.things:
             draw(thing, found)
         return np.clip(found + 0.5, 0, 255).astype(np.uint8)
@@ -168,6 +166,13 @@ def grid(pixels):
     """The middles of all pixels: x and y, in shares of the picture."""
     middles = ((np.arange(pixels) + 0.5) / pixels).astype(np.float32)
     return np.meshgrid(middles, middles)
+
+
+def blank(paper, pixels):
+    """A picture with nothing on it, as numbers (pixels, pixels, 3)."""
+    x, y = grid(pixels)
+    light = 1.03 - 0.07 * y - 0.10 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)
+    return light[..., None] * np.array(PAPERS[paper], np.float32)
 
 
 def draw(thing, picture):

@@ -35,6 +35,7 @@ RUN = [
     "navigation.md",
     "motion.md",
     "sentiment.md",
+    "questions.md",
 ]
 
 

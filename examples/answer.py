@@ -1,0 +1,433 @@
+"""Learn to answer questions about drawn scenes, and look at where it looks for the answer.
+
+    u = tanh(z W_z)   q = tanh([h_T; c_T] W_q)   P(answer) = softmax(tanh((u q) W) W_a)
+    a_t = softmax(MLP(h_{t-1}, e_t, z_i))   c_t = Σ_i a_ti z_i   h_t = GRU([e_t; c_t], h_{t-1})
+
+Without arguments it draws scenes (asked.py). An encoder learns first what stands where; by what it
+sees then learns one that looks at the image before each word of a question, one that multiplies
+image and question, and two from which image or question is hidden. They are asked about scenes
+with things of looks that they have never seen, with four answers to choose from, too, and once
+more after they have learned where some answers are usual: who has learned these loses most. With
+arguments it is a tool for images, or features of them, with questions in the layout of easy-VQA
+or of VQA (see tinygrad_rnn.data.images):
+
+    answer.py train/images train/questions.json --kept test/images test/questions.json --size 64
+    answer.py vgg.npz questions.json annotations.json --hidden 512 --answers 1000 --out out/vqa
+    answer.py --out out/vqa --resume                     go on with a run that was interrupted
+    answer.py --out out/vqa --ask my.jpg "what colour is the ball?" "is it a cat?"
+
+The folder of --out gets the model, and of the scenes ``looks.html``: an image for each word of a
+question, lit where it is looked at. Of files also checkpoints and tables of the loss.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import asked
+import numpy as np
+from caption import Eyes, shown
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import data, inspect, losses, models, nn, optim, text, training
+from tinygrad_rnn.data import images as files
+
+SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
+# Scenes that are learned from, those that are asked, questions about each, scenes on the page.
+LEARNED, ASKED, EACH, DRAWN = (24, 8, 4, 2) if SHORT else (3_000, 400, 8, 12)
+# Times that scenes are seen, and that questions are read, and those of other frequencies.
+SEEN, READ, AGAIN = (1, 1, 1) if SHORT else (3, 8, 5)
+WIDTH, EMBEDDING, HIDDEN = (10, 4, 8) if SHORT else (64, 48, 128)
+
+
+class Told(NamedTuple):
+    """Images, and for each its questions and their answers."""
+
+    images: np.ndarray
+    questions: list[list[str]]
+    answers: list[list[str]]
+
+    def flat(self) -> tuple[list[str], list[str], np.ndarray]:
+        """All questions, their answers, and which image each is about."""
+        of = np.repeat(np.arange(len(self.images)), list(map(len, self.questions)))
+        return list(chain(*self.questions)), list(chain(*self.answers)), of
+
+    def right(self, model: models.Answerer, choices=None) -> np.ndarray:
+        """Which of all questions a model answers rightly."""
+        questions, answers, of = self.flat()
+        said = model.answers(self.images, questions, of, choices=choices)
+        return np.array(said) == np.array(answers)
+
+
+def told(pictures: np.ndarray, questions: list[list[asked.Question]]) -> Told:
+    """Pictures with questions about them."""
+    return Told(
+        pictures,
+        [[one.text for one in own] for own in questions],
+        [[one.answer for one in own] for own in questions],
+    )
+
+
+def fitted(model, known: tuple, epochs: int, rate: float, batch: int = 16) -> float:
+    """Train a model by what is known, and say how many seconds it took."""
+    return trained(model, model.batches(*known, batch, shuffle=True), epochs, rate)
+
+
+def trained(model, learns: data.Batches, epochs: int, rate: float) -> float:
+    """Train a model by batches, and say how many seconds it took."""
+    optimizer = optim.AdamW(model.parameters(), lr=rate)
+    schedule = optim.schedules.OneCycleLR(
+        optimizer, rate, total_steps=max(epochs * len(learns), 20), pct_start=0.2
+    )
+    trainer = training.Trainer(
+        model, optimizer, lambda model, batch: model.loss(*batch), schedule=schedule, clip_norm=1.0
+    )
+    began = time.perf_counter()
+    trainer.fit(learns, epochs, progress=False)
+    return time.perf_counter() - began
+
+
+# ----- drawn scenes -----
+
+
+class Scenes:
+    """Scenes to learn from and scenes that are asked, their pictures and questions."""
+
+    def __init__(self, seed: int) -> None:
+        self.learned, self.asked = asked.asked_scenes(LEARNED, ASKED, seed)
+        self.pictures, self.others = shown(self.learned), shown(self.asked)
+        self.seed = seed
+        self.questions = self.of(self.learned)
+        self.tests = self.of(self.asked, seed=seed + 1)
+        said = [one.text for own in self.questions + self.of(self.asked) for one in own]
+        self.words = text.Words.of("\n".join(said))
+        self.kinds = np.array([one.kind for own in self.tests for one in own])
+
+    def of(self, drawn, usual=None, seed=None) -> list[list[asked.Question]]:
+        """Questions about scenes; with answers that are usual, or others."""
+        asker = asked.Asker(self.seed if seed is None else seed, usual)
+        return [asker.questions(scene, EACH) for scene in drawn]
+
+
+class Naming(nn.Module):
+    """Names what stands in each quarter of a picture, or that nothing does; so eyes learn to see.
+
+    Things are seen in places (width, 6, 6); the mean of a quarter's is all that is read.
+    """
+
+    groups = tuple(["", *kinds] for kinds in (asked.SIZES, asked.COLOURS, asked.SHAPES))
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.eyes = nn.Sequential(Eyes(width), nn.AvgPool2d(3))
+        self.outs = [nn.Linear(width, len(names)) for names in self.groups]
+
+    def loss(self, pictures: np.ndarray, named: np.ndarray) -> tuple[tg.Tensor, dict]:
+        """Of pictures, and the numbers of names (B, 4, 3)."""
+        seen = self.eyes(tg.tensor(pictures.astype(np.float32) / 255))
+        quarters = seen.reshape(*seen.shape[:2], 4).swapaxes(1, 2)
+        scores = [out(quarters) for out in self.outs]
+        found = [losses.cross_entropy(s, named[..., k]) for k, s in enumerate(scores)]
+        right = [s.numpy().argmax(-1) == named[..., k] for k, s in enumerate(scores)]
+        return sum(found), {"accuracy": np.mean(right)}
+
+    def names(self, drawn) -> np.ndarray:
+        """What it is to learn of scenes."""
+        found = np.zeros((len(drawn), 4, 3), np.intp)
+        for n, scene in enumerate(drawn):
+            for quarter, thing in scene.placed:
+                own = thing.size, thing.colour, thing.shape
+                found[n, quarter] = [
+                    g.index(name) for g, name in zip(self.groups, own, strict=True)
+                ]
+        return found
+
+
+def see(pictures: np.ndarray, drawn) -> nn.Module:
+    """Eyes that have learned what stands in the quarters of pictures."""
+    model = Naming(WIDTH)
+    batches = data.Batches((pictures, model.names(drawn)), 16, shuffle=True)
+    seconds = trained(model, batches, SEEN, 5e-3)
+    print(f"eyes have learned to see in {seconds:.0f} s")
+    return model.eyes
+
+
+def answerer(words: text.Vocabulary, **how) -> models.Answerer:
+    """A model for what eyes have seen."""
+    how = {"cell": "GRU", "num_layers": 1, "word_asks": True, **how}
+    return models.Answerer(
+        words, asked.ANSWERS, None, EMBEDDING, HIDDEN, features=(WIDTH, 2, 2), **how
+    )
+
+
+def features(eyes: nn.Module, pictures: np.ndarray) -> np.ndarray:
+    """What they make of pictures, (N, D, h, w)."""
+    eyes.eval()
+    with tg.no_grad():
+        parts = [pictures[k : k + 64] for k in range(0, len(pictures), 64)]
+        return np.concatenate([eyes(tg.tensor(p.astype(np.float32) / 255)).numpy() for p in parts])
+
+
+WAYS = {
+    "looking at every word": {"attend": True},
+    "image times question": {},
+    "the question alone": {"image": False},
+    "the image alone": {"question": False},
+}
+
+
+def learn(seed: int, folder: Path | None = None) -> dict:
+    """All of it, with drawn scenes: which shares of answers are right; drawn into a folder."""
+    tg.seed(seed)
+    scenes = Scenes(seed)
+    print(
+        f"{LEARNED:,} scenes with {EACH} questions each to learn from, {ASKED} others, each with a "
+        "thing of a look that was never seen"
+    )
+    eyes = see(scenes.pictures, scenes.learned)
+    seen, others = features(eyes, scenes.pictures), features(eyes, scenes.others)
+    known, tests = told(seen, scenes.questions), told(others, scenes.tests)
+    made, found = {}, {}
+    for name, how in WAYS.items():
+        made[name] = answerer(scenes.words, **how)
+        seconds = fitted(made[name], known, READ, 6e-3)
+        found[name] = tests.right(made[name])
+        print(f"{name}: {found[name].mean():.1%} right, learned in {seconds:.0f} s")
+    usual = Counter(known.flat()[1]).most_common(1)[0][0]
+    found[f"always “{usual}”"] = np.array(tests.flat()[1]) == usual
+    rows = {name: by_kind(scenes, right) for name, right in found.items()}
+    table("right, by kind of question", rows)
+    chosen = [one.choices() for own in scenes.tests for one in own]
+    of_four = {name: float(tests.right(model, chosen).mean()) for name, model in made.items()}
+    print("of four choices", *(f"{name} {share:.1%}" for name, share in of_four.items()), sep="  ")
+    looking = made["looking at every word"]
+    if folder is not None:
+        draw(scenes, looking, others, folder)
+        looking.save(folder / "model")
+    return {
+        "right": rows, "of four": of_four, "pointed": pointed(scenes, looking, others),
+        "frequencies": frequencies(scenes, seen, others),
+    }  # fmt: skip
+
+
+def by_kind(scenes: Scenes, right: np.ndarray) -> dict[str, float]:
+    """Shares of all answers that are right, and of those to each kind of question."""
+    parts = {kind: float(right[scenes.kinds == kind].mean()) for kind in asked.KINDS}
+    return {"all": float(right.mean()), **parts}
+
+
+def table(title: str, rows: dict[str, dict[str, float]]) -> None:
+    """Print shares, a row for each name."""
+    head = list(next(iter(rows.values())))
+    print(f"{title:>28}  {'  '.join(head)}")
+    for name, row in rows.items():
+        cells = [f"{row[column]:{max(4, len(column))}.0%}" for column in head]
+        print(f"{name:>28}  {'  '.join(cells)}")
+
+
+def pointed(scenes: Scenes, model: models.Answerer, seen: np.ndarray) -> float:
+    """How often the last look is at the thing that is asked for; and how often by chance."""
+    own = [
+        (k, one)
+        for k, several in enumerate(scenes.tests)
+        for one in several
+        if one.about is not None and one.kind != "beside"
+    ]
+    of = np.array([k for k, _ in own])
+    looks = model.attention(seen, [one.text for _, one in own], of)
+    quarters = [scenes.asked[k].placed[one.about][0] for k, one in own]
+    hits = [w[-1].argmax() == q for w, q in zip(looks, quarters, strict=True)]
+    print(f"the last look is at the thing that is asked for: {np.mean(hits):.1%}; by chance 25.0%")
+    return float(np.mean(hits))
+
+
+def frequencies(scenes: Scenes, seen: np.ndarray, others: np.ndarray) -> dict[str, dict]:
+    """Learned where some answers are usual; asked where they are, too, and where others are."""
+    known = told(seen, scenes.of(scenes.learned, usual=True))
+    tests = {
+        what: told(others, scenes.of(scenes.asked, usual, scenes.seed + 1))
+        for what, usual in {"as usual": True, "others are": False}.items()
+    }
+    rows = {}
+    for name, how in WAYS.items():
+        model = answerer(scenes.words, **how)
+        fitted(model, known, AGAIN, 6e-3)
+        rows[name] = {what: float(test.right(model).mean()) for what, test in tests.items()}
+    table("answers that are frequent", rows)
+    return rows
+
+
+def draw(scenes: Scenes, model: models.Answerer, seen: np.ndarray, folder: Path) -> None:
+    """Where it looks for the answers to some questions, as a page and as a picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    gazes = []
+    for number in range(min(DRAWN, len(scenes.asked))):
+        one = max(scenes.tests[number], key=lambda one: len(one.text))
+        image, picture = seen[number], scenes.asked[number].picture(192)
+        right = model.answers(image[None], [one.text]) == [one.answer]
+        gazes.append(inspect.gaze(model, image, one.text, picture, right))
+    note = (
+        "Scenes with a thing of a look that was never seen in what was learned. Each "
+        "picture is lit where it is looked at before a word is read, the last one where the answer "
+        "is looked for."
+    )
+    page = inspect.page_of_gazes(gazes, title="Where it looks for an answer", note=note)
+    (folder / "looks.html").write_text(page, "utf-8")
+    (folder / "looks.svg").write_text(inspect.picture_of_gazes(gazes[:4]), "utf-8")
+
+
+# ----- images of yours -----
+
+
+def read(args: argparse.Namespace, places: list[str]) -> Told:
+    """Images with questions, from files; what cannot be used is said."""
+    size = (args.size, args.size) if Path(places[0]).is_dir() else None
+    found = files.asked(*places, size=size)
+    if found.left_out:
+        print(f"left out:\n{found.left_out}")
+    return Told(found.images, found.questions, found.answers)
+
+
+def known_answers(given: Told, names: set[str]) -> Told:
+    """Those questions whose answers are among names; images without any are left out."""
+    rows = []
+    for number, own in enumerate(zip(given.questions, given.answers, strict=True)):
+        pairs = [(q, a) for q, a in zip(*own, strict=True) if a in names]
+        if pairs:
+            rows.append((number, *map(list, zip(*pairs, strict=True))))
+    numbers, questions, answers = map(list, zip(*rows, strict=True))
+    count = len(given.flat()[0]) - sum(map(len, questions))
+    if count:
+        print(f"{count:,} questions are left out, whose answers are not among the {len(names)}")
+    return Told([given.images[n] for n in numbers], questions, answers)
+
+
+def train(args: argparse.Namespace, folder: Path) -> None:
+    """A run from images and questions to the model."""
+    run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
+    args = argparse.Namespace(**run.settings)
+    given = read(args, args.images)
+    counts = Counter(given.flat()[1]).most_common(args.answers)
+    given = known_answers(given, {name for name, _ in counts})
+    shape = np.shape(given.images[0])
+    encoder = None
+    if given.images[0].dtype == np.uint8:  # else features
+        encoder, shape = Eyes(args.width), (args.width, shape[1] // 8, shape[2] // 8)
+    tg.seed(args.seed)
+    words = text.Words.of("\n".join(given.flat()[0]), min_count=args.min_count, lower=True)
+    model = models.Answerer(
+        words, [name for name, _ in counts], encoder, args.embedding, args.hidden, features=shape,
+        attend=args.attend, num_layers=args.layers, dropout=args.dropout,
+        output_dropout=args.dropout,
+    )  # fmt: skip
+    learns = model.batches(*given, args.batch, shuffle=True, seed=args.seed)
+    print(
+        f"{len(given.images):,} images with {len(given.flat()[0]):,} questions to learn from; "
+        f"{len(words):,} words, {len(counts):,} answers, the usual one in "
+        f"{counts[0][1] / sum(count for _, count in counts):.1%}"
+    )
+    optimizer = optim.AdamW(model.parameters(), lr=args.rate)
+    trainer = training.Trainer(
+        model, optimizer, lambda model, batch: model.loss(*batch), clip_norm=1.0
+    )
+    run.begin()
+    history = trainer.fit(
+        learns, args.epochs, resume=run.resumes,
+        callbacks=[
+            training.CSVLog(folder / "epochs.csv"),
+            training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
+        ],
+    )  # fmt: skip
+    model.save(folder / "model")
+    if history.interrupted:
+        print(f"interrupted after step {trainer.step}; go on with --out {folder} --resume")
+        return
+    run.finish()
+    kept = read(args, args.kept) if args.kept else given
+    what = "kept aside" if args.kept else "that were learned from"
+    print(f"questions {what}: {kept.right(model).mean():.2%} right")
+    print(f"wrote {folder / 'model'}")
+
+
+def ask(args: argparse.Namespace, folder: Path) -> None:
+    """Ask a model that was saved about an image."""
+    model = models.load(folder / "model", custom={"Eyes": Eyes})
+    path, *questions = args.ask
+    size = training.RunFolder(folder, {}, resume=True).settings["size"] if model.encoder else None
+    image = files.read_image(path, (size, size)) if model.encoder else np.load(path)
+    for question in questions:
+        found = model.probabilities(image[None], [question])[0]
+        best = np.argsort(-found)[:3]
+        print(question, ", ".join(f"{model.names[k]} ({found[k]:.0%})" for k in best))
+
+
+# ----- the command -----
+
+
+class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Help with the lines of this file's beginning, and what arguments are if not given."""
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
+    add = parser.add_argument
+    add("images", nargs="*", help="a folder of images, or features, and files of questions")
+    add("--kept", nargs="+", metavar="FILE", help="the same, to be asked when all is learned")
+    add("--ask", nargs="+", metavar="FILE", help="an image, and questions about it")
+    for name, value, what in (
+        ("out", "out/answer", "the folder for everything that is written"),
+        ("size", 64, "pixels on each side that images from files are brought to"),
+        ("answers", 1000, "the most answers, of which the usual ones are taken"),
+        ("min-count", 1, "words that come less often are unknown"),
+        ("width", 64, "of a place, as the encoder makes it"),
+        ("embedding", 48, "width of a word's vector"),
+        ("hidden", 128, "width of the layers"),
+        ("layers", 2, "how many read a question"),
+        ("epochs", 8, "times that the images are seen"),
+        ("batch", 16, "images side by side"),
+        ("save-every", 500, "steps from checkpoint to checkpoint"),
+        ("seed", 0, "of all random numbers"),
+        ("rate", 2e-3, "learning rate"),
+        ("dropout", 0.0, "share of vectors of words, and of what scores are made of"),
+    ):
+        add(f"--{name}", type=type(value), default=value, help=what)
+    add("--attend", action="store_true", help="look at places before each word")
+    add("--resume", action="store_true", help="go on with the run in --out")
+    add("--anew", action="store_true", help="begin again, whatever is in --out")
+    args = parser.parse_args()
+    if len(args.images) == 1 or (args.kept and len(args.kept) == 1):
+        parser.error("expected a folder of images, or features, and a file of questions")
+    if args.ask and len(args.ask) == 1:
+        parser.error("--ask: expected an image and a question, or several")
+    for name in ("epochs", "batch", "size", "answers"):
+        if (value := getattr(args, name)) < 1:
+            parser.error(f"--{name} is {value}, expected a whole number from 1 up")
+    return args
+
+
+def main() -> None:
+    """Do what the command line asks for; what is wrong with it is one line, not a traceback."""
+    args = arguments()
+    folder = Path(args.out)
+    try:
+        if args.ask:
+            ask(args, folder)
+        elif args.images or args.resume:
+            train(args, folder)
+        else:
+            learn(args.seed, folder)
+            print(f"wrote {folder / 'model'}")
+    except (tg.errors.TinygradError, OSError, ImportError) as error:
+        sys.exit(f"answer.py: {error}")
+    except KeyboardInterrupt:  # a second one in training, which may --resume, or one elsewhere
+        sys.exit("\nanswer.py: interrupted")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Learn to answer the questions of a dialogue about an image: what is "it", and "the other one"?
+
+    m_k = GRU(words of question k and its answer)       m_0 = GRU(words of the caption)
+    s_k = GRU(m_k, s_{k-1})                             what was said, round by round
+    question k + 1: a_t by [h_{t-1}; e_t; s_k]          h_t = GRU([e_t; s_k; c_t], h_{t-1})
+
+It learns from dialogues about drawn scenes (talks.py), in two minutes, and is asked about others,
+with things of looks that it has never seen. An encoder learns first what stands where, as in
+answer.py. Beside it learn three from which something is hidden: the image, the question, or what
+was said before. Answers are given in view of the right answers before, or of its own.
+
+    dialogue.py --seed 1 --out out/dialogue
+
+The folder of --out gets the model, and ``dialogues.html``: scenes with what is said of them.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import answer
+import asked
+import numpy as np
+import talks
+from caption import shown
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import inspect, models, text
+
+SHORT = answer.SHORT
+# Dialogues that are learned from, are asked, are drawn; times that they are read.
+LEARNED, ASKED, DRAWN = (24, 8, 2) if SHORT else (3_000, 400, 12)
+ROUNDS = 1 if SHORT else 10
+WAYS = {
+    "all of it": {},
+    "without what was said": {"history": False},
+    "without the image": {"image": False},
+    "without the question": {"question": False},
+}
+
+
+class Talks:
+    """Dialogues to learn from and dialogues that are asked, and what an encoder sees."""
+
+    def __init__(self, seed: int) -> None:
+        self.learned, self.asked = talks.talks(LEARNED, ASKED, seed)
+        self.pictures, self.others = (
+            shown([talk.scene for talk in part]) for part in (self.learned, self.asked)
+        )
+        said = [self.text_of(talk) for talk in self.learned + self.asked]
+        self.words = text.Words.of("\n".join(said))
+        self.of = np.array([one.of for talk in self.asked for one in talk.rounds])
+
+    @staticmethod
+    def text_of(talk: talks.Talk) -> str:
+        """All that is said."""
+        return "\n".join([talk.caption, *(f"{q} {a}" for q, a in talk.told())])
+
+
+def learn(seed: int, folder: Path | None = None) -> dict:
+    """All of it: which shares of answers are right; drawn into a folder."""
+    tg.seed(seed)
+    given = Talks(seed)
+    print(f"{LEARNED:,} dialogues of {talks.ROUNDS} rounds to learn from, {ASKED} others")
+    eyes = answer.see(given.pictures, [talk.scene for talk in given.learned])
+    seen, others = (answer.features(eyes, one) for one in (given.pictures, given.others))
+    captions = [talk.caption for talk in given.asked]
+    told = [talk.told() for talk in given.asked]
+    true = np.array([one for own in told for _, one in own])
+    known = seen, [talk.caption for talk in given.learned], [t.told() for t in given.learned]
+    rows, answers = {}, {}
+    for name, how in WAYS.items():
+        model = models.Dialogue(
+            given.words, asked.ANSWERS, None, answer.EMBEDDING, answer.HIDDEN,
+            features=(answer.WIDTH, 2, 2), attend=True, word_asks=True, cell="GRU", num_layers=1,
+            **how,
+        )  # fmt: skip
+        seconds = answer.fitted(model, known, ROUNDS, 6e-3, 32)
+        said = model.answers(others, captions, told)
+        rows[name] = by_reference(given, np.concatenate(said) == true)
+        if not how:
+            questions = [[question for question, _ in own] for own in told]
+            own = model.talk(others, captions, questions)
+            rows["in view of its own answers"] = by_reference(given, np.concatenate(own) == true)
+            if folder is not None:
+                model.save(folder / "model")
+        answers[name] = said
+        print(f"{name}: {rows[name]['all']:.1%} right, learned in {seconds:.0f} s")
+    if folder is not None:
+        draw(given, answers, folder)
+    answer.table("right, by what is spoken of", rows)
+    return rows
+
+
+def by_reference(given: Talks, right: np.ndarray) -> dict[str, float]:
+    """Shares of all answers that are right, and where a thing is named, is "it", or the other."""
+    names = {"name": "by its name", "it": "“it”", "other": "“the other one”"}
+    parts = {what: float(right[given.of == of].mean()) for of, what in names.items()}
+    needed = float(right[given.of != "name"].mean())
+    return {"all": float(right.mean()), **parts, "it or other": needed}
+
+
+def draw(given: Talks, said: dict[str, list[list[str]]], folder: Path) -> None:
+    """Dialogues that were asked, with what each has answered, on a page and as a picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = [
+        inspect.Conversation(
+            talk.scene.picture(344),
+            talk.caption,
+            [one.question for one in talk.rounds],
+            [one.answer for one in talk.rounds],
+            {name: own[number] for name, own in said.items()},
+        )
+        for number, talk in enumerate(given.asked[:DRAWN])
+    ]
+    note = (
+        "Scenes with a thing of a look that was never seen in what was learned; what is said of "
+        "each first, and answers in view of those before."
+    )
+    page = inspect.page_of_conversations(shown, title="Dialogues about scenes", note=note)
+    (folder / "dialogues.html").write_text(page, "utf-8")
+    (folder / "dialogues.svg").write_text(inspect.picture_of_conversations(shown[:3]), "utf-8")
+
+
+def main() -> None:
+    """Learn, and draw what was said."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=answer.AsWritten)
+    parser.add_argument("--out", default="out/dialogue", help="the folder that is written to")
+    parser.add_argument("--seed", type=int, default=0, help="of all random numbers")
+    args = parser.parse_args()
+    folder = Path(args.out)
+    try:
+        learn(args.seed, folder)
+    except OSError as error:
+        sys.exit(f"dialogue.py: {error}")
+    print(f"wrote {folder / 'model'}")
+
+
+if __name__ == "__main__":
+    main()
