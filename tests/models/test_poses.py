@@ -5,6 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import errors, models, nn, ops, optim
+from tinygrad_rnn.models.poses import filled
 
 pytestmark = pytest.mark.usefixtures("reference")
 
@@ -36,21 +37,25 @@ def made(kind, *sizes, **options):
     return getattr(models, kind)(*sizes, **options).astype(tg.float64)
 
 
+def learned(model):
+    """The model with other weights: none is 0, as biases are that have learned nothing."""
+    rng = np.random.default_rng(3)
+    for parameter in model.parameters():
+        parameter.assign_(parameter.numpy() + 0.1 * rng.standard_normal(parameter.shape))
+    return model
+
+
 def joints(**options):
-    return made("VideoJoints", J, D, None, H, features=F, **options)
+    return learned(made("VideoJoints", J, D, None, H, features=F, **options))
 
 
 def gaze(**options):
-    return made("GazeDirections", None, H, features=F, **options)
+    return learned(made("GazeDirections", None, H, features=F, **options))
 
 
-def learned_forecast(**options):
+def learned_forecast():
     """One that no longer repeats the last pose."""
-    model = made("PoseForecast", J, D, H, **options)
-    rng = np.random.default_rng(3)
-    for parameter in (model.out.weight, model.out.bias):
-        parameter.assign_(0.1 * rng.standard_normal(parameter.shape))
-    return model
+    return learned(made("PoseForecast", J, D, H))
 
 
 # ----- joints in frames -----
@@ -190,6 +195,17 @@ def test_gaps_have_no_gradient_and_no_influence_but_that_they_are_there():
     )  # one that does not read whether joints are seen
     gap, seen = (model.forecast(some, 1) for some in (told, still))
     np.testing.assert_allclose(gap, seen, rtol=1e-12)
+
+
+def test_a_joint_that_is_seen_late_was_where_it_is_then():
+    model = learned_forecast()
+    late = lost(poses()[0], (0, 1), (1, 1))
+    before = late.copy()
+    before[:2, 1] = late[2, 1]
+    (read, seen), (other, _) = (filled([clip], np.float64) for clip in (late, before))
+    np.testing.assert_array_equal(read, other)
+    assert seen[:, 0].sum(axis=0).tolist() == [5, 3, 5]
+    assert np.abs(model.forecast([late], 1)[0] - model.forecast([before], 1)[0]).max() > 1e-6
 
 
 def test_where_a_body_is_does_not_matter():
