@@ -36,11 +36,12 @@ from tinygrad_rnn import data, inspect, models, nn, optim, training
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 # Films, skeletons and faces to learn from; how many of each are asked.
 FILMS, SKELETONS, FACES, ASKED = (8, 24, 16, 8) if SHORT else (600, 3_000, 3_000, 200)
-# How often they are read: frames alone, layers over frames, gestures, next poses, faces.
-EPOCHS = (1, 1, 1, 1, 1) if SHORT else (5, 20, 16, 12, 12)
+EPOCHS = {"frames": 5, "films": 20, "gestures": 16, "next": 12, "faces": 12}  # times they are read
+if SHORT:
+    EPOCHS = dict.fromkeys(EPOCHS, 1)
 AHEAD = 5  # frames that are forecast
 EYES, HIDDEN, SMALL = (16, 16, 16) if SHORT else (128, 96, 64)  # widths
-JOINTS, POINTS = len(body.JOINTS), len(gazing.POINTS)
+JOINTS = len(body.JOINTS)
 LAYERS = {"cell": "LSTM", "bidirectional": True}  # of whatever may look ahead
 
 
@@ -76,33 +77,58 @@ def fitted(model, clips, targets, epochs: int, rate: float, size: int = 32, **ho
     return time.perf_counter() - began
 
 
-def away(found, true) -> np.ndarray:
-    """By how many centimetres joints are missed, of all frames of clips, (frames, J)."""
-    pairs = zip(found, true, strict=True)
-    return np.concatenate([100 * np.linalg.norm(a - b, axis=-1) for a, b in pairs])
-
-
-def share(said, true) -> float:
-    """How many labels are right, of clips or of their frames."""
-    return float(np.mean(np.concatenate([np.ravel(one) for one in said]) == np.concatenate(
-        [np.ravel(one) for one in true])))  # fmt: skip
-
-
 # ----- films: joints and gestures in frames -----
 
 
-class Films:
-    """Films of bodies, each making two gestures, one after the other; and what is in them."""
+def in_films(seed: int) -> tuple[dict, dict[str, str]]:
+    """Joints, and gestures, in every frame of films in which posts hide parts of a body."""
+    tg.seed(seed)
+    learned, asked = body.motions(FILMS, ASKED, seed, gestures=2)
+    shown, others = (
+        [film.picture().transpose(0, 3, 1, 2).copy() for film in films]
+        for films in (learned, asked)
+    )
+    poses, true = ([film.poses() for film in films] for films in (learned, asked))
+    seen = eyes(EYES)
+    alone = models.VideoJoints(JOINTS, 2, seen, HIDDEN, features=EYES, cell=None)
+    layers = models.VideoJoints(JOINTS, 2, None, HIDDEN, features=EYES, **LAYERS)
+    for model in (alone, layers):  # they begin with the mean pose
+        model.out.bias.assign_(np.concatenate(poses).mean(axis=0).ravel())
+    frames = [list(np.concatenate(some)[:, None]) for some in (shown, poses)]  # clips of one each
+    fitted(alone, *frames, EPOCHS["frames"], 5e-3, size=64)
+    known, given = features(seen, shown), features(seen, others)
+    fitted(layers, known, poses, EPOCHS["films"], 8e-3, size=16)
+    found = {"frame alone": alone.joints(others), "layers": layers.joints(given)}
+    hidden = np.concatenate([film.hidden() for film in asked])
+    missed = {}
+    for name, some in found.items():
+        pairs = zip(some, true, strict=True)
+        off = np.concatenate([100 * np.linalg.norm(a - b, axis=-1) for a, b in pairs])
+        missed[name] = [float(off[~hidden].mean()), float(off[hidden].mean())]
+    tell("joints in films, off by cm", ("seen", "behind a post"), missed)
 
-    def __init__(self, seed: int) -> None:
-        self.learned, self.asked = body.motions(FILMS, ASKED, seed, gestures=2)
-        self.pictures, self.asked_pictures = (
-            [film.picture().transpose(0, 3, 1, 2).copy() for film in films]
-            for films in (self.learned, self.asked)
+    told, done = ([film.labels() for film in films] for films in (learned, asked))
+    right, said = {}, []
+    for name, how in {"frame alone": {"cell": None}, "layers": LAYERS}.items():
+        model = models.VideoLabels(
+            body.GESTURES, None, HIDDEN, features=EYES, of="frame", dropout=0.2, **how
         )
-        self.poses = [film.poses() for film in self.learned]
-        self.asked_poses = [film.poses() for film in self.asked]
-        self.hidden = np.concatenate([film.hidden() for film in self.asked])
+        fitted(model, known, told, EPOCHS["films"], 5e-3, size=16)
+        said = model.labels(given)
+        right[name] = [float(np.mean(np.concatenate(said) == np.concatenate(done)))]
+    tell("gestures in films", ("right",), right, "{:.1%}")
+    some = range(min(6, len(asked)))
+    strips = [
+        inspect.FilmStrip(asked[n].picture(80), {"": str(asked[n])}, labels=said[n]) for n in some
+    ]
+    bodies = [
+        inspect.Skeleton({"true": true[n], "found": found["layers"][n]}, body.BONES, str(asked[n]))
+        for n in some
+    ]
+    return {"joints": missed, "gestures in films": right}, {
+        "gestures": inspect.picture_of_films(strips),
+        "joints": inspect.picture_of_skeletons(bodies, strips=True),
+    }
 
 
 def features(seen: nn.Module, clips: list[np.ndarray]) -> list[np.ndarray]:
@@ -112,205 +138,122 @@ def features(seen: nn.Module, clips: list[np.ndarray]) -> list[np.ndarray]:
         return [seen(clip.astype(np.float32) / 255).numpy() for clip in clips]
 
 
-def find_joints(films: Films) -> tuple[dict, nn.Module, list]:
-    """Joints in frames, by each frame alone and by layers that read them in their order."""
-    seen = eyes(EYES)
-    alone = models.VideoJoints(JOINTS, 2, seen, HIDDEN, features=EYES, cell=None)
-    frames, poses = (list(np.concatenate(some)[:, None]) for some in (films.pictures, films.poses))
-    alone.out.bias.assign_(np.mean(poses, axis=(0, 1)).ravel())
-    seconds = fitted(alone, frames, poses, EPOCHS[0], 4e-3, size=64)  # clips of a frame each
-    known, asked = features(seen, films.pictures), features(seen, films.asked_pictures)
-    layers = models.VideoJoints(JOINTS, 2, None, HIDDEN, features=EYES, **LAYERS)
-    seconds += fitted(layers, known, films.poses, EPOCHS[1], 5e-3, size=16)
-    found = {"frame alone": alone.joints(films.asked_pictures), "layers": layers.joints(asked)}
-    errors = {}
-    print(f"joints in frames, off by cm on average; {seconds:.0f} s      seen   hidden by a post")
-    for name, poses in found.items():
-        missed = away(poses, films.asked_poses)
-        errors[name] = [float(missed[~films.hidden].mean()), float(missed[films.hidden].mean())]
-        print("{:>46} {:8.1f} {:18.1f}".format(name, *errors[name]))
-    return errors, (known, asked), found["layers"]
-
-
-def label_frames(films: Films, known, asked) -> tuple[dict, list]:
-    """What is being done in each frame, by each alone and by layers, from the same features."""
-    told, true = ([film.labels() for film in some] for some in (films.learned, films.asked))
-    right = {}
-    for name, how in {"no order": {"cell": None}, "layers": LAYERS}.items():
-        model = models.VideoLabels(
-            body.GESTURES, None, HIDDEN, features=EYES, of="frame", dropout=0.2, **how
-        )
-        fitted(model, known, told, EPOCHS[1], 5e-3, size=16)
-        said = model.labels(asked)
-        right[name] = share(said, true)
-    print("gestures in frames, right: " + written(right))
-    return right, said
-
-
-def written(shares: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.1%}" for name, value in shares.items())
-
-
 # ----- skeletons: gestures, and what comes next -----
 
 
-class Skeletons:
-    """Bodies that make one gesture each, as poses, whole and with gaps."""
-
-    def __init__(self, seed: int) -> None:
-        self.learned, self.asked = body.motions(SKELETONS, ASKED, seed + 1)
-        random = np.random.default_rng(seed)
-        self.whole, self.asked_whole = (
-            [one.poses() for one in some] for some in (self.learned, self.asked)
-        )
-        self.poses, self.asked_poses = (
-            [body.with_gaps(poses, random) for poses in some]
-            for some in (self.whole, self.asked_whole)
-        )
-
-
-def name_gestures(skeletons: Skeletons) -> dict:
-    """What a skeleton does, by layers, and by the mean of frames, which have no order there."""
-    told, true = ([one.gestures[0] for one in s] for s in (skeletons.learned, skeletons.asked))
+def of_skeletons(seed: int) -> tuple[dict, dict[str, str]]:
+    """What skeletons do of which joints are lost, and what they will do next."""
+    tg.seed(seed)
+    random = np.random.default_rng(seed)
+    learned, asked = body.motions(SKELETONS, ASKED, seed + 1)
+    whole = [one.poses() for one in asked]
+    gaps = [body.with_gaps(poses, random) for poses in whole]
+    known = [body.with_gaps(one.poses(), random) for one in learned]
+    told, done = ([one.gestures[0] for one in some] for some in (learned, asked))
     right = {}
-    for name, cell in {"no order": None, "layers": "LSTM"}.items():
+    for name, cell in {"mean of frames": None, "layers": "LSTM"}.items():
         reads = models.PoseFeatures(JOINTS, 2, SMALL)
-        model = models.VideoLabels(body.GESTURES, reads, SMALL, features=SMALL, cell=cell)
-        fitted(model, skeletons.poses, told, EPOCHS[2], 1e-2)
-        right[name] = share(model.labels(skeletons.asked_poses), true)
-    print("gestures of skeletons, right: " + written(right))
-    return right
+        namer = models.VideoLabels(body.GESTURES, reads, SMALL, features=SMALL, cell=cell)
+        fitted(namer, known, told, EPOCHS["gestures"], 1e-2)
+        right[name] = [float(np.mean(np.array(namer.labels(gaps)) == done))]
+    tell("gestures of skeletons", ("right",), right, "{:.1%}")
 
-
-def forecast(skeletons: Skeletons) -> tuple[dict, list]:
-    """The next poses, of skeletons that are whole and of those with gaps."""
     model = models.PoseForecast(JOINTS, 2, HIDDEN + 32)
-    whole, gaps = ([poses[:-AHEAD] for poses in some]
-                   for some in (skeletons.asked_whole, skeletons.asked_poses))  # fmt: skip
+    read = {"": [poses[:-AHEAD] for poses in whole], ", gaps": [poses[:-AHEAD] for poses in gaps]}
     ahead = np.arange(1, AHEAD + 1)[:, None, None]
-    found = {  # before it has learned the model repeats the last pose
-        "repeat the last pose": model.forecast(whole, AHEAD),
-        "go on as it went": [x[-1] + ahead * (x[-1] - x[-2]) for x in whole],
-        "repeat, with gaps": model.forecast(gaps, AHEAD),
+    found = {"go on as it went": [x[-1] + ahead * (x[-1] - x[-2]) for x in read[""]]}
+    for given, clips in read.items():  # before it has learned the model repeats the last pose
+        found[f"the last pose{given}"] = model.forecast(clips, AHEAD)
+    fitted(model, known, None, EPOCHS["next"], 4e-3, size=64, ahead=AHEAD)
+    for given, clips in read.items():
+        found[f"layers{given}"] = model.forecast(clips, AHEAD)
+    true = np.stack([poses[-AHEAD:] for poses in whole])
+    missed = {
+        name: (100 * np.linalg.norm(np.stack(poses) - true, axis=-1).mean(axis=(0, 2))).tolist()
+        for name, poses in found.items()
     }
-    fitted(model, skeletons.poses, None, EPOCHS[3], 4e-3, size=64, ahead=AHEAD)
-    found |= {
-        "layers": model.forecast(whole, AHEAD),
-        "layers, with gaps": model.forecast(gaps, AHEAD),
-    }
-    true = np.stack([poses[-AHEAD:] for poses in skeletons.asked_whole])
-    errors = {}
-    print(f"next poses, off by cm after 1 to {AHEAD} frames")
-    for name, poses in found.items():
-        each = 100 * np.linalg.norm(np.stack(poses) - true, axis=-1)
-        errors[name] = each.mean(axis=(0, 2)).tolist()
-        print(f"{name:>46} " + " ".join(f"{error:5.1f}" for error in errors[name]))
-    return errors, found["layers"]
+    tell("next poses, off by cm", [f"{n} ahead" for n in range(1, AHEAD + 1)], missed)
+    first = sorted({one.gestures[0]: n for n, one in reversed(list(enumerate(asked)))}.values())
+    bodies = []
+    for n in first:
+        shown = np.full_like(whole[n], np.nan)
+        shown[-AHEAD:] = found["layers"][n]
+        tracks = {"true": whole[n], "forecast": shown}
+        bodies.append(inspect.Skeleton(tracks, body.BONES, str(asked[n]), rate=8))
+    pictures = {"next_poses": inspect.picture_of_skeletons(bodies, columns=4)}
+    return {"gestures of skeletons": right, "next poses": missed}, pictures
 
 
 # ----- faces: where somebody looks -----
 
 
-def follow_gaze(seed: int) -> tuple[dict, dict]:
-    """Directions from points of a face, by each frame alone, by layers, and by the head."""
+def of_faces(seed: int) -> tuple[dict, dict[str, str]]:
+    """Where somebody looks, from points of a face: by each frame alone, by layers, by the head."""
+    tg.seed(seed)
     learned, asked = gazing.looks(FACES, seed), gazing.looks(ASKED, seed + 10_000)
-    blinks = np.concatenate([one.blinks() for one in asked])
     seen, looked = ([getattr(one, of) for one in learned] for of in ("points", "directions"))
-    alone = models.GazeDirections(
-        models.PoseFeatures(POINTS, 2, SMALL), SMALL, features=SMALL, cell=None
-    )
-    fitted(alone, seen, looked, EPOCHS[4], 8e-3)
+    reads = models.PoseFeatures(len(gazing.POINTS), 2, SMALL)
+    alone = models.GazeDirections(reads, SMALL, features=SMALL, cell=None)
+    fitted(alone, seen, looked, EPOCHS["faces"], 8e-3)
     knows = nn.Sequential(alone.encoder, alone.alone, nn.ReLU())  # what it makes of a frame
-    found = {"where the head points": [one.head for one in asked]}
-    points = [one.points for one in asked]
-    found["frame alone"] = alone.directions(points)
+    found = {"true": [one.directions for one in asked], "the head": [one.head for one in asked]}
+    found["frame alone"] = alone.directions([one.points for one in asked])
     layers = models.GazeDirections(knows, SMALL, features=SMALL, **LAYERS)
-    fitted(layers, seen, looked, EPOCHS[4], 8e-3)
-    found["layers"] = layers.directions(points)
-    errors = {}
-    print("where somebody looks, off by degrees           eyes open   blinking   within 5 degrees")
-    for name, directions in found.items():
-        pairs = zip(directions, asked, strict=True)
-        off = np.concatenate([gazing.degrees(g, one.directions) for g, one in pairs])
-        errors[name] = [float(part.mean()) for part in (off[~blinks], off[blinks], off < 5)]
-        print("{:>46} {:9.1f} {:10.1f} {:18.1%}".format(name, *errors[name]))
-    return errors, {"true": [one.directions for one in asked], **found}
+    fitted(layers, seen, looked, EPOCHS["faces"], 8e-3)
+    found["layers"] = layers.directions([one.points for one in asked])
+    blinks = np.concatenate([one.blinks() for one in asked])
+    missed = {}
+    for name in ("the head", "frame alone", "layers"):
+        pairs = zip(found[name], found["true"], strict=True)
+        off = np.concatenate([gazing.degrees(a, b) for a, b in pairs])
+        missed[name] = [float(x.mean()) for x in (off[~blinks], off[blinks], 100 * (off < 5))]
+    tell("gaze, off by degrees", ("eyes open", "blinking", "% within 5"), missed)
+    lines = []
+    for number, (name, some) in enumerate(found.items()):
+        across = np.degrees(np.arctan2(some[0][:, 0], some[0][:, 2]))
+        frames, dots = np.arange(len(across)), name == "frame alone"
+        lines.append(inspect.Line(name, frames, across, number, name == "the head", dots))
+    chart = inspect.Chart("Where somebody looks", "frame", "degrees to the side", lines, width=760)
+    return {"gaze": missed}, {"gaze": chart.svg()}
 
 
 # ----- all of it -----
 
+PARTS = in_films, of_skeletons, of_faces
+SHOWN = {
+    "next_poses": "Bodies in motion, and what was forecast of their last frames",
+    "gestures": "What was found to go on in each frame of films",
+    "joints": "Joints that were found in these films, also behind the posts",
+    "gaze": "Where somebody looks, and where layers find that it was",
+}
 
-def learn(seed: int, folder: Path | None = None) -> dict:
-    """All of it, with simulated bodies: how good it was; drawn into a folder."""
-    tg.seed(seed)
-    films, skeletons = Films(seed), Skeletons(seed)
+
+def tell(what: str, columns, rows: dict[str, list[float]], form: str = "{:.1f}") -> None:
+    """A table of some figures by name."""
+    print(f"{what:<26}" + "".join(f"{column:>14}" for column in columns))
+    for name, numbers in rows.items():
+        print(f"{name:>26}" + "".join(f"{form.format(number):>14}" for number in numbers))
+
+
+def learn(seed: int, folder: Path) -> None:
+    """All of it, with simulated bodies and faces, and its pictures into a folder."""
     print(
         f"{FILMS:,} films, {SKELETONS:,} skeletons and {FACES:,} faces to learn from; "
-        f"{ASKED} others of each that are asked"
+        f"{ASKED} others of each are asked"
     )
-    joints, (known, asked), poses = find_joints(films)
-    framed, said = label_frames(films, known, asked)
-    named = name_gestures(skeletons)
-    gestures = {name: [framed[name], named[name]] for name in framed}
-    after, next_poses = forecast(skeletons)
-    gaze, directions = follow_gaze(seed)
-    if folder is not None:
-        draw(folder, films, poses, said, skeletons, next_poses, directions)
-    return {"joints": joints, "gestures": gestures, "next poses": after, "gaze": gaze}
-
-
-def draw(folder, films, poses, said, skeletons, next_poses, directions) -> None:
-    """A page of what was asked and found, and its pictures by themselves."""
+    pictures = {}
+    for part in PARTS:
+        pictures |= part(seed)[1]
     folder.mkdir(parents=True, exist_ok=True)
-    picked = {one.gestures[0]: n for n, one in reversed(list(enumerate(skeletons.asked)))}
-    moving = [ahead_of(skeletons, n, next_poses[n]) for n in sorted(picked.values())]
-    strips = [
-        inspect.FilmStrip(film.picture(80), {"": str(film)}, labels=said[n])
-        for n, film in enumerate(films.asked[:8])
-    ]
-    behind = [
-        inspect.Skeleton({"true": films.asked_poses[n], "found": poses[n]}, body.BONES, str(film))
-        for n, film in enumerate(films.asked[:8])
-    ]
+    for name, picture in pictures.items():
+        (folder / f"{name}.svg").write_text(picture, "utf-8")
     note = (
         "What was asked was never learned: bodies that make a gesture at a speed at which they "
         "were not seen to make it. Silhouettes are what happened, lines what was forecast or found."
     )
-    figures = {
-        "What was found to go on in each frame": inspect.picture_of_films(strips),
-        "Joints that were found in these films": inspect.picture_of_skeletons(behind, strips=True),
-        "Where somebody looks": chart(directions),
-    }
-    page = inspect.page_of_skeletons(moving, note=note, figures=figures)
+    figures = {SHOWN[name]: pictures[name] for name in SHOWN}
+    page = inspect.page_of_skeletons([], note=note, figures=figures)
     (folder / "motion.html").write_text(page, "utf-8")
-    for name, picture in {
-        "next_poses": inspect.picture_of_skeletons(moving[:6], columns=6),
-        "gestures": inspect.picture_of_films(strips[:3]),
-        "gaze": chart(directions),
-    }.items():
-        (folder / f"{name}.svg").write_text(picture, "utf-8")
-
-
-def ahead_of(skeletons: Skeletons, number: int, found: np.ndarray) -> inspect.Skeleton:
-    """A body in motion, with what was forecast over its last frames."""
-    true = skeletons.asked_whole[number]
-    shown = np.full_like(true, np.nan)
-    shown[-AHEAD:] = found
-    return inspect.Skeleton(
-        {"true": true, "forecast": shown}, body.BONES, str(skeletons.asked[number]), rate=8
-    )
-
-
-def chart(directions: dict) -> str:
-    """Angles to the side of one that blinks, frame by frame, as they were and were found."""
-    lines = []
-    for number, (name, found) in enumerate(directions.items()):
-        across = np.degrees(np.arctan2(found[0][:, 0], found[0][:, 2]))
-        dots = name == "frame alone"
-        lines.append(inspect.Line(name, np.arange(len(across)), across, number, not number, dots))
-    return inspect.Chart(
-        "Where somebody looks, to the side", "frame", "degrees", lines, width=760
-    ).svg()
 
 
 # ----- poses of yours -----
@@ -379,7 +322,8 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         model = models.VideoLabels(known, reads, args.hidden, features=args.hidden)
         told = [labels[name] for name in learned]
         fitted(model, [poses[n] for n in learned], told, args.epochs, args.rate)
-        right = share(model.labels([poses[n] for n in kept]), [labels[n] for n in kept])
+        said = model.labels([poses[n] for n in kept])
+        right = np.mean([label == labels[n] for label, n in zip(said, kept, strict=True)])
         most = max(told.count(label) for label in known) / len(told)
         print(f"labels: {right:.1%} right; the most usual one has {most:.1%}")
         training.save_model(folder / "labels.safetensors", model)

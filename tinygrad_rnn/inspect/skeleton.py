@@ -201,7 +201,8 @@ def page_of_skeletons(
     figures: Mapping[str, str] | None = None,
 ) -> str:
     """A page in HTML that holds all it needs: animations, then figures with their names."""
-    return gallery(["".join(one.svg() for one in skeletons)], title, note, figures)
+    drawn = "".join(one.svg() for one in skeletons)
+    return gallery([drawn] if drawn else [], title, note, figures)
 
 
 def picture_of_skeletons(
