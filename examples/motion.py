@@ -22,7 +22,6 @@ films with what was found in each frame, and a chart of where somebody looks.
 import argparse
 import os
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -43,6 +42,7 @@ AHEAD = 5  # frames that are forecast
 EYES, HIDDEN, SMALL = (16, 16, 16) if SHORT else (128, 96, 64)  # widths
 JOINTS = len(body.JOINTS)
 LAYERS = {"cell": "LSTM", "bidirectional": True}  # of whatever may look ahead
+WAYS = {"frame alone": {"cell": None}, "layers": LAYERS}  # to read what is seen in each frame
 
 
 def eyes(width: int) -> nn.Module:
@@ -60,8 +60,8 @@ def eyes(width: int) -> nn.Module:
     )  # fmt: skip
 
 
-def fitted(model, clips, targets, epochs: int, rate: float, size: int = 32, **how) -> float:
-    """Train a model on clips, and what is to be said of them: how many seconds it took."""
+def fit(model, clips, targets, epochs: int, rate: float, size: int = 32, **how) -> None:
+    """Train a model on clips, and what is to be said of them."""
     fields = (clips,) if targets is None else (clips, targets)
     batches = data.Batches(
         fields, size, shuffle=True, collate=lambda rows: tuple(zip(*rows, strict=True))
@@ -72,9 +72,7 @@ def fitted(model, clips, targets, epochs: int, rate: float, size: int = 32, **ho
         model, optimizer, lambda model, batch: model.loss(*batch, **how), clip_norm=1.0,
         schedule=optim.schedules.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2),
     )  # fmt: skip
-    began = time.perf_counter()
-    trainer.fit(batches, epochs, progress=False)
-    return time.perf_counter() - began
+    trainer.fit(batches, epochs, progress=not SHORT)
 
 
 # ----- films: joints and gestures in frames -----
@@ -90,15 +88,18 @@ def in_films(seed: int) -> tuple[dict, dict[str, str]]:
     )
     poses, true = ([film.poses() for film in films] for films in (learned, asked))
     seen = eyes(EYES)
-    alone = models.VideoJoints(JOINTS, 2, seen, HIDDEN, features=EYES, cell=None)
-    layers = models.VideoJoints(JOINTS, 2, None, HIDDEN, features=EYES, **LAYERS)
-    for model in (alone, layers):  # they begin with the mean pose
-        model.out.bias.assign_(np.concatenate(poses).mean(axis=0).ravel())
+    looks = models.VideoJoints(JOINTS, 2, seen, HIDDEN, features=EYES, cell=None)
+    mean = np.concatenate(poses).mean(axis=0).ravel()  # with which all begin
+    looks.out.bias.assign_(mean)
     frames = [list(np.concatenate(some)[:, None]) for some in (shown, poses)]  # clips of one each
-    fitted(alone, *frames, EPOCHS["frames"], 5e-3, size=64)
+    fit(looks, *frames, EPOCHS["frames"], 5e-3, size=64)
     known, given = features(seen, shown), features(seen, others)
-    fitted(layers, known, poses, EPOCHS["films"], 8e-3, size=16)
-    found = {"frame alone": alone.joints(others), "layers": layers.joints(given)}
+    found = {}
+    for name, way in WAYS.items():
+        model = models.VideoJoints(JOINTS, 2, None, HIDDEN, features=EYES, **way)
+        model.out.bias.assign_(mean)
+        fit(model, known, poses, EPOCHS["films"], 5e-3, size=16)
+        found[name] = model.joints(given)
     hidden = np.concatenate([film.hidden() for film in asked])
     missed = {}
     for name, some in found.items():
@@ -109,22 +110,20 @@ def in_films(seed: int) -> tuple[dict, dict[str, str]]:
 
     told, done = ([film.labels() for film in films] for films in (learned, asked))
     right, said = {}, []
-    for name, how in {"frame alone": {"cell": None}, "layers": LAYERS}.items():
+    for name, way in WAYS.items():
         model = models.VideoLabels(
-            body.GESTURES, None, HIDDEN, features=EYES, of="frame", dropout=0.2, **how
+            body.GESTURES, None, HIDDEN, features=EYES, of="frame", dropout=0.2, **way
         )
-        fitted(model, known, told, EPOCHS["films"], 5e-3, size=16)
+        fit(model, known, told, EPOCHS["films"], 5e-3, size=16)
         said = model.labels(given)
         right[name] = [float(np.mean(np.concatenate(said) == np.concatenate(done)))]
     tell("gestures in films", ("right",), right, "{:.1%}")
-    some = range(min(6, len(asked)))
-    strips = [
-        inspect.FilmStrip(asked[n].picture(80), {"": str(asked[n])}, labels=said[n]) for n in some
-    ]
-    bodies = [
-        inspect.Skeleton({"true": true[n], "found": found["layers"][n]}, body.BONES, str(asked[n]))
-        for n in some
-    ]
+    strips, bodies = [], []
+    for n, film in enumerate(asked[:6]):
+        picture, labels = film.picture(64, noise=0.0)[::2], said[n][::2]
+        strips.append(inspect.FilmStrip(picture, {"": str(film)}, labels=labels))
+        tracks = {"true": true[n], **{name: some[n] for name, some in found.items()}}
+        bodies.append(inspect.Skeleton(tracks, body.BONES, str(film)))
     return {"joints": missed, "gestures in films": right}, {
         "gestures": inspect.picture_of_films(strips),
         "joints": inspect.picture_of_skeletons(bodies, strips=True),
@@ -154,7 +153,7 @@ def of_skeletons(seed: int) -> tuple[dict, dict[str, str]]:
     for name, cell in {"mean of frames": None, "layers": "LSTM"}.items():
         reads = models.PoseFeatures(JOINTS, 2, SMALL)
         namer = models.VideoLabels(body.GESTURES, reads, SMALL, features=SMALL, cell=cell)
-        fitted(namer, known, told, EPOCHS["gestures"], 1e-2)
+        fit(namer, known, told, EPOCHS["gestures"], 1e-2)
         right[name] = [float(np.mean(np.array(namer.labels(gaps)) == done))]
     tell("gestures of skeletons", ("right",), right, "{:.1%}")
 
@@ -164,7 +163,7 @@ def of_skeletons(seed: int) -> tuple[dict, dict[str, str]]:
     found = {"go on as it went": [x[-1] + ahead * (x[-1] - x[-2]) for x in read[""]]}
     for given, clips in read.items():  # before it has learned the model repeats the last pose
         found[f"the last pose{given}"] = model.forecast(clips, AHEAD)
-    fitted(model, known, None, EPOCHS["next"], 4e-3, size=64, ahead=AHEAD)
+    fit(model, known, None, EPOCHS["next"], 4e-3, size=64, ahead=AHEAD)
     for given, clips in read.items():
         found[f"layers{given}"] = model.forecast(clips, AHEAD)
     true = np.stack([poses[-AHEAD:] for poses in whole])
@@ -194,12 +193,12 @@ def of_faces(seed: int) -> tuple[dict, dict[str, str]]:
     seen, looked = ([getattr(one, of) for one in learned] for of in ("points", "directions"))
     reads = models.PoseFeatures(len(gazing.POINTS), 2, SMALL)
     alone = models.GazeDirections(reads, SMALL, features=SMALL, cell=None)
-    fitted(alone, seen, looked, EPOCHS["faces"], 8e-3)
+    fit(alone, seen, looked, EPOCHS["faces"], 8e-3)
     knows = nn.Sequential(alone.encoder, alone.alone, nn.ReLU())  # what it makes of a frame
     found = {"true": [one.directions for one in asked], "the head": [one.head for one in asked]}
     found["frame alone"] = alone.directions([one.points for one in asked])
     layers = models.GazeDirections(knows, SMALL, features=SMALL, **LAYERS)
-    fitted(layers, seen, looked, EPOCHS["faces"], 8e-3)
+    fit(layers, seen, looked, EPOCHS["faces"], 8e-3)
     found["layers"] = layers.directions([one.points for one in asked])
     blinks = np.concatenate([one.blinks() for one in asked])
     missed = {}
@@ -308,10 +307,10 @@ def train(args: argparse.Namespace, folder: Path) -> None:
     print(f"{len(learned):,} sequences to learn from, {len(kept):,} kept aside; {J} joints")
     model = models.PoseForecast(J, D, args.hidden)
     long = [name for name in kept if len(poses[name]) > args.ahead]
-    repeated = missed(model, [poses[name] for name in long], args.ahead)
-    fitted(model, [poses[n] for n in learned], None, args.epochs, args.rate, ahead=args.ahead)
+    repeated = off_by(model, [poses[name] for name in long], args.ahead)
+    fit(model, [poses[n] for n in learned], None, args.epochs, args.rate, ahead=args.ahead)
     if long:
-        after = missed(model, [poses[name] for name in long], args.ahead)
+        after = off_by(model, [poses[name] for name in long], args.ahead)
         print(f"next {args.ahead} poses: off by {after:.4g}; repeat the last pose {repeated:.4g}")
     folder.mkdir(parents=True, exist_ok=True)
     training.save_model(folder / "forecast.safetensors", model)
@@ -321,7 +320,7 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         reads = models.PoseFeatures(J, D, args.hidden)
         model = models.VideoLabels(known, reads, args.hidden, features=args.hidden)
         told = [labels[name] for name in learned]
-        fitted(model, [poses[n] for n in learned], told, args.epochs, args.rate)
+        fit(model, [poses[n] for n in learned], told, args.epochs, args.rate)
         said = model.labels([poses[n] for n in kept])
         right = np.mean([label == labels[n] for label, n in zip(said, kept, strict=True)])
         most = max(told.count(label) for label in known) / len(told)
@@ -330,7 +329,7 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         print(f"wrote {folder / 'labels.safetensors'}")
 
 
-def missed(model: models.PoseForecast, clips: list[np.ndarray], ahead: int) -> float:
+def off_by(model: models.PoseForecast, clips: list[np.ndarray], ahead: int) -> float:
     """By how much next poses are missed on average, in the unit that they have."""
     if not clips:
         return float("nan")
