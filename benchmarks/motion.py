@@ -20,35 +20,36 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
 
 ASKED = (
-    "200 are asked, each body in a combination of body, speed and gesture that was never learned. "
-    "Means over seeds, and the least and the most."
+    "others are asked, each body in a combination of body, speed and gesture that was never "
+    "learned. Means over seeds, and the least and the most."
 )
 # What a run has found: under which title, of what, what its numbers are, and how they are written.
 TABLES = {
     "joints": (
         "Joints in films",
-        f"600 films of two gestures, with posts that hide parts of bodies. {ASKED}",
+        f"600 films of two gestures, with posts that hide parts of bodies; 200 {ASKED}",
         ("cm off: seen", "hidden by a post"), "{:.1f}",
     ),
     "next poses": (
         "Next poses",
-        f"3,000 skeletons. Bar: nearer than the last pose repeated. {ASKED}",
+        f"3,000 skeletons; 600 {ASKED} Bar: nearer than the last pose.",
         ("cm off: after 1 frame", "2", "3", "4", "5"), "{:.1f}",
     ),
     "gestures in films": (
         "Gestures in films",
-        "Those films, a gesture for every frame. Bar: who does not know the order of frames stays "
-        f"under 70 %. {ASKED}",
+        f"A gesture for every frame of 600 films; 200 {ASKED} Bar: who does not know the order of "
+        "frames stays under 70 %.",
         ("right",), "{:.1%}",
     ),
     "gestures of skeletons": (
         "Gestures of skeletons",
-        f"Those skeletons, 15 % of their joints lost, one gesture for each. Bar: as above. {ASKED}",
+        f"One gesture for each of 3,000 skeletons, 15 % of their joints lost; 600 {ASKED} Bar: as "
+        "above.",
         ("right",), "{:.1%}",
     ),
     "gaze": (
         "Where somebody looks",
-        "3,000 faces that look around; 200 of other people are asked. Bar: as for gestures. Means "
+        "3,000 faces that look around; 600 of other people are asked. Bar: as for gestures. Means "
         "over seeds, and the least and the most.",
         ("degrees off: eyes open", "blinking", "% within 5 degrees"), "{:.1f}",
     ),

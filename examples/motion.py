@@ -33,11 +33,12 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import data, inspect, models, nn, optim, training
 
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
-# Films, skeletons and faces to learn from; how many of each are asked.
-FILMS, SKELETONS, FACES, ASKED = (8, 24, 16, 8) if SHORT else (600, 3_000, 3_000, 200)
-EPOCHS = {"frames": 5, "films": 20, "gestures": 16, "next": 12, "faces": 12}  # times they are read
+# So many to learn from, so many others that are asked.
+FILMS, SKELETONS, FACES = (600, 200), (3_000, 600), (3_000, 600)
+# Times that they are read: frames by the encoder, films by layers, and the others.
+EPOCHS = {"frames": 5, "films": 20, "gestures": 16, "next": 12, "faces": 12}
 if SHORT:
-    EPOCHS = dict.fromkeys(EPOCHS, 1)
+    FILMS, SKELETONS, FACES, EPOCHS = (8, 6), (24, 8), (16, 8), dict.fromkeys(EPOCHS, 1)
 AHEAD = 5  # frames that are forecast
 EYES, HIDDEN, SMALL = (16, 16, 16) if SHORT else (128, 96, 64)  # widths
 JOINTS = len(body.JOINTS)
@@ -81,7 +82,7 @@ def fit(model, clips, targets, epochs: int, rate: float, size: int = 32, **how) 
 def in_films(seed: int) -> tuple[dict, dict[str, str]]:
     """Joints, and gestures, in every frame of films in which posts hide parts of a body."""
     tg.seed(seed)
-    learned, asked = body.motions(FILMS, ASKED, seed, gestures=2)
+    learned, asked = body.motions(*FILMS, seed, gestures=2)
     shown, others = (
         [film.picture().transpose(0, 3, 1, 2).copy() for film in films]
         for films in (learned, asked)
@@ -144,7 +145,7 @@ def of_skeletons(seed: int) -> tuple[dict, dict[str, str]]:
     """What skeletons do of which joints are lost, and what they will do next."""
     tg.seed(seed)
     random = np.random.default_rng(seed)
-    learned, asked = body.motions(SKELETONS, ASKED, seed + 1)
+    learned, asked = body.motions(*SKELETONS, seed + 1)
     whole = [one.poses() for one in asked]
     gaps = [body.with_gaps(poses, random) for poses in whole]
     known = [body.with_gaps(one.poses(), random) for one in learned]
@@ -189,7 +190,7 @@ def of_skeletons(seed: int) -> tuple[dict, dict[str, str]]:
 def of_faces(seed: int) -> tuple[dict, dict[str, str]]:
     """Where somebody looks, from points of a face: by each frame alone, by layers, by the head."""
     tg.seed(seed)
-    learned, asked = gazing.looks(FACES, seed), gazing.looks(ASKED, seed + 10_000)
+    learned, asked = gazing.looks(FACES[0], seed), gazing.looks(FACES[1], seed + 10_000)
     seen, looked = ([getattr(one, of) for one in learned] for of in ("points", "directions"))
     reads = models.PoseFeatures(len(gazing.POINTS), 2, SMALL)
     alone = models.GazeDirections(reads, SMALL, features=SMALL, cell=None)
@@ -236,10 +237,10 @@ def tell(what: str, columns, rows: dict[str, list[float]], form: str = "{:.1f}")
 
 def learn(seed: int, folder: Path) -> None:
     """All of it, with simulated bodies and faces, and its pictures into a folder."""
-    print(
-        f"{FILMS:,} films, {SKELETONS:,} skeletons and {FACES:,} faces to learn from; "
-        f"{ASKED} others of each are asked"
-    )
+    for what, (learned, asked) in {
+        "films": FILMS, "skeletons": SKELETONS, "faces": FACES
+    }.items():  # fmt: skip
+        print(f"{learned:,} {what} to learn from, {asked} others that are asked")
     pictures = {}
     for part in PARTS:
         pictures |= part(seed)[1]
