@@ -49,16 +49,21 @@ def test_an_animation_goes_through_all_frames():
     body, bones = (g for g in tree.iter(f"{SVG}g") if g.get("class"))
     assert (body.get("class"), bones.get("class")) == ("body", "bones b1")
     paths, mode, seconds = moving(body, "d")
-    assert (len(paths), mode, seconds) == (4 + PAUSE, "linear", "1.00s")
+    assert (len(paths), mode, seconds) == (4 + PAUSE, "linear", f"{(3 + PAUSE) / 8:.2f}s")
     unit = (places(paths[3]) - places(paths[0]))[:, 0] / 0.9
     assert (unit > 20).all()  # pixels for each metre, to the right
     np.testing.assert_allclose(unit, unit[0], rtol=0.01)
     head, _, foot = places(paths[0])[[0, 1, 3]]
     assert foot[1] - head[1] == pytest.approx(1.8 * unit[0], rel=0.01)  # up is up
-    paths, mode, _ = moving(bones, "d")
-    assert mode == "discrete"
-    assert paths[:2] == ["M0 0"] * 2  # nothing is said there
-    assert len(places(paths[2])) == 4
+    paths, mode, same = moving(bones, "d")
+    assert (mode, same) == ("linear", seconds)
+    assert paths[0] == paths[2] != paths[3]  # it waits where it will be
+    shown, mode, same = moving(bones, "opacity")
+    assert (mode, same) == ("discrete", seconds)
+    assert shown == ["0", "0", *["1"] * (2 + PAUSE)]
+    (hidden,) = [a for a in bones.iter(f"{SVG}animate") if a.get("attributeName") == "opacity"]
+    times = np.array(hidden.get("keyTimes").split(";"), float)
+    np.testing.assert_allclose(times, np.linspace(0, 1, 4 + PAUSE), atol=1e-3)  # as of the body
     assert "fore&lt;cast" in skeleton().svg()
     assert "a tall one &amp; more" in skeleton().svg()
 

@@ -137,18 +137,23 @@ class Skeleton:
 
     def _figure(self, number: int, places: Array, unit: float) -> str:
         """One track of places (T, J, 2) in pixels, which moves where T is above 1."""
-        if not np.isfinite(places).any():
+        there = np.isfinite(places).any(axis=(1, 2))
+        if not there.any():
             return ""
+        moves = len(places) > 1
+        # where nothing is said it is not seen, and waits for the next frame of which something is
+        steps = np.where(there, np.arange(len(places)), len(places))
+        following = np.minimum.accumulate(steps[::-1])[::-1]
+        places = places[np.where(following < len(places), following, steps[there][-1])]
+        smooth = bool(np.isfinite(places).all())
         limb = self.thick * unit
         kind, width = ("body", limb) if number == 0 else (f"bones b{number}", max(0.3 * limb, 2.5))
         paths = [self._path(pose) for pose in places]
-        moves = len(places) > 1
         parts = [f'<path stroke-width="{width:.1f}" d="{paths[0]}">']
-        parts += [self._moving("d", paths, smooth=bool(np.isfinite(places).all()))] if moves else []
+        parts += [self._moving("d", paths, smooth)] if moves else []
         parts.append("</path>")
         if self.head is not None:
             x, y = np.nan_to_num(places[:, self.head], nan=-999.0).T
-            smooth = bool(np.isfinite(places[:, self.head]).all())
             radius = 0.85 * limb if number == 0 else 0.55 * limb
             parts.append(
                 f'<circle cx="{x[0]:.1f}" cy="{y[0]:.1f}" r="{radius:.1f}" '
@@ -158,6 +163,8 @@ class Skeleton:
                 told = [f"{value:.1f}" for value in values]
                 parts += [self._moving(name, told, smooth)] if moves else []
             parts.append("</circle>")
+        if not there.all():
+            parts.append(self._moving("opacity", [f"{int(seen)}" for seen in there], False))
         return f'<g class="{kind}">{"".join(parts)}</g>'
 
     def _path(self, pose: Array) -> str:
@@ -169,10 +176,13 @@ class Skeleton:
     def _moving(self, name: str, values: Sequence[str], smooth: bool) -> str:
         """An attribute that goes through values, again and again."""
         held = [*values, *[values[-1]] * PAUSE]
-        mode = "linear" if smooth else "discrete"
+        mode = 'calcMode="linear"'
+        if not smooth:  # from frame to frame, at the times at which what is smooth is there
+            times = ";".join(f"{k / (len(held) - 1):.4g}" for k in range(len(held)))
+            mode = f'calcMode="discrete" keyTimes="{times}"'
         return (
-            f'<animate attributeName="{name}" dur="{len(held) / self.rate:.2f}s" '
-            f'calcMode="{mode}" repeatCount="indefinite" values="{";".join(held)}"/>'
+            f'<animate attributeName="{name}" dur="{(len(held) - 1) / self.rate:.2f}s" {mode} '
+            f'repeatCount="indefinite" values="{";".join(held)}"/>'
         )
 
     def _told(self, foot: float, width: float) -> str:
