@@ -137,7 +137,7 @@ class Skeleton:
 
     def _figure(self, number: int, places: Array, unit: float) -> str:
         """One track of places (T, J, 2) in pixels, which moves where T is above 1."""
-        there = np.isfinite(places).any(axis=(1, 2))
+        there = np.asarray(np.isfinite(places).any(axis=(1, 2)))
         if not there.any():
             return ""
         moves = len(places) > 1
