@@ -36,6 +36,7 @@ RUN = [
     "motion.md",
     "sentiment.md",
     "questions.md",
+    "memory.md",
 ]
 
 
