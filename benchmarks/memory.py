@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -194,19 +195,17 @@ def run_long(folder: Path, name: str, seed: int, end: float) -> dict | None:
     }
 
 
-def run_short(name: str, cell: str, seed: int) -> dict:
+def run_short(name: str, cell: str, seed: int, _end: float) -> dict:
     """A cell and a task of the example: the share of right answers, by length."""
     import memory as example
 
-    args = example.arguments(["--seed", str(seed)])
     task = tasks.TASKS[name]()
     begin = time.perf_counter()
-    model = example.learn(task, cell, args)
-    shares = {n: model.right(drawn) for n, drawn in example.exam(task, seed).items()}
-    guess = {n: float(task.baseline(d).mean()) for n, d in example.exam(task, seed).items()}
+    model = example.learn(task, cell, example.arguments(["--seed", str(seed)]))
+    exam = example.exam(task, seed)
     return {
-        "right": example.both(task, shares),
-        "guess": example.both(task, guess),
+        "right": example.both(task, {n: model.right(drawn) for n, drawn in exam.items()}),
+        "guess": example.both(task, {n: task.baseline(d).mean() for n, d in exam.items()}),
         "parameters": sum(p.size for p in model.parameters()),
         "seconds": time.perf_counter() - begin,
     }
@@ -218,19 +217,17 @@ def train(folder: Path, seeds: int, seconds: float, only: list[str]) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + seconds
-    shorts = [(name, cell) for cell in example.CELLS for name in tasks.TASKS]
+    runs = {name: partial(run_long, folder, name) for name in LONG}
+    for cell in example.CELLS:
+        runs |= {f"{name}-{cell}": partial(run_short, name, cell) for name in tasks.TASKS}
     for seed in range(seeds):
-        for name in [*LONG, *shorts]:
-            whole = name if isinstance(name, str) else "-".join(name)
-            done = folder / f"{whole}-{seed}.json"
-            wanted = not only or (name if isinstance(name, str) else "cells") in only
+        for name, run in runs.items():
+            done = folder / f"{name}-{seed}.json"
+            wanted = not only or (name if name in LONG else "cells") in only
             if done.exists() or not wanted or time.monotonic() > end:
                 continue
             print(done.stem, flush=True)
-            if isinstance(name, str):
-                found = run_long(folder, name, seed, end)
-            else:
-                found = run_short(*name, seed)
+            found = run(seed, end)
             if found is not None:
                 unfinished = done.with_suffix(".unfinished")
                 unfinished.write_text(json.dumps(found))
@@ -248,6 +245,7 @@ def spread(values: list[float], form: str) -> str:
 
 
 def read(folder: Path, name: str) -> list[dict]:
+    """What the seeds of a run came to."""
     return [json.loads(file.read_text()) for file in sorted(folder.glob(f"{name}-[0-9].json"))]
 
 
