@@ -53,7 +53,7 @@ class Adding1997(tasks.Adding):
         steps = np.arange(lengths.max())[:, None]
         x = np.zeros((len(steps), rows, 2), np.float32)
         x[..., 0] = rng.uniform(-1, 1, x.shape[:2]) * (steps < lengths)
-        first, second = rng.integers(10, size=rows), rng.integers(length // 2 - 2, size=rows)
+        first, second = rng.integers(10, size=rows), rng.integers(length // 2 - 1, size=rows)
         second += second >= first
         x[[first, second], each, 1] = 1
         x[0, (first == 0) | (second == 0), 0] = 0
