@@ -426,6 +426,24 @@ def test_dropout_is_for_training():
             lambda: model_of().captioned([images()[0], images()[0, :, :1]]),
             r"images\[1\] has shape \(2, 1, 3\), images\[0\] \(2, 2, 3\); expected one size",
         ),
+        (
+            lambda: model_of().captioned([images()[0], images()[1].astype(np.uint8)]),
+            r"Captioner: images\[1\] holds uint8, images\[0\] float64; expected one type for all",
+        ),
+        (
+            lambda: model_of().captioned("photo.jpg"),
+            "Captioner.caption: images is 'photo.jpg', expected arrays, .*read_image makes one",
+        ),
+        (lambda: model_of().captioned(None), "Captioner.caption: images is None, expected arrays"),
+        (lambda: model_of().loss(images(), []), "Captioner: captions is empty, expected one or mo"),
+        (
+            lambda: model_of().captioned(images() * np.nan),
+            "greedy: step gave NaN in row 0, for token 0",
+        ),
+        (
+            lambda: model_of(attention_size=0),
+            "AdditiveScore: hidden_size is 0, expected a whole number from 1 up",
+        ),
         (lambda: model_of().encode([]), "Captioner: there are no images, expected one or more"),
         (lambda: model_of().caption(images()), "Captioner.caption: a text needs a vocabulary"),
         (
@@ -443,6 +461,10 @@ def test_dropout_is_for_training():
         (
             lambda: model_of("soft", WORDS).batches(images(), [["a"], [], ["a"]], 2),
             r"Captioner.batches: captions\[1\] is \[\], expected a list of texts",
+        ),
+        (
+            lambda: model_of("soft", WORDS).batches(images(), [["a"], [None], ["a"]], 2),
+            r"Captioner.batches: captions\[1\] is \[None\], expected a list of texts",
         ),
     ],
 )

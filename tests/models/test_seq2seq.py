@@ -371,7 +371,7 @@ def test_dropout_is_for_training():
             r"target\[0\]\[0\] is -1, expected 0 to 6, a token",
         ),
         (lambda: model_of().loss([[0.5]], [[1]]), "source holds float32 of shape"),
-        (lambda: model_of().loss([], []), "pad: sequences is empty"),
+        (lambda: model_of().loss([], []), "Seq2Seq: target is empty, expected one or more"),
         (
             lambda: model_of().encode(data.pad([[1, 2, 3], [4]])),
             r"source has lengths from 1 to 3, expected 0 to 2|holds int64 of shape \(3, 2\)",

@@ -260,7 +260,14 @@ def test_layers_learn_an_order_that_no_frame_shows():
             lambda: model_of("S2VT").encode([np.ones((2, D)), np.ones((2, D + 1))]),
             errors.ShapeError, r"clips\[1\] has shape \(2, 6\), clips\[0\] \(2, 5\); expected",
         ),
-        (lambda: model_of("S2VT").encode([np.ones(D)]), errors.ShapeError, r"clips\[0\] has shape"),
+        (
+            lambda: model_of("S2VT").encode([np.ones(D)]),
+            errors.ShapeError, r"S2VT: clips\[0\] has shape \(5,\), expected \(T, C, H, W\) of fra",
+        ),
+        (
+            lambda: model_of("S2VT").encode([np.ones((2, D)), np.ones((2, D), np.uint8)]),
+            errors.DTypeError, r"S2VT: clips\[1\] holds uint8, clips\[0\] float64; expected one",
+        ),
         (lambda: model_of("S2VT").encode([]), errors.ArgumentError, r"clips is \[\], expected"),
         (
             lambda: model_of("S2VT").encode([np.ones((2, 3))]),

@@ -211,7 +211,7 @@ class Answerer(Saved, nn.Module):
 
     def _seen(self, images: Any) -> Tensor:
         """What is made of images: (B, D), all places in one row, or (B, P, D) to look at."""
-        given = side_by_side(images, self.out.weight.dtype, self.where)
+        given = side_by_side(self.where, images, self.out.weight.dtype)
         found: Tensor = given if self.encoder is None else self.encoder(given)
         if found.shape[1:] != self.features:
             of = "images" if self.encoder is None else "the encoder's outputs"

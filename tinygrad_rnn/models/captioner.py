@@ -121,8 +121,9 @@ class Captioner(Describer):
             gate = flag(where, "gate", gate)
             word = E if flag(where, "word_asks", word_asks) else 0
             self.decoder = Looking(
-                D, layers, attention_size or H, hard=image == "hard", gate=gate, word=word
-            )
+                D, layers, H if attention_size is None else attention_size,
+                hard=image == "hard", gate=gate, word=word,
+            )  # fmt: skip
         else:
             width = int(np.prod(self.features)) if image == "spatial" else D
             self.decoder = Told(image, width, layers, beside)
@@ -215,7 +216,7 @@ class Captioner(Describer):
 
     def _seen(self, images: Any) -> Tensor:
         """Features of images: (B, D), or those of all places (B, P, D)."""
-        given = side_by_side(images, self.out.weight.dtype)
+        given = side_by_side("Captioner", images, self.out.weight.dtype)
         found: Tensor = given if self.encoder is None else self.encoder(given)
         if found.shape[1:] != self.features:
             of = "images" if self.encoder is None else "the encoder's outputs"

@@ -12,7 +12,7 @@ from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.data import pad
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.models.shown import side_by_side
+from tinygrad_rnn.models.shown import of_one_type, side_by_side
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["frames_of", "mean_of", "nothing"]
@@ -28,10 +28,10 @@ def frames_of(
     arrays = _clips(where, clips)
     lengths = np.array([len(array) for array in arrays])
     if encoder is None:
-        found = side_by_side(pad(arrays).data, dtype)
+        found = side_by_side(where, pad(arrays).data, dtype)
         expected = (*found.shape[:2], width)
     else:
-        found = encoder(side_by_side(np.concatenate(arrays), dtype))
+        found = encoder(side_by_side(where, np.concatenate(arrays), dtype))
         expected = (int(lengths.sum()), width)
     if found.shape != expected:
         of = "clips" if encoder is None else "the encoder's outputs"
@@ -61,13 +61,19 @@ def _clips(where: str, clips: Any) -> list[Array]:
         )
     arrays = [np.asarray(clip) for clip in clips]
     for number, array in enumerate(arrays):
-        if array.ndim < 2 or array.shape[1:] != arrays[0].shape[1:]:
+        if array.ndim < 2:
+            raise ShapeError(
+                f"{where}: clips[{number}] has shape {array.shape}, expected (T, C, H, W) of "
+                "frames or (T, D) of features."
+            )
+        if array.shape[1:] != arrays[0].shape[1:]:
             raise ShapeError(
                 f"{where}: clips[{number}] has shape {array.shape}, clips[0] {arrays[0].shape}; "
                 "expected (T, ...) of each, of which only T may differ."
             )
         if not len(array):
             raise ShapeError(f"{where}: clips[{number}] has no frame, expected one or more.")
+    of_one_type(where, "clips", arrays)
     return arrays
 
 

@@ -50,7 +50,7 @@ class Describer(Speaker):
                 "expected a list of captions for each image."
             )
         for number, texts in enumerate(captions):
-            if isinstance(texts, str) or not texts or not all(text.strip() for text in texts):
+            if isinstance(texts, str) or not texts or not all(map(_says_something, texts)):
                 raise ArgumentError(
                     f"{where}: captions[{number}] is {shortened(texts)}, expected a "
                     "list of texts, at least one, and none of them empty."
@@ -91,6 +91,11 @@ class Describer(Speaker):
             how: What else ``decoding.beam_search`` takes.
         """
         where = f"{type(self).__name__}.caption"
+        if isinstance(images, str) or not hasattr(images, "__len__"):
+            raise ArgumentError(
+                f"{where}: images is {shortened(images)}, expected arrays, side by side or in a "
+                "list; data.images.read_image makes one of a file."
+            )
         return self._said(where, images, beam, max_length, batch_size, how)
 
     def _groups(
@@ -107,3 +112,7 @@ class Describer(Speaker):
                 f"{self.end} of tokens alone. Use captioned(), or make it with a vocabulary."
             )
         return self.vocabulary
+
+
+def _says_something(text: Any) -> bool:
+    return isinstance(text, str) and bool(text.strip())

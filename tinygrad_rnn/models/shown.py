@@ -7,14 +7,14 @@ import numpy as np
 
 from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
+from tinygrad_rnn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.tensor import Tensor, as_tensor
 from tinygrad_rnn.text.vocabulary import Ids
 
-__all__ = ["Pairs", "image_of_each", "shape_of", "side_by_side", "together"]
+__all__ = ["Pairs", "image_of_each", "of_one_type", "shape_of", "side_by_side", "together"]
 
 
-def side_by_side(images: Any, dtype: Any, where: str = "Captioner") -> Tensor:
+def side_by_side(where: str, images: Any, dtype: Any) -> Tensor:
     """Images, or features, of one shape as a Tensor (B, ...); bytes as numbers from 0 to 1."""
     if isinstance(images, list | tuple):
         arrays = [np.asarray(image) for image in images]
@@ -28,10 +28,21 @@ def side_by_side(images: Any, dtype: Any, where: str = "Captioner") -> Tensor:
                 )
         if not arrays:
             raise ArgumentError(f"{where}: there are no images, expected one or more.")
+        of_one_type(where, "images", arrays)
         images = np.stack(arrays)
     if isinstance(images, np.ndarray) and images.dtype == np.uint8:
         images = images.astype(dtype) / 255
     return as_tensor(images, where)
+
+
+def of_one_type(where: str, name: str, arrays: Sequence[Array]) -> None:
+    """Raise where bytes stand beside numbers, of which they would make numbers up to 255."""
+    for number, array in enumerate(arrays):
+        if array.dtype != arrays[0].dtype:
+            raise DTypeError(
+                f"{where}: {name}[{number}] holds {array.dtype}, {name}[0] {arrays[0].dtype}; "
+                "expected one type for all: bytes, or the numbers of the weights."
+            )
 
 
 class Pairs(Sequence[Any]):

@@ -139,7 +139,10 @@ def with_end(where: str, name: str, given: Any, end: int) -> tuple[Array, Array]
     if isinstance(given, Padded):
         ids, lengths = map(np.asarray, given)
     else:
-        ids, lengths = pad(list(given), batch_first=True)
+        rows = list(given)
+        if not rows:
+            raise ArgumentError(f"{where}: {name} is empty, expected one or more.")
+        ids, lengths = pad(rows, batch_first=True)
     if ids.ndim != 2 or lengths.shape != ids.shape[:1] or (ids.size and ids.dtype.kind not in "iu"):
         raise ShapeError(
             f"{where}: {name} holds {ids.dtype} of shape {ids.shape} and {lengths.shape} lengths, "
