@@ -17,7 +17,7 @@ from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import num_threads, parallel
 from tinygrad_rnn.kernels._vector import lanes_of
 from tinygrad_rnn.kernels.convolution import reference
-from tinygrad_rnn.kernels.convolution.cpu_layout import pack_weights
+from tinygrad_rnn.kernels.convolution.cpu_layout import pack_weights, two_axes
 from tinygrad_rnn.kernels.convolution.cpu_loops import (
     TERMS,
     forward,
@@ -106,10 +106,10 @@ class _Plan(NamedTuple):
 @lru_cache(maxsize=256)
 def _plan(sizes, kernel, channels, outputs, windows, dtype):
     """Divide images of these sizes into blocks of rows."""
-    places = _two(windows.places(sizes, kernel))
-    (H, W), (KH, KW), (HO, WO) = _two(sizes), _two(kernel), places
-    (SH, SW), (DH, DW) = _two(windows.stride), _two(windows.dilation)
-    (PH, _), (PW, behind) = _two(windows.padding, (0, 0))
+    places = two_axes(windows.places(sizes, kernel))
+    (H, W), (KH, KW), (HO, WO) = two_axes(sizes), two_axes(kernel), places
+    (SH, SW), (DH, DW) = two_axes(windows.stride), two_axes(windows.dilation)
+    (PH, _), (PW, behind) = two_axes(windows.padding, (0, 0))
     C, O, wide = channels, outputs, PW + W + behind
     step, columns, back = lanes_of(dtype), _whole(outputs, dtype), _whole(channels, dtype)
     run = KW if DW == 1 else 1
@@ -158,7 +158,7 @@ def _spread(kernel, plan, images, x, panels, *rest):
 def _packed(w, G, order):
     """The weight (O, C / G, *kernel) in panels; ``order`` says what (G, O / G, ...) becomes."""
     O, c, *kernel = w.shape
-    w = w.reshape(G, O // G, c, *_two(kernel)).transpose(order)
+    w = w.reshape(G, O // G, c, *two_axes(kernel)).transpose(order)
     columns = _whole(w.shape[4], w.dtype)
     panels = empty((G, prod(w.shape[1:4]) * columns), w.dtype)
     vectors = columns // lanes_of(w.dtype)
@@ -176,8 +176,3 @@ def _by_group(x, G):
     """(B, C, *sizes) as (B G, C / G, places), of a copy where x has gaps."""
     x = np.ascontiguousarray(x)
     return x.reshape(len(x) * G, x.shape[1] // G, prod(x.shape[2:]))
-
-
-def _two(sizes, one=1):
-    """A number for each of two axes: the first is 1 where there is none."""
-    return (one, *sizes) if len(sizes) == 1 else tuple(sizes)

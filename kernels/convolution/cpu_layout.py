@@ -16,7 +16,20 @@ from tinygrad_rnn.kernels._vector import (
 )
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 
-__all__ = ["fill_slab", "from_pixels", "pack_weights", "panel_count", "to_pixels", "zero"]
+__all__ = [
+    "fill_slab",
+    "from_pixels",
+    "pack_weights",
+    "panel_count",
+    "to_pixels",
+    "two_axes",
+    "zero",
+]
+
+
+def two_axes(sizes, one=1):
+    """A number for each of two axes: the first is 1 where there is none."""
+    return (one, *sizes) if len(sizes) == 1 else tuple(sizes)
 
 
 @helper(fastmath=NO_FASTMATH)

@@ -7,6 +7,7 @@ import numpy as np
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import parallel
+from tinygrad_rnn.kernels.convolution.cpu_layout import two_axes
 from tinygrad_rnn.kernels.pooling import reference
 
 __all__ = ["max_pool", "max_pool_input"]
@@ -71,11 +72,11 @@ def max_pool(x, kernel, windows):
     B, C, *sizes = x.shape
     shape = B, C, *windows.places(sizes, kernel)
     y, places = empty(shape, x.dtype), empty(shape, np.int32)
-    (height, width), (down, right) = _two(kernel), _two(windows.stride)
-    (above, _), (left, _) = _two(windows.padding, (0, 0))
+    (height, width), (down, right) = two_axes(kernel), two_axes(windows.stride)
+    (above, _), (left, _) = two_axes(windows.padding, (0, 0))
     if y.size:
-        x = np.ascontiguousarray(x).reshape(B * C, *_two(sizes))
-        rows = (B * C, *_two(shape[2:]))
+        x = np.ascontiguousarray(x).reshape(B * C, *two_axes(sizes))
+        rows = (B * C, *two_axes(shape[2:]))
         grain = 1 + _WORTH // (y[0, 0].size * height * width)
         parallel(
             _largest, B * C, x, height, width, down, right, above, left,
@@ -93,8 +94,3 @@ def max_pool_input(g, places, sizes):
         grain = 1 + _WORTH // (count + prod(sizes))
         parallel(_to_input, B * C, g, places, dx.reshape(B * C, prod(sizes)), grain=grain)
     return dx
-
-
-def _two(sizes, one=1):
-    """A number for each of two axes: the first is 1 where there is none."""
-    return (one, *sizes) if len(sizes) == 1 else tuple(sizes)
