@@ -88,6 +88,9 @@ def test_their_reprs():
     assert repr(nn.Conv2d(3, 4, 3, padding=1)) == (
         "Conv2d(3, 4, kernel_size=(3, 3), padding=(1, 1), bias=True)"
     )
+    assert repr(nn.Conv1d(3, 4, 4, padding="same")) == (
+        "Conv1d(3, 4, kernel_size=(4,), padding=((1, 2),), bias=True)"
+    )
     assert repr(nn.MaxPool1d(2)) == "MaxPool1d((2,), stride=(2,), padding=(0,))"
 
 

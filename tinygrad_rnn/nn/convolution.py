@@ -98,8 +98,9 @@ class _Conv(Module):
 
     def extra_repr(self) -> str:
         """Channels, kernel and whatever is not as it comes."""
+        padding = tuple(a if a == b else (a, b) for a, b in self.padding)
         options = {
-            "stride": self.stride, "padding": tuple(a for a, _ in self.padding),
+            "stride": self.stride, "padding": padding,
             "dilation": self.dilation, "groups": self.groups,
         }  # fmt: skip
         plain = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
