@@ -196,6 +196,19 @@ def test_names_that_mean_several_are_not_guessed(here):
     assert found.left_out.names["captions without features"] == {"a": ""}
 
 
+def test_without_captions_it_is_all_that_there_is(here):
+    np.savez("f.npz", a=np.ones(2), b=np.zeros(2), bad=np.full(2, np.nan))
+    np.save("rows.npy", np.eye(3))
+    found = images.captioned("f.npz", None)
+    assert (found.names, found.captions, found.images.tolist()) == (
+        ["a", "b"], [[], []], [[1, 1], [0, 0]]
+    )  # fmt: skip
+    assert found.left_out.names == {"cannot be read": {"bad": "it holds NaN or infinity"}}
+    rows = images.captioned("rows.npy", None)
+    assert rows.names == ["0", "1", "2"]
+    assert rows.images.tolist() == np.eye(3).tolist()
+
+
 # ----- clips -----
 
 
@@ -236,9 +249,25 @@ def test_clips_of_frames_in_folders(here, pillow):
     }
     made = images.captioned("clips", "k.txt", clips=True, size=(2, 4), frames=2)
     assert [len(clip) for clip in made.images] == [2, 1, 2]
+    (alone,) = images.captioned("clips/val/a", None, clips=True).images
+    assert alone.tolist() == found.images[0].tolist()
+    with pytest.raises(
+        FileFormatError, match=r"no clips that can be used\.\n.*empty \(it has no fr"
+    ):
+        images.captioned("clips/val/empty", None, clips=True)
 
 
 # ----- images -----
+
+
+def test_one_image_is_found_by_its_own_place(here, pillow):
+    (here / "sub").mkdir()
+    for name in ("one", "other"):
+        pillow.new("RGB", (3, 2), (9, 8, 7)).save(f"sub/{name}.png")
+    found = images.captioned("sub/one.png", None)
+    assert (found.names, found.images.shape) == (["one.png"], (1, 3, 2, 3))
+    with pytest.raises(ArgumentError, match=r"source is 'sub/one.png', expected a folder of im"):
+        images.captioned("sub/one.png", None, clips=True)
 
 
 def test_images_of_every_mode_and_size(here, pillow):
@@ -375,7 +404,7 @@ def test_without_pillow_the_way_to_it_is_told(here, monkeypatch):
         ),
         (
             lambda: images.captioned("f.npz", "k.txt", split="val"), ArgumentError,
-            "split is 'val', expected one of none",
+            "split is 'val', expected None, which takes all: the file of captions has no splits",
         ),
         (
             lambda: images.captioned("f.npz", "k.json", split="dev"), ArgumentError,
@@ -384,6 +413,10 @@ def test_without_pillow_the_way_to_it_is_told(here, monkeypatch):
         (
             lambda: images.captioned("f.npz", "k.txt"), FileFormatError,
             "have no features with captions in common.\ncaptions without features, 1: a.jpg\nwith",
+        ),
+        (
+            lambda: images.captioned("f.npz", None, split="val"), ArgumentError,
+            "split is 'val' without captions, expected both",
         ),
         (lambda: images.captioned("f.npz", "k.txt", frames=3), ArgumentError, "without clips=True"),
         (lambda: images.captioned("f.npz", "k.txt", mode="HSV"), ArgumentError, "mode is 'HSV'"),

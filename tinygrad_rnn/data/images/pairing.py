@@ -42,7 +42,7 @@ class Captioned(NamedTuple):
 
 def captioned(
     source: Place,
-    captions: Place,
+    captions: Place | None,
     *,
     split: str | None = None,
     size: Any = None,
@@ -63,14 +63,16 @@ def captioned(
     out, counted and named, and so are captions without an image.
 
     Args:
-        source: A folder of images (by pillow), or features: a folder of .npy files, .npz or
-            .safetensors by name, or one .npy with a row for each image of the file of captions.
-        captions: A file as ``read_captions`` reads it.
+        source: A folder of images (by pillow), or one image; or features: a folder of .npy files,
+            .npz or .safetensors by name, or one .npy with a row for each image of the file of
+            captions.
+        captions: A file as ``read_captions`` reads it. None: all that there is, with no captions.
         split: Those of one split alone.
         size: (height, width) of images; None where all are of one size.
         mode: "RGB" or "L".
         fit: As of ``read_image``.
-        clips: Whether names are those of clips: folders of frames, or features (T, ...).
+        clips: Whether names are those of clips: folders of frames, or features (T, ...). A folder
+            without folders in it is one clip.
         frames: The most frames of a clip; of more, as many at equal distances.
         memory: Images of more bytes are not kept, but read again whenever they are asked for.
     """
@@ -78,36 +80,43 @@ def captioned(
     clips = flag(where, "clips", clips)
     if frames is not None and not clips:
         raise ArgumentError(f"{where}: frames is {frames} without clips=True, expected both.")
+    if captions is None and split is not None:
+        raise ArgumentError(f"{where}: split is {split!r} without captions, expected both.")
     most = None if frames is None else whole(where, "frames", frames, 1)
     how = {"size": size, "mode": mode, "fit": fit}
     left_out = LeftOut()
-    known = read_captions(captions, left_out)
+    known = None if captions is None else read_captions(captions, left_out)
     reader = Reader(where, source, known, clips, most, how)
     return Captioned(*paired(reader, captions, known, "captions", split, memory, left_out))
 
 
 def paired(
     reader: "Reader",
-    file: Place,
-    known: Sequence[Any],
+    file: Place | None,
+    known: Sequence[Any] | None,
     what: str,
     split: str | None,
     memory: int,
     left_out: LeftOut,
 ) -> tuple[list[str], Any, list[Any], LeftOut]:
-    """Names, arrays, and what a file says of each."""
+    """Names, arrays, and what a file says of each; without a file, of all that there is nothing."""
     where, source = reader.where, reader.source
-    pairs = _matched(where, source, known, what, split, left_out)
-    reader.names = [own for own, _ in pairs]
+    if known is None:
+        texts: dict[str, Any] = {name: [] for name in source.names}
+    else:
+        texts = _matched(where, source, known, what, split, left_out)
+    reader.names = list(texts)
     arrays = _usable(reader, left_out, whole(where, "memory", memory, 0))
     if arrays is None:
-        raise FileFormatError(
-            f"{where}: {os.fspath(reader.place)!r} and {os.fspath(file)!r} have no "
-            f"{source.kind} with {what} in common"
-            f"{'' if split is None else f' in split {split!r}'}.\n{left_out}"
-        )
-    by_name = {own: entry.texts for own, entry in pairs}
-    return reader.names, arrays, [by_name[own] for own in reader.names], left_out
+        told = f"{os.fspath(reader.place)!r} has no {source.kind} that can be used"
+        if file is not None:
+            told = (
+                f"{os.fspath(reader.place)!r} and {os.fspath(file)!r} have no "
+                f"{source.kind} with {what} in common"
+                f"{'' if split is None else f' in split {split!r}'}"
+            )
+        raise FileFormatError(f"{where}: {told}.\n{left_out}")
+    return reader.names, arrays, [texts[own] for own in reader.names], left_out
 
 
 def _matched(
@@ -117,13 +126,14 @@ def _matched(
     what: str,
     split: str | None,
     left_out: LeftOut,
-) -> list[tuple[str, Any]]:
-    """The own name of each of which something is said, with that."""
+) -> dict[str, Any]:
+    """What is said of each, by its own name, where something is."""
     splits = sorted({str(entry.split) for entry in known if entry.split is not None})
     if split is not None and split not in splits:
+        expected = f"one of {', '.join(splits)}: what" if splits else "None, which takes all:"
         raise ArgumentError(
-            f"{where}: split is {split!r}, expected one of {', '.join(splits) or 'none'}: what the "
-            f"file of {what} has."
+            f"{where}: split is {split!r}, expected {expected} the file of {what} has"
+            f"{'' if splits else ' no splits'}."
         )
     found: dict[str, Any] = {}
     spoken_of = set()
@@ -143,13 +153,13 @@ def _matched(
     for own in source.names:
         if own not in spoken_of:
             left_out.add(f"without {what}", own)
-    return list(found.items())
+    return {own: entry.texts for own, entry in found.items()}
 
 
 class Reader(Sequence[Array]):
     """The arrays of some names, each read when it is asked for.
 
-    known  what a file says of each, by ``name``
+    known  what a file says of each, by ``name``; None without a file
     how    size, mode and fit of images
     """
 
@@ -157,7 +167,7 @@ class Reader(Sequence[Array]):
         self,
         where: str,
         place: Place,
-        known: Sequence[Any],
+        known: Sequence[Any] | None,
         clips: bool,
         most: int | None,
         how: dict[str, Any],
@@ -166,7 +176,8 @@ class Reader(Sequence[Array]):
         choice(where, "fit", how["fit"], FITS)
         how = how | {"size": shape_of_images(where, how["size"])}
         self.where, self.place, self.clips, self.most = where, place, clips, most
-        self.source = source_of(place, [entry.name for entry in known], clips, how)
+        names = None if known is None else [entry.name for entry in known]
+        self.source = source_of(place, names, clips, how)
         self.names: list[str] = []
 
     def __len__(self) -> int:

@@ -57,11 +57,13 @@ class Source(ABC):
 
 
 class ImageFiles(Source):
-    """The images of a folder, and of those in it."""
+    """Images of a folder, by their places in it; all, and those of folders in it, unless named."""
 
-    def __init__(self, folder: Path, how: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, how: dict[str, Any], names: Iterable[str] | None = None
+    ) -> None:
         self.folder, self.how = folder, how
-        super().__init__(_files(folder, IMAGES))
+        super().__init__(_files(folder, IMAGES) if names is None else names)
 
     def read(self, name: str) -> Array:
         """Bytes (C, H, W)."""
@@ -74,13 +76,20 @@ class ImageFiles(Source):
 
 
 class FramesInFolders(ImageFiles):
-    """Clips: folders of images, whose names say the order, 2 before 10."""
+    """Clips: folders of images, whose names say the order, 2 before 10.
+
+    A folder that has none in it is a clip itself.
+    """
 
     kind = "clips"
 
     def __init__(self, folder: Path, how: dict[str, Any]) -> None:
         super().__init__(folder, how)
         self.frames: dict[str, list[str]] = {}
+        if _is_leaf(folder):
+            self.frames[folder.resolve().name] = self.names
+            Source.__init__(self, self.frames)
+            return
         for place in sorted(folder.rglob("*")):
             if place.is_dir() and not place.name.startswith("."):
                 self.frames[place.relative_to(folder).as_posix()] = []
@@ -143,15 +152,20 @@ class Arrays(Source):
 
 
 class Rows(Source):
-    """The rows of one array, one for each image of the file of captions, in its order."""
+    """The rows of one array, one for each image of the file of captions, in its order.
+
+    Without such a file their numbers are their names.
+    """
 
     kind = "features"
 
-    def __init__(self, path: Path, names: list[str]) -> None:
+    def __init__(self, path: Path, names: list[str] | None) -> None:
         try:
             self.rows = np.load(path, allow_pickle=False, mmap_mode="r")
         except (ValueError, OSError, EOFError) as error:
             raise _damaged(path, error) from error
+        if names is None:
+            names = [str(number) for number in range(len(self.rows) if self.rows.ndim else 0)]
         if self.rows.ndim < 2 or len(self.rows) != len(names):
             raise FileFormatError(
                 f"images.captioned: {str(path)!r} has shape {self.rows.shape}, expected "
@@ -166,9 +180,9 @@ class Rows(Source):
 
 
 def source_of(
-    place: str | os.PathLike[str], names: list[str], clips: bool, how: dict[str, Any]
+    place: str | os.PathLike[str], names: list[str] | None, clips: bool, how: dict[str, Any]
 ) -> Source:
-    """What a folder or file holds; ``names`` are those of the file of captions."""
+    """What a folder or file holds; ``names`` are those of the file of captions, if there is one."""
     path = Path(place)
     if not path.exists():
         raise FileNotFoundError(f"images.captioned: there is no file or folder {str(path)!r}.")
@@ -180,9 +194,11 @@ def source_of(
         return Arrays(path)
     if path.suffix == ".npy":
         return Rows(path, names)
+    if path.suffix.lower() in IMAGES and not clips:
+        return ImageFiles(path.parent, how, [path.name])
     raise ArgumentError(
         f"images.captioned: source is {str(path)!r}, expected a folder of images or of .npy files, "
-        "or a file of features: .npz, .safetensors, .npy."
+        f"{'' if clips else 'an image, '}or a file of features: .npz, .safetensors, .npy."
     )
 
 
