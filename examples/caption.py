@@ -11,8 +11,9 @@ it is a tool for images with captions, in the layout of Karpathy or COCO, or for
     caption.py photos dataset_flickr8k.json --size 64 --hidden 256 --epochs 20 --out out/flickr
     caption.py vgg.npz dataset_flickr8k.json             features by the name of each image
     caption.py --out out/flickr --resume                 go on with a run that was interrupted
-    caption.py --out out/flickr --describe my.jpg other.png --beam 5
+    caption.py --out out/flickr --describe my.jpg album --beam 5
     caption.py photos dataset_flickr8k.json --out out/flickr --evaluate test
+    caption.py val2017 captions_val2017.json --out out/coco --evaluate all
 
 The folder of --out gets the model, its checkpoints, tables of the loss, and ``looks.html``: each
 image word by word, lit where it is looked at.
@@ -27,7 +28,7 @@ import numpy as np
 import scenes
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import inspect, metrics, models, nn, ops, optim, text, training
+from tinygrad_rnn import data, inspect, metrics, models, nn, ops, optim, text, training
 from tinygrad_rnn.data import images as files
 
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
@@ -81,14 +82,11 @@ def shown(drawn: list[scenes.Scene]) -> np.ndarray:
     return np.stack([scene.picture().transpose(2, 0, 1) for scene in drawn])
 
 
-def from_files(args: argparse.Namespace, split: str | None = None) -> files.Captioned:
-    """Images, or features, with captions, from files; what is left out is said."""
-    source, captions = args.images
-    is_file = Path(source).is_file()
-    size = None if is_file else (args.size, args.size)
-    found = files.captioned(source, captions, split=split, size=size)
+def from_files(size: int, source, captions=None, split: str | None = None) -> files.Captioned:
+    """Images, or features, with captions, if there are any; what is left out is said."""
+    found = files.captioned(source, captions, split=split, size=(size, size))
     if found.left_out:
-        print(found.left_out)
+        print(f"left out{f' of {split}' if split else ''}:\n{found.left_out}")
     return found
 
 
@@ -98,8 +96,12 @@ def examples(args: argparse.Namespace) -> tuple[tuple, tuple]:
         learned, asked = scenes.scenes(LEARNED, ASKED, args.seed)
         told = [scenes.told(scene, number) for number, scene in enumerate(learned)]
         return (shown(learned), told), (shown(asked), [scene.captions() for scene in asked])
-    learned, kept = (from_files(args, split) for split in (args.learn, args.validate))
-    return (learned.images, lower(learned.captions)), (kept.images, lower(kept.captions))
+    if any(one.split for one in files.read_captions(args.images[1])):
+        found = (from_files(args.size, *args.images, one) for one in (args.learn, args.validate))
+        return tuple((one.images, lower(one.captions)) for one in found)
+    found = from_files(args.size, *args.images)
+    print("the file of captions has no splits: a tenth is kept to validate with")
+    return data.split((found.images, lower(found.captions)), (0.9, 0.1), seed=args.seed)
 
 
 def lower(captions: list[list[str]]) -> list[list[str]]:
@@ -113,7 +115,10 @@ def captioner(args: argparse.Namespace, words: text.Vocabulary, shape: tuple) ->
     """A model for images (3, H, W), or for features of another shape."""
     encoder = None
     if len(shape) == 3 and shape[0] == 3:
-        encoder, shape = Eyes(args.width), (args.width, shape[1] // 8, shape[2] // 8)
+        encoder = Eyes(args.width)
+        with tg.no_grad():
+            shape = encoder.eval()(tg.zeros((1, *shape))).shape[1:]
+        encoder.train()
     return models.Captioner(
         words, encoder, args.embedding, args.hidden, features=shape, image=args.image,
         cell=args.cell, dropout=args.dropout, output_dropout=args.dropout,
@@ -201,22 +206,22 @@ def report(model, others, true: list[list[str]], folder: Path, args) -> None:
     drawn = scenes.scenes(0, ASKED, args.seed)[1] if not args.images else None
     curve = inspect.draw_learning(folder / "steps.csv", folder / "epochs.csv", y="nats a word")
     gazes = []
-    if args.image in ("soft", "hard"):
-        for number in range(min(DRAWN, len(said))):
-            picture = drawn[number].picture(192) if drawn else None
-            right = said[number] in true[number] if drawn else None
-            shape = (said[number], picture, right)
-            if picture is not None or np.shape(others[number])[0] == 3:
-                gazes.append(inspect.gaze(model, others[number], *shape))
+    for number in range(min(DRAWN, len(said))):
+        picture = drawn[number].picture(192) if drawn else None
+        right = said[number] in true[number] if drawn else None
+        if is_looked_at(model, others[number]):
+            gazes.append(inspect.gaze(model, others[number], said[number], picture, right))
+    if gazes:
         print("", *(one.text() for one in gazes[:2]), sep="\n\n", end="\n\n")
     if drawn and gazes:
         looks = model.attention(others, [model.vocabulary.encode(one) for one in said])
         found = [scenes.pointed(*one) for one in zip(drawn, said, looks, strict=True)]
         hits, chance = np.concatenate([*found, [(0, 0)]]).sum(axis=0) / max(1, sum(map(len, found)))
         print(f"words of a thing said while looking at it most: {hits:.1%}; by chance {chance:.1%}")
+    told = {"note": "Each image, and for each word the same image, lit where it is looked at."}
     page = inspect.page_of_gazes(
         gazes,
-        note="Each image, and for each word the same image, lit where it is looked at.",
+        **(told if gazes else {"title": "How it learned"}),
         figures={"The course of the run": curve},
     )
     (folder / "looks.html").write_text(page, "utf-8")
@@ -227,7 +232,7 @@ def scores(said: list[str], true: list[list[str]]) -> str:
     found = [
         f"{metrics.exact_match(said, true):.1%} exact",
         f"ROUGE-L {metrics.rouge_l(said, true):.1f}",
-        f"CIDEr-D {metrics.cider_d(said, true):.1f}",
+        f"CIDEr-D {metrics.cider_d(said, true):.2f}",
     ]
     try:
         return ", ".join([*found, f"BLEU {metrics.bleu(said, true).score:.1f}"])
@@ -240,21 +245,40 @@ def use(args: argparse.Namespace, folder: Path) -> None:
     model = models.load(folder / "model", custom={"Eyes": Eyes})
     settings = argparse.Namespace(**training.RunFolder(folder, {}, resume=True).settings)
     if args.evaluate:
-        settings.images = args.images or settings.images
-        found = from_files(settings, args.evaluate)
+        if not (args.images or settings.images):
+            raise tg.errors.ArgumentError("--evaluate: expected images and a file of captions.")
+        split = None if args.evaluate == "all" else args.evaluate
+        found = from_files(settings.size, *(args.images or settings.images), split)
         said = model.caption(found.images, beam=args.beam)
         print(f"{len(said):,} images: {scores(said, lower(found.captions))}")
-    size = (settings.size if settings.images else scenes.PIXELS,) * 2
-    gazes = []
-    for path in args.describe:
-        image = files.read_image(path, size)
-        said = model.caption(image[None], beam=args.beam)[0]
-        print(f"{path}: {said}", flush=True)
-        if settings.image in ("soft", "hard"):
-            gazes.append(inspect.gaze(model, image, said))
+    describe(model, args, settings.size if settings.images else scenes.PIXELS, folder)
+
+
+def describe(model, args: argparse.Namespace, size: int, folder: Path) -> None:
+    """Say what is in images, in folders of them or in features; what cannot be read is named."""
+    gazes, failed = [], 0
+    for place in args.describe:
+        try:
+            found = from_files(size, place)
+            said = model.caption(found.images, beam=args.beam)
+        except (tg.errors.TinygradError, OSError) as error:
+            print(f"{place}: {error}")
+            failed += 1
+            continue
+        for name, image, one in zip(found.names, found.images, said, strict=True):
+            print(f"{place if name == Path(place).name else name}: {one}", flush=True)
+            if is_looked_at(model, image):
+                gazes.append(inspect.gaze(model, image, one))
     if gazes:
         (folder / "described.html").write_text(inspect.page_of_gazes(gazes), "utf-8")
         print(f"wrote {folder / 'described.html'}")
+    if failed:
+        sys.exit(f"caption.py: {failed} of {len(args.describe)} could not be described")
+
+
+def is_looked_at(model, image: np.ndarray) -> bool:
+    """Whether it is a picture, and the model attends to its places."""
+    return model.image in ("soft", "hard") and image.ndim == 3 and len(image) == 3
 
 
 # ----- the command -----
@@ -292,14 +316,14 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         add(f"--{name}", type=type(value), default=value, help=what)
     add("--resume", action="store_true", help="go on with the run in --out")
     add("--anew", action="store_true", help="begin again, whatever is in --out")
-    add("--describe", nargs="+", default=[], metavar="FILE", help="say what is in image files")
-    add("--evaluate", metavar="SPLIT", help="compare with the captions of a split")
+    add("--describe", nargs="+", default=[], metavar="PLACE", help="say what images show")
+    add("--evaluate", metavar="SPLIT", help="compare with the captions of a split, or of all")
     args = parser.parse_args(given)
     if len(args.images) not in (0, 2):
         parser.error("images: expected a folder, or features, and a file of captions")
-    for name in ("epochs", "batch", "beam", "size"):
-        if (value := getattr(args, name)) < 1:
-            parser.error(f"--{name} is {value}, expected a whole number from 1 up")
+    for name, least in (("epochs", 1), ("batch", 1), ("beam", 1), ("size", 8)):
+        if (value := getattr(args, name)) < least:
+            parser.error(f"--{name} is {value}, expected a whole number from {least} up")
     return args
 
 

@@ -56,6 +56,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tool, monkeypatch):
     assert "going on with the run in parts" in said
     assert not died
     assert weights("whole") == weights("parts")
+    _, died = tool("--out", "whole", "--evaluate", "val")
+    assert died == "caption.py: --evaluate: expected images and a file of captions."
 
 
 def layout(names):
@@ -84,6 +86,41 @@ def test_features_of_images_from_files(tool):
     said, died = tool("--evaluate", "val")
     assert said.splitlines()[-1].startswith("4 images: ")
     assert not died
+    said, died = tool("--describe", "vgg.npz")
+    assert len(re.findall(r"^i\d+: ", said, re.M)) == 24
+    assert not died
+
+
+def photos(names):
+    """A folder of pictures, of a size that halves unevenly."""
+    image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
+    Path("photos").mkdir()
+    for number, name in enumerate(names):
+        image.new("RGB", (20, 17), (10 * number, 0, 99)).save(f"photos/{name}.png")
+
+
+def test_pictures_without_splits_are_learned_and_others_described(tool):
+    names = [f"i{n}" for n in range(20)]
+    photos(names)
+    coco = {
+        "images": [{"id": n, "file_name": f"{name}.png"} for n, name in enumerate(names)],
+        "annotations": [{"image_id": n, "caption": "a dog"} for n in range(20)],
+    }
+    Path("coco.json").write_text(json.dumps(coco))
+    said, died = tool("photos", "coco.json", *SMALL, "--size", 15)
+    assert not died, died
+    assert "the file of captions has no splits: a tenth is kept" in said
+    assert "18 images to learn from, 2 to validate with" in said
+    said, died = tool("photos", "coco.json", "--evaluate", "all")
+    assert said.splitlines()[-1].startswith("20 images: ")
+    Path("bad.png").write_bytes(b"none")
+    said, died = tool("--describe", "bad.png", "photos/i3.png", "gone.png", "photos")
+    assert died == "caption.py: 2 of 4 could not be described"
+    assert "bad.png: images.captioned: 'bad.png' has no images that can be used" in said
+    assert "cannot be read, 1: bad.png (it is no image)" in said
+    assert "gone.png: images.captioned: there is no file or folder 'gone.png'" in said
+    assert len(re.findall(r"^(photos/)?i\d+\.png: ", said, re.M)) == 21
+    assert Path("out/caption/described.html").read_text().count("<section>") == 21
 
 
 @pytest.mark.parametrize(
@@ -94,6 +131,7 @@ def test_features_of_images_from_files(tool):
         ("--resume", "there is no run in 'out/caption' to resume"),
         ("--describe a.jpg", "'out/caption/model' holds no model.json"),
         ("--epochs 0", "--epochs is 0, expected a whole number from 1 up"),
+        ("--size 7", "--size is 7, expected a whole number from 8 up"),
         ("--cell Foo", "cell is 'Foo'"),
     ],
 )
