@@ -14,6 +14,7 @@ in the layout of Karpathy, COCO or MSR-VTT (see tinygrad_rnn.data.images):
     video.py resnet.npz videodatainfo.json --split train --validation validate --out out/msrvtt
     video.py --out out/msrvtt --resume              go on with a run that was interrupted
     video.py resnet.npz videodatainfo.json --split test --out out/msrvtt --evaluate
+    video.py --out out/msrvtt --describe more.npz     or folders of frames, or folders of them
 
 The folder of --out gets the model; of the shapes also ``films.html`` and ``films.svg``, strips of
 films with what is said of them, and of clips checkpoints and tables of the loss.
@@ -42,8 +43,8 @@ LABELLED = {"frame": ("frames", "by each alone"), "clip": ("films", "by the mean
 TOLD = 3  # captions of a film that are told, of all that are true
 
 
-def eyes(pixels: int) -> tuple[nn.Module, int]:
-    """What looks at frames (N, 3, pixels, pixels), and how many numbers it makes of each."""
+def eyes(height: int, width: int) -> tuple[nn.Module, int]:
+    """What looks at frames (N, 3, height, width), and how many numbers it makes of each."""
 
     def layer(below: int, above: int, kernel: int, stride: int = 1) -> list[nn.Module]:
         convolution = nn.Conv2d(
@@ -55,7 +56,8 @@ def eyes(pixels: int) -> tuple[nn.Module, int]:
         *layer(3, 24, 5, stride=2), nn.MaxPool2d(2),
         *layer(24, 48, 3), *layer(48, 48, 3), nn.MaxPool2d(2), nn.Flatten(),
     )  # fmt: skip
-    return found, 48 * (((pixels + 1) // 2) // 2 // 2) ** 2
+    rows, columns = ((side + 1) // 2 // 2 // 2 for side in (height, width))
+    return found, 48 * rows * columns
 
 
 def fitted(model, batches: data.Batches, epochs: int, rate: float, steps: int | None = None):
@@ -108,7 +110,7 @@ class Shapes:
 
 def see(shapes: Shapes, rate: float = 5e-3) -> tuple[nn.Module, int, float]:
     """An encoder of frames that has learned from pictures and their captions, and how well."""
-    seen, width = eyes(moving.PIXELS)
+    seen, width = eyes(moving.PIXELS, moving.PIXELS)
     encoder = nn.Sequential(seen, nn.Linear(width, 128), nn.ReLU())
     model = models.MeanPooling(shapes.words, encoder, 64, 128, features=128)
     pictures, captions = shapes.stills(shapes.learned, shapes.clips)
@@ -150,11 +152,9 @@ def label(shapes: Shapes, known, asked, width: int) -> tuple[list[list[str]], di
                 bidirectional=of == "frame" and cell is not None,
             )  # fmt: skip
             batches = data.Batches(
-                (known, given),
-                32,
-                shuffle=True,
+                (known, given), 32, shuffle=True,
                 collate=lambda rows: tuple(zip(*rows, strict=True)),
-            )
+            )  # fmt: skip
             fitted(model, batches, LABELS * (1 + (of == "clip")), 4e-3)
             found.append(model.labels(asked))
             right[of, cell] = share(found[-1], [told(film) for film in shapes.asked])
@@ -183,7 +183,7 @@ def caption(shapes: Shapes, known, asked, width: int, rate: float = 4e-3) -> dic
 
 def alone(shapes: Shapes, rate: float = 4e-3) -> list[str]:
     """S2VT and its encoder from films alone, as long as all of the other way takes."""
-    seen, width = eyes(moving.PIXELS)
+    seen, width = eyes(moving.PIXELS, moving.PIXELS)
     model = models.S2VT(shapes.words, seen, EMBEDDING, HIDDEN, features=width)
     batches = model.batches(shapes.clips, shapes.told(), 32, shuffle=True)
     fitted(model, batches, ALONE, rate, steps=ALONE)
@@ -239,11 +239,11 @@ def draw(shapes: Shapes, said: dict[str, list[str]], labels: list[list[str]], fo
 # ----- clips of yours -----
 
 
-def read(args: argparse.Namespace, split: str | None) -> images.Captioned:
-    """Clips with captions; what cannot be used is said."""
+def read(args: argparse.Namespace, source, captions=None, split=None) -> images.Captioned:
+    """Clips with captions, if there are any; what cannot be used is said."""
     size = (args.size, args.size) if args.size else None
     found = images.captioned(
-        args.source, args.captions, split=split, clips=True, frames=args.frames, size=size
+        source, captions, split=split, clips=True, frames=args.frames, size=size
     )
     if found.left_out:
         print(f"left out:\n{found.left_out}")
@@ -254,14 +254,15 @@ def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from clips to the model."""
     run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
     args = argparse.Namespace(**run.settings)
-    known = read(args, args.split)
-    kept = read(args, args.validation) if args.validation else None
+    given = args.source, args.captions
+    known = read(args, *given, args.split)
+    kept = read(args, *given, args.validation) if args.validation else None
     shape = known.images[0].shape[1:]
     if len(shape) not in (1, 3):
         raise tg.errors.ShapeError(
             f"clips are of frames of shape {shape}, expected images (C, H, W) or features (D,)."
         )
-    encoder, width = (None, shape[0]) if len(shape) == 1 else eyes(shape[1])
+    encoder, width = (None, shape[0]) if len(shape) == 1 else eyes(*shape[1:])
     tg.seed(args.seed)
     said = "\n".join(one for _, one in known.pairs())
     model = getattr(models, args.model)(
@@ -301,12 +302,33 @@ def score(model, clips: images.Captioned, beam: int) -> None:
     for name, one in list(zip(clips.names, said, strict=True))[:10]:
         print(f"{name}\t{one}")
     found = f"ROUGE-L {metrics.rouge_l(said, clips.captions):.1f}"
-    found += f", CIDEr-D {metrics.cider_d(said, clips.captions):.3f}"
+    found += f", CIDEr-D {metrics.cider_d(said, clips.captions):.2f}"
     try:
         found = f"BLEU {metrics.bleu(said, clips.captions, lower=True).score:.1f}, {found}"
     except ImportError as error:
         found += f" ({error})"
     print(f"{len(said):,} clips: {found}")
+
+
+def use(args: argparse.Namespace, folder: Path) -> None:
+    """Say what goes on in clips, or compare that with captions, by a model that was saved."""
+    model = models.load(folder / "model")
+    run = argparse.Namespace(**training.RunFolder(folder, {}, resume=True).settings)
+    if args.evaluate:
+        score(model, read(run, args.source, args.captions, args.split), args.beam)
+    failed = 0
+    for place in args.describe:
+        try:
+            found = read(run, place)
+            said = model.caption(found.images, beam=args.beam)
+        except (tg.errors.TinygradError, OSError) as error:
+            print(f"{place}: {error}")
+            failed += 1
+            continue
+        for name, one in zip(found.names, said, strict=True):
+            print(f"{name}\t{one}", flush=True)
+    if failed:
+        sys.exit(f"video.py: {failed} of {len(args.describe)} could not be described")
 
 
 # ----- the command -----
@@ -344,6 +366,7 @@ def arguments() -> argparse.Namespace:
     add("--resume", action="store_true", help="go on with the run in --out")
     add("--anew", action="store_true", help="begin again, whatever is in --out")
     add("--evaluate", action="store_true", help="compare what the model in --out says of clips")
+    add("--describe", nargs="+", default=[], metavar="PLACE", help="say what goes on in clips")
     args = parser.parse_args()
     if (args.source is None) != (args.captions is None) or (args.evaluate and not args.source):
         parser.error("expected clips and a file of captions")
@@ -358,8 +381,8 @@ def main() -> None:
     args = arguments()
     folder = Path(args.out)
     try:
-        if args.evaluate:
-            score(models.load(folder / "model"), read(args, args.split), args.beam)
+        if args.evaluate or args.describe:
+            use(args, folder)
         elif args.source or args.resume:
             train(args, folder)
         else:

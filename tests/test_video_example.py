@@ -46,11 +46,37 @@ def test_clips_of_ones_own_are_learned_and_evaluated(tool, kind):
     assert not died
     assert "left out:\ncannot be read, 1: empty (it is empty, of shape (0, 5))" in said
     assert "7 clips with 14 captions to learn from, 1 to validate with" in said
-    assert re.search(r"1 clips: .*ROUGE-L [\d.]+, CIDEr-D 0.000", said)
+    assert re.search(r"1 clips: .*ROUGE-L [\d.]+, CIDEr-D 0.00", said)
     assert "wrote out/video/model" in said
     said, died = tool("clips.npz", "said.json", "--split", "train", "--evaluate")
     assert not died
     assert len(re.findall(r"^v\d\t", said, re.M)) == 7
+    np.save("lone.npy", np.ones((2, 3, 4)))
+    said, died = tool("--describe", "clips.npz", "none", "lone.npy")
+    assert died == "video.py: 2 of 3 could not be described"
+    assert len(re.findall(r"^v\d\t", said, re.M)) == 8
+    assert "cannot be read, 1: empty (it is empty, of shape (0, 5))" in said
+    assert "none: images.captioned: there is no file or folder 'none'" in said
+    assert re.search(r"lone.npy: \w+: clips have shape \(3, 2, 4\), expected \(3, 2, 5\)", said)
+
+
+def test_folders_of_frames_that_are_no_squares_are_learned_and_described(tool):
+    image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
+    for clip in range(3):
+        for frame in range(1 + clip):
+            Path(f"frames/v{clip}").mkdir(parents=True, exist_ok=True)
+            image.new("RGB", (24, 13), (90 * clip, 9 * frame, 0)).save(
+                f"frames/v{clip}/{frame}.png"
+            )
+    once = ("frames", "said.json", "--split", "train", *SMALL, "--epochs", 1)
+    _, died = tool(*once, "--size", 12)
+    assert not died
+    said, died = tool("--describe", "frames", "frames/v2")
+    assert (re.findall(r"^(v\d)\t", said, re.M), died) == (["v0", "v1", "v2", "v2"], "")
+    said, died = tool("frames", "said.json", "--split", "train", "--evaluate")
+    assert (re.findall(r"^(v\d)\t", said, re.M), died) == (["v0", "v1", "v2"], "")
+    _, died = tool(*once, "--out", "wide")
+    assert not died
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(tool, monkeypatch):
