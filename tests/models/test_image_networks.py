@@ -48,6 +48,13 @@ def test_fresh_networks(case):
     agrees(case, compute(*CASES[case]))
 
 
+@pytest.mark.parametrize("kind", ["VGG", "ResNet"])
+def test_no_images_have_no_scores(kind):
+    options = {"VGG": {"depth": 11, "hidden_size": 4}, "ResNet": {"depth": 10}}[kind]
+    model = getattr(models, kind)(width=2, classes=3, **options).eval()
+    assert model(np.zeros((0, 3, 32, 32), np.float32)).shape == (0, 3)
+
+
 def test_names_and_shapes_of_weights_are_those_of_torchvision(tmp_path):
     model = models.VGG(16, width=2, hidden_size=4, classes=3)
     named = interop.to_torch(model)

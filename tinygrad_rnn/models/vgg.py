@@ -87,7 +87,8 @@ class VGG(ImageNetwork):
             found[f"conv{block}"], found[f"pool{block}"] = layers[start:end], layers[end]
             start = end + 1
         below, top = self.classifier[:2], self.classifier
-        found["fc1"] = lambda x: below(_averaged(x).reshape(len(x), -1))
+        flatten = nn.Flatten()
+        found["fc1"] = lambda x: below(flatten(_averaged(x)))
         return found | {"fc2": top[2:5], "fc3": top[5:]}
 
 
