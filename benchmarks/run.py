@@ -6,11 +6,9 @@
 TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none; TINYGRAD_DATA
 the folder of the data that some of them read; TINYGRAD_MULTI30K that of the runs of multi30k.py,
 TINYGRAD_MULTI30K_GERMAN that of multi30k_german.py, TINYGRAD_CAPTIONING that of captioning.py,
-TINYGRAD_VIDEO that of video.py, TINYGRAD_MOTION that of motion.py,
-TINYGRAD_MEMORY that of memory.py, TINYGRAD_JSB that of jsb.py, TINYGRAD_SENTIMENT that of
-sentiment.py.
-TINYGRAD_MEMORY that of memory.py, TINYGRAD_JSB that of jsb.py,
-TINYGRAD_EASY_VQA that of easy_vqa.py.
+TINYGRAD_VIDEO that of video.py, TINYGRAD_MOTION that of motion.py, TINYGRAD_MEMORY that of
+memory.py, TINYGRAD_JSB that of jsb.py, TINYGRAD_SENTIMENT that of sentiment.py, TINYGRAD_EASY_VQA
+that of easy_vqa.py.
 """
 
 import datetime
