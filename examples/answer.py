@@ -23,7 +23,6 @@ question, lit where it is looked at. Of files also checkpoints and tables of the
 import argparse
 import os
 import sys
-import time
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -42,6 +41,7 @@ SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 LEARNED, ASKED, EACH, DRAWN = (24, 8, 4, 2) if SHORT else (3_000, 400, 8, 12)
 # Times that scenes are seen, and that questions are read, and those of other frequencies.
 SEEN, READ, AGAIN = (1, 1, 1) if SHORT else (3, 8, 5)
+RATE = 6e-3
 WIDTH, EMBEDDING, HIDDEN = (10, 4, 8) if SHORT else (64, 48, 128)
 
 
@@ -73,13 +73,8 @@ def told(pictures: np.ndarray, questions: list[list[asked.Question]]) -> Told:
     )
 
 
-def fitted(model, known: tuple, epochs: int, rate: float, batch: int = 16) -> float:
-    """Train a model by what is known, and say how many seconds it took."""
-    return trained(model, model.batches(*known, batch, shuffle=True), epochs, rate)
-
-
-def trained(model, learns: data.Batches, epochs: int, rate: float) -> float:
-    """Train a model by batches, and say how many seconds it took."""
+def fitted(model, learns: data.Batches, epochs: int, rate: float, **how) -> training.History:
+    """Train a model; ``how`` is for ``Trainer.fit``."""
     optimizer = optim.AdamW(model.parameters(), lr=rate)
     schedule = optim.schedules.OneCycleLR(
         optimizer, rate, total_steps=max(epochs * len(learns), 20), pct_start=0.2
@@ -87,9 +82,12 @@ def trained(model, learns: data.Batches, epochs: int, rate: float) -> float:
     trainer = training.Trainer(
         model, optimizer, lambda model, batch: model.loss(*batch), schedule=schedule, clip_norm=1.0
     )
-    began = time.perf_counter()
-    trainer.fit(learns, epochs, progress=False)
-    return time.perf_counter() - began
+    return trainer.fit(learns, epochs, progress=False, **how)
+
+
+def seconds(history: training.History) -> float:
+    """How long it took."""
+    return sum(logs["seconds"] for logs in history.epochs)
 
 
 # ----- drawn scenes -----
@@ -98,9 +96,10 @@ def trained(model, learns: data.Batches, epochs: int, rate: float) -> float:
 class Scenes:
     """Scenes to learn from and scenes that are asked, their pictures and questions."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, drawn: bool = True) -> None:
         self.learned, self.asked = asked.asked_scenes(LEARNED, ASKED, seed)
-        self.pictures, self.others = shown(self.learned), shown(self.asked)
+        if drawn:
+            self.pictures, self.others = shown(self.learned), shown(self.asked)
         self.seed = seed
         self.questions = self.of(self.learned)
         self.tests = self.of(self.asked, seed=seed + 1)
@@ -148,13 +147,12 @@ class Naming(nn.Module):
         return found
 
 
-def see(pictures: np.ndarray, drawn) -> nn.Module:
+def see(pictures: np.ndarray, drawn, **how) -> tuple[nn.Module, training.History]:
     """Eyes that have learned what stands in the quarters of pictures."""
     model = Naming(WIDTH)
     batches = data.Batches((pictures, model.names(drawn)), 16, shuffle=True)
-    seconds = trained(model, batches, SEEN, 5e-3)
-    print(f"eyes have learned to see in {seconds:.0f} s")
-    return model.eyes
+    history = fitted(model, batches, SEEN, 5e-3, **how)
+    return model.eyes, history
 
 
 def answerer(words: text.Vocabulary, **how) -> models.Answerer:
@@ -163,6 +161,14 @@ def answerer(words: text.Vocabulary, **how) -> models.Answerer:
     return models.Answerer(
         words, asked.ANSWERS, None, EMBEDDING, HIDDEN, features=(WIDTH, 2, 2), **how
     )
+
+
+def learned(
+    words: text.Vocabulary, known: Told, epochs: int, settings: dict, **how
+) -> tuple[models.Answerer, training.History]:
+    """A model that has learned from questions."""
+    model = answerer(words, **settings)
+    return model, fitted(model, model.batches(*known, 16, shuffle=True), epochs, RATE, **how)
 
 
 def features(eyes: nn.Module, pictures: np.ndarray) -> np.ndarray:
@@ -189,15 +195,15 @@ def learn(seed: int, folder: Path | None = None) -> dict:
         f"{LEARNED:,} scenes with {EACH} questions each to learn from, {ASKED} others, each with a "
         "thing of a look that was never seen"
     )
-    eyes = see(scenes.pictures, scenes.learned)
+    eyes, history = see(scenes.pictures, scenes.learned)
+    print(f"eyes have learned to see in {seconds(history):.0f} s")
     seen, others = features(eyes, scenes.pictures), features(eyes, scenes.others)
     known, tests = told(seen, scenes.questions), told(others, scenes.tests)
     made, found = {}, {}
     for name, how in WAYS.items():
-        made[name] = answerer(scenes.words, **how)
-        seconds = fitted(made[name], known, READ, 6e-3)
+        made[name], history = learned(scenes.words, known, READ, how)
         found[name] = tests.right(made[name])
-        print(f"{name}: {found[name].mean():.1%} right, learned in {seconds:.0f} s")
+        print(f"{name}: {found[name].mean():.1%} right, learned in {seconds(history):.0f} s")
     usual = Counter(known.flat()[1]).most_common(1)[0][0]
     found[f"always “{usual}”"] = np.array(tests.flat()[1]) == usual
     rows = {name: by_kind(scenes, right) for name, right in found.items()}
@@ -255,8 +261,7 @@ def frequencies(scenes: Scenes, seen: np.ndarray, others: np.ndarray) -> dict[st
     }
     rows = {}
     for name, how in WAYS.items():
-        model = answerer(scenes.words, **how)
-        fitted(model, known, AGAIN, 6e-3)
+        model, _ = learned(scenes.words, known, AGAIN, how)
         rows[name] = {what: float(test.right(model).mean()) for what, test in tests.items()}
     table("answers that are frequent", rows)
     return rows

@@ -25,7 +25,7 @@ import talks
 from caption import shown
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import inspect, models, text
+from tinygrad_rnn import inspect, models, text, training
 
 SHORT = answer.SHORT
 # Dialogues that are learned from, are asked, are drawn; times that they are read.
@@ -42,14 +42,19 @@ WAYS = {
 class Talks:
     """Dialogues to learn from and dialogues that are asked, and what an encoder sees."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, drawn: bool = True) -> None:
         self.learned, self.asked = talks.talks(LEARNED, ASKED, seed)
-        self.pictures, self.others = (
-            shown([talk.scene for talk in part]) for part in (self.learned, self.asked)
-        )
+        if drawn:
+            self.pictures, self.others = (
+                shown([talk.scene for talk in part]) for part in (self.learned, self.asked)
+            )
         said = [self.text_of(talk) for talk in self.learned + self.asked]
         self.words = text.Words.of("\n".join(said))
         self.of = np.array([one.of for talk in self.asked for one in talk.rounds])
+
+    def asked_of(self) -> tuple[list[str], list[list[tuple[str, str]]]]:
+        """Captions and rounds of what is asked."""
+        return [talk.caption for talk in self.asked], [talk.told() for talk in self.asked]
 
     @staticmethod
     def text_of(talk: talks.Talk) -> str:
@@ -57,25 +62,34 @@ class Talks:
         return "\n".join([talk.caption, *(f"{q} {a}" for q, a in talk.told())])
 
 
+def learned(
+    given: Talks, seen: np.ndarray, settings: dict, **how
+) -> tuple[models.Dialogue, training.History]:
+    """A model that has learned from dialogues about what eyes have seen."""
+    model = models.Dialogue(
+        given.words, asked.ANSWERS, None, answer.EMBEDDING, answer.HIDDEN,
+        features=(answer.WIDTH, 2, 2), attend=True, word_asks=True, cell="GRU", num_layers=1,
+        **settings,
+    )  # fmt: skip
+    captions = [talk.caption for talk in given.learned]
+    told = [talk.told() for talk in given.learned]
+    batches = model.batches(seen, captions, told, 32, shuffle=True)
+    return model, answer.fitted(model, batches, ROUNDS, answer.RATE, **how)
+
+
 def learn(seed: int, folder: Path | None = None) -> dict:
     """All of it: which shares of answers are right; drawn into a folder."""
     tg.seed(seed)
     given = Talks(seed)
     print(f"{LEARNED:,} dialogues of {talks.ROUNDS} rounds to learn from, {ASKED} others")
-    eyes = answer.see(given.pictures, [talk.scene for talk in given.learned])
+    eyes, history = answer.see(given.pictures, [talk.scene for talk in given.learned])
+    print(f"eyes have learned to see in {answer.seconds(history):.0f} s")
     seen, others = (answer.features(eyes, one) for one in (given.pictures, given.others))
-    captions = [talk.caption for talk in given.asked]
-    told = [talk.told() for talk in given.asked]
+    captions, told = given.asked_of()
     true = np.array([one for own in told for _, one in own])
-    known = seen, [talk.caption for talk in given.learned], [t.told() for t in given.learned]
     rows, answers = {}, {}
     for name, how in WAYS.items():
-        model = models.Dialogue(
-            given.words, asked.ANSWERS, None, answer.EMBEDDING, answer.HIDDEN,
-            features=(answer.WIDTH, 2, 2), attend=True, word_asks=True, cell="GRU", num_layers=1,
-            **how,
-        )  # fmt: skip
-        seconds = answer.fitted(model, known, ROUNDS, 6e-3, 32)
+        model, history = learned(given, seen, how)
         said = model.answers(others, captions, told)
         rows[name] = by_reference(given, np.concatenate(said) == true)
         if not how:
@@ -85,7 +99,7 @@ def learn(seed: int, folder: Path | None = None) -> dict:
             if folder is not None:
                 model.save(folder / "model")
         answers[name] = said
-        print(f"{name}: {rows[name]['all']:.1%} right, learned in {seconds:.0f} s")
+        print(f"{name}: {rows[name]['all']:.1%} right, learned in {answer.seconds(history):.0f} s")
     if folder is not None:
         draw(given, answers, folder)
     answer.table("right, by what is spoken of", rows)

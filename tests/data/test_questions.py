@@ -60,6 +60,13 @@ def test_the_layout_of_vqa_whose_images_have_numbers(folder):
     assert str(found.left_out) == "questions without an answer, 1: 9 (why?)"
 
 
+def test_a_number_is_that_of_one_image_alone(folder):
+    given = [["is it?", "yes", 7], ["is it?", "no", 8]]
+    found = images.asked(features(folder, "a_7", "b_7", "a_8"), folder("questions.json", given))
+    assert found.names == ["a_8"]
+    assert found.left_out.names["questions without features"] == {"7": ""}
+
+
 def test_objects_in_a_list_or_one_on_each_line(folder):
     rows = [
         {"image": f"{name}.png", "question": " is it? ", "answer": "yes", "split": split}

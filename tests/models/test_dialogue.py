@@ -114,6 +114,19 @@ def test_it_talks_in_view_of_its_own_answers():
     assert model.talk(list(IMAGES), CAPTIONS, [[], questions[1]])[0] == []
 
 
+def test_rounds_have_its_own_answers(monkeypatch):
+    seen = []
+
+    def answers(model, images, captions, dialogues):
+        seen.append(dialogues)
+        return [[f"answer {k}" for k in range(len(own))] for own in dialogues]
+
+    monkeypatch.setattr(models.Dialogue, "answers", answers)
+    questions = [[question for question, _ in own] for own in TALKS]
+    assert model_of().talk(IMAGES, CAPTIONS, questions)[0] == ["answer 0", "answer 1", "answer 2"]
+    assert seen[-1][0][:2] == [(questions[0][0], "answer 0"), (questions[0][1], "answer 1")]
+
+
 def test_it_is_learned_and_comes_back_from_its_folder(tmp_path):
     model = model_of(cell="GRU")
     batches = model.batches(IMAGES, CAPTIONS, TALKS, 2)
