@@ -28,12 +28,9 @@ OPEN = "", "doorway"  # sides that one sees and goes through
 SIDES = ("wall", *COLOURS, "doorway")  # what a side of a place can be
 PLANES = 1 + len(THINGS) + 3 * len(SIDES)  # of a place in view: there, what is on it, its sides
 VIEW = PLANES, AHEAD, 2 * ASIDE + 1
-PLANE = {  # of what stands on a place, and of its sides ahead, on the left and on the right
-    name: number + 1
-    for number, name in enumerate(
-        [*THINGS, *((turn, side) for turn in (0, 3, 1) for side in SIDES)]
-    )
-}
+NAMES = ["floor", *THINGS, *SIDES * 3]  # of the planes: sides are ahead, left and right
+PLANE = dict(zip([*THINGS, *((turn, side) for turn in (0, 3, 1) for side in SIDES)],
+                 range(1, PLANES), strict=True))  # fmt: skip
 # Places in view, how far ahead and to the right, from near to far, each with the nearer ones beside
 # it and the way from there.
 FIELD = [

@@ -11,10 +11,11 @@ houses never seen, where nobody demonstrates anything and nobody says what was r
 other errands there, each with a last door and a thing that were never learned together; beside it
 stand walkers from whom the words or the view are hidden. With arguments one can say the way:
 
+    navigate.py --resume                        go on with a run that was interrupted
     navigate.py --say "go through the blue door, then stop at the lamp" --house 3
 
-The folder of --out gets the model and the matcher, and ``walks.html`` and ``walks.svg``: houses
-from above, with what was demonstrated and what was walked.
+The folder of --out gets the model of each stage, by its name, and ``walks.html`` and ``walks.svg``:
+houses from above, with what was demonstrated and what was walked.
 """
 
 import argparse
@@ -30,15 +31,16 @@ import house
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import data, inspect, models, nn, ops, optim, text, training
+from tinygrad_rnn import data, inspect, models, nn, optim, text, training
 
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 # Houses with demonstrations and houses that are new, errands in each; times that they are read.
 HOUSES, OTHERS, EACH = (4, 2, 3) if SHORT else (300, 60, 10)
 IMITATED, HIDDEN, MATCHED, PRACTISED = (1, 1, 1, 1) if SHORT else (10, 3, 5, 3)
+ENOUGH = 0.0 if SHORT else 0.02  # the least score of a walk that is practised
 REWARDED = 1 if SHORT else 60  # steps, each with DRAWN walks of each of so many errands
 DRAWN, AT_ONCE = 4, 24
-EMBEDDING, PLACE, WIDTH, DROPPED = (8, 8, 16, 0.1) if SHORT else (32, 48, 128, 0.1)
+EMBEDDING, WIDTH, DROPPED = (8, 16, 0.1) if SHORT else (48, 128, 0.1)
 
 
 class Blindfolded:
@@ -95,26 +97,20 @@ def fitted(model, learns, epochs, rate, steps=None, loss=lambda model, batch: mo
     return model
 
 
-class Eyes(nn.Module):
-    """Of each place in view what is there and where that is: (N, PLANES, h, w) -> (N, D, h, w)."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.what = nn.Conv2d(house.PLANES, width, 1)
-        self.where = nn.Parameter(np.zeros((width, *house.VIEW[1:]), np.float32))
-        nn.init.uniform_(self.where, -0.5, 0.5)
-
-    def forward(self, views):
-        """Each place by itself, and what is learned of its position."""
-        return ops.relu(self.what(views) + self.where)
-
-
 def of_houses(kind, words):
-    """A walker or a matcher, with eyes for views in houses."""
-    places = PLACE, *house.VIEW[1:]
-    return kind(
-        words, house.ACTIONS, Eyes(PLACE), EMBEDDING, WIDTH, features=places, dropout=DROPPED
-    )
+    """A walker or a matcher who sees of each place the sum of what is there.
+
+    What is seen begins with the vector of the word for it, a sofa as well as the colour of a door.
+    """
+    eyes = nn.Conv2d(house.PLANES, EMBEDDING, 1, bias=False)
+    features = EMBEDDING, *house.VIEW[1:]
+    model = kind(words, house.ACTIONS, eyes, EMBEDDING, WIDTH, features=features, dropout=DROPPED)
+    weight = np.array(eyes.weight.numpy())
+    for plane, name in enumerate(house.NAMES):
+        if name in words.pieces:
+            weight[:, plane, 0, 0] = model.embedding.weight.numpy()[words.pieces.index(name)]
+    eyes.weight.assign_(weight)
+    return model
 
 
 # ----- the matcher -----
@@ -154,7 +150,8 @@ def several(model, asked, matcher):
     walks, _ = walked(model, asked, sample=True)
     words = [errand.instruction for errand in asked]
     views, actions = [walk.views for walk in walks], [walk.actions for walk in walks]
-    rewards = matcher.scores(words, views, actions).astype(np.float64)
+    stopped = np.array([walk.stopped for walk in walks])  # who gives up has no reward
+    rewards = matcher.scores(words, views, actions).astype(np.float64) * stopped
     each = rewards.reshape(-1, DRAWN)
     others = (each.sum(axis=1, keepdims=True) - each) / (DRAWN - 1)
     return words, views, actions, rewards, others.ravel()
@@ -169,11 +166,11 @@ def reward(model, matcher, asked, rate=4e-4):
     return fitted(model, drawn, None, rate, steps=REWARDED, loss=loss)
 
 
-def practise(model, matcher, asked, sure, rate=5e-4):
+def practise(model, matcher, asked, rate=5e-4):
     """Learn from the best of its own walks, by the matcher, of those that agree well enough."""
     words, views, actions, rewards, _ = several(model, asked, matcher)
     best = rewards.reshape(-1, DRAWN).argmax(axis=1) + DRAWN * np.arange(len(asked))
-    kept = [n for n in best if rewards[n] >= sure]
+    kept = [n for n in best if rewards[n] >= ENOUGH]
     right = sum(asked[n // DRAWN].done(asked[n // DRAWN].walked(actions[n])[0]) for n in kept)
     print(f"practice: of {len(asked)} walks {len(kept)} agree well enough, {right} of them rightly")
     if kept:
@@ -185,45 +182,63 @@ def practise(model, matcher, asked, sure, rate=5e-4):
 # ----- all of it -----
 
 
-def learn(seed, folder=None):
-    """Imitation, reward and practice: the share of errands done after each; drawn into a folder."""
-    tg.seed(seed)
-    began = time.perf_counter()
-    shown = errands.errands(HOUSES, EACH, f"shown {seed}")
-    known, asked = (errands.errands(OTHERS, EACH, f"other {seed}", held) for held in (False, True))
-    words = text.Words.of("\n".join(errand.instruction for errand in shown), lower=True)
-    print(
-        f"{len(shown):,} errands demonstrated in {HOUSES} houses; {len(asked)} asked in {OTHERS} "
-        f"others, each with what was never seen together; {len(words)} words"
-    )
-    found = {}
+class Errands:
+    """Errands that are demonstrated, others in new houses to practise, and those that are asked."""
 
-    def report(name, model, hide=""):
-        walks, done = walked(model, asked, hide)
+    def __init__(self, seed):
+        self.shown = errands.errands(HOUSES, EACH, f"shown {seed}")
+        self.known = errands.errands(OTHERS, EACH, f"other {seed}")
+        self.asked = errands.errands(OTHERS, EACH, f"other {seed}", held_out=True)
+        self.words = text.Words.of("\n".join(one.instruction for one in self.shown), lower=True)
+
+    def imitator(self, hide="", epochs=None):
+        """One who has learned from demonstrations."""
+        model = of_houses(models.Navigator, self.words)
+        return fitted(model, batches(demonstrated(self.shown, hide)), epochs or IMITATED, 4e-3)
+
+    def matcher(self, seed):
+        """A matcher that has learned from pairs."""
+        model = of_houses(models.PathMatcher, self.words)
+        return fitted(model, batches(strolls(self.shown, seed)), MATCHED, 4e-3)
+
+
+def learn(seed, folder, resume=False):
+    """Imitation, reward and practice: the share of errands done after each; drawn into a folder.
+
+    With ``resume`` what a run before has learned is taken from the folder.
+    """
+    began, given, found = time.perf_counter(), Errands(seed), {}
+    print(
+        f"{len(given.shown):,} errands demonstrated in {HOUSES} houses; {len(given.asked)} asked "
+        f"in {OTHERS} others, each with what was never seen together; {len(given.words)} words"
+    )
+
+    def stage(name, make):
+        place = folder / name
+        if resume and (place / "model.json").exists():
+            return models.load(place)
+        tg.seed(seed)
+        model = make()
+        model.save(place)
+        return model
+
+    def walker(name, make, hide=""):
+        model = stage(name, make)
+        walks, done = walked(model, given.asked, hide)
         found[name] = float(done.mean())
         seconds = time.perf_counter() - began
-        print(f"{name:>20}: {found[name]:6.1%} of what was asked is done; {seconds:.0f} s")
-        return walks, done
+        print(f"{name:>14}: {found[name]:6.1%} of what is asked is done; {seconds:.0f} s")
+        return model, walks, done
 
     for hide in ("words", "view"):
-        blind = of_houses(models.Navigator, words)
-        fitted(blind, batches(demonstrated(shown, hide)), HIDDEN, 3e-3)
-        report(f"{hide} hidden", blind, hide)
-    model = fitted(of_houses(models.Navigator, words), batches(demonstrated(shown)), IMITATED, 4e-3)
-    report("after imitation", model)
-    matcher = of_houses(models.PathMatcher, words)
-    paths = strolls(shown, seed)
-    fitted(matcher, batches(paths), MATCHED, 4e-3)
-    sure = np.quantile(matcher.scores(*zip(*paths, strict=True)), 0.2)  # most that agree are above
-    found["matcher"] = matched(matcher, asked, seed)
+        walker(f"no {hide}", lambda hide=hide: given.imitator(hide, HIDDEN), hide)
+    model, *_ = walker("imitation", given.imitator)
+    matcher = stage("matcher", lambda: given.matcher(seed))
+    found["matcher"] = matched(matcher, given.asked, seed)
     print(f"the matcher tells {found['matcher']:.1%} of paths from others that lead astray")
-    report("after reward", reward(model, matcher, shown))
-    walks, done = report("after practice", practise(model, matcher, known, sure))
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        model.save(folder / "model")
-        matcher.save(folder / "matcher")
-        draw(model, asked, walks, done, folder)
+    model, *_ = walker("reward", lambda: reward(model, matcher, given.shown))
+    model, walks, done = walker("practice", lambda: practise(model, matcher, given.known))
+    draw(model, given.asked, walks, done, folder)
     return found
 
 
@@ -255,7 +270,7 @@ def draw(model, asked, walks, done, folder):
 
 def follow(says, number, folder):
     """Walk by what somebody says, in a house of a number; what is odd about it is told."""
-    model = models.load(folder / "model", custom={"Eyes": Eyes})
+    model = models.load(folder / "practice")
     draws = random.Random(f"said {number}")
     begin = errands.errand(draws, house.built(draws))
     pictures = []
@@ -295,14 +310,15 @@ def main():
     add("--seed", type=int, default=0, help="of all random numbers")
     add("--say", nargs="+", metavar="WORDS", help="instructions for the model in --out")
     add("--house", type=int, default=0, help="the number of the house in which to follow them")
+    add("--resume", action="store_true", help="go on with the run in --out")
     args = parser.parse_args()
     folder = Path(args.out)
     try:
         if args.say:
             follow(args.say, args.house, folder)
         else:
-            learn(args.seed, folder)
-            for name in ("model", "matcher", "walks.html", "walks.svg"):
+            learn(args.seed, folder, args.resume)
+            for name in ("practice", "matcher", "walks.html", "walks.svg"):
                 print(f"wrote {folder / name}")
     except (tg.errors.TinygradError, OSError) as error:
         sys.exit(f"navigate.py: {error}")

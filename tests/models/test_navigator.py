@@ -20,9 +20,9 @@ def views(shape=(D,)):
     return [rng.standard_normal((len(own), *shape)) for own in DONE]
 
 
-def made(kind="Navigator", encoder=None, **options):
+def made(kind="Navigator", encoder=None, features=D, **options):
     tg.seed(0)
-    model = getattr(models, kind)(WORDS, ACTIONS, encoder, E, H, features=D, **options)
+    model = getattr(models, kind)(WORDS, ACTIONS, encoder, E, H, features=features, **options)
     return model.astype(tg.float64)
 
 
@@ -47,28 +47,36 @@ def zeros(*shape):
 # ----- walking -----
 
 
-def test_a_walk_by_single_steps_of_its_cells():
+@pytest.mark.parametrize("features", [D, (E, 2, 3)])
+def test_a_walk_by_single_steps_of_its_cells(features):
     """The equations of the class, row by row, word by word, view by view."""
-    model = made()
-    scores, weights, _ = model(INSTRUCTIONS, views(), DONE)
+    placed = features != D
+    model, given = made(features=features), views(features if placed else (D,))
+    scores, weights, _ = model(INSTRUCTIONS, given, DONE)
     walking, deciding = model.walking.cells()[0], model.deciding.cells()[0]
-    for b, (says, seen, done) in enumerate(zip(INSTRUCTIONS, views(), DONE, strict=True)):
+    for b, (says, seen, done) in enumerate(zip(INSTRUCTIONS, given, DONE, strict=True)):
         ids = np.array([*WORDS.encode(says), model.end])
         memory = model.reading(ids[:, None], np.array([len(ids)]))
         forward, backward = memory.final
         joined = [ops.concat(list(both), axis=-1) for both in zip(forward, backward, strict=True)]
         h, c = (product(x) for product, x in zip(model.bridge.products[0], joined, strict=True))
         s, d = [ops.tanh(h), c], [zeros(1, H), zeros(1, H)]
-        before = len(ACTIONS)
+        before, words = len(ACTIONS), model.embedding(ids).numpy()
         for t, action in enumerate(done):
-            f = tg.tensor(seen[t : t + 1])
-            s = walking(ops.concat([f, model.done(np.array([before]))], axis=-1), tuple(s))
-            found, looked = model.attention(s[0][None], memory.outputs)
-            d = deciding(ops.concat([s[0], found[0], f], axis=-1), tuple(d))
-            np.testing.assert_allclose(scores.numpy()[t, b], model.out(d[0]).numpy()[0], rtol=1e-11)
-            np.testing.assert_allclose(
-                weights.numpy()[b, t, : len(ids)], looked.numpy()[0, 0], rtol=1e-11
-            )
+            f = tg.tensor(seen[t].reshape(1, -1))
+            noticed = ops.relu(model.glance(f)) if placed else f
+            s = walking(ops.concat([noticed, model.done(np.array([before]))], axis=-1), tuple(s))
+            _, looked = model.attention(s[0][None], memory.outputs)
+            alpha = looked.numpy()[0, 0]
+            known = [s[0], tg.tensor(alpha[None] @ words), noticed]
+            if placed:
+                asked = known[1] + model.search.asking(s[0])
+                places = seen[t].reshape(E, 6).T + model.search.where.numpy()
+                beta = np.exp(places @ asked.numpy()[0] / np.sqrt(E))
+                known.append(tg.tensor((beta / beta.sum())[None] @ places))
+            d = deciding(ops.concat(known, axis=-1), tuple(d))
+            np.testing.assert_allclose(scores.numpy()[t, b], model.out(d[0]).numpy()[0], rtol=1e-10)
+            np.testing.assert_allclose(weights.numpy()[b, t, : len(ids)], alpha, rtol=1e-11)
             before = ACTIONS.index(action)
 
 
@@ -137,11 +145,12 @@ def slope_of(model, loss):
 
 
 def test_losses_have_the_slope_of_their_values():
-    given = INSTRUCTIONS, views(), DONE
+    given, places = (INSTRUCTIONS, views(), DONE), views((E, 1, 2))
     for model, loss in (
         (made(), lambda model: model.loss(*given)[0]),
         (made(), lambda model: model.reward_loss(*given, [1, 0, 0.5], 0.25, entropy=0.1)[0]),
         (made("PathMatcher"), lambda model: model.loss(*given)[0]),
+        (made(features=(E, 1, 2)), lambda model: model.loss(given[0], places, DONE)[0]),
     ):
         by_gradient, by_difference = slope_of(model, lambda: loss(model))  # noqa: B023
         assert by_difference == pytest.approx(by_gradient, rel=1e-6)
@@ -284,6 +293,14 @@ def test_unknown_words_are_walked_by():
         (
             lambda: models.PathMatcher(WORDS, ["a", "a"], None, E, H, features=D),
             errors.ArgumentError, r"PathMatcher: actions is \['a', 'a'\], expected two names",
+        ),
+        (
+            lambda: made(features=(5, 2, 2)),
+            errors.ShapeError, "features of places are 5 wide and words 4, expected one width",
+        ),
+        (
+            lambda: made(features=(5, 2)),
+            errors.ShapeError, r"features is \(5, 2\), expected D, or \(D, h, w\) of places",
         ),
         (
             lambda: made().walk([Corridor(0)], "go"),

@@ -8,6 +8,7 @@ import numpy as np
 from tinygrad_rnn import losses, nn, ops, random
 from tinygrad_rnn.arguments import bounded, flag, whole
 from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.models.acting import ids_of, names_of, numbers_of, seen_by, shape_of
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.encoder import Encoder
@@ -15,6 +16,7 @@ from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.speaker import IGNORED, with_end
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
+from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.text.vocabulary import Vocabulary
@@ -57,13 +59,43 @@ class State(NamedTuple):
     done: Array
 
 
+class Search(nn.Module):
+    """Attention to places in view by what is asked for: the words that matter, and the state.
+
+        z = Σ_j β_j (v_j + p_j),  β = softmax_j((c + s w + b) (v_j + p_j) / √D)
+
+    seen (T, B, D h w), s (T, B, S), c (T, B, D)  ->  z (T, B, D); p_j is learned, for each place.
+    """
+
+    def __init__(self, features: tuple[int, ...], state: int, words: int) -> None:
+        super().__init__()
+        D, *sides = features
+        if words != D:
+            raise ShapeError(
+                f"Navigator: features of places are {D} wide and words {words}, expected one "
+                "width: what is in view is compared with what is asked for."
+            )
+        self.asking = nn.Linear(state, D)
+        self.where = nn.Parameter(np.zeros((int(np.prod(sides)), D), np.float32))
+        init.normal_(self.where)
+        self.attention = nn.Attention("scaled_dot")
+
+    def forward(self, seen: Tensor, state: Tensor, words: Tensor) -> Tensor:
+        """What is found, of what is asked for."""
+        T, B, D = words.shape
+        places = seen.reshape(T * B, D, -1).swapaxes(1, 2) + self.where
+        asked = (words + self.asking(state)).reshape(T * B, D)
+        found: Tensor = self.attention(asked, places, places)[0].reshape(T, B, D)
+        return found
+
+
 class Navigator(Saved, nn.Module):
     """Reads an instruction, then walks by it, seeing no more than what is in view.
 
         w_1 ... w_S = reading(e(x_1) ... e(x_S))            in both directions
         s_t = walking([g(v_t); e(a_{t-1})], s_{t-1})        v_t: what is in view; s_0 = bridge(w)
-        c_t = Σ_i α_ti w_i,  α_t = softmax_i(score(s_t, w_i))              what is to be done
-        z_t = Σ_j β_tj v_tj,  β_t = softmax_j(score'([s_t; c_t], v_tj))    where that is
+        c_t = Σ_i α_ti e(x_i),  α_t = softmax_i(score(s_t, w_i))         the words that matter now
+        z_t = search(v_t, s_t, c_t)                                       what they ask for, in view
         d_t = deciding([s_t; c_t; z_t; g(v_t)], d_{t-1})
         P(a_t) = softmax(d_t u + b)
 
@@ -82,7 +114,7 @@ class Navigator(Saved, nn.Module):
             views are such features themselves.
         embedding_dim: How wide the vectors of words and of actions are.
         hidden_size: The width of the layers, of ``reading`` in each direction.
-        features: D or (D, h, w).
+        features: D; or (D, h, w), D being as wide as the vectors of words.
         cell: As for ``LanguageModel``.
         dropout: The share of vectors of words, of features, and of what scores are made of.
         options: Those of recurrent layers.
@@ -112,18 +144,22 @@ class Navigator(Saved, nn.Module):
         E, H, D = embedding_dim, hidden_size, self.features[0]
         both = {**options, "bidirectional": True}
         reading = recurrent_layers(where, cell, E, H, 1, both, ahead=True)
-        self.reading = Encoder(nn.Embedding(self.end + 1, E), reading, dropout)
+        self.embedding = nn.Embedding(self.end + 1, E)
+        self.reading = Encoder(self.embedding, reading, dropout)
         K = self.reading.width
         self.done = nn.Embedding(len(self.actions) + 1, E)  # the last one: nothing yet
-        placed = len(self.features) == 3
-        seen = H if placed else D
-        self.glance = nn.Linear(int(np.prod(self.features)), H) if placed else None
+        seen = D if len(self.features) == 1 else H
         self.walking = recurrent_layers(where, cell, seen + E, H, 1, options)
         self.bridge = Bridge("linear", self.reading, self.walking)
         S = self.walking.output_size
         self.attention = nn.Attention("additive", S, K, H, batch_first=False)
-        self.looking = nn.Attention("additive", S + K, D, H) if placed else None
-        read = S + K + seen + (D if placed else 0)
+        self.glance: nn.Linear | None = None
+        self.search: Search | None = None
+        read = S + E + seen
+        if len(self.features) == 3:
+            self.glance = nn.Linear(int(np.prod(self.features)), H)
+            self.search = Search(self.features, S, E)
+            read += D
         self.deciding = recurrent_layers(where, cell, read, H, 1, options)
         self.dropout = nn.Dropout(dropout)
         self.out = nn.Linear(self.deciding.output_size, len(self.actions))
@@ -145,7 +181,8 @@ class Navigator(Saved, nn.Module):
         tokens = ids_of(where, instructions, count, self.vocabulary)
         ids, lengths = with_end(where, "instructions", tokens, self.end)
         memory = self.reading(ids.T, lengths)
-        words = self.attention.prepare(memory.outputs, lengths=memory.lengths)
+        values = self.embedding(ids.T)
+        words = self.attention.prepare(memory.outputs, values, lengths=lengths)
         return State(words, self.bridge(memory), None, np.full((1, count), len(self.actions)))
 
     def _think(
@@ -158,23 +195,13 @@ class Navigator(Saved, nn.Module):
         walked, walking = self.walking(read, state.walking, lengths=lengths)
         found, weights = self.attention(walked, state.words)
         known = [walked, found, noticed]
-        if self.looking is not None:
-            asked = ops.concat([walked, found], axis=-1)
-            known.append(self._looked_for(asked, seen))
+        if self.search is not None:
+            known.append(self.search(seen, walked, found))
         decided, deciding = self.deciding(
             ops.concat(known, axis=-1), state.deciding, lengths=lengths
         )
         scores = self.out(self.dropout(decided))
         return scores, weights, State(state.words, walking, deciding, state.done)
-
-    def _looked_for(self, asked: Tensor, seen: Tensor) -> Tensor:
-        """What is asked for, (T, B, Q), in places that are seen, (T, B, D h w) -> (T, B, D)."""
-        assert self.looking is not None
-        T, B, Q = asked.shape
-        places = seen.reshape(T * B, self.features[0], -1).swapaxes(1, 2)
-        found, _ = self.looking(asked.reshape(T * B, Q), places, places)
-        looked_for: Tensor = found.reshape(T, B, -1)
-        return looked_for
 
     def loss(self, instructions: Any, views: Any, actions: Any) -> tuple[Tensor, dict[str, Any]]:
         """The mean cross-entropy of demonstrated actions, and {"accuracy": ...}.
