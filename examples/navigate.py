@@ -21,6 +21,7 @@ houses from above, with what was demonstrated and what was walked.
 import argparse
 import os
 import random
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -35,9 +36,9 @@ from tinygrad_rnn import data, inspect, models, nn, optim, text, training
 
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 # Houses with demonstrations and houses that are new, errands in each; times that they are read.
-HOUSES, OTHERS, EACH = (4, 2, 3) if SHORT else (300, 60, 10)
-IMITATED, HIDDEN, MATCHED, PRACTISED = (1, 1, 1, 1) if SHORT else (10, 3, 5, 3)
-ENOUGH = 0.0 if SHORT else 0.02  # the least score of a walk that is practised
+HOUSES, OTHERS, EACH = (4, 2, 3) if SHORT else (600, 100, 5)
+IMITATED, HIDDEN, MATCHED, PRACTISED = (1, 1, 1, 1) if SHORT else (7, 2, 4, 2)
+ENOUGH = 0.02  # the score by the matcher that has half of the reward
 REWARDED = 1 if SHORT else 60  # steps, each with DRAWN walks of each of so many errands
 DRAWN, AT_ONCE = 4, 24
 EMBEDDING, WIDTH, DROPPED = (8, 16, 0.1) if SHORT else (48, 128, 0.1)
@@ -79,7 +80,7 @@ def demonstrated(shown, hide=""):
     return rows
 
 
-def batches(rows, size=64):
+def batches(rows, size=24):
     """Rows, those of like lengths side by side, as what losses take."""
     return data.Batches(
         rows, size, shuffle=True, lengths=[len(row[1]) for row in rows],
@@ -87,13 +88,21 @@ def batches(rows, size=64):
     )  # fmt: skip
 
 
-def fitted(model, learns, epochs, rate, steps=None, loss=lambda model, batch: model.loss(*batch)):
-    """Train a model; the rate goes up a little, then down."""
+def fitted(model, learns, epochs, rate, place, steps=None, loss=None):
+    """Train a model; the rate goes up a little, then down. Checkpoints are kept in a place."""
     optimizer = optim.AdamW(model.parameters(), lr=rate)
     total = max(steps or epochs * len(learns), 20)
     schedule = optim.schedules.OneCycleLR(optimizer, rate, total_steps=total, pct_start=0.15)
-    trainer = training.Trainer(model, optimizer, loss, schedule=schedule, clip_norm=1.0)
-    trainer.fit(learns, epochs, steps=steps, progress=not SHORT)
+    trainer = training.Trainer(
+        model, optimizer, loss or (lambda model, batch: model.loss(*batch)), schedule=schedule,
+        clip_norm=1.0,
+    )  # fmt: skip
+    saves = training.Checkpoints(place / "checkpoints", every=50, keep=1)
+    history = trainer.fit(
+        learns, epochs, steps=steps, resume=True, callbacks=[saves], progress=not SHORT
+    )
+    if history.interrupted:
+        raise KeyboardInterrupt
     return model
 
 
@@ -150,32 +159,33 @@ def several(model, asked, matcher):
     walks, _ = walked(model, asked, sample=True)
     words = [errand.instruction for errand in asked]
     views, actions = [walk.views for walk in walks], [walk.actions for walk in walks]
+    scores = matcher.scores(words, views, actions).astype(np.float64)
     stopped = np.array([walk.stopped for walk in walks])  # who gives up has no reward
-    rewards = matcher.scores(words, views, actions).astype(np.float64) * stopped
+    rewards = stopped * scores / (scores + ENOUGH)
     each = rewards.reshape(-1, DRAWN)
     others = (each.sum(axis=1, keepdims=True) - each) / (DRAWN - 1)
     return words, views, actions, rewards, others.ravel()
 
 
-def reward(model, matcher, asked, rate=4e-4):
+def reward(model, matcher, asked, place, rate=4e-4):
     """REINFORCE, by the matcher alone."""
     drawn = data.Batches(
         asked, AT_ONCE, shuffle=True, collate=lambda some: several(model, some, matcher)
     )
     loss = lambda model, batch: model.reward_loss(*batch, entropy=0.01)
-    return fitted(model, drawn, None, rate, steps=REWARDED, loss=loss)
+    return fitted(model, drawn, None, rate, place, steps=REWARDED, loss=loss)
 
 
-def practise(model, matcher, asked, rate=5e-4):
+def practise(model, matcher, asked, place, rate=5e-4):
     """Learn from the best of its own walks, by the matcher, of those that agree well enough."""
     words, views, actions, rewards, _ = several(model, asked, matcher)
     best = rewards.reshape(-1, DRAWN).argmax(axis=1) + DRAWN * np.arange(len(asked))
-    kept = [n for n in best if rewards[n] >= ENOUGH]
+    kept = [n for n in best if rewards[n] >= 0.5]
     right = sum(asked[n // DRAWN].done(asked[n // DRAWN].walked(actions[n])[0]) for n in kept)
     print(f"practice: of {len(asked)} walks {len(kept)} agree well enough, {right} of them rightly")
     if kept:
         rows = [(words[n], views[n], actions[n]) for n in kept]
-        fitted(model, batches(rows), PRACTISED, rate)
+        fitted(model, batches(rows), PRACTISED, rate, place)
     return model
 
 
@@ -183,23 +193,29 @@ def practise(model, matcher, asked, rate=5e-4):
 
 
 class Errands:
-    """Errands that are demonstrated, others in new houses to practise, and those that are asked."""
+    """Errands that are demonstrated, and others, each by its instruction alone.
+
+    roamed  in houses where nobody demonstrates, for reward
+    known   in the houses in which is asked, to practise
+    asked   each with a combination that is held out
+    """
 
     def __init__(self, seed):
         self.shown = errands.errands(HOUSES, EACH, f"shown {seed}")
+        self.roamed = errands.errands(HOUSES // 2, EACH, f"roamed {seed}")
         self.known = errands.errands(OTHERS, EACH, f"other {seed}")
         self.asked = errands.errands(OTHERS, EACH, f"other {seed}", held_out=True)
         self.words = text.Words.of("\n".join(one.instruction for one in self.shown), lower=True)
 
-    def imitator(self, hide="", epochs=None):
+    def imitator(self, place, epochs=IMITATED, hide=""):
         """One who has learned from demonstrations."""
-        model = of_houses(models.Navigator, self.words)
-        return fitted(model, batches(demonstrated(self.shown, hide)), epochs or IMITATED, 4e-3)
+        model, shown = of_houses(models.Navigator, self.words), demonstrated(self.shown, hide)
+        return fitted(model, batches(shown), epochs, 4e-3, place)
 
-    def matcher(self, seed):
+    def matcher(self, place, seed):
         """A matcher that has learned from pairs."""
         model = of_houses(models.PathMatcher, self.words)
-        return fitted(model, batches(strolls(self.shown, seed)), MATCHED, 4e-3)
+        return fitted(model, batches(strolls(self.shown, seed)), MATCHED, 4e-3, place)
 
 
 def learn(seed, folder, resume=False):
@@ -217,8 +233,10 @@ def learn(seed, folder, resume=False):
         place = folder / name
         if resume and (place / "model.json").exists():
             return models.load(place)
+        if not resume:
+            shutil.rmtree(place, ignore_errors=True)
         tg.seed(seed)
-        model = make()
+        model = make(place)
         model.save(place)
         return model
 
@@ -231,13 +249,15 @@ def learn(seed, folder, resume=False):
         return model, walks, done
 
     for hide in ("words", "view"):
-        walker(f"no {hide}", lambda hide=hide: given.imitator(hide, HIDDEN), hide)
+        walker(f"no {hide}", lambda place, hide=hide: given.imitator(place, HIDDEN, hide), hide)
     model, *_ = walker("imitation", given.imitator)
-    matcher = stage("matcher", lambda: given.matcher(seed))
+    matcher = stage("matcher", lambda place: given.matcher(place, seed))
     found["matcher"] = matched(matcher, given.asked, seed)
     print(f"the matcher tells {found['matcher']:.1%} of paths from others that lead astray")
-    model, *_ = walker("reward", lambda: reward(model, matcher, given.shown))
-    model, walks, done = walker("practice", lambda: practise(model, matcher, given.known))
+    model, *_ = walker("reward", lambda place: reward(model, matcher, given.roamed, place))
+    model, walks, done = walker(
+        "practice", lambda place: practise(model, matcher, given.known, place)
+    )
     draw(model, given.asked, walks, done, folder)
     return found
 
