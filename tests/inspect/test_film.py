@@ -43,15 +43,28 @@ def test_a_strip_shows_every_frame_and_what_is_said():
     assert re.findall(r"<title>(\w+)</title>", svg) == ["bounces", "stops"]
     wide, narrow = (float(w) for w in re.findall(r'class="part"[^>]* width="([\d.]+)"', svg))
     assert wide > 2.9 * narrow
+    first, second = (float(x) for x in re.findall(r'class="part" x="([\d.]+)"', svg))
+    assert second >= first + wide
     bare = strip(labels=(), right={}).svg()
     assert "part" not in bare.partition("</style>")[2]
     assert "✓" not in bare
+
+
+def test_no_caption_makes_a_strip_small():
+    film = inspect.FilmStrip(FRAMES, {"S2VT": "word " * 90 + "end"})
+    ElementTree.fromstring(film.svg())
+    width = re.search(r'width="(\d+)"', film.svg())[1]
+    assert int(width) < 800
+    shown = re.search(r'class="said"[^>]*>([^<]*)<', film.svg())[1]
+    assert shown == ("word " * 90)[:89] + "…"
+    assert "word end" in film.label()
 
 
 def test_several_strips_are_a_page_and_a_picture():
     two = [strip(), strip()]
     page = inspect.page_of_films(two, title="Films & more", note="what < happens")
     assert page.count("<svg") == 2
+    assert "svg { max-width: 100%; height: auto }" in page  # else what is too wide has gaps around
     assert "Films &amp; more" in page
     assert "what &lt; happens" in page
     picture = inspect.picture_of_films(two)

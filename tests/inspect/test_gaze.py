@@ -39,6 +39,18 @@ def test_a_tile_for_each_word_is_lit_where_it_looks():
     assert (np.diff(veil[0].astype(int)) >= 0).all()
 
 
+def test_what_is_said_fits_above_its_tiles():
+    picture = np.full((6, 8, 3), 200, np.uint8)
+    said = ["word"] * 48
+    drawn = inspect.Gaze(picture, said, np.ones((48, 2, 2))).svg()
+    shown = re.search(r'class="said"[^>]*>([^<]*)<', drawn)[1]
+    assert shown == " ".join(said)[:107] + "…"
+    places = re.findall(r"<use [^>]*translate\((\d+) (\d+)\)", drawn)
+    assert len(set(places)) == 48
+    assert len({y for _, y in places}) == 7  # rows of seven tiles
+    assert "nothing is said" in inspect.Gaze(picture, [], np.ones((0, 2, 2))).svg()
+
+
 def test_pages_and_pictures_hold_all_of_them():
     page = inspect.page_of_gazes([gaze(), gaze()], note="<3", figures={"one": "<svg/>"})
     assert len(re.findall("<section>", page)) == 2
@@ -68,3 +80,8 @@ def test_what_cannot_be_drawn_is_said():
         inspect.Gaze(np.zeros((2, 2)), [], np.zeros((0, 1, 1)))
     with pytest.raises(ShapeError, match=r"weights have shape \(1, 1, 1\), expected \(2, h, w\)"):
         inspect.Gaze(np.zeros((2, 2, 3), np.uint8), ["a", "b"], np.zeros((1, 1, 1)))
+    seen = models.Captioner(WORDS, None, 4, 6, features=(5, 2, 2))
+    with pytest.raises(
+        ShapeError, match=r"gaze: image has shape \(5, 2, 2\), .* expected one as pic"
+    ):
+        inspect.gaze(seen, np.zeros((5, 2, 2), np.float32), "a red circle")

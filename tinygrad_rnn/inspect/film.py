@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.inspect.frame import framed, stacked
+from tinygrad_rnn.inspect.frame import cut, framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
 from tinygrad_rnn.inspect.pixels import source_of
 
@@ -20,6 +20,7 @@ Array = NDArray[Any]
 
 SIDE, GAP, EDGE = 58, 4, 15  # of a frame, between two, and of the strip above and below them
 LINE, LETTER, MARGIN = 21, 7.2, 14
+LETTERS = 90  # of what is said below a film that is shorter; all of it is in the label
 STYLE = (
     ".strip{fill:#23262b}.hole{fill:#f2efe9}.part{fill:#0c6ac9;opacity:.14}"
     ".told{font-size:11px}.said{font-size:13px}.who{font-size:13px;opacity:.65}"
@@ -87,9 +88,10 @@ class FilmStrip:
                         f'<rect class="hole" x="{left:.1f}" y="{y}" width="7" height="6" rx="1.5"/>'
                     )
         bottom += self._labels(parts, bottom + 5) if self.labels else 0
+        most = max(LETTERS, int((film - self._indent()) / LETTER))
         for number, (who, text) in enumerate(self.said.items()):
-            parts.append(self._line(who, text, bottom + LINE * (number + 1)))
-        longest = max((len(text) for text in self.said.values()), default=0)
+            parts.append(self._line(who, cut(text, most), bottom + LINE * (number + 1)))
+        longest = min(most, max((len(text) for text in self.said.values()), default=0))
         text_width = round(self._indent() + LETTER * longest + 2 * MARGIN + 20)
         height = round(bottom + LINE * len(self.said) + MARGIN)
         return "".join(parts), max(film + 2 * MARGIN, text_width), height
@@ -104,8 +106,7 @@ class FilmStrip:
                 f'<rect class="part" x="{x}" y="{y}" width="{width}" height="17" rx="3"/>'
                 f"<title>{escape(name)}</title>"
             )
-            fits = max(3, int(width / 6))
-            shown = name if len(name) <= fits else f"{name[: fits - 1]}…"
+            shown = cut(name, max(3, int(width / 6)))
             parts.append(
                 f'<text class="told" x="{x + width / 2}" y="{y + 12.5}" text-anchor="middle">'
                 f"{escape(shown)}</text>"

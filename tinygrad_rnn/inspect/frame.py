@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-__all__ = ["framed", "stacked"]
+__all__ = ["cut", "framed", "stacked"]
 
 _STYLE = (
     "text{font:12px ui-sans-serif,system-ui,Helvetica,Arial,sans-serif;fill:#3d464f}"
@@ -30,3 +30,8 @@ def stacked(drawings: Iterable[tuple[str, tuple[str, int, int]]], style: str) ->
         labels.append(label)
         wide, below = max(wide, width), below + height
     return framed("".join(parts), wide, below, style, "; ".join(labels))
+
+
+def cut(text: str, most: int) -> str:
+    """So many letters of a text, if it has more."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

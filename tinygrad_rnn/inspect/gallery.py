@@ -24,7 +24,8 @@ _PAGE = """<!DOCTYPE html>
 :root {{ color-scheme: light dark }}
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem;
   color: #1d2228; background: #fff }}
-figure, section {{ margin: 2rem 0; overflow-x: auto }} figcaption {{ font-weight: 600 }}
+figure, section {{ margin: 2rem 0; overflow-x: auto }}
+svg {{ max-width: 100%; height: auto }} figcaption {{ font-weight: 600 }}
 section {{ display: flex; flex-wrap: wrap; gap: 1rem 3rem; align-items: center;
   border-top: 1px solid #9aa3ab66; padding-top: 1rem }}
 @media (prefers-color-scheme: dark) {{ body {{ color: #e8eaed; background: #12151a }} }}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.inspect.frame import framed, stacked
+from tinygrad_rnn.inspect.frame import cut, framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
 from tinygrad_rnn.inspect.pixels import source_of
 
@@ -20,6 +20,7 @@ __all__ = ["Gaze", "gaze", "page_of_gazes", "picture_of_gazes"]
 Array = NDArray[Any]
 
 TILE, GAP, MARGIN, LINE = 92, 10, 16, 22  # pixels
+LETTERS = 108  # of what is said that are as wide as all that is below them
 COLUMNS = 7  # of words, beside an image that is as high as two rows of them
 FINE = 48  # pixels of a veil, on each side
 VEIL, DARKEST = (14, 16, 24), 0.86  # what lies over where nobody looks
@@ -87,7 +88,7 @@ class Gaze:
         top, left = MARGIN + LINE + 6, MARGIN + side + 2 * GAP
         parts = [
             f'<text class="said{kind}" x="{MARGIN}" y="{MARGIN + 14}">{mark}'
-            f"{escape(' '.join(self.words))}</text>",
+            f"{escape(cut(' '.join(self.words) or 'nothing is said', LETTERS))}</text>",
             f'<g transform="translate({MARGIN} {top})"><g id="{name}">'
             f"{_image(source, 0, 0, side)}</g></g>",
         ]
@@ -145,6 +146,11 @@ def gaze(
         said = vocabulary.encode(caption)
     (weights,) = model.attention(image[None], [said])
     if picture is None:
+        if image.ndim != 3 or image.shape[0] not in (1, 3):
+            raise ShapeError(
+                f"gaze: image has shape {image.shape}, which is no picture (3, H, W); expected "
+                "one as picture, bytes (H, W, 3), where the model sees features."
+            )
         picture = image if image.dtype == np.uint8 else np.clip(np.rint(image * 255), 0, 255)
         picture = np.moveaxis(picture.astype(np.uint8), 0, -1)
         picture = np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
