@@ -191,7 +191,9 @@ def bag(args, words, pictures, told, others, true) -> None:
     )  # fmt: skip
     learns = model.batches(pictures, [one[:1] for one in told], args.batch, shuffle=True)
     epochs = max(1, args.epochs // 2)
-    trainer_of(args, model, epochs * len(learns)).fit(learns, epochs, progress=False)
+    trainer = trainer_of(args, model, epochs * len(learns))
+    if trainer.fit(learns, epochs, progress=False).interrupted:
+        raise KeyboardInterrupt
     exact = metrics.exact_match(model.caption(others), true)
     print(f"a bag of what is seen, without places: {exact:.1%} exact")
 

@@ -69,7 +69,8 @@ def fitted(model, batches: data.Batches, epochs: int, rate: float, steps: int | 
         schedule=optim.schedules.OneCycleLR(optimizer, rate, total_steps=total, pct_start=0.2),
     )  # fmt: skip
     began = time.perf_counter()
-    trainer.fit(batches, epochs, steps=steps, progress=not SHORT)
+    if trainer.fit(batches, epochs, steps=steps, progress=not SHORT).interrupted:
+        raise KeyboardInterrupt
     return time.perf_counter() - began
 
 
