@@ -208,11 +208,18 @@ def of_faces(seed: int) -> tuple[dict, dict[str, str]]:
         off = np.concatenate([gazing.degrees(a, b) for a, b in pairs])
         missed[name] = [float(x.mean()) for x in (off[~blinks], off[blinks], 100 * (off < 5))]
     tell("gaze, off by degrees", ("eyes open", "blinking", "% within 5"), missed)
+    each = [
+        gazing.degrees(a, b).mean() for a, b in zip(found["layers"], found["true"], strict=True)
+    ]
+    typical = int(np.argsort(each)[len(each) // 2])  # somebody of whom it is as good as usual
     lines = []
     for number, (name, some) in enumerate(found.items()):
-        across = np.degrees(np.arctan2(some[0][:, 0], some[0][:, 2]))
+        across = np.degrees(np.arctan2(some[typical][:, 0], some[typical][:, 2]))
         frames, dots = np.arange(len(across)), name == "frame alone"
         lines.append(inspect.Line(name, frames, across, number, name == "the head", dots))
+    lids = np.flatnonzero(asked[typical].blinks())
+    low = min(line.y.min() for line in lines) - 5
+    lines.append(inspect.Line("blinks", lids, np.full(len(lids), low), 6, dots=True))
     chart = inspect.Chart("Where somebody looks", "frame", "degrees to the side", lines, width=760)
     return {"gaze": missed}, {"gaze": chart.svg()}
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import losses, nn, ops
-from tinygrad_rnn.arguments import shortened, whole
+from tinygrad_rnn.arguments import flag, shortened, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.clip_reader import FrameNumbers
@@ -47,9 +47,7 @@ class VideoJoints(FrameNumbers):
         hidden_size: int,
         **options: Any,
     ) -> None:
-        self.shape = (
-            whole("VideoJoints", "joints", joints, 1), whole("VideoJoints", "dims", dims, 1)
-        )  # fmt: skip
+        self.shape = _shape("VideoJoints", joints, dims)
         super().__init__(joints * dims, encoder, hidden_size, **options)
 
     def forward(self, clips: Any) -> tuple[Tensor, Array]:
@@ -89,8 +87,8 @@ class PoseFeatures(nn.Module):
 
     def __init__(self, joints: int, dims: int, features: int, *, centred: bool = True) -> None:
         super().__init__()
-        self.shape = joints, dims
-        self.centred = centred
+        self.shape = _shape("PoseFeatures", joints, dims)
+        self.centred = flag("PoseFeatures", "centred", centred)
         self.read = nn.Linear(joints * (dims + 1), features)
 
     def forward(self, poses: Any) -> Tensor:
@@ -145,7 +143,7 @@ class PoseForecast(nn.Module):
     ) -> None:
         super().__init__()
         where = "PoseForecast"
-        self.shape = J, D = whole(where, "joints", joints, 1), whole(where, "dims", dims, 1)
+        self.shape = J, D = _shape(where, joints, dims)
         read = 2 * J * D + J
         self.layers = recurrent_layers(where, cell, read, hidden_size, num_layers, options)
         self.out = nn.Linear(self.layers.output_size, J * D)
@@ -261,6 +259,11 @@ class PoseForecast(nn.Module):
                     f"(T, {self.shape[0]}, {self.shape[1]}) with {frames}."
                 )
         return arrays
+
+
+def _shape(where: str, joints: int, dims: int) -> tuple[int, int]:
+    """(J, D) of a pose."""
+    return whole(where, "joints", joints, 1), whole(where, "dims", dims, 1)
 
 
 def filled(clips: list[Array], dtype: Any) -> tuple[Array, Array]:
