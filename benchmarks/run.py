@@ -8,7 +8,8 @@ the folder of the data that some of them read; TINYGRAD_MULTI30K that of the run
 TINYGRAD_MULTI30K_GERMAN that of multi30k_german.py, TINYGRAD_CAPTIONING that of captioning.py,
 TINYGRAD_VIDEO that of video.py, TINYGRAD_MOTION that of motion.py, TINYGRAD_MEMORY that of
 memory.py, TINYGRAD_JSB that of jsb.py, TINYGRAD_SENTIMENT that of sentiment.py, TINYGRAD_EASY_VQA
-that of easy_vqa.py, TINYGRAD_NLVR that of nlvr.py, TINYGRAD_QUESTIONS that of questions.py.
+that of easy_vqa.py, TINYGRAD_NLVR that of nlvr.py, TINYGRAD_QUESTIONS that of questions.py,
+TINYGRAD_NAVIGATE that of navigate.py.
 """
 
 import datetime
@@ -57,6 +58,7 @@ ALL = [
     "easy_vqa",
     "nlvr",
     "questions",
+    "navigate",
 ]
 HEAD = """# Measured
 

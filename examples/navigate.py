@@ -248,8 +248,6 @@ def learn(seed, folder, resume=False):
         print(f"{name:>14}: {found[name]:6.1%} of what is asked is done; {seconds:.0f} s")
         return model, walks, done
 
-    for hide in ("words", "view"):
-        walker(f"no {hide}", lambda place, hide=hide: given.imitator(place, HIDDEN, hide), hide)
     model, *_ = walker("imitation", given.imitator)
     matcher = stage("matcher", lambda place: given.matcher(place, seed))
     found["matcher"] = matched(matcher, given.asked, seed)
@@ -258,6 +256,8 @@ def learn(seed, folder, resume=False):
     model, walks, done = walker(
         "practice", lambda place: practise(model, matcher, given.known, place)
     )
+    for hide in ("words", "view"):
+        walker(f"no {hide}", lambda place, hide=hide: given.imitator(place, HIDDEN, hide), hide)
     draw(model, given.asked, walks, done, folder)
     return found
 
@@ -276,16 +276,18 @@ def picture(model, errand, walk, done=None):
 def draw(model, asked, walks, done, folder):
     """Walks that were asked, most of them right, some wrong, on a page and as a picture."""
     right, wrong = (np.flatnonzero(done == is_so) for is_so in (True, False))
-    numbers = [*right[:9], *wrong[:3]]
+    numbers = [*right[:: max(1, len(right) // 8)][:8], *wrong[:4]]  # in several houses
     shown = [picture(model, asked[n], walks[n], bool(done[n])) for n in numbers]
+    pairs = [shown[n : n + 2] for n in range(0, len(shown), 2)]
     note = (
-        "Houses that were never learned from. Dotted is the shortest way, as it would have been "
+        "Houses that were never learned from. Dotted is the way that would have been "
         "demonstrated; coloured from blue to orange the way that was walked, from its begin to its "
         "end. A word has the colour of the moment at which it was looked at most."
     )
-    page = inspect.gallery(map(floor_plan.framed, shown), "Walks by instructions", note)
+    drawn = [floor_plan.framed(*pair) for pair in pairs]
+    page = inspect.gallery(drawn, "Walks by instructions", note)
     (folder / "walks.html").write_text(page, "utf-8")
-    (folder / "walks.svg").write_text(floor_plan.framed(*shown[:2]), "utf-8")
+    (folder / "walks.svg").write_text(drawn[0], "utf-8")
 
 
 def follow(says, number, folder):
