@@ -5,52 +5,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import nn
-from tinygrad_rnn.arguments import shortened, whole
+from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
+from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.clips import frames_of
-from tinygrad_rnn.models.speaker import IGNORED
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.text.vocabulary import Vocabulary
 
-__all__ = ["ids_of", "names_of", "numbers_of", "seen_by", "shape_of"]
-
-
-def names_of(where: str, actions: Any) -> list[str]:
-    """Names of actions, each once."""
-    names = [] if isinstance(actions, str) else list(actions)
-    texts = all(isinstance(name, str) for name in names)
-    if len(names) < 2 or not texts or len(set(names)) != len(names):
-        raise ArgumentError(
-            f"{where}: actions is {shortened(actions)}, expected two names or more, each once, "
-            "the last of which is to stop."
-        )
-    return names
-
-
-def numbers_of(where: str, actions: Any, names: list[str], lengths: Array) -> Array:
-    """The numbers of actions by their names (T, B), ``IGNORED`` behind the last."""
-    if len(actions) != len(lengths):
-        raise ArgumentError(
-            f"{where}: views of {len(lengths)} walks and actions of {len(actions)}, expected as "
-            "many."
-        )
-    numbers = {name: number for number, name in enumerate(names)}
-    found = np.full((lengths.max(), len(lengths)), IGNORED)
-    for b, (own, length) in enumerate(zip(actions, lengths, strict=True)):
-        if isinstance(own, str) or len(own) != length:
-            raise ShapeError(
-                f"{where}: actions[{b}] is {shortened(own)}, expected a list of {length}, one for "
-                "each view."
-            )
-        unknown = [t for t, name in enumerate(own) if name not in numbers]
-        if unknown:
-            raise IndexRangeError(
-                f"{where}: actions[{b}][{unknown[0]}] is {shortened(own[unknown[0]])}, expected "
-                f"one of {shortened(names)}."
-            )
-        found[:length, b] = [numbers[name] for name in own]
-    return found
+__all__ = ["ids_of", "seen_by"]
 
 
 def ids_of(where: str, instructions: Any, count: int, vocabulary: Vocabulary | None) -> list[Any]:
@@ -74,16 +36,6 @@ def ids_of(where: str, instructions: Any, count: int, vocabulary: Vocabulary | N
             )
         found.append(ids)
     return found
-
-
-def shape_of(where: str, given: Any) -> tuple[int, ...]:
-    """D, or (D, h, w) of places, as a tuple."""
-    sizes = tuple(given) if isinstance(given, list | tuple) else (given,)
-    if len(sizes) not in (1, 3):
-        raise ShapeError(
-            f"{where}: features is {shortened(given)}, expected D, or (D, h, w) of places."
-        )
-    return tuple(whole(where, "features", size, 1) for size in sizes)
 
 
 def seen_by(

@@ -28,30 +28,37 @@ def names_of(where: str, labels: Any, what: str = "labels") -> list[str]:
 
 
 def numbers_of(
-    where: str, names: Sequence[str], labels: Any, lengths: Array, of: str, part: str | None
+    where: str,
+    names: Sequence[str],
+    labels: Any,
+    lengths: Array,
+    of: str,
+    part: str | None,
+    what: str = "labels",
 ) -> Array:
     """Numbers of labels, (B,); or (T, B), where each part of what is labelled has one.
 
     of    what is labelled, as "clips"
     part  what has a label within it, as "frame of the clip"; None: the whole
+    what  what labels are called
     """
     if len(labels) != len(lengths):
         raise ArgumentError(
-            f"{where}: {len(lengths)} {of} and labels of {len(labels)}, expected as many."
+            f"{where}: {len(lengths)} {of} and {what} of {len(labels)}, expected as many."
         )
     if part is None:
         return np.array(
-            [number_of(where, names, f"labels[{n}]", name) for n, name in enumerate(labels)]
+            [number_of(where, names, f"{what}[{n}]", name) for n, name in enumerate(labels)]
         )
     found = np.full((lengths.max(), len(lengths)), IGNORED)
     for b, (own, length) in enumerate(zip(labels, lengths, strict=True)):
         if isinstance(own, str) or len(own) != length:
             raise ShapeError(
-                f"{where}: labels[{b}] is {shortened(own)}, expected a list of {length}, one for "
+                f"{where}: {what}[{b}] is {shortened(own)}, expected a list of {length}, one for "
                 f"each {part}."
             )
         found[:length, b] = [
-            number_of(where, names, f"labels[{b}][{t}]", n) for t, n in enumerate(own)
+            number_of(where, names, f"{what}[{b}][{t}]", n) for t, n in enumerate(own)
         ]
     return found
 

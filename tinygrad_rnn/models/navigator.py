@@ -9,11 +9,13 @@ from tinygrad_rnn import losses, nn, ops, random
 from tinygrad_rnn.arguments import bounded, flag, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.models.acting import ids_of, names_of, numbers_of, seen_by, shape_of
+from tinygrad_rnn.models.acting import ids_of, seen_by
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.encoder import Encoder
+from tinygrad_rnn.models.labels import names_of, numbers_of
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.saved import Saved
+from tinygrad_rnn.models.shown import shape_of
 from tinygrad_rnn.models.speaker import IGNORED, with_end
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
 from tinygrad_rnn.nn import init
@@ -139,8 +141,8 @@ class Navigator(Saved, nn.Module):
         super().__init__()
         where = "Navigator"
         self.vocabulary, self.end = vocabulary_and_size(where, vocabulary)
-        self.actions = names_of(where, actions)
-        self.encoder, self.features = encoder, shape_of(where, features)
+        self.actions = names_of(where, actions, "actions")
+        self.encoder, self.features = encoder, shape_of(features, where)
         E, H, D = embedding_dim, hidden_size, self.features[0]
         both = {**options, "bidirectional": True}
         reading = recurrent_layers(where, cell, E, H, 1, both, ahead=True)
@@ -170,7 +172,9 @@ class Navigator(Saved, nn.Module):
         """Scores (T, B, A) before each action, looks at words (B, T, S), numbers of actions."""
         dtype = self.out.weight.dtype
         seen, lengths = seen_by(self.encoder, "Navigator", views, self.features, dtype)
-        done = numbers_of("Navigator", actions, self.actions, lengths)
+        done = numbers_of(
+            "Navigator", self.actions, actions, lengths, "walks", "view", "actions"
+        )
         state = self._begin("Navigator", instructions, len(lengths))
         before = np.concatenate([state.done, np.maximum(done[:-1], 0)])
         scores, weights, _ = self._think(seen, state._replace(done=before), lengths)

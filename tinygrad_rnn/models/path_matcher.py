@@ -7,15 +7,17 @@ import numpy as np
 
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.arguments import choice, whole
-from tinygrad_rnn.models.acting import ids_of, names_of, numbers_of, seen_by, shape_of
+from tinygrad_rnn.models.acting import ids_of, seen_by
 from tinygrad_rnn.models.attending import Attending
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.decoder import AttentionDecoder
 from tinygrad_rnn.models.encoder import Encoder
+from tinygrad_rnn.models.labels import names_of, numbers_of
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.scores import cross_entropy
+from tinygrad_rnn.models.shown import shape_of
 from tinygrad_rnn.models.speaker import IGNORED, taught
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
 from tinygrad_rnn.tensor import Tensor
@@ -60,8 +62,8 @@ class PathMatcher(Saved, nn.Module):
         super().__init__()
         where = "PathMatcher"
         self.vocabulary, self.end = vocabulary_and_size(where, vocabulary)
-        self.actions = names_of(where, actions)
-        self.encoder, self.features = encoder, shape_of(where, features)
+        self.actions = names_of(where, actions, "actions")
+        self.encoder, self.features = encoder, shape_of(features, where)
         E, H = embedding_dim, hidden_size
         self.glance = nn.Linear(int(np.prod(self.features)), H)
         both = {**options, "bidirectional": True}
@@ -83,7 +85,7 @@ class PathMatcher(Saved, nn.Module):
         """What scores of words are made of (S, B, W), and the words that are right (S, B)."""
         where, dtype = "PathMatcher", self.out.weight.dtype
         seen, lengths = seen_by(self.encoder, where, views, self.features, dtype)
-        acted = numbers_of(where, actions, self.actions, lengths)
+        acted = numbers_of(where, self.actions, actions, lengths, "walks", "view", "actions")
         ids = ids_of(where, instructions, len(lengths), self.vocabulary)
         told, said, counts = taught(where, "instructions", ids, self.end)
         noticed = ops.relu(self.glance(seen))
