@@ -172,9 +172,7 @@ class Navigator(Saved, nn.Module):
         """Scores (T, B, A) before each action, looks at words (B, T, S), numbers of actions."""
         dtype = self.out.weight.dtype
         seen, lengths = seen_by(self.encoder, "Navigator", views, self.features, dtype)
-        done = numbers_of(
-            "Navigator", self.actions, actions, lengths, "walks", "view", "actions"
-        )
+        done = numbers_of("Navigator", self.actions, actions, lengths, "walks", "view", "actions")
         state = self._begin("Navigator", instructions, len(lengths))
         before = np.concatenate([state.done, np.maximum(done[:-1], 0)])
         scores, weights, _ = self._think(seen, state._replace(done=before), lengths)
