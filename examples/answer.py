@@ -24,7 +24,7 @@ import argparse
 import os
 import sys
 from collections import Counter
-from itertools import chain
+from itertools import chain, cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -271,8 +271,9 @@ def draw(scenes: Scenes, model: models.Answerer, seen: np.ndarray, folder: Path)
     """Where it looks for the answers to some questions, as a page and as a picture."""
     folder.mkdir(parents=True, exist_ok=True)
     gazes = []
-    for number in range(min(DRAWN, len(scenes.asked))):
-        one = max(scenes.tests[number], key=lambda one: len(one.text))
+    for number, kind in zip(range(min(DRAWN, len(scenes.asked))), cycle(asked.KINDS), strict=False):
+        own = scenes.tests[number]
+        one = next((one for one in own if one.kind == kind), own[0])
         image, picture = seen[number], scenes.asked[number].picture(192)
         right = model.answers(image[None], [one.text]) == [one.answer]
         gazes.append(inspect.gaze(model, image, one.text, picture, right))
