@@ -34,8 +34,8 @@ WAYS = {
 BAR = (
     "Bar: 93.8 % within 8 epochs, which is published for a small network with bags of words. "
     "Drawings of 64 × 64 as they are, not turned or mirrored; batches of 8 drawings with all of "
-    "their questions, Adam 4e-3 by one cycle. Minutes are those of training, 8 epochs, on one of "
-    "two cores beside other work."
+    "their questions, Adam 4e-3 by one cycle. Minutes are those of training, 8 epochs, on a core "
+    "that others shared."
 )
 
 

@@ -4,8 +4,8 @@
     s_k = GRU(m_k, s_{k-1})                             what was said, round by round
     question k + 1: a_t by [h_{t-1}; e_t; s_k]          h_t = GRU([e_t; s_k; c_t], h_{t-1})
 
-It learns from dialogues about drawn scenes (talks.py), in two minutes, and is asked about others,
-with things of looks that it has never seen. An encoder learns first what stands where, as in
+It learns from dialogues about drawn scenes (talks.py), and is asked about others, with things of
+looks that it has never seen. An encoder learns first what stands where, as in
 answer.py. Beside it learn three from which something is hidden: the image, the question, or what
 was said before. Answers are given in view of the right answers before, or of its own.
 
