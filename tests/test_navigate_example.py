@@ -136,6 +136,11 @@ def test_demonstrations_look_around_and_then_take_the_shortest_way(house, errand
         walker, views = errand.walked(errand.demonstration)
         assert errand.done(walker)
         assert not errand.done(walker, stopped=False)
+        for place, heading in walker.poses:
+            away = abs(place[0] - errand.thing[0]) + abs(place[1] - errand.thing[1])
+            inside = errand.house.rooms[place] == errand.house.rooms[errand.thing]
+            here = house.Walker(errand.house, place, heading)
+            assert errand.done(here) == (away == 1 and inside)
         assert len(views) == len(errand.demonstration) < errands.LIMIT
         begin, count = errand.start, 0
         for leg, ends in enumerate(errand.ends):
