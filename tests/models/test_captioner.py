@@ -1,5 +1,7 @@
 """Captioners: step by step is the training pass, by hand is the same, padding is not there."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ KINDS = {
     "input": {"cell": "GRU"},
     "state": {"num_layers": 2},
     "spatial": {},
+    "spatial, one layer": {"mlp_size": 0},
     "soft": {},
     "hard": {"gate": False, "cell": "GRU"},
     "soft, two layers": {"num_layers": 2, "attention_size": 3},
@@ -45,7 +48,7 @@ def model_of(kind="soft", vocabulary=V, **options):
 def test_step_by_step_is_the_training_pass(kind):
     model = model_of(kind)
     expected = model.log_likelihoods(images(), CAPTIONS, OF)
-    looks = kind not in ("first", "every", "input", "state", "spatial")
+    looks = kind.startswith(("soft", "hard"))
     looked = model.attention(images(), CAPTIONS, OF) if looks else None
     state = decoding.take(model.start(model.encode(images())), OF, 3)
     tokens = np.full(4, model.end)
@@ -168,7 +171,9 @@ class ByHand:
     def spatial(self, z, words):
         """h_0 = MLP(z), c = h_0, y_t = g(y_{t-1}, h_{t-1}, c)."""
         channels_first = z.ravel()  # place by place, as the encoder's maps are walked through
-        inner = np.tanh(self.product("decoder.beginning.inner", channels_first))
+        inner = channels_first
+        if "decoder.beginning.inner.weight" in self.w:
+            inner = np.tanh(self.product("decoder.beginning.inner", channels_first))
         h = c = np.tanh(self.product("decoder.beginning.product", inner))
         found = []
         for e in words:
@@ -197,7 +202,9 @@ class ByHand:
         return self.looking(z, words, lambda a: z[a.argmax()])
 
 
-@pytest.mark.parametrize("kind", [*models.captioner.IMAGES, "soft, asked by a word, too"])
+@pytest.mark.parametrize(
+    "kind", [*models.captioner.IMAGES, "spatial, one layer", "soft, asked by a word, too"]
+)
 def test_captioners_are_those_of_their_equations(kind):
     model = model_of(kind, cell="RNN", gate=True, num_layers=1)
     for parameter in model.parameters():  # biases that are 0 would hide where they belong
@@ -206,6 +213,13 @@ def test_captioners_are_those_of_their_equations(kind):
     found = model.log_likelihoods(images(), CAPTIONS, OF)
     for number, caption, row in zip(OF, CAPTIONS, found, strict=True):
         np.testing.assert_allclose(row, by_hand.said(images()[number], caption), rtol=1e-10)
+
+
+@pytest.mark.parametrize(("size", "widths"), [(None, [30, 6, 12]), (3, [30, 3, 12]), (0, [30, 12])])
+def test_the_mlp_of_all_places_has_the_layer_that_is_asked_for(size, widths):
+    weights = model_of("spatial", mlp_size=size).decoder.beginning.state_dict()
+    shapes = [value.shape for name, value in weights.items() if name.endswith("weight")]
+    assert sorted(shapes) == sorted(pairwise(widths))
 
 
 def test_soft_attention_is_asked_to_look_everywhere_as_much():

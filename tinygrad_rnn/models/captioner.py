@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import decoding, losses, nn, ops
-from tinygrad_rnn.arguments import bounded, choice, flag
+from tinygrad_rnn.arguments import bounded, choice, flag, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.describer import Describer
@@ -64,6 +64,8 @@ class Captioner(Describer):
         cell: As for ``LanguageModel``.
         image: One of the table.
         attention_size: The width of what scores of places are made of; H unless given.
+        mlp_size: The width of the hidden layer in the MLP of "spatial"; H unless given, and with 0
+            there is none: h_0 = tanh(z w + b).
         gate: Whether there is g_t; else it is 1.
         word_asks: Whether places are looked for by [h_{t-1}; e_t], the word before with them.
         dropout: The share of the vectors of tokens.
@@ -84,6 +86,7 @@ class Captioner(Describer):
         image: str = "soft",
         num_layers: int = 1,
         attention_size: int | None = None,
+        mlp_size: int | None = None,
         gate: bool = True,
         word_asks: bool = False,
         doubly_stochastic: float = 1.0,
@@ -126,7 +129,8 @@ class Captioner(Describer):
             )  # fmt: skip
         else:
             width = int(np.prod(self.features)) if image == "spatial" else D
-            self.decoder = Told(image, width, layers, beside)
+            inner = H if mlp_size is None else whole(where, "mlp_size", mlp_size, 0)
+            self.decoder = Told(image, width, layers, beside, inner)
         self.dropout, self.output_dropout = nn.Dropout(dropout), nn.Dropout(output_dropout)
         self.out = nn.Linear(self.decoder.width, self.end + 1)
         self.baseline = losses.MovingBaseline() if image == "hard" else None

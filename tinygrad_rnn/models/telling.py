@@ -51,11 +51,11 @@ class Beginning(nn.Module):
     With a width ``inner`` an MLP: tanh(v w' + b') takes the place of v.
     """
 
-    def __init__(self, width: int, layers: nn.Recurrent, inner: int | None = None) -> None:
+    def __init__(self, width: int, layers: nn.Recurrent, inner: int = 0) -> None:
         super().__init__()
         self.layout = layers.layout
         self.sizes = [list(sizes.values()) for sizes in self.layout.sizes]
-        self.inner = None if inner is None else nn.Linear(width, inner)
+        self.inner = nn.Linear(width, inner) if inner else None
         self.product = nn.Linear(inner or width, sum(map(sum, self.sizes)))
 
     def forward(self, vector: Tensor) -> Any:
@@ -86,14 +86,16 @@ class Told(nn.Module):
     A weight of [e; v] is W_xh above W_ih: ``h = act(e W_xh + h W_hh + v W_ih)``.
     """
 
-    def __init__(self, how: str, width: int, layers: nn.Recurrent, beside: int) -> None:
+    def __init__(
+        self, how: str, width: int, layers: nn.Recurrent, beside: int, inner: int = 0
+    ) -> None:
         super().__init__()
         self.how, self.layers, self.width = how, layers, layers.output_size
         self.word = _read(layers) - beside
         if how == "input":
             self.read = nn.Linear(width, self.word)
         if how in ("state", "spatial"):
-            self.beginning = Beginning(width, layers, self.width if how == "spatial" else None)
+            self.beginning = Beginning(width, layers, inner if how == "spatial" else 0)
 
     def start(self, features: Tensor) -> Carried:
         """features (B, D), or those of all places (B, P, D) for "spatial"."""
