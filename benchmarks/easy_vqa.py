@@ -20,8 +20,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from pieces import Until, spread
-from table import show, table
+from pieces import Until
+from table import show, spread, table
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import models, nn, optim, text, training

@@ -17,12 +17,11 @@ import argparse
 import gzip
 import json
 import os
-import statistics
 import time
 from pathlib import Path
 
 import numpy as np
-from table import show, table
+from table import show, spread, table
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import data, losses, nn, optim, training
@@ -120,13 +119,6 @@ def train(folder: Path, seeds: int, seconds: float) -> None:
 # ----- the table -----
 
 
-def spread(values: list[float], form: str = "{:.2f}") -> str:
-    """The mean and, of several, the least and the most."""
-    mean = form.format(statistics.mean(values))
-    ends = f" ({form.format(min(values))} to {form.format(max(values))})"
-    return mean + ends if len(values) > 1 else mean
-
-
 def sections() -> dict[str, list[str]]:
     """What ``run.py`` writes into RESULTS.md, of the folder that TINYGRAD_JSB names."""
     folder = os.environ.get("TINYGRAD_JSB")
@@ -143,7 +135,7 @@ def sections() -> dict[str, list[str]]:
         columns = {name: [one[name] for one in found] for name in found[0]}
         cells = [
             f"{cell} {width}", str(len(found)), f"{columns['parameters'][0]:,}", f"{bar:.2f}",
-            spread(columns["validation"]), f"**{spread(columns['test'])}**",
+            spread(columns["validation"], "{:.2f}"), f"**{spread(columns['test'], '{:.2f}')}**",
             spread(columns["epochs"], "{:.0f}"),
             spread([n / 60 for n in columns["seconds"]], "{:.1f}"),
         ]  # fmt: skip

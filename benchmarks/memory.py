@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from table import show, table
+from table import show, spread, table
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import data, training
@@ -235,13 +235,6 @@ def train(folder: Path, seeds: int, seconds: float, only: list[str]) -> None:
 
 
 # ----- the tables -----
-
-
-def spread(values: list[float], form: str) -> str:
-    """The mean and, of several, the least and the most."""
-    mean = form.format(statistics.mean(values))
-    ends = f" ({form.format(min(values))} to {form.format(max(values))})"
-    return mean + ends if len(values) > 1 else mean
 
 
 def read(folder: Path, name: str) -> list[dict]:

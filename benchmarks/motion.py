@@ -10,11 +10,10 @@ came to stays in a folder, and is not run again; the tables are made of what is 
 import argparse
 import json
 import os
-import statistics
 import sys
 from pathlib import Path
 
-from table import show, table
+from table import show, spread, table
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
@@ -68,13 +67,6 @@ def train(folder: Path, seeds: int) -> None:
                 unfinished = done.with_suffix(".unfinished")
                 unfinished.write_text(json.dumps(part(seed)[0]))
                 unfinished.replace(done)
-
-
-def spread(values: list[float], form: str) -> str:
-    """The mean and, of several, the least and the most."""
-    mean = form.format(statistics.mean(values))
-    ends = f" ({form.format(min(values))} to {form.format(max(values))})"
-    return mean + ends if len(values) > 1 else mean
 
 
 def sections() -> dict[str, list[str]]:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from duel import HERE, peer_python
 from sides.multi30k_data import missing, sentences
-from table import show, table
+from table import show, spread, table
 
 from tinygrad_rnn import metrics
 
@@ -145,12 +145,6 @@ def runs(folder: Path) -> list[list[list[dict]]]:
     return [[found[seed][n][:most] for seed in seeds] for n in range(len(SIDES))]
 
 
-def spread(values: list[float]) -> str:
-    """The mean and, of several, the least and the most."""
-    mean = f"{statistics.mean(values):.2f}"
-    return f"{mean} ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else mean
-
-
 def row(name: str, found: list[list[dict]], faster: str) -> str:
     """The line of a side."""
     references = [" ".join(words) for words in sentences("test", "en")]
@@ -159,15 +153,16 @@ def row(name: str, found: list[list[dict]], faster: str) -> str:
         np.exp(np.mean([epoch["valid"]["batches"] for epoch in same]))
         for same in zip(*found, strict=True)
     ]
+    bleu = [metrics.bleu(e["said"], references, tokenize="none").score for e in chosen]
     cells = [
         f"{name}, seeds: {len(found)}",
-        spread([epoch["seconds"] / 60 for run in found for epoch in run]),
+        spread([epoch["seconds"] / 60 for run in found for epoch in run], "{:.2f}"),
         ", ".join(f"{value:.1f}" for value in by_epoch),
         *(
-            spread([float(np.exp(epoch["test"][mean])) for epoch in chosen])
+            spread([float(np.exp(epoch["test"][mean])) for epoch in chosen], "{:.2f}")
             for mean in ("batches", "tokens")
         ),
-        spread([metrics.bleu(e["said"], references, tokenize="none").score for e in chosen]),
+        spread(bleu, "{:.2f}"),
         faster,
     ]
     return f"| {' | '.join(cells)} |"

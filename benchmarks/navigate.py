@@ -10,11 +10,10 @@ in a folder, and is not learned again; the table is made of what is there.
 import argparse
 import json
 import os
-import statistics
 import sys
 from pathlib import Path
 
-from table import show, table
+from table import show, spread, table
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
@@ -50,14 +49,6 @@ def train(folder: Path, seeds: int) -> None:
             done.write_text(json.dumps(found))
 
 
-def spread(shares: list[float]) -> str:
-    """The mean in percent and, of several, the least and the most."""
-    mean = f"{100 * statistics.mean(shares):.1f}"
-    if len(shares) == 1:
-        return mean
-    return f"{mean} ({100 * min(shares):.1f} to {100 * max(shares):.1f})"
-
-
 def sections() -> dict[str, list[str]]:
     """What ``run.py`` writes into RESULTS.md, of the folder that TINYGRAD_NAVIGATE names."""
     folder = os.environ.get("TINYGRAD_NAVIGATE")
@@ -74,8 +65,8 @@ def sections() -> dict[str, list[str]]:
         f"| {what} | {spread([run[stage] for run in runs])} |" for stage, what in STAGES.items()
     ]
     pairs = spread([run["matcher"] for run in runs])
-    rows += ["", f"The matcher tells {pairs} % of paths from others that lead astray."]
-    head = [f"learned by, seeds: {len(runs)}", "% of errands done"]
+    rows += ["", f"The matcher tells {pairs} of paths from others that lead astray."]
+    head = [f"learned by, seeds: {len(runs)}", "errands done"]
     return {"Walks by instructions": table(bar(navigate), head, rows)}
 
 

@@ -18,8 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from pieces import spread
-from table import show, table
+from table import show, spread, table
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import models, nn, ops, optim, text, training

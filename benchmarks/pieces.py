@@ -1,6 +1,5 @@
-"""Runs of minutes, done in pieces, and figures of several of them."""
+"""Runs of minutes, done in pieces."""
 
-import statistics
 import time
 
 from tinygrad_rnn import training
@@ -15,10 +14,3 @@ class Until:
     def on_step(self, trainer: training.Trainer) -> None:
         if time.monotonic() > self.end:
             trainer.stop("the time of this piece is over")
-
-
-def spread(shares: list[float], form: str = "{:.1%}") -> str:
-    """The mean and, of several, the least and the most."""
-    mean = form.format(statistics.mean(shares))
-    ends = f" ({form.format(min(shares))} to {form.format(max(shares))})"
-    return mean + ends if len(shares) > 1 else mean

@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from pieces import Until, spread
-from table import show, table
+from pieces import Until
+from table import show, spread, table
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import training

@@ -10,11 +10,10 @@ stays in a folder, and is not run again; the table is made of what is there.
 import argparse
 import json
 import os
-import statistics
 import sys
 from pathlib import Path
 
-from table import show, table
+from table import show, spread, table
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
@@ -40,14 +39,6 @@ def train(folder: Path, seeds: int) -> None:
             unfinished.replace(done)
 
 
-def spread(shares: list[float]) -> str:
-    """The mean in percent and, of several, the least and the most."""
-    mean = f"{100 * statistics.mean(shares):.1f}"
-    if len(shares) == 1:
-        return mean
-    return f"{mean} ({100 * min(shares):.1f} to {100 * max(shares):.1f})"
-
-
 def sections() -> dict[str, list[str]]:
     """What ``run.py`` writes into RESULTS.md, of the folder that TINYGRAD_SENTIMENT names."""
     folder = os.environ.get("TINYGRAD_SENTIMENT")
@@ -62,7 +53,7 @@ def sections() -> dict[str, list[str]]:
     for reader, kinds in runs[0].items():
         cells = [spread([run[reader][kind] for run in runs]) for kind in kinds]
         rows.append(f"| {' | '.join([reader, f'**{cells[0]}**', *cells[1:]])} |")
-    head = [f"% of labels that are right, seeds: {len(runs)}", *runs[0][reader]]
+    head = [f"labels that are right, seeds: {len(runs)}", *runs[0][reader]]
     return {"Opinions": table(BAR, head, rows)}
 
 

@@ -10,11 +10,10 @@ in a folder, and is not run again; the table is made of what is there.
 import argparse
 import json
 import os
-import statistics
 import sys
 from pathlib import Path
 
-from table import show, table
+from table import show, spread, table
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
@@ -40,14 +39,6 @@ def train(folder: Path, seeds: int) -> None:
             unfinished.replace(done)
 
 
-def spread(shares: list[float]) -> str:
-    """The mean in percent and, of several, the least and the most."""
-    mean = f"{100 * statistics.mean(shares):.1f}"
-    if len(shares) == 1:
-        return mean
-    return f"{mean} ({100 * min(shares):.1f} to {100 * max(shares):.1f})"
-
-
 def sections() -> dict[str, list[str]]:
     """What ``run.py`` writes into RESULTS.md, of the folder that TINYGRAD_VIDEO names."""
     folder = os.environ.get("TINYGRAD_VIDEO")
@@ -58,7 +49,7 @@ def sections() -> dict[str, list[str]]:
     if not runs:
         print("video: skipped, there is no seed that was run")
         return {}
-    head = [f"% of captions that are true, seeds: {len(runs)}", "all", "order matters", "does not"]
+    head = [f"captions that are true, seeds: {len(runs)}", "all", "order matters", "does not"]
     rows = []
     for name in runs[0]["captions"]:
         cells = [spread([run["captions"][name][part] for run in runs]) for part in range(3)]
@@ -67,7 +58,7 @@ def sections() -> dict[str, list[str]]:
     labels = ", ".join(
         f"{name} {spread([run['labels'][name] for run in runs])}" for name in runs[0]["labels"]
     )
-    rows += ["", f"Captions of single pictures: {pictures} % true. Labels, % right: {labels}."]
+    rows += ["", f"Captions of single pictures: {pictures} true. Labels right: {labels}."]
     return {"Captions of films": table(BAR, head, rows)}
 
 
