@@ -82,7 +82,10 @@ def fitted(model, learns: data.Batches, epochs: int, rate: float, **how) -> trai
     trainer = training.Trainer(
         model, optimizer, lambda model, batch: model.loss(*batch), schedule=schedule, clip_norm=1.0
     )
-    return trainer.fit(learns, epochs, progress=False, **how)
+    history = trainer.fit(learns, epochs, progress=False, **how)
+    if history.interrupted:
+        raise KeyboardInterrupt
+    return history
 
 
 def seconds(history: training.History) -> float:

@@ -147,6 +147,8 @@ def main() -> None:
         learn(args.seed, folder)
     except OSError as error:
         sys.exit(f"dialogue.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\ndialogue.py: interrupted")
     print(f"wrote {folder / 'model'}")
 
 

@@ -94,7 +94,8 @@ def learn(task: tasks.Task, cell: str, args: argparse.Namespace) -> Reader:
     model = Reader(task, cell, args.width)
     draws = Draws(task, args.batch, args.steps, args.seed)
     batches = data.Batches(draws, 1, collate=lambda one: one[0])
-    trainer_of(model, args.rate, args.steps).fit(batches, 1, progress=False)
+    if trainer_of(model, args.rate, args.steps).fit(batches, 1, progress=False).interrupted:
+        raise KeyboardInterrupt
     return model
 
 

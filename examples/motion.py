@@ -73,7 +73,8 @@ def fit(model, clips, targets, epochs: int, rate: float, size: int = 32, **how) 
         model, optimizer, lambda model, batch: model.loss(*batch, **how), clip_norm=1.0,
         schedule=optim.schedules.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2),
     )  # fmt: skip
-    trainer.fit(batches, epochs, progress=not SHORT)
+    if trainer.fit(batches, epochs, progress=not SHORT).interrupted:
+        raise KeyboardInterrupt
 
 
 # ----- films: joints and gestures in frames -----

@@ -87,7 +87,8 @@ def learn(args: argparse.Namespace, folder: Path | None = None) -> dict[str, dic
         model = model_of(args, ["bad", "good"], words, **how)
         batches = model.batches(texts, labels, args.batch, shuffle=True, seed=args.seed)
         trainer = trainer_of(args, model, args.epochs * len(batches))
-        trainer.fit(batches, args.epochs, progress=not SHORT)
+        if trainer.fit(batches, args.epochs, progress=not SHORT).interrupted:
+            raise KeyboardInterrupt
         hits = right(model, [one.text for one in asked], [one.label for one in asked])
         found[name] = {"all": float(hits.mean())}
         found[name] |= {kind: float(hits[kinds == kind].mean()) for kind in sorted(set(kinds))}

@@ -97,19 +97,6 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tool, monkeypatch):
     assert weights("whole") == weights("parts")
 
 
-def test_ctrl_c_ends_all_of_several_trainings(tool, monkeypatch):
-    monkeypatch.setattr(tool.module, "LEARNED", 6)
-    monkeypatch.setattr(tool.module, "ASKED", 2)
-
-    def stepped(self, batches):
-        self._fit.interrupt.asked = True
-
-    monkeypatch.setattr(tool.module.training.Trainer, "train_step", stepped)
-    said, died = tool()
-    assert died == "\nvideo.py: interrupted"
-    assert "pictures:" not in said
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
