@@ -63,11 +63,11 @@ WAYS = {
     "hard": Way("hard attention, by REINFORCE", rate=1e-3, after=True),
     "vector": Way(
         "one vector, read at every step: the mean of places, and of places times waves",
-        hidden=64, rate=5e-3, drawn=24_000, told=2, batch=64, epochs=12, after=True,
+        hidden=64, rate=5e-3, drawn=24_000, told=2, batch=64, epochs=10, after=True,
     ),
     "spatial": Way(
         "all places at once, h_0 = tanh(z w + b) and c = h_0: no attention",
-        hidden=128, drawn=24_000, told=2, batch=64, epochs=12, after=True,
+        hidden=128, drawn=24_000, told=2, batch=64, epochs=10, after=True,
     ),
 }  # fmt: skip
 

@@ -203,7 +203,7 @@ def test_what_cannot_be_saved_or_loaded(tmp_path):
     class Other(models.LanguageModel):
         pass
 
-    with pytest.raises(errors.ArgumentError, match="given a Other, expected one of Captioner"):
+    with pytest.raises(errors.ArgumentError, match="given a Other, expected one of Answerer, C"):
         Other(5, 2, 3).save(tmp_path)
     model_of(cell=OwnCell).save(tmp_path)
     with pytest.raises(errors.ArgumentError, match="pass custom="):
