@@ -67,7 +67,7 @@ WAYS = {
     ),
     "spatial": Way(
         "all places at once, h_0 = tanh(z w + b) and c = h_0: no attention",
-        hidden=128, drawn=24_000, told=2, batch=64, epochs=10, after=True,
+        hidden=256, rate=3e-3, drawn=24_000, told=2, batch=64, epochs=10, after=True,
     ),
 }  # fmt: skip
 
