@@ -1,7 +1,12 @@
 """An example as a module, for tests that call what is in it, or run it as a command."""
 
 import importlib.util
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+
+from tinygrad_rnn.training import Trainer
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -29,3 +34,40 @@ def command(module, name, monkeypatch, capsys):
 
     run.module = module
     return run
+
+
+@contextmanager
+def interrupted_after(step):
+    """Trainings end after a step, as Ctrl-C ends them."""
+    train_step = Trainer.train_step
+
+    def stepped(self, batches):
+        train_step(self, batches)
+        if self.step == step:
+            self._fit.interrupt.asked = True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "train_step", stepped)
+        yield
+
+
+def weights(folder):
+    """The weights of the model that a run left in its folder, as bytes."""
+    return next(Path(folder, "model").glob("*.safetensors")).read_bytes()
+
+
+def goes_on_to_the_same_bits(tool, run, step):
+    """A run that is interrupted after a step and resumed writes what a whole one does.
+
+    Returns what the whole one said.
+    """
+    whole, died = tool(*run, "--out", "whole")
+    assert not died, died
+    with interrupted_after(step):
+        said, _ = tool(*run, "--out", "parts")
+    assert f"interrupted after step {step}; go on with --out parts --resume" in said
+    said, died = tool("--out", "parts", "--resume")
+    assert not died, died
+    assert "going on with the run in parts" in said
+    assert weights("whole") == weights("parts")
+    return whole

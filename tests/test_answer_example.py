@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.loaded_example import EXAMPLES, command, loaded
+from tests.loaded_example import EXAMPLES, command, goes_on_to_the_same_bits, loaded
 
 SMALL = "--hidden 8 --embedding 4 --batch 4 --epochs 2".split()
 
@@ -42,10 +42,6 @@ def tool(monkeypatch, capsys, tmp_path, reference):
     return command(module, "answer", monkeypatch, capsys)
 
 
-def weights(folder):
-    return next(Path(folder, "model").glob("*.safetensors")).read_bytes()
-
-
 @pytest.mark.parametrize("how", [[], ["--attend", "--layers", 1]])
 def test_features_of_ones_own_are_learned_and_asked(tool, how):
     files = ("vgg.npz", "questions.json")
@@ -60,22 +56,8 @@ def test_features_of_ones_own_are_learned_and_asked(tool, how):
     assert re.match(r"is it red\? (yes|no) \(\d+%\), (yes|no) \(\d+%\)\nis it a quux\?", said)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(tool, monkeypatch):
-    run = ("vgg.npz", "questions.json", *SMALL, "--save-every", 1)
-    tool(*run, "--out", "whole")
-    train_step = tool.module.training.Trainer.train_step
-
-    def stepped(self, batches):
-        train_step(self, batches)
-        if self.step == 3:
-            self._fit.interrupt.asked = True
-
-    monkeypatch.setattr(tool.module.training.Trainer, "train_step", stepped)
-    said, _ = tool(*run, "--out", "parts")
-    assert "interrupted after step 3; go on with --out parts --resume" in said
-    monkeypatch.setattr(tool.module.training.Trainer, "train_step", train_step)
-    assert not tool("--out", "parts", "--resume")[1]
-    assert weights("whole") == weights("parts")
+def test_an_interrupted_run_goes_on_to_the_same_bits(tool):
+    goes_on_to_the_same_bits(tool, ("vgg.npz", "questions.json", *SMALL, "--save-every", 1), 3)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.loaded_example import loaded
+from tests.loaded_example import (
+    command,
+    goes_on_to_the_same_bits,
+    interrupted_after,
+    loaded,
+)
 
 SMALL = "--hidden 8 --embedding 4 --batch 4 --steps 10 --epochs 2 --shown 5".split()
 WORDS = "the cat sat on the mat. the dog sat on the cat. "
@@ -19,17 +24,7 @@ def tool(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     Path("cats.txt").write_text(WORDS * 10)
 
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["language_model.py", *map(str, arguments)])
-        try:
-            module.main()
-            died = ""
-        except SystemExit as end:
-            died = str(end.code)
-        return capsys.readouterr().out, died
-
-    run.module = module
-    return run
+    return command(module, "language_model", monkeypatch, capsys)
 
 
 def test_a_run_and_what_is_done_with_it(tool):
@@ -49,36 +44,11 @@ def test_a_run_and_what_is_done_with_it(tool):
     assert len(likely.splitlines()) == 10
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(tool, monkeypatch):
-    tool("cats.txt", *SMALL, "--out", "whole", "--save-every", 3)
-    train_step = stop_at(tool, monkeypatch, 5)
-    said, _ = tool("cats.txt", *SMALL, "--out", "parts", "--save-every", 3)
-    assert "interrupted after step 5; go on with --out parts --resume" in said
-    monkeypatch.setattr(tool.module.training.Trainer, "train_step", train_step)
-    said, died = tool("--out", "parts", "--resume")
-    assert "going on with the run in parts" in said
-    assert not died
-    weights = [
-        next(Path(folder, "model").glob("*.safetensors")).read_bytes()
-        for folder in ("whole", "parts")
-    ]
-    assert weights[0] == weights[1]
+def test_an_interrupted_run_goes_on_to_the_same_bits(tool):
+    goes_on_to_the_same_bits(tool, ("cats.txt", *SMALL, "--save-every", 3), 5)
     said, died = tool("--out", "parts", "--resume")  # with no step left
     assert not died
     assert "wrote parts/model" in said
-
-
-def stop_at(tool, monkeypatch, step):
-    """Ctrl-C after a step; returns what there was before."""
-    train_step = tool.module.training.Trainer.train_step
-
-    def stepped(self, batches):
-        train_step(self, batches)
-        if self.step == step:
-            self._fit.interrupt.asked = True
-
-    monkeypatch.setattr(tool.module.training.Trainer, "train_step", stepped)
-    return train_step
 
 
 def test_a_folder_holds_one_run(tool):
@@ -159,9 +129,9 @@ def test_damaged_settings_are_said_and_anew_begins_again(tool, content):
     assert not tool("cats.txt", *SMALL, "--out", "out", "--anew")[1]
 
 
-def test_ctrl_c_while_models_are_compared_shows_none_half_trained(tool, monkeypatch):
-    stop_at(tool, monkeypatch, 2)
-    said, died = tool("cats.txt", *SMALL, "--compare")
+def test_ctrl_c_while_models_are_compared_shows_none_half_trained(tool):
+    with interrupted_after(2):
+        said, died = tool("cats.txt", *SMALL, "--compare")
     assert "5-gram" in said
     assert "window" not in said
     assert "interrupted" in died

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loaded_example import EXAMPLES, command, loaded
+from tests.loaded_example import EXAMPLES, command, goes_on_to_the_same_bits, loaded
 
 SMALL = "--hidden 8 --embedding 4 --batch 4 --epochs 2".split()
 TEXTS = {"good": ["not bad at all", "very good", "good , not dull"],
@@ -27,10 +27,6 @@ def tool(monkeypatch, capsys, tmp_path):
     lines = [f"{one}\t{label}" for label, several in TEXTS.items() for one in several]
     Path("said.tsv").write_text("\n".join([*lines, "no label", "\tgood", "fine\t", ""]))
     return command(module, "sentiment", monkeypatch, capsys)
-
-
-def weights(folder):
-    return next(Path(folder, "model").glob("*.safetensors")).read_bytes()
 
 
 def test_a_table_of_ones_own_is_learned_evaluated_and_asked(tool):
@@ -55,22 +51,8 @@ def test_a_table_of_ones_own_is_learned_evaluated_and_asked(tool):
     assert Path("out/sentiment/words.html").read_text().count("<svg") == 2
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(tool, monkeypatch):
-    run = ("said.tsv", *SMALL, "--save-every", 1)
-    tool(*run, "--out", "whole")
-    train_step = tool.module.training.Trainer.train_step
-
-    def stepped(self, batches):
-        train_step(self, batches)
-        if self.step == 3:
-            self._fit.interrupt.asked = True
-
-    monkeypatch.setattr(tool.module.training.Trainer, "train_step", stepped)
-    said, _ = tool(*run, "--out", "parts")
-    assert "interrupted after step 3; go on with --out parts --resume" in said
-    monkeypatch.setattr(tool.module.training.Trainer, "train_step", train_step)
-    assert not tool("--out", "parts", "--resume")[1]
-    assert weights("whole") == weights("parts")
+def test_an_interrupted_run_goes_on_to_the_same_bits(tool):
+    goes_on_to_the_same_bits(tool, ("said.tsv", *SMALL, "--save-every", 1), 3)
 
 
 @pytest.mark.parametrize(

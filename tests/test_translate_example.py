@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loaded_example import EXAMPLES, command, loaded
+from tests.loaded_example import EXAMPLES, command, goes_on_to_the_same_bits, loaded, weights
 
 SMALL = "--hidden 8 --embedding 4 --batch 4 --epochs 2 --min-count 1".split()
 PAIRS = [
@@ -62,27 +62,8 @@ def test_columns_are_the_two_files(tool):
     assert weights("files") == weights("columns")
 
 
-def weights(folder):
-    return next(Path(folder, "model").glob("*.safetensors")).read_bytes()
-
-
-def test_an_interrupted_run_goes_on_to_the_same_bits(tool, monkeypatch):
-    tool("a.en", "a.fr", *SMALL, "--out", "whole", "--save-every", 3)
-    train_step = tool.module.training.Trainer.train_step
-
-    def stepped(self, batches):
-        train_step(self, batches)
-        if self.step == 5:
-            self._fit.interrupt.asked = True
-
-    monkeypatch.setattr(tool.module.training.Trainer, "train_step", stepped)
-    said, _ = tool("a.en", "a.fr", *SMALL, "--out", "parts", "--save-every", 3)
-    assert "interrupted after step 5; go on with --out parts --resume" in said
-    monkeypatch.setattr(tool.module.training.Trainer, "train_step", train_step)
-    said, died = tool("--out", "parts", "--resume")
-    assert "going on with the run in parts" in said
-    assert not died
-    assert weights("whole") == weights("parts")
+def test_an_interrupted_run_goes_on_to_the_same_bits(tool):
+    goes_on_to_the_same_bits(tool, ("a.en", "a.fr", *SMALL, "--save-every", 3), 5)
 
 
 @pytest.mark.parametrize(
