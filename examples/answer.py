@@ -1,7 +1,7 @@
 """Learn to answer questions about drawn scenes, and look at where it looks for the answer.
 
     u = tanh(z W_z)   q = tanh([h_T; c_T] W_q)   P(answer) = softmax(tanh((u q) W) W_a)
-    a_t = softmax(MLP(h_{t-1}, e_t, z_i))   c_t = Σ_i a_ti z_i   h_t = GRU([e_t; c_t], h_{t-1})
+    a_t = softmax(MLP(h_{t-1}, e_t, z_i))   c_t = Σ_i a_ti z_i   h_t = LSTM([e_t; c_t], h_{t-1})
 
 Without arguments it draws scenes (asked.py). An encoder learns first what stands where; by what it
 sees then learns one that looks at the image before each word of a question, one that multiplies
@@ -24,6 +24,7 @@ import argparse
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from itertools import chain, cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +40,7 @@ from tinygrad_rnn.data import images as files
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 # Scenes that are learned from, those that are asked, questions about each, scenes on the page.
 LEARNED, ASKED, EACH, DRAWN = (24, 8, 4, 2) if SHORT else (3_000, 400, 8, 12)
-# Times that scenes are seen, and that questions are read, and those of other frequencies.
+# Times that scenes are seen, and asked about, each time anew; and so with answers that are usual.
 SEEN, READ, AGAIN = (1, 1, 1) if SHORT else (3, 8, 5)
 RATE = 6e-3
 WIDTH, EMBEDDING, HIDDEN = (10, 4, 8) if SHORT else (64, 48, 128)
@@ -48,7 +49,7 @@ WIDTH, EMBEDDING, HIDDEN = (10, 4, 8) if SHORT else (64, 48, 128)
 class Told(NamedTuple):
     """Images, and for each its questions and their answers."""
 
-    images: np.ndarray
+    images: Sequence
     questions: list[list[str]]
     answers: list[list[str]]
 
@@ -64,7 +65,7 @@ class Told(NamedTuple):
         return np.array(said) == np.array(answers)
 
 
-def told(pictures: np.ndarray, questions: list[list[asked.Question]]) -> Told:
+def told(pictures: Sequence, questions: list[list[asked.Question]]) -> Told:
     """Pictures with questions about them."""
     return Told(
         pictures,
@@ -104,9 +105,8 @@ class Scenes:
         if drawn:
             self.pictures, self.others = shown(self.learned), shown(self.asked)
         self.seed = seed
-        self.questions = self.of(self.learned)
         self.tests = self.of(self.asked, seed=seed + 1)
-        said = [one.text for own in self.questions + self.of(self.asked) for one in own]
+        said = [one.text for own in self.of(self.learned + self.asked) for one in own]
         self.words = text.Words.of("\n".join(said))
         self.kinds = np.array([one.kind for own in self.tests for one in own])
 
@@ -114,6 +114,13 @@ class Scenes:
         """Questions about scenes; with answers that are usual, or others."""
         asker = asked.Asker(self.seed if seed is None else seed, usual)
         return [asker.questions(scene, EACH) for scene in drawn]
+
+    def known(self, seen: np.ndarray, times: int, usual=None) -> Told:
+        """What is learned from: the scenes, so many times, each time with questions of their own.
+
+        So no answer can be learned by heart.
+        """
+        return told([*seen] * times, self.of(self.learned * times, usual))
 
 
 class Naming(nn.Module):
@@ -160,18 +167,18 @@ def see(pictures: np.ndarray, drawn, **how) -> tuple[nn.Module, training.History
 
 def answerer(words: text.Vocabulary, **how) -> models.Answerer:
     """A model for what eyes have seen."""
-    how = {"cell": "GRU", "num_layers": 1, "word_asks": True, **how}
+    how = {"cell": "LSTM", "num_layers": 1, "word_asks": True, **how}
     return models.Answerer(
         words, asked.ANSWERS, None, EMBEDDING, HIDDEN, features=(WIDTH, 2, 2), **how
     )
 
 
 def learned(
-    words: text.Vocabulary, known: Told, epochs: int, settings: dict, **how
+    words: text.Vocabulary, known: Told, settings: dict, **how
 ) -> tuple[models.Answerer, training.History]:
     """A model that has learned from questions."""
     model = answerer(words, **settings)
-    return model, fitted(model, model.batches(*known, 16, shuffle=True), epochs, RATE, **how)
+    return model, fitted(model, model.batches(*known, 16, shuffle=True), 1, RATE, **how)
 
 
 def features(eyes: nn.Module, pictures: np.ndarray) -> np.ndarray:
@@ -195,16 +202,16 @@ def learn(seed: int, folder: Path | None = None) -> dict:
     tg.seed(seed)
     scenes = Scenes(seed)
     print(
-        f"{LEARNED:,} scenes with {EACH} questions each to learn from, {ASKED} others, each with a "
-        "thing of a look that was never seen"
+        f"{LEARNED:,} scenes to learn from, {READ} times {EACH} questions about each; {ASKED} "
+        "others, each with a thing of a look that was never seen"
     )
     eyes, history = see(scenes.pictures, scenes.learned)
     print(f"eyes have learned to see in {seconds(history):.0f} s")
     seen, others = features(eyes, scenes.pictures), features(eyes, scenes.others)
-    known, tests = told(seen, scenes.questions), told(others, scenes.tests)
+    known, tests = scenes.known(seen, READ), told(others, scenes.tests)
     made, found = {}, {}
     for name, how in WAYS.items():
-        made[name], history = learned(scenes.words, known, READ, how)
+        made[name], history = learned(scenes.words, known, how)
         found[name] = tests.right(made[name])
         print(f"{name}: {found[name].mean():.1%} right, learned in {seconds(history):.0f} s")
     usual = Counter(known.flat()[1]).most_common(1)[0][0]
@@ -257,14 +264,14 @@ def pointed(scenes: Scenes, model: models.Answerer, seen: np.ndarray) -> float:
 
 def frequencies(scenes: Scenes, seen: np.ndarray, others: np.ndarray) -> dict[str, dict]:
     """Learned where some answers are usual; asked where they are, too, and where others are."""
-    known = told(seen, scenes.of(scenes.learned, usual=True))
+    known = scenes.known(seen, AGAIN, usual=True)
     tests = {
         what: told(others, scenes.of(scenes.asked, usual, scenes.seed + 1))
         for what, usual in {"as usual": True, "others are": False}.items()
     }
     rows = {}
     for name, how in WAYS.items():
-        model, _ = learned(scenes.words, known, AGAIN, how)
+        model, _ = learned(scenes.words, known, how)
         rows[name] = {what: float(test.right(model).mean()) for what, test in tests.items()}
     table("answers that are frequent", rows)
     return rows
@@ -319,6 +326,8 @@ def known_answers(given: Told, names: set[str]) -> Told:
 def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from images and questions to the model."""
     run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
+    if run.resumes:
+        print(f"going on with the run in {folder}; --anew begins again")
     args = argparse.Namespace(**run.settings)
     given = read(args, args.images)
     counts = Counter(given.flat()[1]).most_common(args.answers)

@@ -189,9 +189,11 @@ class Asker:
         self.random, self.usual = random.Random(seed), usual
 
     def questions(self, scene, count):
-        """So many, no two alike, of kinds by chance."""
+        """So many, no two alike, of kinds by chance; fewer where there are hardly as many."""
         found = {}
-        while len(found) < count:
+        for _ in range(100 * count):
+            if len(found) == count:
+                break
             kind = self.random.choice(list(KINDS))
             question = KINDS[kind](self.random, scene)
             if question is not None and question.text not in found and self.takes(question):

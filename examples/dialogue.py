@@ -1,8 +1,8 @@
 """Learn to answer the questions of a dialogue about an image: what is "it", and "the other one"?
 
-    m_k = GRU(words of question k and its answer)       m_0 = GRU(words of the caption)
-    s_k = GRU(m_k, s_{k-1})                             what was said, round by round
-    question k + 1: a_t by [h_{t-1}; e_t; s_k]          h_t = GRU([e_t; s_k; c_t], h_{t-1})
+    m_k = LSTM(words of question k and its answer)       m_0 = LSTM(words of the caption)
+    s_k = LSTM(m_k, s_{k-1})                             what was said, round by round
+    question k + 1: a_t by [h_{t-1}; e_t; s_k]          h_t = LSTM([e_t; s_k; c_t], h_{t-1})
 
 It learns from dialogues about drawn scenes (talks.py), and is asked about others, with things of
 looks that it has never seen. An encoder learns first what stands where, as in
@@ -28,9 +28,9 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import inspect, models, text, training
 
 SHORT = answer.SHORT
-# Dialogues that are learned from, are asked, are drawn; times that they are read.
+# Scenes that are learned from, are asked, are drawn; dialogues about each that is learned from.
 LEARNED, ASKED, DRAWN = (24, 8, 2) if SHORT else (3_000, 400, 12)
-ROUNDS = 1 if SHORT else 10
+TALKED = 1 if SHORT else 10
 WAYS = {
     "all of it": {},
     "without what was said": {"history": False},
@@ -42,12 +42,12 @@ WAYS = {
 class Talks:
     """Dialogues to learn from and dialogues that are asked, and what an encoder sees."""
 
-    def __init__(self, seed: int, drawn: bool = True) -> None:
-        self.learned, self.asked = talks.talks(LEARNED, ASKED, seed)
+    def __init__(self, seed: int, drawn: bool = True, times: int = TALKED) -> None:
+        self.learned, self.asked = talks.talks(LEARNED, ASKED, seed, times)
+        self.scenes = [talk.scene for talk in self.learned[:LEARNED]]
         if drawn:
-            self.pictures, self.others = (
-                shown([talk.scene for talk in part]) for part in (self.learned, self.asked)
-            )
+            self.pictures = shown(self.scenes)
+            self.others = shown([talk.scene for talk in self.asked])
         said = [self.text_of(talk) for talk in self.learned + self.asked]
         self.words = text.Words.of("\n".join(said))
         self.of = np.array([one.of for talk in self.asked for one in talk.rounds])
@@ -63,26 +63,30 @@ class Talks:
 
 
 def learned(
-    given: Talks, seen: np.ndarray, settings: dict, **how
+    given: Talks, seen: np.ndarray, settings: dict, times: int = TALKED, **how
 ) -> tuple[models.Dialogue, training.History]:
-    """A model that has learned from dialogues about what eyes have seen."""
+    """A model that has learned from so many dialogues about each scene that eyes have seen."""
+    learns = given.learned[: times * LEARNED]
     model = models.Dialogue(
         given.words, asked.ANSWERS, None, answer.EMBEDDING, answer.HIDDEN,
-        features=(answer.WIDTH, 2, 2), attend=True, word_asks=True, cell="GRU", num_layers=1,
+        features=(answer.WIDTH, 2, 2), attend=True, word_asks=True, cell="LSTM", num_layers=1,
         **settings,
     )  # fmt: skip
-    captions = [talk.caption for talk in given.learned]
-    told = [talk.told() for talk in given.learned]
-    batches = model.batches(seen, captions, told, 32, shuffle=True)
-    return model, answer.fitted(model, batches, ROUNDS, answer.RATE, **how)
+    captions = [talk.caption for talk in learns]
+    told = [talk.told() for talk in learns]
+    batches = model.batches([*seen] * times, captions, told, 32, shuffle=True)
+    return model, answer.fitted(model, batches, 1, answer.RATE, **how)
 
 
 def learn(seed: int, folder: Path | None = None) -> dict:
     """All of it: which shares of answers are right; drawn into a folder."""
     tg.seed(seed)
     given = Talks(seed)
-    print(f"{LEARNED:,} dialogues of {talks.ROUNDS} rounds to learn from, {ASKED} others")
-    eyes, history = answer.see(given.pictures, [talk.scene for talk in given.learned])
+    print(
+        f"{len(given.learned):,} dialogues of {talks.ROUNDS} rounds about {LEARNED:,} scenes to "
+        f"learn from, {ASKED} about others"
+    )
+    eyes, history = answer.see(given.pictures, given.scenes)
     print(f"eyes have learned to see in {answer.seconds(history):.0f} s")
     seen, others = (answer.features(eyes, one) for one in (given.pictures, given.others))
     captions, told = given.asked_of()

@@ -14,6 +14,7 @@ whoever forgets what was said has to guess; and nothing is asked twice that was 
 
 import random
 from dataclasses import dataclass
+from itertools import islice
 
 import asked
 from asked import FORMS
@@ -127,16 +128,22 @@ def talk(scene, draw):
     while True:  # until there is enough to be asked
         talker = Talker(scene, draw)
         tried = (talker.round() for _ in range(60))
-        rounds = [one for one in tried if one is not None][:ROUNDS]
+        rounds = tuple(islice((one for one in tried if one is not None), ROUNDS))
         if len(rounds) == ROUNDS:
-            return Talk(scene, talker.caption, tuple(rounds))
+            return Talk(scene, talker.caption, rounds)
 
 
-def talks(learned, asked_of, seed=0):
-    """Dialogues about so many scenes to learn from, and about so many others."""
+def talks(learned, asked_of, seed=0, times=1):
+    """Dialogues about so many scenes to learn from, so many about each, and about so many others.
+
+    All scenes come once before one comes again.
+    """
     draw = random.Random(seed)
     parts = asked.asked_scenes(learned, asked_of, seed)
-    return [[talk(scene, draw) for scene in part] for part in parts]
+    return [
+        [talk(scene, draw) for scene in part * number]
+        for part, number in zip(parts, (times, 1), strict=True)
+    ]
 
 
 if __name__ == "__main__":

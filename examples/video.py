@@ -254,6 +254,8 @@ def read(args: argparse.Namespace, source, captions=None, split=None) -> images.
 def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from clips to the model."""
     run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
+    if run.resumes:
+        print(f"going on with the run in {folder}; --anew begins again")
     args = argparse.Namespace(**run.settings)
     given = args.source, args.captions
     known = read(args, *given, args.split)

@@ -95,6 +95,28 @@ def test_what_is_held_out_is_never_learned_nor_asked_for(asked):
     assert {word for one in tests for word in one.text.split()} <= words
 
 
+def test_scenes_are_asked_about_anew_each_time(asked, tool):
+    answer = tool.module
+    answer.LEARNED, answer.ASKED = 12, 4
+    scenes = answer.Scenes(0, drawn=False)
+    known = scenes.known(np.arange(12), 3)
+    assert list(known.images) == [*range(12)] * 3
+    first, second, third = (known.questions[n : n + 12] for n in (0, 12, 24))
+    assert first != second != third != first
+    of = [s.things for s in scenes.learned * 3]
+    for things, own, answers in zip(of, known.questions, known.answers, strict=True):
+        assert len(own) == answer.EACH
+        looks = {look for t in things for look in (t.size, t.colour, t.shape)}
+        assert set(answers) <= looks | {"yes", "no"}
+
+
+def test_who_asks_for_more_than_there_is_to_ask_gets_all(asked):
+    scene = next(s for s in asked.asked_scenes(20, 0)[0] if len(s.things) == 2)
+    found = asked.Asker(0).questions(scene, 1000)
+    assert 20 < len(found) < 200
+    assert len({one.text for one in found}) == len(found)
+
+
 def described(asked, scene, name):
     """The things that a name, "the small red thing", may mean."""
     words = set(name.removeprefix("the ").removesuffix("?").split()) - {"thing"}
@@ -158,6 +180,10 @@ def test_answers_are_as_frequent_as_they_are_to_be(asked):
 def test_dialogues_speak_of_what_was_spoken_of(talks):
     learned, others = talks.talks(60, 20)
     assert [learned, others] == talks.talks(60, 20)
+    twice, _ = talks.talks(60, 20, times=2)
+    assert [talk.scene for talk in twice] == 2 * [talk.scene for talk in learned]
+    assert twice[:60] == learned
+    assert all(one.told() != other.told() for one, other in zip(twice, twice[60:], strict=False))
     kinds = Counter(one.of for talk in learned for one in talk.rounds)
     assert set(kinds) == {"name", "it", "other"}
     assert min(kinds.values()) > 0.1 * kinds.total()
