@@ -36,12 +36,12 @@ from tinygrad_rnn import data, inspect, models, nn, optim, text, training
 
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 # Houses with demonstrations and houses that are new, errands in each; times that they are read.
-HOUSES, OTHERS, EACH = (4, 2, 3) if SHORT else (600, 100, 5)
-IMITATED, HIDDEN, MATCHED, PRACTISED = (1, 1, 1, 1) if SHORT else (7, 2, 4, 2)
+HOUSES, OTHERS, EACH = (4, 2, 3) if SHORT else (1_500, 125, 4)
+IMITATED, HIDDEN, MATCHED, PRACTISED = (1, 1, 1, 1) if SHORT else (5, 1, 2, 2)
 ENOUGH = 0.02  # the score by the matcher that has half of the reward
 REWARDED = 1 if SHORT else 60  # steps, each with DRAWN walks of each of so many errands
 DRAWN, AT_ONCE = 4, 24
-EMBEDDING, WIDTH, DROPPED = (8, 16, 0.1) if SHORT else (48, 128, 0.1)
+EMBEDDING, WIDTH, DROPPED = (8, 16, 0.1) if SHORT else (48, 128, 0.15)
 
 
 class Blindfolded:
@@ -172,7 +172,7 @@ def reward(model, matcher, asked, place, rate=4e-4):
     drawn = data.Batches(
         asked, AT_ONCE, shuffle=True, collate=lambda some: several(model, some, matcher)
     )
-    loss = lambda model, batch: model.reward_loss(*batch, entropy=0.01)
+    loss = lambda model, batch: model.reward_loss(*batch, entropy=0.0)
     return fitted(model, drawn, None, rate, place, steps=REWARDED, loss=loss)
 
 
@@ -202,7 +202,7 @@ class Errands:
 
     def __init__(self, seed):
         self.shown = errands.errands(HOUSES, EACH, f"shown {seed}")
-        self.roamed = errands.errands(HOUSES // 2, EACH, f"roamed {seed}")
+        self.roamed = errands.errands(HOUSES // 4, EACH, f"roamed {seed}")
         self.known = errands.errands(OTHERS, EACH, f"other {seed}")
         self.asked = errands.errands(OTHERS, EACH, f"other {seed}", held_out=True)
         self.words = text.Words.of("\n".join(one.instruction for one in self.shown), lower=True)
