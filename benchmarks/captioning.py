@@ -66,20 +66,24 @@ WAYS = {
         hidden=64, rate=5e-3, drawn=24_000, told=2, batch=64, epochs=10, after=True,
     ),
     "spatial": Way(
-        "all places at once, h_0 = tanh(z w + b) and c = h_0: no attention",
+        "all places at once, as waves over them, h_0 = tanh(z w + b) and c = h_0: no attention",
         hidden=256, rate=3e-3, drawn=24_000, told=2, batch=64, epochs=10, after=True,
     ),
 }  # fmt: skip
 
 
 class Gathered(nn.Module):
-    """Places (B, C, h, w) as one vector (B, 13 C): their mean, and that of each times 12 waves.
+    """Places (B, C, h, w) as 13 others (B, C, 13, 1): their sum, and those of each times 12 waves.
 
-    The vector is a sum over places of what is there times where it is: no weight knows a pair.
+    Each is a sum over places of what is there times where it is: no weight knows a pair.
     """
 
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm(13 * width)
+
     def forward(self, x: tg.Tensor) -> tg.Tensor:
-        """(B, C, h, w) -> (B, 13 C)."""
+        """(B, C, h, w) -> (B, C, 13, 1)."""
         B, C, h, w = x.shape
         axes = np.meshgrid(np.linspace(-1, 1, h), np.linspace(-1, 1, w), indexing="ij")
         down, across = (
@@ -87,8 +91,9 @@ class Gathered(nn.Module):
         )
         both = [one * other for one in down[:2] for other in across[:2]]
         waves = np.stack([np.ones((h, w)), *down, *across, *both]).reshape(13, h * w)
-        found: tg.Tensor = x.reshape(B, C, h * w) @ tg.tensor(waves.T.astype(x.dtype))
-        return found.reshape(B, -1)
+        sums = x.reshape(B, C, h * w) @ tg.tensor(waves.T.astype(x.dtype))
+        found: tg.Tensor = self.norm(sums.reshape(B, -1))
+        return found.reshape(B, C, 13, 1)
 
 
 def pairs(width: int) -> list[nn.Module]:
@@ -105,11 +110,10 @@ def model_of(kind: str, way: Way, args: argparse.Namespace, words: Any) -> model
     elif kind == "soft":
         encoder = caption.Eyes(C)
     elif kind == "vector":
-        encoder, shape = nn.Sequential(*pairs(C), Gathered(), nn.BatchNorm(13 * WIDE)), 13 * WIDE
+        encoder, shape = nn.Sequential(*pairs(C), Gathered(WIDE), nn.Flatten()), 13 * WIDE
         image = "every"
     elif kind == "spatial":
-        pooled = nn.AvgPool2d(2), nn.BatchNorm(WIDE)
-        encoder, shape = nn.Sequential(*pairs(C), *pooled), (WIDE, side // 2, side // 2)
+        encoder, shape = nn.Sequential(*pairs(C), Gathered(WIDE), nn.Dropout(0.25)), (WIDE, 13, 1)
     return models.Captioner(
         words, encoder, args.embedding, way.hidden, features=shape, image=image,
         doubly_stochastic=args.doubly_stochastic, entropy=0.0, word_asks=True, mlp_size=0,
