@@ -27,11 +27,11 @@ STAGES = {
 }
 
 
-def bar(navigate) -> str:
-    """What was asked, and how far it has to come."""
+def bar(run: dict) -> str:
+    """What was asked of a run, and how far it has to come."""
     return (
-        f"{navigate.HOUSES * navigate.EACH:,} demonstrations in {navigate.HOUSES} houses; asked "
-        f"are {navigate.OTHERS * navigate.EACH} errands in {navigate.OTHERS} others, each with a "
+        f"{run['houses'] * run['each']:,} demonstrations in {run['houses']:,} houses; asked "
+        f"are some {run['others'] * run['each']} errands in {run['others']} others, each with a "
         "last door and a thing that were never learned together. % that are done: who stops right "
         "beside the thing that is meant. Bars: 90 after imitation, more after reward, under 70 "
         "where words or view are hidden. Means over seeds, and the least and the most."
@@ -46,7 +46,8 @@ def train(folder: Path, seeds: int) -> None:
         done = folder / f"navigate-{seed}.json"
         if not done.exists():
             found = navigate.learn(seed, folder / str(seed), resume=True)
-            done.write_text(json.dumps(found))
+            sizes = {name.lower(): getattr(navigate, name) for name in ("HOUSES", "EACH", "OTHERS")}
+            done.write_text(json.dumps(found | sizes))
 
 
 def sections() -> dict[str, list[str]]:
@@ -59,15 +60,13 @@ def sections() -> dict[str, list[str]]:
     if not runs:
         print("navigate: skipped, there is no seed that was run")
         return {}
-    import navigate  # the example, for its sizes
-
     rows = [
         f"| {what} | {spread([run[stage] for run in runs])} |" for stage, what in STAGES.items()
     ]
     pairs = spread([run["matcher"] for run in runs])
     rows += ["", f"The matcher tells {pairs} of paths from others that lead astray."]
     head = [f"learned by, seeds: {len(runs)}", "errands done"]
-    return {"Walks by instructions": table(bar(navigate), head, rows)}
+    return {"Walks by instructions": table(bar(runs[0]), head, rows)}
 
 
 def main() -> None:
