@@ -41,8 +41,8 @@ SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 # Scenes that are learned from, those that are asked, questions about each, scenes on the page.
 LEARNED, ASKED, EACH, DRAWN = (24, 8, 4, 2) if SHORT else (3_000, 400, 8, 12)
 # Times that scenes are seen, and asked about, each time anew; and so with answers that are usual.
-SEEN, READ, AGAIN = (1, 1, 1) if SHORT else (3, 8, 5)
-RATE = 6e-3
+SEEN, READ, AGAIN = (1, 1, 1) if SHORT else (3, 8, 2)
+RATE = 8e-3
 WIDTH, EMBEDDING, HIDDEN = (10, 4, 8) if SHORT else (64, 48, 128)
 
 
@@ -178,7 +178,7 @@ def learned(
 ) -> tuple[models.Answerer, training.History]:
     """A model that has learned from questions."""
     model = answerer(words, **settings)
-    return model, fitted(model, model.batches(*known, 16, shuffle=True), 1, RATE, **how)
+    return model, fitted(model, model.batches(*known, 32, shuffle=True), 1, RATE, **how)
 
 
 def features(eyes: nn.Module, pictures: np.ndarray) -> np.ndarray:
