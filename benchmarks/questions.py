@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 import answer
 import dialogue
 
-LONGER = {"all of it": 60}  # dialogues about each scene
+LONGER = {"all of it": 40}  # dialogues about each scene
 TITLES = {
     "answer": "Questions about scenes",
     "usual": "Questions about scenes, other answers than were usual",
@@ -131,7 +131,7 @@ class Seed:
         tg.seed(self.seed)
         model, history = dialogue.learned(
             given, seen, dialogue.WAYS[way], LONGER.get(way, dialogue.TALKED),
-            **self.how(f"dialogue {way}", seconds),
+            lambda stage: self.how(f"dialogue {way} {stage}", seconds),
         )  # fmt: skip
         if history.stopped or history.interrupted:
             return None

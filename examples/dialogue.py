@@ -1,13 +1,15 @@
 """Learn to answer the questions of a dialogue about an image: what is "it", and "the other one"?
 
-    m_k = LSTM(words of question k and its answer)       m_0 = LSTM(words of the caption)
-    s_k = LSTM(m_k, s_{k-1})                             what was said, round by round
-    question k + 1: a_t by [h_{t-1}; e_t; s_k]          h_t = LSTM([e_t; s_k; c_t], h_{t-1})
+    f_0 = found with the caption                          by looking at the image at every word
+    s_k = LSTM([f_k; answer k], s_{k-1})                  what was found, round by round
+    question k + 1: a_t by [h_{t-1}; e_t; s_k]            h_t = LSTM([e_t; s_k; c_t], h_{t-1})
+    f_{k+1} = tanh([h_T; c_T; e_T] w)                     found with question k + 1
 
-It learns from dialogues about drawn scenes (talks.py), and is asked about others, with things of
-looks that it has never seen. An encoder learns first what stands where, as in
-answer.py. Beside it learn three from which something is hidden: the image, the question, or what
-was said before. Answers are given in view of the right answers before, or of its own.
+It learns from questions that stand alone (asked.py), then from dialogues (talks.py) about drawn
+scenes, and is asked about others, with things of looks that it has never seen. An encoder learns
+first what stands where, as in answer.py. Beside it learn three from which something is hidden:
+the image, the question, or what was said before. Answers are given in view of the right answers
+before, or of its own.
 
     dialogue.py --seed 1 --out out/dialogue
 
@@ -28,9 +30,9 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import inspect, models, text, training
 
 SHORT = answer.SHORT
-# Scenes that are learned from, are asked, are drawn; dialogues about each that is learned from.
+# Scenes that are learned from, are asked, are drawn.
 LEARNED, ASKED, DRAWN = (24, 8, 2) if SHORT else (3_000, 400, 12)
-TALKED = 1 if SHORT else 10
+ALONE, TALKED = (1, 1) if SHORT else (5, 6)  # times 8 questions, and dialogues, about a scene
 WAYS = {
     "all of it": {},
     "without what was said": {"history": False},
@@ -45,11 +47,12 @@ class Talks:
     def __init__(self, seed: int, drawn: bool = True, times: int = TALKED) -> None:
         self.learned, self.asked = talks.talks(LEARNED, ASKED, seed, times)
         self.scenes = [talk.scene for talk in self.learned[:LEARNED]]
+        self.alone = answer.Scenes(seed, drawn=False)  # the same
         if drawn:
             self.pictures = shown(self.scenes)
             self.others = shown([talk.scene for talk in self.asked])
         said = [self.text_of(talk) for talk in self.learned + self.asked]
-        self.words = text.Words.of("\n".join(said))
+        self.words = text.Words.of("\n".join([*said, *self.alone.words.pieces]))
         self.of = np.array([one.of for talk in self.asked for one in talk.rounds])
 
     def asked_of(self) -> tuple[list[str], list[list[tuple[str, str]]]]:
@@ -63,19 +66,28 @@ class Talks:
 
 
 def learned(
-    given: Talks, seen: np.ndarray, settings: dict, times: int = TALKED, **how
+    given: Talks, seen: np.ndarray, settings: dict, times: int = TALKED, how=lambda stage: {}
 ) -> tuple[models.Dialogue, training.History]:
-    """A model that has learned from so many dialogues about each scene that eyes have seen."""
-    learns = given.learned[: times * LEARNED]
+    """A model that has learned from so many dialogues about each scene that eyes have seen.
+
+    how  what ``Trainer.fit`` is told in the stages "alone" and "talks"
+    """
     model = models.Dialogue(
         given.words, asked.ANSWERS, None, answer.EMBEDDING, answer.HIDDEN,
         features=(answer.WIDTH, 2, 2), attend=True, word_asks=True, cell="LSTM", num_layers=1,
         **settings,
     )  # fmt: skip
-    captions = [talk.caption for talk in learns]
-    told = [talk.told() for talk in learns]
-    batches = model.batches([*seen] * times, captions, told, 32, shuffle=True)
-    return model, answer.fitted(model, batches, 1, answer.RATE, **how)
+    questions, answers, of = given.alone.known(seen, ALONE).flat()
+    alone = [[pair] for pair in zip(questions, answers, strict=True)]  # dialogues of one round
+    images = [seen[number % LEARNED] for number in of]
+    batches = model.batches(images, [None] * len(alone), alone, 256, shuffle=True)
+    history = answer.fitted(model, batches, 1, answer.RATE, **how("alone"))
+    if not history.stopped:
+        talked = given.learned[: times * LEARNED]
+        captions, told = [talk.caption for talk in talked], [talk.told() for talk in talked]
+        batches = model.batches([*seen] * times, captions, told, 64, shuffle=True)
+        history = answer.fitted(model, batches, 1, answer.RATE, **how("talks"))
+    return model, history
 
 
 def learn(seed: int, folder: Path | None = None) -> dict:

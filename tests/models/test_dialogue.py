@@ -39,26 +39,27 @@ def state_of(layers, rows):
     return np.concatenate([p.numpy() for p in layers.layout.unpack(state, (1,))[0]], axis=-1)
 
 
-def test_what_was_said_is_read_round_by_round():
+def test_what_was_found_goes_on_to_the_next_round():
     model = model_of()
-    scores = model(IMAGES, CAPTIONS, TALKS).numpy()
-    vectors = lambda said: model.embedding(np.array([*WORDS.encode(said), model.end])).numpy()
+    scores = model(IMAGES, [CAPTIONS[0], None], TALKS).numpy()
+    vectors = lambda said: model.embedding(WORDS.encode(said)).numpy()
+    end = model.embedding(np.array([model.end])).numpy()
     row = 0
-    for image, caption, rounds in zip(IMAGES, CAPTIONS, TALKS, strict=True):
-        heard = [state_of(model.remark, vectors(caption))[0]]
-        for question, answer in rounds:
-            said = model.rounds(tg.tensor(np.stack(heard)[:, None]))[0].numpy()[-1, 0]
-            words = vectors(question)
+    for image, caption, rounds in zip(IMAGES, [CAPTIONS[0], ""], TALKS, strict=True):
+        z = tg.tensor((image.ravel() / np.sqrt(np.mean(image**2)))[None])
+        told, said, answer = [], np.zeros(H), np.zeros(E)
+        for remark, after in [(caption, None), *rounds]:
+            words = np.concatenate([vectors(remark), end]) if remark else end
             read = np.concatenate([words, np.broadcast_to(said, (len(words), H))], axis=1)
             q = tg.tensor(state_of(model.joining.layers, read))
-            z = image.ravel() / np.sqrt(np.mean(image**2))
-            joint = ops.tanh(model.joining.asks(q)) * ops.tanh(
-                model.joining.sees(tg.tensor(z[None]))
-            )
-            expected = model.out(ops.tanh(model.hidden(joint))).numpy()[0]
-            np.testing.assert_allclose(scores[row], expected, rtol=1e-9)
-            heard.append(state_of(model.remark, vectors(f"{question} {answer}"))[0])
-            row += 1
+            joint = ops.tanh(model.joining.asks(q)) * ops.tanh(model.joining.sees(z))
+            if after is not None:
+                expected = model.out(ops.tanh(model.hidden(joint))).numpy()[0]
+                np.testing.assert_allclose(scores[row], expected, rtol=1e-9)
+                row += 1
+                answer = vectors(after).mean(axis=0)
+            told.append(np.concatenate([joint.numpy()[0], answer]))
+            said = model.rounds(tg.tensor(np.stack(told)[:, None]))[0].numpy()[-1, 0]
     assert row == len(scores) == 4
 
 

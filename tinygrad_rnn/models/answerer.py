@@ -180,8 +180,13 @@ class Answerer(Saved, nn.Module):
         self, words: Tensor, lengths: Array, seen: Tensor | None, of: Array | None
     ) -> tuple[Tensor, Looks | None]:
         joint, looks = self.joining(words, lengths, seen, of)
+        return self._scores(joint), looks
+
+    def _scores(self, joint: Tensor) -> Tensor:
+        """Of all answers (N, K), by what was found (N, J)."""
         found = ops.tanh(self.hidden(self.output_dropout(joint)))
-        return self.out(self.output_dropout(found)), looks
+        scores: Tensor = self.out(self.output_dropout(found))
+        return scores
 
     def _read(self, questions: Any) -> tuple[Array, Array]:
         """Tokens of questions, (N, T + 1), each with its end, and how many."""

@@ -7,7 +7,7 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.models.telling import Looking, Looks
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["Multiplied", "ReadWhileLooking", "last_states"]
+__all__ = ["Multiplied", "ReadWhileLooking"]
 
 TINY = 1e-12  # so that an image of zeros is one
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.arguments import flag, shortened, whole
-from tinygrad_rnn.data import Batches
+from tinygrad_rnn.data import Batches, pad
+from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.answerer import Answerer
-from tinygrad_rnn.models.asking import last_states
 from tinygrad_rnn.models.layers import recurrent_layers
 from tinygrad_rnn.models.shown import Pairs
 from tinygrad_rnn.models.speaker import with_end
@@ -20,10 +20,11 @@ from tinygrad_rnn.training.run_state import evaluating
 __all__ = ["Dialogue"]
 
 Round = Sequence[str]  # (question, answer)
+NOTHING = np.zeros(0, np.intp)  # the tokens where nothing is said
 
 
 class Dialogue(Answerer):
-    """An ``Answerer`` of dialogues, by a hierarchy of what was said (Das et al. 2017).
+    """An ``Answerer`` of dialogues, who knows what it has found before.
 
         model = models.Dialogue(words, answers, encoder, 32, 64, features=(64, 6, 6), attend=True)
         rounds = [("what colour is it?", "red"), ("is it small or large?", "small")]
@@ -31,13 +32,16 @@ class Dialogue(Answerer):
         model.answers(images, captions, [rounds, ...])         in view of the answers before
         model.talk(images, captions, [["what colour is it?", ...], ...])     and of its own answers
 
-    What was said is read round by round, the caption first, and brought together by layers over
-    rounds; question k is read with their state beside each of its words:
+    The caption is read as a question is, with the image in view. What was found with it, and with
+    each question, goes into layers over rounds, each with the answer; the next question is read
+    with their state beside each of its words. So "it" is asked for by what was seen, as in the
+    attention memory of Seo et al. 2017, in the hierarchy of Das et al. 2017:
 
-        m_0 = last states of layers that read the caption
-        m_k = last states of layers that read question k and its answer
+        f_0 = found with the caption, s = 0 beside it;      m_0 = [f_0; 0]
         s_k = rounds(m_k, s_{k-1})
-        question k + 1: layers read [e_t; s_k], or [e_t; s_k; c_t] where they look
+        f_{k+1} = found with question k + 1: layers read [e_t; s_k], or [e_t; s_k; c_t] where
+            they look; of it the answer, as an ``Answerer`` makes it of a question
+        m_{k+1} = [f_{k+1}; the mean of e of the words of its answer]
 
     Args:
         history: False: questions are read as if nothing had been said.
@@ -61,10 +65,8 @@ class Dialogue(Answerer):
             vocabulary, answers, encoder, embedding_dim, hidden_size, features=features, **settings
         )
         if history:
-            cell, H = settings.get("cell", "LSTM"), hidden_size
-            self.remark = recurrent_layers(self.where, cell, embedding_dim, H, 1, {})
-            width = sum(sum(sizes.values()) for sizes in self.remark.layout.sizes)
-            self.rounds = recurrent_layers(self.where, cell, width, H, 1, {})
+            cell, told = settings.get("cell", "LSTM"), self.hidden.in_features + embedding_dim
+            self.rounds = recurrent_layers(self.where, cell, told, hidden_size, 1, {})
 
     def _beside(self, hidden_size: int) -> int:
         return hidden_size if self.history else 0
@@ -78,29 +80,52 @@ class Dialogue(Answerer):
             )
         rounds = [self._rounds(f"dialogues[{n}]", own) for n, own in enumerate(dialogues)]
         of = np.repeat(np.arange(len(rounds)), list(map(len, rounds)))
-        ids, lengths = self._read([question for own in rounds for question, _ in own])
-        words = self.dropout(self.embedding(ids.T))
-        if self.history:
-            said = self._said(captions, rounds)
-            at = np.concatenate([np.arange(len(own)) for own in rounds])
-            beside = ops.broadcast_to(said[at, of], *words.shape[:2], said.shape[2])
-            words = ops.concat([words, beside], axis=-1)
         seen = self._seen(images) if self.image else None
-        return self._answered(words, lengths, seen, of)[0]
+        if self.history:
+            found = self._found(captions, rounds, seen)
+            return self._scores(found[np.concatenate([np.arange(len(r)) for r in rounds]), of])
+        ids, lengths = self._read([question for own in rounds for question, _ in own])
+        return self._answered(self._words(ids), lengths, seen, of)[0]
 
-    def _said(self, captions: Any, rounds: list[list[Any]]) -> Tensor:
-        """The state behind the caption, the first round and so on: (R, B, H)."""
-        remarks = [self._tokens(f"captions[{n}]", one) for n, one in enumerate(captions)]
-        where = np.zeros((max(map(len, rounds)), len(rounds)), np.intp)  # of which remark
-        where[0] = np.arange(len(rounds))
-        for b, own in enumerate(rounds):
-            for r, (question, answer) in enumerate(own[:-1], 1):
-                where[r, b] = len(remarks)
-                remarks.append(np.concatenate([question, self._tokens("an answer", answer)]))
-        ids, lengths = with_end(self.where, "what was said", remarks, self.end)
-        states = last_states(self.remark, self.embedding(ids.T), lengths)
-        found: Tensor = self.rounds(states[where])[0]
-        return found
+    def _found(self, captions: Any, rounds: list[list[Any]], seen: Tensor | None) -> Tensor:
+        """What is found with the questions, round by round (R, B, J)."""
+        remarks = [
+            NOTHING if one is None else self._tokens(f"captions[{n}]", one)
+            for n, one in enumerate(captions)
+        ]
+        ids, lengths = with_end(self.where, "captions", remarks, self.end)
+        answers = self._answers_before(rounds)
+        size = 1, len(rounds), self.rounds.output_size
+        said = Tensor(np.zeros(size, self.out.weight.dtype))
+        joint, state, found = self._read_beside(said, ids, lengths, seen), None, []
+        for r in range(len(answers)):
+            told = ops.concat([joint, answers[r]], axis=-1).unsqueeze(0)
+            said, state = self.rounds(told, state)
+            questions = [own[min(r, len(own) - 1)][0] for own in rounds]  # any, where it is over
+            joint = self._read_beside(said, *self._read(questions), seen)
+            found.append(joint)
+        return ops.stack(found)
+
+    def _read_beside(self, said: Tensor, ids: Array, lengths: Array, seen: Tensor | None) -> Tensor:
+        """What is found with a text for each image, what was said (1, B, H) beside its words."""
+        words = self._words(ids)
+        beside = ops.broadcast_to(said, *words.shape[:2], said.shape[2])
+        joint: Tensor = self.joining(ops.concat([words, beside], axis=-1), lengths, seen, None)[0]
+        return joint
+
+    def _answers_before(self, rounds: list[list[Any]]) -> Tensor:
+        """Of the answers before each question the means of their words, (R, B, E); first zeros."""
+        before = [
+            [NOTHING, *(self._tokens("an answer", answer) for _, answer in own[:-1])]
+            for own in rounds
+        ]
+        R, B = max(map(len, rounds)), len(rounds)
+        rows = [own[r] if r < len(own) else NOTHING for r in range(R) for own in before]
+        ids, lengths = pad(rows, batch_first=True)
+        known = np.arange(ids.shape[1]) < lengths[:, None]
+        share = (known / np.maximum(lengths, 1)[:, None]).astype(self.out.weight.dtype)
+        means: Tensor = (self.embedding(ids) * share[..., None]).sum(axis=1)
+        return means.reshape(R, B, -1)
 
     def _rounds(self, place: str, rounds: Any) -> list[Any]:
         """Rounds as (tokens of the question, answer)."""
@@ -121,7 +146,7 @@ class Dialogue(Answerer):
 
         Args:
             images: As ``Answerer.loss`` takes them, one for each dialogue.
-            captions: Texts, or their tokens: what is said first.
+            captions: Texts, or their tokens: what is said first. None: nothing is.
             dialogues: For each a list of (question, answer). A question is a text, or tokens; it is
                 answered in view of the answers before it, as they are given.
         """
@@ -143,7 +168,10 @@ class Dialogue(Answerer):
                 f"{len(dialogues)} dialogues, expected as many."
             )
         said = [
-            (self._tokens(f"captions[{n}]", caption), self._rounds(f"dialogues[{n}]", rounds))
+            (
+                None if caption is None else self._tokens(f"captions[{n}]", caption),
+                self._rounds(f"dialogues[{n}]", rounds),
+            )
             for n, (caption, rounds) in enumerate(zip(captions, dialogues, strict=True))
         ]
         return Batches(Pairs(images, said), batch_size, collate=_together, **how)
