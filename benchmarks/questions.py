@@ -39,14 +39,6 @@ BARS = {
     "answer": "Bars: 95 % right, the question alone under 70 %. 400 scenes, each with a thing of a "
     f"look that was never seen, 8 questions about each; 3,000 to learn from, {answer.READ} times 8 "
     "questions about each. “Of four” has four answers to choose from.",
-    "usual": "Questions about scenes, other answers than were usual",
-    "dialogue": "Dialogues about scenes",
-}
-BARS = {
-    "answer": "Bars: 95 % right, the question alone under 70 %. 400 scenes, each with a thing of a "
-    "look that was never seen, 8 questions about each; 3,000 to learn from, of which who looks at "
-    f"every word is asked {LONGER['looking at every word']} times 8 questions each, all anew, the "
-    f"others {answer.READ} times. “Of four” has four answers to choose from.",
     "usual": "Learned where half of all answers are four times as frequent as the others; asked "
     "where they are, too, and where the others are.",
     "dialogue": "Bars: 95 % right; without what was said under 70 % where “it” or “the other one” "
