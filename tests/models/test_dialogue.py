@@ -10,11 +10,15 @@ pytestmark = pytest.mark.usefixtures("reference")
 
 D, E, H = 3, 4, 5
 PLACES = (D, 2, 2)
-NAMES = ["red", "blue", "small"]
+NAMES = ["red", "blue", "quite small"]
 IMAGES = np.random.default_rng(1).standard_normal((2, *PLACES))
 CAPTIONS = ["there is a ball", "there is a box"]
 TALKS = [
-    [("what colour is it?", "red"), ("is it small?", "small"), ("what colour is the box?", "blue")],
+    [
+        ("what colour is it?", "red"),
+        ("is it small?", "quite small"),
+        ("what colour is the box?", "blue"),
+    ],
     [("what colour is it?", "blue")],
 ]
 WORDS = text.Words.of(" ".join([*CAPTIONS, *(f"{q} {a}" for own in TALKS for q, a in own)]))
