@@ -100,7 +100,7 @@ class Seed:
         seen, others = self.features
         scenes = scenes_of(self.seed)
         tg.seed(self.seed)
-        known = scenes.known(seen, answer.AGAIN, usual=True)
+        known = scenes.known(seen, answer.READ, usual=True)
         model, history = answer.learned(
             scenes.words, known, answer.WAYS[way], **self.how(f"usual {way}", seconds)
         )

@@ -41,7 +41,7 @@ SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 # Scenes that are learned from, those that are asked, questions about each, scenes on the page.
 LEARNED, ASKED, EACH, DRAWN = (24, 8, 4, 2) if SHORT else (3_000, 400, 8, 12)
 # Times that scenes are seen, and asked about, each time anew; and so with answers that are usual.
-SEEN, READ, AGAIN = (1, 1, 1) if SHORT else (3, 8, 2)
+SEEN, READ, AGAIN = (1, 1, 1) if SHORT else (3, 8, 4)
 RATE = 8e-3
 WIDTH, EMBEDDING, HIDDEN = (10, 4, 8) if SHORT else (64, 48, 128)
 

@@ -77,9 +77,10 @@ def learned(
         features=(answer.WIDTH, 2, 2), attend=True, word_asks=True, cell="LSTM", num_layers=1,
         **settings,
     )  # fmt: skip
-    questions, answers, of = given.alone.known(seen, ALONE).flat()
+    known = given.alone.known(seen, ALONE)
+    questions, answers, of = known.flat()
     alone = [[pair] for pair in zip(questions, answers, strict=True)]  # dialogues of one round
-    images = [seen[number % LEARNED] for number in of]
+    images = [known.images[number] for number in of]
     batches = model.batches(images, [None] * len(alone), alone, 256, shuffle=True)
     history = answer.fitted(model, batches, 1, answer.RATE, **how("alone"))
     if not history.stopped:
