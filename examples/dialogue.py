@@ -33,6 +33,7 @@ SHORT = answer.SHORT
 # Scenes that are learned from, are asked, are drawn.
 LEARNED, ASKED, DRAWN = (24, 8, 2) if SHORT else (3_000, 400, 12)
 ALONE, TALKED = (1, 1) if SHORT else (5, 6)  # times 8 questions, and dialogues, about a scene
+RATE = 4e-3  # of dialogues; with more what was learned of questions is lost
 WAYS = {
     "all of it": {},
     "without what was said": {"history": False},
@@ -87,7 +88,7 @@ def learned(
         talked = given.learned[: times * LEARNED]
         captions, told = [talk.caption for talk in talked], [talk.told() for talk in talked]
         batches = model.batches([*seen] * times, captions, told, 64, shuffle=True)
-        history = answer.fitted(model, batches, 1, answer.RATE, **how("talks"))
+        history = answer.fitted(model, batches, 1, RATE, **how("talks"))
     return model, history
 
 
