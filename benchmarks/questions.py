@@ -1,8 +1,7 @@
 """Questions and dialogues about drawn scenes: what is lost when something is hidden.
 
 What examples/answer.py and examples/dialogue.py learn, for several seeds, in pieces: a seed's eyes
-first, by whose features all others learn. Those from whom nothing is hidden learn for longer than
-in the examples, until they are good. What a run came to stays in a folder, its checkpoints
+first, by whose features all others learn. What a run came to stays in a folder, its checkpoints
 beside it, and what is there is not run again. The table is made of what is there.
 
     python benchmarks/questions.py --folder runs --seeds 3
@@ -29,7 +28,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 import answer
 import dialogue
 
-LONGER = {"all of it": 40}  # dialogues about each scene
 TITLES = {
     "answer": "Questions about scenes",
     "usual": "Questions about scenes, other answers than were usual",
@@ -43,8 +41,8 @@ BARS = {
     "where they are, too, and where the others are.",
     "dialogue": "Bars: 95 % right; without what was said under 70 % where “it” or “the other one” "
     "is spoken of. 400 dialogues of 5 rounds about scenes, each with a thing of a look that was "
-    f"never seen; 3,000 to learn from, {LONGER['all of it']} dialogues about each where all is "
-    f"told, else {dialogue.TALKED}. Answers are given in view of the right ones before.",
+    f"never seen; 3,000 to learn from, {dialogue.ALONE} times 8 questions that stand alone and "
+    f"{dialogue.TALKED} dialogues about each. Answers are given in view of the right ones before.",
 }
 
 
@@ -122,9 +120,11 @@ class Seed:
         given = talks_of(self.seed)
         tg.seed(self.seed)
         model, history = dialogue.learned(
-            given, seen, dialogue.WAYS[way], LONGER.get(way, dialogue.TALKED),
+            given,
+            seen,
+            dialogue.WAYS[way],
             lambda stage: self.how(f"dialogue {way} {stage}", seconds),
-        )  # fmt: skip
+        )
         if history.stopped or history.interrupted:
             return None
         captions, told = given.asked_of()
@@ -143,7 +143,7 @@ def scenes_of(seed: int) -> answer.Scenes:
 
 @cache
 def talks_of(seed: int) -> dialogue.Talks:
-    return dialogue.Talks(seed, drawn=False, times=LONGER["all of it"])
+    return dialogue.Talks(seed, drawn=False)
 
 
 def runs() -> list[tuple[str, str]]:

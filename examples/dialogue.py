@@ -32,7 +32,7 @@ from tinygrad_rnn import inspect, models, text, training
 SHORT = answer.SHORT
 # Scenes that are learned from, are asked, are drawn.
 LEARNED, ASKED, DRAWN = (24, 8, 2) if SHORT else (3_000, 400, 12)
-ALONE, TALKED = (1, 1) if SHORT else (5, 6)  # times 8 questions, and dialogues, about a scene
+ALONE, TALKED = (1, 1) if SHORT else (3, 4)  # times 8 questions, and dialogues, about a scene
 RATE = 4e-3  # of dialogues; with more what was learned of questions is lost
 WAYS = {
     "all of it": {},
@@ -45,8 +45,8 @@ WAYS = {
 class Talks:
     """Dialogues to learn from and dialogues that are asked, and what an encoder sees."""
 
-    def __init__(self, seed: int, drawn: bool = True, times: int = TALKED) -> None:
-        self.learned, self.asked = talks.talks(LEARNED, ASKED, seed, times)
+    def __init__(self, seed: int, drawn: bool = True) -> None:
+        self.learned, self.asked = talks.talks(LEARNED, ASKED, seed, TALKED)
         self.scenes = [talk.scene for talk in self.learned[:LEARNED]]
         self.alone = answer.Scenes(seed, drawn=False)  # the same
         if drawn:
@@ -67,9 +67,9 @@ class Talks:
 
 
 def learned(
-    given: Talks, seen: np.ndarray, settings: dict, times: int = TALKED, how=lambda stage: {}
+    given: Talks, seen: np.ndarray, settings: dict, how=lambda stage: {}
 ) -> tuple[models.Dialogue, training.History]:
-    """A model that has learned from so many dialogues about each scene that eyes have seen.
+    """A model that has learned from questions and dialogues about scenes that eyes have seen.
 
     how  what ``Trainer.fit`` is told in the stages "alone" and "talks"
     """
@@ -85,9 +85,9 @@ def learned(
     batches = model.batches(images, [None] * len(alone), alone, 256, shuffle=True)
     history = answer.fitted(model, batches, 1, answer.RATE, **how("alone"))
     if not history.stopped:
-        talked = given.learned[: times * LEARNED]
-        captions, told = [talk.caption for talk in talked], [talk.told() for talk in talked]
-        batches = model.batches([*seen] * times, captions, told, 64, shuffle=True)
+        captions = [talk.caption for talk in given.learned]
+        told = [talk.told() for talk in given.learned]
+        batches = model.batches([*seen] * TALKED, captions, told, 64, shuffle=True)
         history = answer.fitted(model, batches, 1, RATE, **how("talks"))
     return model, history
 
