@@ -35,8 +35,9 @@ TITLES = {
 }
 BARS = {
     "answer": "Bars: 95 % right, the question alone under 70 %. 400 scenes, each with a thing of a "
-    f"look that was never seen, 8 questions about each; 3,000 to learn from, {answer.READ} times 8 "
-    "questions about each. “Of four” has four answers to choose from.",
+    "look that was never seen, 8 questions about each; 3,000 to learn from, "
+    f"{answer.LOOKED} times 8 questions about each by who looks, {answer.READ} times by others. "
+    "“Of four” has four answers to choose from.",
     "usual": "Learned where half of all answers are four times as frequent as the others; asked "
     "where they are, too, and where the others are.",
     "dialogue": "Bars: 95 % right; without what was said under 70 % where “it” or “the other one” "
@@ -80,7 +81,8 @@ class Seed:
         scenes = scenes_of(self.seed)
         tg.seed(self.seed)
         model, history = answer.learned(
-            scenes.words, scenes.known(seen, answer.READ), answer.WAYS[way],
+            scenes.words, scenes.known(seen, answer.times(answer.WAYS[way])),
+            answer.WAYS[way],
             **self.how(f"answer {way}", seconds),
         )  # fmt: skip
         if history.stopped or history.interrupted:
