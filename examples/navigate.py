@@ -24,6 +24,7 @@ import random
 import shutil
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import errands
@@ -178,7 +179,13 @@ def reward(model, matcher, asked, place, rate=4e-4):
 
 def practise(model, matcher, asked, place, rate=5e-4):
     """Learn from the best of its own walks, by the matcher, of those that agree well enough."""
-    words, views, actions, rewards, _ = several(model, asked, matcher)
+    parts = [  # a few at a time: thousands of walks side by side fill the memory
+        several(model, asked[k : k + AT_ONCE], matcher) for k in range(0, len(asked), AT_ONCE)
+    ]
+    words, views, actions, rewards, _ = (
+        list(chain(*column)) for column in zip(*parts, strict=True)
+    )
+    rewards = np.array(rewards)
     best = rewards.reshape(-1, DRAWN).argmax(axis=1) + DRAWN * np.arange(len(asked))
     kept = [n for n in best if rewards[n] >= 0.5]
     right = sum(asked[n // DRAWN].done(asked[n // DRAWN].walked(actions[n])[0]) for n in kept)
@@ -202,7 +209,7 @@ class Errands:
 
     def __init__(self, seed):
         self.shown = errands.errands(HOUSES, EACH, f"shown {seed}")
-        self.roamed = errands.errands(HOUSES // 4, EACH, f"roamed {seed}")
+        self.roamed = errands.errands(max(1, HOUSES // 4), EACH, f"roamed {seed}")
         self.known = errands.errands(OTHERS, EACH, f"other {seed}")
         self.asked = errands.errands(OTHERS, EACH, f"other {seed}", held_out=True)
         self.words = text.Words.of("\n".join(one.instruction for one in self.shown), lower=True)
