@@ -69,8 +69,8 @@ class Eyes(nn.Module):
 def where(x: tg.Tensor) -> tg.Tensor:
     """Of images (B, C, H, W) where each place is (B, 8, H, W): two waves along each axis.
 
-    They are as large as what is seen, or larger: who looks for what is left of something learns it
-    from waves of 3, and hardly ever from waves of 1.
+    They are as large as what is seen, or larger: from waves of 3 it is learned better what is left
+    of what than from waves of 1.
     """
     B, _, H, W = x.shape
     axes = np.meshgrid(np.linspace(-1, 1, H), np.linspace(-1, 1, W), indexing="ij")
