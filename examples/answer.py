@@ -42,7 +42,7 @@ SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 LEARNED, ASKED, EACH, DRAWN = (24, 8, 4, 2) if SHORT else (3_000, 400, 8, 12)
 # Times that scenes are seen, and asked about, each time anew: of who looks, of others, and of all
 # where some answers are usual.
-SEEN, LOOKED, READ, AGAIN = (1, 1, 1, 1) if SHORT else (3, 12, 8, 4)
+SEEN, LOOKED, READ, AGAIN = (1, 1, 1, 1) if SHORT else (3, 12, 8, 2)
 RATE = 8e-3
 WIDTH, EMBEDDING, HIDDEN = (10, 4, 8) if SHORT else (64, 48, 128)
 
