@@ -3,7 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
-__all__ = ["TableModel", "distributions", "normalised"]
+from tinygrad_rnn import decoding
+
+__all__ = ["TableModel", "beam_of", "distributions", "normalised", "shown"]
 
 
 def normalised(weights):
@@ -48,3 +50,16 @@ class TableModel:
         totals = np.cumsum(tokens) % self.size
         before = tokens[:-1] * self.size + totals[:-1]
         return self.table[before, tokens[1:]]
+
+
+def beam_of(model, settings, **more):
+    """What a beam search finds with a ``TableModel``."""
+    return decoding.beam_search(model.step, model.start(len(settings["bos"])), **settings, **more)
+
+
+def shown(found):
+    """Hypotheses as what can be compared."""
+    return [
+        [(one.tokens.tolist(), one.score, one.log_prob, one.finished) for one in hypotheses]
+        for hypotheses in found
+    ]

@@ -1,7 +1,6 @@
 """Beam search finds what exhaustive search finds where it is wide enough, and is never empty."""
 
 import inspect
-import sys
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tests.decoding.distributions import TableModel
+from tests.decoding.distributions import TableModel, beam_of, shown
 from tinygrad_rnn import decoding
 from tinygrad_rnn.decoding.candidates import likely
 from tinygrad_rnn.decoding.settings import Settings
@@ -37,17 +36,6 @@ def searches(draw, longest=4):
         "min_length": draw(st.integers(0, length)),
         "length_rule": draw(st.sampled_from(list(RULES))),
     }
-
-
-def beam_of(model, settings, **more):
-    return decoding.beam_search(model.step, model.start(len(settings["bos"])), **settings, **more)
-
-
-def shown(found):
-    return [
-        [(one.tokens.tolist(), one.score, one.log_prob, one.finished) for one in hypotheses]
-        for hypotheses in found
-    ]
 
 
 def naive(model, source, beam, n_best, bos, eos, max_length, min_length, length_rule, early):
@@ -311,63 +299,6 @@ def test_groups_take_other_tokens_where_diversity_is_large():
     assert first(0.5) == [0, 4]
     assert first(1.0) == [0, 4, 3]
     assert first(9.0) == [0, 4, 3, 1]
-
-
-def test_the_tree():
-    (best, *_), (tree, *_) = beam_of(
-        TableModel(4), {"bos": [0, 1], "eos": 2, "max_length": 3}, beam=2, return_tree=True
-    )
-    for depth, node in tree.walk():
-        fates = [child.fate for child in node.children]
-        assert (not fates) or node.fate == "kept"
-        assert len(fates) <= 4
-        for child in node.children:
-            np.testing.assert_allclose(child.total, node.total + child.log_prob)
-        assert depth <= 3
-    for depth in (1, 2, 3):
-        assert sum(node.fate == "kept" for at, node in tree.walk() if at == depth) <= 2
-    way = [node for _, node in tree.walk() if node.best]
-    assert [node.token for node in way] == [0, *best[0].tokens]
-    np.testing.assert_allclose(way[-1].total, best[0].log_prob)
-    words = ["<s>", "a", "</s>", "b&"]
-    text, page = tree.text(words), tree.page(lambda token: words[token])
-    assert text.startswith("<s>\n├─ ")
-    assert len(text.splitlines()) == len(list(tree.walk())) == page.count("<circle")
-    assert "b&amp;" in page
-    assert tree.page(dropped=False).count("<circle") == len(tree.text(None, False).splitlines())
-    assert "×" in text
-    assert "×" not in tree.text(dropped=False)
-
-
-def test_the_tree_of_groups_is_one_in_which_what_several_find_stands_once():
-    model, search = TableModel(4, 3), {"bos": [0, 1], "eos": 2, "max_length": 3}
-    how = {"beam": 4, "n_best": 4, "groups": 2, "diversity": 0.3}
-    best, trees = beam_of(model, search, return_tree=True, **how)
-    assert shown(best) == shown(beam_of(model, search, **how))
-    for hypotheses, tree in zip(best, trees, strict=True):
-        fates = {}
-        path = []
-        for depth, node in tree.walk():
-            path[depth:] = [node.token]
-            assert tuple(path[1:]) not in fates
-            fates[tuple(path[1:])] = node.fate
-            totals = [child.total for child in node.children]
-            assert totals == sorted(totals, reverse=True)
-        for one in hypotheses:
-            assert fates[tuple(one.tokens)] == ("finished" if one.finished else "kept")
-
-
-def test_trees_that_are_deeper_than_the_stack_of_calls():
-    length = sys.getrecursionlimit() + 50
-    step = lambda tokens, state: (np.log([[0.9, 0.1]]).repeat(len(tokens), 0), state)
-    _, (tree,) = decoding.beam_search(
-        step, None, bos=0, eos=None, beam=1, max_length=length, return_tree=True
-    )
-    assert max(depth for depth, _ in tree.walk()) == length
-    text = tree.text(dropped=False).splitlines()
-    assert text[2].startswith("   └─ 0  -0.11  Σ -0.21")
-    assert len(text) == tree.page(dropped=False).count("<circle") == length + 1
-    assert "children" not in repr(tree)
 
 
 def test_the_settings_that_types_are_checked_by_are_those_there_are():
