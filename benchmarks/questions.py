@@ -22,7 +22,7 @@ from pieces import Until
 from table import show, spread, table
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import training
+from tinygrad_rnn import models, training
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 import answer
@@ -40,11 +40,12 @@ BARS = {
     "“Of four” has four answers to choose from.",
     "usual": "Learned where half of all answers are four times as frequent as the others; asked "
     "where they are, too, and where the others are.",
-    "dialogue": "Bars: 95 % right; without what was said under 70 % where “it” or “the other one” "
-    "is spoken of. 400 dialogues of 5 rounds about scenes, each with a thing of a look that was "
-    f"never seen; 3,000 to learn from, {dialogue.ALONE} times 8 questions that stand alone and "
+    "dialogue": "Bars: 95 % right; without what was said under 70 %. 400 dialogues of "
+    f"{dialogue.talks.ROUNDS} rounds about scenes of four things, one of a look that was never "
+    f"seen; 3,000 to learn from, {dialogue.ALONE} times 8 questions that stand alone and "
     f"{dialogue.TALKED} dialogues about each. Answers are given in view of the right ones before.",
 }
+WAYS = {"answer": answer.WAYS, "dialogue": dialogue.WAYS, "usual": answer.WAYS}
 
 
 class Seed:
@@ -58,26 +59,28 @@ class Seed:
         checkpoints = training.Checkpoints(self.folder / f"{name}-{self.seed}", every=50, keep=1)
         return {"resume": True, "callbacks": [checkpoints, Until(seconds)]}
 
-    def eyes(self, seconds: float) -> dict | None:
-        """Learn to see, and keep what is seen."""
+    def eyes(self, part: str, seconds: float) -> dict | None:
+        """Learn to see the scenes of a part, and keep what is seen."""
         tg.seed(self.seed)
-        learned, others = answer.asked.asked_scenes(answer.LEARNED, answer.ASKED, self.seed)
+        things = dialogue.talks.THINGS if part == "dialogue" else answer.asked.THINGS
+        learned, others = answer.asked.asked_scenes(answer.LEARNED, answer.ASKED, self.seed, things)
         pictures = answer.shown(learned)
-        eyes, history = answer.see(pictures, learned, **self.how("eyes", seconds))
+        eyes, history = answer.see(pictures, learned, **self.how(f"{part} eyes", seconds))
         if history.stopped or history.interrupted:
             return None
         seen, unseen = (answer.features(eyes, p) for p in (pictures, answer.shown(others)))
-        np.savez(self.folder / f"seen-{self.seed}.npz", seen=seen, others=unseen)
+        np.savez(self.folder / f"{part} seen-{self.seed}.npz", seen=seen, others=unseen)
         return {"seconds": answer.seconds(history)}
 
-    @property
-    def features(self) -> tuple[np.ndarray, np.ndarray]:
-        with np.load(self.folder / f"seen-{self.seed}.npz") as found:
+    def features(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        with np.load(self.folder / f"{part} seen-{self.seed}.npz") as found:
             return found["seen"], found["others"]
 
     def answer(self, way: str, seconds: float) -> dict | None:
         """Questions, answered in one of the ways."""
-        seen, others = self.features
+        if way == "eyes":
+            return self.eyes("answer", seconds)
+        seen, others = self.features("answer")
         scenes = scenes_of(self.seed)
         tg.seed(self.seed)
         model, history = answer.learned(
@@ -97,7 +100,7 @@ class Seed:
 
     def usual(self, way: str, seconds: float) -> dict | None:
         """The same where some answers are usual in what is learned."""
-        seen, others = self.features
+        seen, others = self.features("answer")
         scenes = scenes_of(self.seed)
         tg.seed(self.seed)
         known = scenes.known(seen, answer.READ, usual=True)
@@ -118,17 +121,22 @@ class Seed:
 
     def dialogue(self, way: str, seconds: float) -> dict | None:
         """Dialogues, with something hidden."""
-        seen, others = self.features
-        given = talks_of(self.seed)
+        if way == "eyes":
+            return self.eyes("dialogue", seconds)
+        seen, others = self.features("dialogue")
+        given, kept = talks_of(self.seed), self.folder / f"dialogue alone-{self.seed}" / "model"
         tg.seed(self.seed)
-        model, history = dialogue.learned(
-            given,
-            seen,
-            dialogue.WAYS[way],
-            lambda stage: self.how(f"dialogue {way} {stage}", seconds),
-        )
+        how = self.how(f"dialogue {way}", seconds)
+        if way == "alone":
+            model, history = dialogue.learned_alone(given, seen, **how)
+        else:
+            settings, alone = dialogue.WAYS[way], models.load(kept)
+            model, history = dialogue.learned(given, seen, settings, alone, dialogue.TALKED, **how)
         if history.stopped or history.interrupted:
             return None
+        if way == "alone":
+            model.save(kept)
+            return {"minutes": answer.seconds(history) / 60}
         captions, told = given.asked_of()
         true = np.array([one for own in told for _, one in own])
         said = np.concatenate(model.answers(others, captions, told))
@@ -150,28 +158,28 @@ def talks_of(seed: int) -> dialogue.Talks:
 
 def runs() -> list[tuple[str, str]]:
     """What is run of a seed, in this order."""
-    ways = {"answer": answer.WAYS, "dialogue": dialogue.WAYS, "usual": answer.WAYS}
-    return [(part, way) for part, own in ways.items() for way in own]
+    first = {"answer": ["eyes"], "dialogue": ["eyes", "alone"], "usual": []}
+    return [(part, way) for part, own in WAYS.items() for way in [*first[part], *own]]
 
 
 def train(folder: Path, seeds: list[int], seconds: float, only: str) -> None:
-    """Run what is not there yet, for so long."""
+    """Run what is not there yet, for so long; what others need, first."""
     folder.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + seconds
     for number in seeds:
         seed = Seed(folder, number)
-        for part, way in [("eyes", ""), *runs()]:
+        for part, way in runs():
             done = folder / f"{part} {way}-{number}.json"
-            wanted = part == "eyes" or only in f"{part} {way}"
-            if done.exists() or time.monotonic() > end or not wanted:
+            if done.exists() or only not in f"{part} {way}":
                 continue
             left = end - time.monotonic()
-            found = seed.eyes(left) if part == "eyes" else getattr(seed, part)(way, left)
-            print(f"{part} {way}, seed {number}: {found or 'goes on'}", flush=True)
-            if found is not None:
-                done.write_text(json.dumps(found))
-            elif part == "eyes":
+            if left < 0:
                 return
+            found = getattr(seed, part)(way, left)
+            print(f"{part} {way}, seed {number}: {found or 'goes on'}", flush=True)
+            if found is None:
+                return
+            done.write_text(json.dumps(found))
 
 
 def sections() -> dict[str, list[str]]:
@@ -183,7 +191,7 @@ def sections() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for part, title in TITLES.items():
         rows, head = [], []
-        for way in [way for own, way in runs() if own == part]:
+        for way in WAYS[part]:
             files = sorted(Path(folder).glob(f"{part} {way}-*.json"))
             columns = [json.loads(file.read_text()) for file in files]
             if not columns:

@@ -101,8 +101,8 @@ def seconds(history: training.History) -> float:
 class Scenes:
     """Scenes to learn from and scenes that are asked, their pictures and questions."""
 
-    def __init__(self, seed: int, drawn: bool = True) -> None:
-        self.learned, self.asked = asked.asked_scenes(LEARNED, ASKED, seed)
+    def __init__(self, seed: int, drawn: bool = True, things: tuple[int, ...] = asked.THINGS):
+        self.learned, self.asked = asked.asked_scenes(LEARNED, ASKED, seed, things)
         if drawn:
             self.pictures, self.others = shown(self.learned), shown(self.asked)
         self.seed = seed

@@ -17,11 +17,13 @@ others where ``usual=True``, a quarter as often where it is False (after VQA-CP)
 
 import random
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scenes
 from scenes import COLOURS, SHAPES, SIZES, Thing
 
+THINGS = (2, 3, 3, 4, 4)  # how many stand in a scene: any of these
 QUARTERS = [(x, y) for y in (0.26, 0.74) for x in (0.26, 0.74)]  # as one reads
 CORNERS = "top left", "top right", "bottom left", "bottom right"
 # For each relation where the other quarter is, from one that is at the left or at the top.
@@ -70,15 +72,21 @@ class Scene:
     placed: tuple[tuple[int, Thing], ...]
     paper: int
 
-    @property
+    @cached_property
     def things(self):
         """What stands in its quarters, as one reads."""
         return [thing for _, thing in self.placed]
+
+    @cached_property
+    def names(self):
+        """For each thing all that it may be called."""
+        return [names_of(self, number) for number in range(len(self.things))]
 
     def is_held_out(self):
         """Whether it has a thing whose look is never learned."""
         return any((one.size, one.colour, one.shape) in HELD_OUT for one in self.things)
 
+    @cached_property
     def beside(self):
         """All (number of one, relation, number of the other) of neighbours in a row or column."""
         quarters = [quarter for quarter, _ in self.placed]
@@ -109,15 +117,15 @@ class Scene:
 
 
 class Painter:
-    """Makes scenes, one after the other."""
+    """Makes scenes, one after the other, each with as many things as one of ``things`` says."""
 
-    def __init__(self, seed):
-        self.random = random.Random(seed)
+    def __init__(self, seed, things=THINGS):
+        self.random, self.things = random.Random(seed), things
 
     def scene(self):
         """Any scene."""
         draw = self.random
-        quarters = draw.sample(range(4), draw.choice((2, 3, 3, 4, 4)))
+        quarters = draw.sample(range(4), draw.choice(self.things))
         looks = set()
         while len(looks) < len(quarters):
             looks.add(tuple(draw.choice(list(kinds)) for kinds in (SIZES, COLOURS, SHAPES)))
@@ -131,9 +139,9 @@ class Painter:
         return Scene(tuple(placed), draw.randrange(len(scenes.PAPERS)))
 
 
-def asked_scenes(learned, asked, seed=0):
+def asked_scenes(learned, asked, seed=0, things=THINGS):
     """So many to learn from, and so many others, each with a thing that is held out."""
-    painter, found = Painter(seed), ([], [])
+    painter, found = Painter(seed, things), ([], [])
     while len(found[0]) < learned or len(found[1]) < asked:
         scene = painter.scene()
         of = found[scene.is_held_out()]
@@ -236,10 +244,10 @@ def of_corner(draw, scene):
 
 def of_neighbour(draw, scene):
     """What the thing has that is beside one that is named."""
-    if not (pairs := scene.beside()):
+    if not (pairs := scene.beside):
         return None
     number, relation, other = draw.choice(pairs)
-    if not (names := names_of(scene, other)):
+    if not (names := scene.names[other]):
         return None
     name = draw.choice(("colour", "shape"))
     text = f"what {name} is the thing {relation} {draw.choice(names)}?"
@@ -263,13 +271,13 @@ def is_there(draw, scene):
 
 def is_beside(draw, scene):
     """Whether there is a thing beside one that is named."""
-    there = {(other, relation) for _, relation, other in scene.beside()}
+    there = {(other, relation) for _, relation, other in scene.beside}
     yes = draw.random() < 0.38  # so that half of them are: where there are four, nothing lacks
     found = [pair for pair in scene.sides() if (pair in there) == yes]
     if not found:
         return None
     number, relation = draw.choice(found)
-    if not (names := names_of(scene, number)):
+    if not (names := scene.names[number]):
         return None
     text = f"is there a thing {relation} {draw.choice(names)}?"
     return Question("beside", text, "yes" if yes else "no", number)

@@ -1,10 +1,11 @@
 """Learn to answer the questions of a dialogue about an image: what is "it", and "the other one"?
 
-    f_0 = found with the caption                          by looking at the image at every word
-    s_k = LSTM([f_k; answer k], s_{k-1})                  what was found, round by round
-    question k + 1: a_t by [h_{t-1}; e_t; s_k]            h_t = LSTM([e_t; s_k; c_t], h_{t-1})
-    f_{k+1} = tanh([h_T; c_T; e_T] w)                     found with question k + 1
+    before the first answer it reads   there is a yellow star. END is it small or large? END
+    before the next                    small what colour is the thing below it? END
+    before each word                   a_t by [h_{t-1}; e_t]     h_t = LSTM([e_t; c_t], h_{t-1})
+    answer                             softmax(tanh(tanh([h_T; c_T; e_T] W_j) W) W_a)
 
+All is one text, which is read with the image in view, so "it" is what h knows of where was looked.
 It learns from questions that stand alone (asked.py), then from dialogues (talks.py) about drawn
 scenes, and is asked about others, with things of looks that it has never seen. An encoder learns
 first what stands where, as in answer.py. Beside it learn three from which something is hidden:
@@ -32,8 +33,9 @@ from tinygrad_rnn import inspect, models, text, training
 SHORT = answer.SHORT
 # Scenes that are learned from, are asked, are drawn.
 LEARNED, ASKED, DRAWN = (24, 8, 2) if SHORT else (3_000, 400, 12)
-ALONE, TALKED = (1, 1) if SHORT else (5, 4)  # times 8 questions, and dialogues, about a scene
-RATE = 4e-3  # of dialogues; with more what was learned of questions is lost
+# Times 8 questions, and dialogues, about a scene; and dialogues where something is hidden.
+ALONE, TALKED, HIDES = (1, 1, 1) if SHORT else (3, 7, 2)
+HIDDEN, RATE = (8, 6e-3) if SHORT else (256, 6e-3)
 WAYS = {
     "all of it": {},
     "without what was said": {"history": False},
@@ -45,10 +47,10 @@ WAYS = {
 class Talks:
     """Dialogues to learn from and dialogues that are asked, and what an encoder sees."""
 
-    def __init__(self, seed: int, drawn: bool = True) -> None:
-        self.learned, self.asked = talks.talks(LEARNED, ASKED, seed, TALKED)
+    def __init__(self, seed: int, drawn: bool = True, times: int = TALKED) -> None:
+        self.learned, self.asked = talks.talks(LEARNED, ASKED, seed, times)
         self.scenes = [talk.scene for talk in self.learned[:LEARNED]]
-        self.alone = answer.Scenes(seed, drawn=False)  # the same
+        self.alone = answer.Scenes(seed, False, talks.THINGS)  # the same
         if drawn:
             self.pictures = shown(self.scenes)
             self.others = shown([talk.scene for talk in self.asked])
@@ -66,31 +68,43 @@ class Talks:
         return "\n".join([talk.caption, *(f"{q} {a}" for q, a in talk.told())])
 
 
-def learned(
-    given: Talks, seen: np.ndarray, settings: dict, how=lambda stage: {}
-) -> tuple[models.Dialogue, training.History]:
-    """A model that has learned from questions and dialogues about scenes that eyes have seen.
-
-    how  what ``Trainer.fit`` is told in the stages "alone" and "talks"
-    """
-    model = models.Dialogue(
-        given.words, asked.ANSWERS, None, answer.EMBEDDING, answer.HIDDEN,
+def model_of(given: Talks, settings: dict) -> models.Dialogue:
+    """A model that has learned nothing yet."""
+    return models.Dialogue(
+        given.words, asked.ANSWERS, None, answer.EMBEDDING, HIDDEN,
         features=(answer.WIDTH, 2, 2), attend=True, word_asks=True, cell="LSTM", num_layers=1,
         **settings,
     )  # fmt: skip
-    hides = {"image", "question"} & set(settings)  # who misses one finds nothing anyway
-    known = given.alone.known(seen, 1 if hides else ALONE)
+
+
+def learned_alone(
+    given: Talks, seen: np.ndarray, times: int = ALONE, **how
+) -> tuple[models.Dialogue, training.History]:
+    """A model that has learned from questions that stand alone; ``how`` is for ``Trainer.fit``."""
+    model = model_of(given, {})
+    known = given.alone.known(seen, times)
     questions, answers, of = known.flat()
-    alone = [[pair] for pair in zip(questions, answers, strict=True)]  # dialogues of one round
+    rounds = [[pair] for pair in zip(questions, answers, strict=True)]  # dialogues of one round
     images = [known.images[number] for number in of]
-    batches = model.batches(images, [None] * len(alone), alone, 256, shuffle=True)
-    history = answer.fitted(model, batches, 1, answer.RATE, **how("alone"))
-    if not history.stopped:
-        captions = [talk.caption for talk in given.learned]
-        told = [talk.told() for talk in given.learned]
-        batches = model.batches([*seen] * TALKED, captions, told, 64, shuffle=True)
-        history = answer.fitted(model, batches, 1, RATE, **how("talks"))
-    return model, history
+    batches = model.batches(images, [None] * len(rounds), rounds, 128, shuffle=True)
+    return model, answer.fitted(model, batches, 1, RATE, **how)
+
+
+def learned(
+    given: Talks, seen: np.ndarray, settings: dict, alone: models.Dialogue, times: int, **how
+) -> tuple[models.Dialogue, training.History]:
+    """A model that has learned from so many dialogues about each scene that eyes have seen.
+
+    It goes on from what was learned ``alone``, or begins anew if the image or the question is
+    hidden.
+    """
+    model = model_of(given, settings)
+    if model.image and model.question:
+        model.load_state_dict(alone.state_dict())
+    talked = given.learned[: LEARNED * times]
+    captions, told = [talk.caption for talk in talked], [talk.told() for talk in talked]
+    batches = model.batches([*seen] * times, captions, told, 64, shuffle=True)
+    return model, answer.fitted(model, batches, 1, RATE, **how)
 
 
 def learn(seed: int, folder: Path | None = None) -> dict:
@@ -106,9 +120,11 @@ def learn(seed: int, folder: Path | None = None) -> dict:
     seen, others = (answer.features(eyes, one) for one in (given.pictures, given.others))
     captions, told = given.asked_of()
     true = np.array([one for own in told for _, one in own])
+    alone, history = learned_alone(given, seen)
+    print(f"and to answer questions that stand alone in {answer.seconds(history):.0f} s")
     rows, answers = {}, {}
     for name, how in WAYS.items():
-        model, history = learned(given, seen, how)
+        model, history = learned(given, seen, how, alone, HIDES if how else TALKED)
         said = model.answers(others, captions, told)
         rows[name] = by_reference(given, np.concatenate(said) == true)
         if not how:

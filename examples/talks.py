@@ -20,6 +20,7 @@ import asked
 from asked import FORMS
 
 ROUNDS = 5
+THINGS = (4,)  # in a scene: of fewer it is soon known which is meant
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Talk:
 class Talker:
     """Speaks about a scene.
 
-    it, other  the numbers of the things that were spoken of last, and before
+    it, other  the numbers of the things that the last answer was about, and one before
     known      what was said of things: (number, "colour") ...
     """
 
@@ -62,75 +63,65 @@ class Talker:
 
     def named(self, number):
         """What a thing is called; what that tells of it is known from then on."""
-        name = self.draw.choice(asked.names_of(self.scene, number) or ["the thing"])
+        name = self.draw.choice(self.scene.names[number])
         thing = self.scene.things[number]
         self.known |= {(number, kind) for kind in FORMS if getattr(thing, kind) in name.split()}
         return name
 
-    def speak_of(self, number):
-        """It is spoken of from now on."""
-        if number != self.it:
-            self.it, self.other = number, self.it
-
     def round(self):
         """A question about one of the things that were spoken of, or about any by its name."""
-        of = self.draw.choice(("it", "it", "other", "other", "name"))
+        of = self.draw.choice(("it", "it", "other", "other", "other", "other", "name"))
         if of == "other" and self.other is None:
             return None
         number = {"it": self.it, "other": self.other}.get(of)
         if number is None:
             number = self.draw.randrange(len(self.scene.things))
         said = {"it": "it", "other": "the other one"}.get(of) or self.named(number)
-        ask = self.draw.choice((self.has, self.has, self.beside, self.alone))
-        return ask(of, number, said)
+        ask = self.has if of == "other" else self.draw.choice((self.has, self.beside))
+        about, kind, question = ask(number, said)
+        if question is None:
+            return None
+        self.known.add((about, kind))
+        if about != self.it:
+            self.it, self.other = about, self.it
+        return Round(question, getattr(self.scene.things[about], kind), of)
 
-    def has(self, of, number, said):
-        """What it has."""
-        kinds = [kind for kind in FORMS if (number, kind) not in self.known]
-        if not kinds:
-            return None
-        kind = self.draw.choice(kinds)
-        self.known.add((number, kind))
-        self.speak_of(number)
-        return Round(FORMS[kind].format(said), getattr(self.scene.things[number], kind), of)
+    def has(self, number, said):
+        """What it has: the thing, what of it, and the question."""
+        kinds = [kind for kind in FORMS if self.tells(kind, number, range(len(self.scene.things)))]
+        kind = self.draw.choice(kinds) if kinds else None
+        return number, kind, kind and FORMS[kind].format(said)
 
-    def beside(self, of, number, said):
-        """What the thing beside it has, of which is spoken next."""
-        found = [(one, relation) for one, relation, other in self.scene.beside() if other == number]
-        if not found:
-            return None
-        one, relation = self.draw.choice(found)
-        self.known.add((number, relation))
-        kinds = [kind for kind in ("colour", "shape") if (one, kind) not in self.known]
-        if not kinds:
-            return None
-        kind = self.draw.choice(kinds)
-        self.known.add((one, kind))
-        self.speak_of(number)
-        self.speak_of(one)
-        answer = getattr(self.scene.things[one], kind)
-        return Round(f"what {kind} is the thing {relation} {said}?", answer, of)
+    def beside(self, number, said):
+        """What the thing beside it has: that thing, what of it, and the question."""
+        found = []
+        for one, relation, other in self.scene.beside:
+            if other == number:
+                others = [n for n, same, _ in self.scene.beside if same == relation]
+                kinds = [kind for kind in ("colour", "shape") if self.tells(kind, one, others)]
+                found += [(one, kind, relation) for kind in kinds]
+        one, kind, relation = self.draw.choice(found) if found else (None, None, None)
+        return one, kind, kind and f"what {kind} is the thing {relation} {said}?"
 
-    def alone(self, of, number, said):
-        """Whether there is a thing beside it."""
-        relation = self.draw.choice([side for n, side in self.scene.sides() if n == number])
-        if (number, relation) in self.known:
-            return None
-        self.known.add((number, relation))
-        self.speak_of(number)
-        yes = any(found[1:] == (relation, number) for found in self.scene.beside())
-        answer = "yes" if yes else "no"
-        return Round(f"is there a thing {relation} {said}?", answer, of)
+    def tells(self, kind, number, others):
+        """Whether it is not known yet what it has, and not the same of all that may be meant."""
+        if (number, kind) in self.known:
+            return False
+        return len({getattr(self.scene.things[other], kind) for other in others}) > 1
 
 
 def talk(scene, draw):
-    """A dialogue about a scene."""
-    while True:  # until there is enough to be asked
+    """A dialogue about a scene; a short one where things are so alike that little can be asked."""
+    longest = ()
+    for _ in range(20):
         talker = Talker(scene, draw)
         tried = (talker.round() for _ in range(60))
         rounds = tuple(islice((one for one in tried if one is not None), ROUNDS))
-        if len(rounds) == ROUNDS:
-            return Talk(scene, talker.caption, rounds)
+        if len(rounds) > len(longest):
+            caption, longest = talker.caption, rounds
+        if len(longest) == ROUNDS:
+            break
+    return Talk(scene, caption, longest)
 
 
 def talks(learned, asked_of, seed=0, times=1):
@@ -139,7 +130,7 @@ def talks(learned, asked_of, seed=0, times=1):
     All scenes come once before one comes again.
     """
     draw = random.Random(seed)
-    parts = asked.asked_scenes(learned, asked_of, seed)
+    parts = asked.asked_scenes(learned, asked_of, seed, THINGS)
     return [
         [talk(scene, draw) for scene in part * number]
         for part, number in zip(parts, (times, 1), strict=True)

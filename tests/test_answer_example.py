@@ -189,21 +189,52 @@ def test_dialogues_speak_of_what_was_spoken_of(talks):
     assert min(kinds.values()) > 0.1 * kinds.total()
     for talk in learned + others:
         assert len(talk.rounds) == talks.ROUNDS
-        for number, one in enumerate(talk.rounds):
+        assert talk.rounds[0].of != "other"
+        for one in talk.rounds:
             assert ("the other one" in one.question) == (one.of == "other")
             assert bool(re.search(r"\bit\b", one.question)) == (one.of == "it")
-            assert number or one.of != "other"
 
 
-def test_it_is_what_was_spoken_of_last(asked, talks):
-    make = lambda at, *look: (at, asked.Thing(*look, 0.5, 0.5, 0.1, 0.0))
-    scene = asked.Scene((make(0, "small", "red", "star"), make(1, "large", "blue", "moon")), 0)
-    talker = talks.Talker(scene, random.Random(0))
-    talker.it, talker.other, talker.known = 0, None, set()
-    one = talker.beside("it", 0, "it")
-    assert one.question.endswith("is the thing right of it?")
-    assert (talker.it, talker.other) == (1, 0)
-    assert talker.alone("other", 0, "the other one").answer in ("yes", "no")
-    assert (talker.it, talker.other) == (0, 1)
-    assert talker.has("it", 0, "it").answer in ("red", "star", "small")
-    assert (talker.it, talker.other) == (0, 1)
+def meant(asked, scene, question, named):
+    """What a question asks for, and of which things it may be, if a thing is named or not."""
+    kind = re.match(r"what (\w+)|is", question)[1] or "size"
+    found = re.search(rf"({'|'.join(asked.BESIDE)}) (.*)\?", question)
+    if found is None:
+        return kind, set(range(len(scene.things))) if named is None else {named}
+    near = {
+        one for one, relation, other in scene.beside
+        if relation == found[1] and named in (None, other)
+    }  # fmt: skip
+    return kind, near
+
+
+def test_it_is_what_the_last_answer_was_about_and_cannot_be_guessed(asked, talks):
+    for talk in talks.talks(60, 0)[0]:
+        scene, known, other = talk.scene, set(), None
+        (thing,) = described(asked, scene, talk.caption.split(maxsplit=3)[-1].strip("."))
+        it = scene.things.index(thing)
+        for one in talk.rounds:
+            if one.of == "name":
+                name = re.sub(
+                    r"^(what|is) .*(of|above|below|is) the |^is the | small or.*", "", one.question
+                )
+                (thing,) = described(asked, scene, name)
+                named = scene.things.index(thing)
+            else:
+                named = {"it": it, "other": other}[one.of]
+            kind, (about,) = meant(asked, scene, one.question, named)
+            assert getattr(scene.things[about], kind) == one.answer
+            assert (about, kind) not in known
+            known.add((about, kind))
+            _, maybe = meant(asked, scene, one.question, None)
+            assert len({getattr(scene.things[number], kind) for number in maybe}) > 1
+            if about != it:
+                it, other = about, it
+
+
+def test_of_things_that_are_alike_all_that_can_be_asked_is(asked, talks):
+    looks = [(size, colour, "circle") for size in asked.SIZES for colour in ("red", "blue")]
+    placed = [(n, asked.Thing(*look, 0.5, 0.5, 0.1, 0.0)) for n, look in enumerate(looks)]
+    scene = asked.Scene(tuple(placed), 0)
+    found = [len(talks.talk(scene, random.Random(seed)).rounds) for seed in range(30)]
+    assert min(found) >= 3, found

@@ -37,34 +37,54 @@ WAYS = {
 every_way = pytest.mark.parametrize("way", WAYS)
 
 
-def state_of(layers, rows):
-    """The last states (1, ...) of layers that have read rows (T, I), side by side."""
-    _, state = layers(tg.tensor(rows[:, None]))
-    return np.concatenate([p.numpy() for p in layers.layout.unpack(state, (1,))[0]], axis=-1)
-
-
-def test_what_was_found_goes_on_to_the_next_round():
-    model = model_of()
+def test_a_dialogue_is_one_text_that_is_read_on_after_each_answer():
+    model = model_of(num_layers=2)
     scores = model(IMAGES, [CAPTIONS[0], None], TALKS).numpy()
-    vectors = lambda said: model.embedding(WORDS.encode(said)).numpy()
-    end = model.embedding(np.array([model.end])).numpy()
     row = 0
-    for image, caption, rounds in zip(IMAGES, [CAPTIONS[0], ""], TALKS, strict=True):
+    for image, caption, rounds in zip(IMAGES, [CAPTIONS[0], None], TALKS, strict=True):
         z = tg.tensor((image.ravel() / np.sqrt(np.mean(image**2)))[None])
-        told, said, answer = [], np.zeros(H), np.zeros(E)
-        for remark, after in [(caption, None), *rounds]:
-            words = np.concatenate([vectors(remark), end]) if remark else end
-            read = np.concatenate([words, np.broadcast_to(said, (len(words), H))], axis=1)
-            q = tg.tensor(state_of(model.joining.layers, read))
-            joint = ops.tanh(model.joining.asks(q)) * ops.tanh(model.joining.sees(z))
-            if after is not None:
-                expected = model.out(ops.tanh(model.hidden(joint))).numpy()[0]
-                np.testing.assert_allclose(scores[row], expected, rtol=1e-9)
-                row += 1
-                answer = vectors(after).mean(axis=0)
-            told.append(np.concatenate([joint.numpy()[0], answer]))
-            said = model.rounds(tg.tensor(np.stack(told)[:, None]))[0].numpy()[-1, 0]
+        text = [*WORDS.encode(caption), model.end] if caption else []
+        for question, answer in rounds:
+            text += [*WORDS.encode(question), model.end]
+            layers = model.joining.layers
+            _, state = layers(model.embedding(np.array(text)).unsqueeze(1))
+            parts = [part for cell in layers.layout.unpack(state, (1,)) for part in cell]
+            q = ops.tanh(model.joining.asks(ops.concat(parts, axis=-1)))
+            joint = q * ops.tanh(model.joining.sees(z))
+            expected = model.out(ops.tanh(model.hidden(joint))).numpy()[0]
+            np.testing.assert_allclose(scores[row], expected, rtol=1e-9)
+            text += list(WORDS.encode(answer))
+            row += 1
     assert row == len(scores) == 4
+
+
+def test_it_looks_on_from_where_it_looked_in_the_round_before():
+    model = model_of(attend=True, word_asks=True)
+    scores = model(IMAGES, CAPTIONS, TALKS).numpy()
+    (q0, a0), (q1, _), _ = TALKS[0]
+    text = [*WORDS.encode(CAPTIONS[0]), model.end, *WORDS.encode(q0), model.end]
+    text += [*WORDS.encode(a0), *WORDS.encode(q1), model.end]
+    looking = model.joining.looking
+    words = model.embedding(np.array(text)).unsqueeze(1)
+    places = tg.tensor(IMAGES[:1].reshape(1, D, 4)).swapaxes(1, 2)
+    features, _, _ = looking(words, looking.start(places))
+    joint = ops.tanh(model.joining.found(features[-1]))
+    expected = model.out(ops.tanh(model.hidden(joint))).numpy()[0]
+    np.testing.assert_allclose(scores[1], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("way", ["looking", "times"])
+def test_a_shorter_text_beside_a_longer_one_is_read_on_from_its_own_end(way):
+    model = model_of(**WAYS[way])
+    short = [("is it small?", "red"), ("is it small?", "red")]
+    long = [("what colour is the box?", "quite small"), ("what colour is the ball?", "blue")]
+    together = model(IMAGES, ["a ball", "there is a box"], [short, long]).numpy()
+    np.testing.assert_allclose(
+        model(IMAGES[:1], ["a ball"], [short]).numpy(), together[:2], rtol=1e-11
+    )
+    np.testing.assert_allclose(
+        model(IMAGES[1:], ["there is a box"], [long]).numpy(), together[2:], rtol=1e-11
+    )
 
 
 @every_way
@@ -179,6 +199,14 @@ def test_it_is_learned_and_comes_back_from_its_folder(tmp_path):
         (
             lambda: model_of().loss(IMAGES, CAPTIONS, [TALKS[0], [("is it?", "green")]]),
             errors.IndexRangeError, r"Dialogue.loss: answers\[3\] is 'green', expected one of",
+        ),
+        (
+            lambda: model_of(15).loss(IMAGES, [[1], None], [[([15], "red")], [([2], "red")]]),
+            errors.IndexRangeError, r"questions\[0\]\[0\] is 15, expected 0 to 14",
+        ),
+        (
+            lambda: model_of(15).loss(IMAGES, [[1], [-1]], [[([3], "red")], [([2], "red")]]),
+            errors.IndexRangeError, r"captions\[1\]\[0\] is -1, expected 0 to 14",
         ),
         (
             lambda: model_of().batches(IMAGES, CAPTIONS, TALKS[:1], 2),

@@ -102,25 +102,21 @@ class Answerer(Saved, nn.Module):
                 "(D, h, w)."
             )
         self.encoder = encoder if image else None
-        J, read = joint or hidden_size, embedding_dim + self._beside(hidden_size)
+        J = joint or hidden_size
         D = self.features[0] if self.attend else int(np.prod(self.features))
         self.embedding = nn.Embedding(self.end + 1, embedding_dim)
         layers = recurrent_layers(
-            where, cell, read + D * self.attend, hidden_size, num_layers, options
+            where, cell, embedding_dim + D * self.attend, hidden_size, num_layers, options
         )
         self.joining: Multiplied | ReadWhileLooking
         if self.attend:
-            word = read if flag(where, "word_asks", word_asks) else 0
+            word = embedding_dim if flag(where, "word_asks", word_asks) else 0
             looking = Looking(D, layers, hidden_size, hard=False, gate=False, word=word)
             self.joining = ReadWhileLooking(looking, J)
         else:
             self.joining = Multiplied(layers, D if image else None, J)
         self.dropout, self.output_dropout = nn.Dropout(dropout), nn.Dropout(output_dropout)
         self.hidden, self.out = nn.Linear(J, J), nn.Linear(J, len(self.names))
-
-    def _beside(self, hidden_size: int) -> int:
-        """How many numbers are read beside each word."""
-        return 0
 
     def forward(self, images: Any, questions: Any, of: Any = None) -> Tensor:
         """Scores of all answers (N, K)."""
@@ -165,22 +161,21 @@ class Answerer(Saved, nn.Module):
     def _asked(self, images: Any, questions: Any, of: Any) -> tuple[Tensor, Looks | None]:
         """Scores, and where it was looked."""
         ids, lengths = self._read(questions)
-        words = self._words(ids)
         seen = self._seen(images) if self.image else None
         if seen is not None:
             of = image_of_each(self.where, of, len(seen), len(ids), "questions")
-        return self._answered(words, lengths, seen, of)
+        return self._answered(ids, lengths, seen, of)
+
+    def _answered(
+        self, ids: Array, lengths: Array, seen: Tensor | None, of: Array | None
+    ) -> tuple[Tensor, Looks | None]:
+        joint, looks, _ = self.joining(self._words(ids), self.joining.start(seen, of), lengths)
+        return self._scores(joint), looks
 
     def _words(self, ids: Array) -> Tensor:
         """Vectors of the words of questions, (T, N, E)."""
         found: Tensor = self.dropout(self.embedding(ids.T))
         return found
-
-    def _answered(
-        self, words: Tensor, lengths: Array, seen: Tensor | None, of: Array | None
-    ) -> tuple[Tensor, Looks | None]:
-        joint, looks = self.joining(words, lengths, seen, of)
-        return self._scores(joint), looks
 
     def _scores(self, joint: Tensor) -> Tensor:
         """Of all answers (N, K), by what was found (N, J)."""

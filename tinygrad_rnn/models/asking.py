@@ -1,10 +1,10 @@
-"""A question and the image that it is about, as one vector."""
+"""A question and the image that it is about, as one vector; and what is asked after it."""
 
 import numpy as np
 
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.device import Array
-from tinygrad_rnn.models.telling import Looking, Looks
+from tinygrad_rnn.models.telling import Carried, Looking, Looks
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["Multiplied", "ReadWhileLooking"]
@@ -29,16 +29,23 @@ class Multiplied(nn.Module):
         self.asks = nn.Linear(sum(sum(sizes.values()) for sizes in layers.layout.sizes), joint)
         self.sees = None if width is None else nn.Linear(width, joint)
 
-    def forward(
-        self, words: Tensor, lengths: Array, seen: Tensor | None, of: Array | None
-    ) -> tuple[Tensor, None]:
-        """words (T, N, E), features (B, D), and which of these each question is about."""
-        q = ops.tanh(self.asks(last_states(self.layers, words, lengths)))
+    def start(self, seen: Tensor | None, of: Array | None) -> Carried:
+        """features (B, D), and which of these each text is about."""
         if self.sees is None or seen is None:
-            return q, None
+            return Carried(None)
         size = (ops.square(seen).mean(-1, keepdims=True) + TINY) ** 0.5
         u = ops.tanh(self.sees(seen / size))
-        return q * (u if of is None else u[of]), None
+        return Carried(None, u if of is None else u[of])
+
+    def forward(
+        self, words: Tensor, carried: Carried, lengths: Array
+    ) -> tuple[Tensor, None, Carried]:
+        """words (T, N, E) -> ``u q``, and what goes on when these are read on."""
+        _, state = self.layers(words, carried.layers, lengths=lengths)
+        cells = self.layers.layout.unpack(state, (len(lengths),))
+        q = ops.tanh(self.asks(ops.concat([part for cell in cells for part in cell], axis=-1)))
+        joint = q if carried.beside is None else q * carried.beside
+        return joint, None, carried._replace(layers=state)
 
 
 class ReadWhileLooking(nn.Module):
@@ -55,18 +62,15 @@ class ReadWhileLooking(nn.Module):
         self.looking = looking
         self.found = nn.Linear(looking.width, joint)
 
+    def start(self, seen: Tensor | None, of: Array | None) -> Carried:
+        """places (B, P, D), and which of these each text is about."""
+        assert seen is not None
+        return self.looking.start(seen if of is None else seen[of])
+
     def forward(
-        self, words: Tensor, lengths: Array, seen: Tensor, of: Array | None
-    ) -> tuple[Tensor, Looks]:
-        """words (T, N, E), places (B, P, D), and which of these each question is about."""
-        carried = self.looking.start(seen if of is None else seen[of])
-        features, looks, _ = self.looking(words, carried)
+        self, words: Tensor, carried: Carried, lengths: Array
+    ) -> tuple[Tensor, Looks, Carried]:
+        """words (T, N, E) -> what is found, where was looked, and what goes on."""
+        features, looks, carried = self.looking(words, carried, lengths)
         last = features[lengths - 1, np.arange(len(lengths))]
-        return ops.tanh(self.found(last)), looks
-
-
-def last_states(layers: nn.Recurrent, words: Tensor, lengths: Array) -> Tensor:
-    """All states of all layers behind the last word of each row, side by side (N, ...)."""
-    _, state = layers(words, lengths=lengths)
-    cells = layers.layout.unpack(state, (len(lengths),))
-    return ops.concat([part for cell in cells for part in cell], axis=-1)
+        return ops.tanh(self.found(last)), looks, carried

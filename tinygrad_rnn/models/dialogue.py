@@ -11,9 +11,9 @@ from tinygrad_rnn.data import Batches, pad
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.answerer import Answerer
-from tinygrad_rnn.models.layers import recurrent_layers
 from tinygrad_rnn.models.shown import Pairs
 from tinygrad_rnn.models.speaker import with_end
+from tinygrad_rnn.models.telling import Carried
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.run_state import evaluating
 
@@ -24,7 +24,7 @@ NOTHING = np.zeros(0, np.intp)  # the tokens where nothing is said
 
 
 class Dialogue(Answerer):
-    """An ``Answerer`` of dialogues, who knows what it has found before.
+    """An ``Answerer`` of dialogues: of what was said it makes one text, which it reads on and on.
 
         model = models.Dialogue(words, answers, encoder, 32, 64, features=(64, 6, 6), attend=True)
         rounds = [("what colour is it?", "red"), ("is it small or large?", "small")]
@@ -32,19 +32,16 @@ class Dialogue(Answerer):
         model.answers(images, captions, [rounds, ...])         in view of the answers before
         model.talk(images, captions, [["what colour is it?", ...], ...])     and of its own answers
 
-    The caption is read as a question is, with the image in view. What was found with it, and with
-    each question, goes into layers over rounds, each with the answer; the next question is read
-    with their state beside each of its words. So "it" is asked for by what was seen, as in the
-    attention memory of Seo et al. 2017, in the hierarchy of Das et al. 2017:
+    The state in which the layers have read a question, with all that they have seen, is that in
+    which they read its answer and the next question. So "it" is what they have looked at:
 
-        f_0 = found with the caption, s = 0 beside it;      m_0 = [f_0; 0]
-        s_k = rounds(m_k, s_{k-1})
-        f_{k+1} = found with question k + 1: layers read [e_t; s_k], or [e_t; s_k; c_t] where
-            they look; of it the answer, as an ``Answerer`` makes it of a question
-        m_{k+1} = [f_{k+1}; the mean of e of the words of its answer]
+        what they read before answer 1: caption, end, question 1, end
+                       before answer k: answer k - 1, question k, end
+
+    and at each of these ends an answer is made as an ``Answerer`` makes it.
 
     Args:
-        history: False: questions are read as if nothing had been said.
+        history: False: each question is read as if nothing had been said.
         settings: Those of ``Answerer``.
     """
 
@@ -64,12 +61,6 @@ class Dialogue(Answerer):
         super().__init__(
             vocabulary, answers, encoder, embedding_dim, hidden_size, features=features, **settings
         )
-        if history:
-            cell, told = settings.get("cell", "LSTM"), self.hidden.in_features + embedding_dim
-            self.rounds = recurrent_layers(self.where, cell, told, hidden_size, 1, {})
-
-    def _beside(self, hidden_size: int) -> int:
-        return hidden_size if self.history else 0
 
     def forward(self, images: Any, captions: Any, dialogues: Any) -> Tensor:  # type: ignore[override]
         """Scores of the answers to all questions, dialogue by dialogue (N, K)."""
@@ -79,53 +70,43 @@ class Dialogue(Answerer):
                 f"{len(images) if self.image else 'no'} images, expected one of each."
             )
         rounds = [self._rounds(f"dialogues[{n}]", own) for n, own in enumerate(dialogues)]
-        of = np.repeat(np.arange(len(rounds)), list(map(len, rounds)))
-        seen = self._seen(images) if self.image else None
-        if self.history:
-            found = self._found(captions, rounds, seen)
-            return self._scores(found[np.concatenate([np.arange(len(r)) for r in rounds]), of])
+        counts = list(map(len, rounds))
+        of = np.repeat(np.arange(len(rounds)), counts)
+        number = np.concatenate(list(map(range, counts)))
         ids, lengths = self._read([question for own in rounds for question, _ in own])
-        return self._answered(self._words(ids), lengths, seen, of)[0]
+        seen = self._seen(images) if self.image else None
+        if not self.history:
+            return self._answered(ids, lengths, seen, of)[0]
+        questions = (row[:length] for row, length in zip(ids, lengths, strict=True))
+        before = self._before(captions, rounds)
+        texts = [np.concatenate(pair) for pair in zip(before, questions, strict=True)]
+        carried, found = self.joining.start(seen, None), []
+        for r in range(max(counts)):
+            rows = [NOTHING] * len(rounds)
+            for n in np.flatnonzero(number == r):
+                rows[of[n]] = texts[n]
+            joint, carried = self._read_on(rows, carried)
+            found.append(joint)
+        return self._scores(ops.stack(found)[number, of])
 
-    def _found(self, captions: Any, rounds: list[list[Any]], seen: Tensor | None) -> Tensor:
-        """What is found with the questions, round by round (R, B, J)."""
+    def _before(self, captions: Any, rounds: list[list[Any]]) -> list[Array]:
+        """What is read before each question: a caption and its end, or the answer before."""
         remarks = [
-            NOTHING if one is None else self._tokens(f"captions[{n}]", one)
-            for n, one in enumerate(captions)
+            [] if caption is None else self._tokens(f"captions[{n}]", caption)
+            for n, caption in enumerate(captions)
         ]
         ids, lengths = with_end(self.where, "captions", remarks, self.end)
-        answers = self._answers_before(rounds)
-        size = 1, len(rounds), self.rounds.output_size
-        said = Tensor(np.zeros(size, self.out.weight.dtype))
-        joint, state, found = self._read_beside(said, ids, lengths, seen), None, []
-        for r in range(len(answers)):
-            told = ops.concat([joint, answers[r]], axis=-1).unsqueeze(0)
-            said, state = self.rounds(told, state)
-            questions = [own[min(r, len(own) - 1)][0] for own in rounds]  # any, where it is over
-            joint = self._read_beside(said, *self._read(questions), seen)
-            found.append(joint)
-        return ops.stack(found)
+        found = []
+        for remark, row, length, own in zip(remarks, ids, lengths, rounds, strict=True):
+            found.append(row[:length] if len(remark) else NOTHING)
+            found += [np.asarray(self._tokens("an answer", answer)) for _, answer in own[:-1]]
+        return found
 
-    def _read_beside(self, said: Tensor, ids: Array, lengths: Array, seen: Tensor | None) -> Tensor:
-        """What is found with a text for each image, what was said (1, B, H) beside its words."""
-        words = self._words(ids)
-        beside = ops.broadcast_to(said, *words.shape[:2], said.shape[2])
-        joint: Tensor = self.joining(ops.concat([words, beside], axis=-1), lengths, seen, None)[0]
-        return joint
-
-    def _answers_before(self, rounds: list[list[Any]]) -> Tensor:
-        """Of the answers before each question the means of their words, (R, B, E); first zeros."""
-        before = [
-            [NOTHING, *(self._tokens("an answer", answer) for _, answer in own[:-1])]
-            for own in rounds
-        ]
-        R, B = max(map(len, rounds)), len(rounds)
-        rows = [own[r] if r < len(own) else NOTHING for r in range(R) for own in before]
-        ids, lengths = pad(rows, batch_first=True)
-        known = np.arange(ids.shape[1]) < lengths[:, None]
-        share = (known / np.maximum(lengths, 1)[:, None]).astype(self.out.weight.dtype)
-        means: Tensor = (self.embedding(ids) * share[..., None]).sum(axis=1)
-        return means.reshape(R, B, -1)
+    def _read_on(self, texts: list[Array], carried: Carried) -> tuple[Tensor, Carried]:
+        """What is found at the end of a further text of each dialogue; nothing where it is over."""
+        ids, lengths = pad(texts, batch_first=True)
+        joint, _, carried = self.joining(self._words(ids), carried, lengths)
+        return joint, carried
 
     def _rounds(self, place: str, rounds: Any) -> list[Any]:
         """Rounds as (tokens of the question, answer)."""

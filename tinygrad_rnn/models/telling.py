@@ -172,7 +172,10 @@ class Looking(nn.Module):
     def forward(
         self, words: Tensor, carried: Carried, lengths: Array | None = None
     ) -> tuple[Tensor, Looks, Carried]:
-        """words (T, B, E) -> what scores are made of (T, B, H + D + E), and what goes on."""
+        """words (T, B, E) -> what scores are made of (T, B, H + D + E), and what goes on.
+
+        Of a row with fewer words, by ``lengths``, the state after its last word goes on.
+        """
         state, places = carried.layers, carried.places
         assert places is not None
         B = words.shape[1]
@@ -190,7 +193,8 @@ class Looking(nn.Module):
                 context = context * ops.sigmoid(self.gate(hidden))
             read = ops.concat([words[t], context], axis=-1).unsqueeze(0)
             later = None if noise is None else noise.later(t)
-            y, state = self.layers(read, state, noise=later)
+            going = None if lengths is None or t < lengths.min() else (lengths > t).astype(np.intp)
+            y, state = self.layers(read, state, lengths=going, noise=later)
             hidden = y[0]
             outputs.append(hidden)
             contexts.append(context)
