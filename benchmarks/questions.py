@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 import answer
 import dialogue
 
+TALKED = 2 * dialogue.TALKED  # of which the example has time for half
 TITLES = {
     "answer": "Questions about scenes",
     "usual": "Questions about scenes, other answers than were usual",
@@ -43,7 +44,7 @@ BARS = {
     "dialogue": "Bars: 95 % right; without what was said under 70 %. 400 dialogues of "
     f"{dialogue.talks.ROUNDS} rounds about scenes of four things, one of a look that was never "
     f"seen; 3,000 to learn from, {dialogue.ALONE} times 8 questions that stand alone and "
-    f"{dialogue.TALKED} dialogues about each. Answers are given in view of the right ones before.",
+    f"{TALKED} dialogues about each. Answers are given in view of the right ones before.",
 }
 WAYS = {"answer": answer.WAYS, "dialogue": dialogue.WAYS, "usual": answer.WAYS}
 
@@ -131,7 +132,7 @@ class Seed:
             model, history = dialogue.learned_alone(given, seen, **how)
         else:
             settings, alone = dialogue.WAYS[way], models.load(kept)
-            model, history = dialogue.learned(given, seen, settings, alone, dialogue.TALKED, **how)
+            model, history = dialogue.learned(given, seen, settings, alone, TALKED, **how)
         if history.stopped or history.interrupted:
             return None
         if way == "alone":
@@ -153,7 +154,7 @@ def scenes_of(seed: int) -> answer.Scenes:
 
 @cache
 def talks_of(seed: int) -> dialogue.Talks:
-    return dialogue.Talks(seed, drawn=False)
+    return dialogue.Talks(seed, drawn=False, times=TALKED)
 
 
 def runs() -> list[tuple[str, str]]:
