@@ -8,8 +8,8 @@ sees then learns one that looks at the image before each word of a question, one
 image and question, and two from which image or question is hidden. They are asked about scenes
 with things of looks that they have never seen, with four answers to choose from, too, and once
 more after they have learned where some answers are usual: who has learned these loses most. With
-arguments it is a tool for images, or features of them, with questions in the layout of easy-VQA
-or of VQA (see tinygrad_rnn.data.images):
+arguments it is a tool (own_images.py) for images, or features of them, with questions in the
+layout of easy-VQA or of VQA (see tinygrad_rnn.data.images):
 
     answer.py train/images train/questions.json --kept test/images test/questions.json --size 64
     answer.py vgg.npz questions.json annotations.json --hidden 512 --answers 1000 --out out/vqa
@@ -24,18 +24,17 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from itertools import chain, cycle
+from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple
 
 import asked
 import numpy as np
+import own_images
+from asked import Told, told
 from caption import Eyes, shown
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import data, inspect, losses, models, nn, optim, text, training
-from tinygrad_rnn.data import images as files
 
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 # Scenes that are learned from, those that are asked, questions about each, scenes on the page.
@@ -45,34 +44,6 @@ LEARNED, ASKED, EACH, DRAWN = (24, 8, 4, 2) if SHORT else (3_000, 400, 8, 12)
 SEEN, LOOKED, READ, AGAIN = (1, 1, 1, 1) if SHORT else (3, 12, 8, 2)
 RATE = 8e-3
 WIDTH, EMBEDDING, HIDDEN = (10, 4, 8) if SHORT else (64, 48, 128)
-
-
-class Told(NamedTuple):
-    """Images, and for each its questions and their answers."""
-
-    images: Sequence
-    questions: list[list[str]]
-    answers: list[list[str]]
-
-    def flat(self) -> tuple[list[str], list[str], np.ndarray]:
-        """All questions, their answers, and which image each is about."""
-        of = np.repeat(np.arange(len(self.images)), list(map(len, self.questions)))
-        return list(chain(*self.questions)), list(chain(*self.answers)), of
-
-    def right(self, model: models.Answerer, choices=None) -> np.ndarray:
-        """Which of all questions a model answers rightly."""
-        questions, answers, of = self.flat()
-        said = model.answers(self.images, questions, of, choices=choices)
-        return np.array(said) == np.array(answers)
-
-
-def told(pictures: Sequence, questions: list[list[asked.Question]]) -> Told:
-    """Pictures with questions about them."""
-    return Told(
-        pictures,
-        [[one.text for one in own] for own in questions],
-        [[one.answer for one in own] for own in questions],
-    )
 
 
 def fitted(model, learns: data.Batches, epochs: int, rate: float, **how) -> training.History:
@@ -93,9 +64,6 @@ def fitted(model, learns: data.Batches, epochs: int, rate: float, **how) -> trai
 def seconds(history: training.History) -> float:
     """How long it took."""
     return sum(logs["seconds"] for logs in history.epochs)
-
-
-# ----- drawn scenes -----
 
 
 class Scenes:
@@ -122,6 +90,9 @@ class Scenes:
         So no answer can be learned by heart.
         """
         return told([*seen] * times, self.of(self.learned * times, usual))
+
+
+# ----- eyes -----
 
 
 class Naming(nn.Module):
@@ -166,6 +137,17 @@ def see(pictures: np.ndarray, drawn, **how) -> tuple[nn.Module, training.History
     return model.eyes, history
 
 
+def features(eyes: nn.Module, pictures: np.ndarray) -> np.ndarray:
+    """What they make of pictures, (N, D, h, w)."""
+    eyes.eval()
+    with tg.no_grad():
+        parts = [pictures[k : k + 64] for k in range(0, len(pictures), 64)]
+        return np.concatenate([eyes(tg.tensor(p.astype(np.float32) / 255)).numpy() for p in parts])
+
+
+# ----- ways to answer -----
+
+
 def answerer(words: text.Vocabulary, **how) -> models.Answerer:
     """A model for what eyes have seen."""
     how = {"cell": "LSTM", "num_layers": 1, "word_asks": True, **how}
@@ -182,14 +164,6 @@ def learned(
     return model, fitted(model, model.batches(*known, 32, shuffle=True), 1, RATE, **how)
 
 
-def features(eyes: nn.Module, pictures: np.ndarray) -> np.ndarray:
-    """What they make of pictures, (N, D, h, w)."""
-    eyes.eval()
-    with tg.no_grad():
-        parts = [pictures[k : k + 64] for k in range(0, len(pictures), 64)]
-        return np.concatenate([eyes(tg.tensor(p.astype(np.float32) / 255)).numpy() for p in parts])
-
-
 WAYS = {
     "looking at every word": {"attend": True},
     "image times question": {},
@@ -201,6 +175,9 @@ WAYS = {
 def times(how: dict) -> int:
     """How often a way of learning asks about each scene."""
     return LOOKED if how.get("attend") else READ
+
+
+# ----- all of it, and what came of it -----
 
 
 def learn(seed: int, folder: Path | None = None) -> dict:
@@ -303,93 +280,6 @@ def draw(scenes: Scenes, model: models.Answerer, seen: np.ndarray, folder: Path)
     (folder / "looks.svg").write_text(inspect.picture_of_gazes(gazes[:4]), "utf-8")
 
 
-# ----- images of yours -----
-
-
-def read(args: argparse.Namespace, places: list[str]) -> Told:
-    """Images with questions, from files; what cannot be used is said."""
-    size = (args.size, args.size) if Path(places[0]).is_dir() else None
-    found = files.asked(*places, size=size)
-    if found.left_out:
-        print(f"left out:\n{found.left_out}")
-    return Told(found.images, found.questions, found.answers)
-
-
-def known_answers(given: Told, names: set[str]) -> Told:
-    """Those questions whose answers are among names; images without any are left out."""
-    rows = []
-    for number, own in enumerate(zip(given.questions, given.answers, strict=True)):
-        pairs = [(q, a) for q, a in zip(*own, strict=True) if a in names]
-        if pairs:
-            rows.append((number, *map(list, zip(*pairs, strict=True))))
-    numbers, questions, answers = map(list, zip(*rows, strict=True))
-    count = len(given.flat()[0]) - sum(map(len, questions))
-    if count:
-        print(f"{count:,} questions are left out, whose answers are not among the {len(names)}")
-    return Told([given.images[n] for n in numbers], questions, answers)
-
-
-def train(args: argparse.Namespace, folder: Path) -> None:
-    """A run from images and questions to the model."""
-    run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
-    if run.resumes:
-        print(f"going on with the run in {folder}; --anew begins again")
-    args = argparse.Namespace(**run.settings)
-    given = read(args, args.images)
-    counts = Counter(given.flat()[1]).most_common(args.answers)
-    given = known_answers(given, {name for name, _ in counts})
-    shape = np.shape(given.images[0])
-    encoder = None
-    if given.images[0].dtype == np.uint8:  # else features
-        encoder, shape = Eyes(args.width), (args.width, shape[1] // 8, shape[2] // 8)
-    tg.seed(args.seed)
-    words = text.Words.of("\n".join(given.flat()[0]), min_count=args.min_count, lower=True)
-    model = models.Answerer(
-        words, [name for name, _ in counts], encoder, args.embedding, args.hidden, features=shape,
-        attend=args.attend, num_layers=args.layers, dropout=args.dropout,
-        output_dropout=args.dropout,
-    )  # fmt: skip
-    learns = model.batches(*given, args.batch, shuffle=True, seed=args.seed)
-    print(
-        f"{len(given.images):,} images with {len(given.flat()[0]):,} questions to learn from; "
-        f"{len(words):,} words, {len(counts):,} answers, the usual one in "
-        f"{counts[0][1] / sum(count for _, count in counts):.1%}"
-    )
-    optimizer = optim.AdamW(model.parameters(), lr=args.rate)
-    trainer = training.Trainer(
-        model, optimizer, lambda model, batch: model.loss(*batch), clip_norm=1.0
-    )
-    run.begin()
-    history = trainer.fit(
-        learns, args.epochs, resume=run.resumes,
-        callbacks=[
-            training.CSVLog(folder / "epochs.csv"),
-            training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
-        ],
-    )  # fmt: skip
-    model.save(folder / "model")
-    if history.interrupted:
-        print(f"interrupted after step {trainer.step}; go on with --out {folder} --resume")
-        return
-    run.finish()
-    kept = read(args, args.kept) if args.kept else given
-    what = "kept aside" if args.kept else "that were learned from"
-    print(f"questions {what}: {kept.right(model).mean():.2%} right")
-    print(f"wrote {folder / 'model'}")
-
-
-def ask(args: argparse.Namespace, folder: Path) -> None:
-    """Ask a model that was saved about an image."""
-    model = models.load(folder / "model", custom={"Eyes": Eyes})
-    path, *questions = args.ask
-    size = training.RunFolder(folder, {}, resume=True).settings["size"] if model.encoder else None
-    image = files.read_image(path, (size, size)) if model.encoder else np.load(path)
-    for question in questions:
-        found = model.probabilities(image[None], [question])[0]
-        best = np.argsort(-found)[:3]
-        print(question, ", ".join(f"{model.names[k]} ({found[k]:.0%})" for k in best))
-
-
 # ----- the command -----
 
 
@@ -441,9 +331,9 @@ def main() -> None:
     folder = Path(args.out)
     try:
         if args.ask:
-            ask(args, folder)
+            own_images.ask(args, folder)
         elif args.images or args.resume:
-            train(args, folder)
+            own_images.train(args, folder)
         else:
             learn(args.seed, folder)
             print(f"wrote {folder / 'model'}")

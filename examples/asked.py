@@ -16,8 +16,11 @@ others where ``usual=True``, a quarter as often where it is False (after VQA-CP)
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import scenes
@@ -292,6 +295,37 @@ KINDS = {
     "beside": is_beside,
     "neighbour": of_neighbour,
 }
+
+
+# ----- pictures with questions, to learn from or to be asked -----
+
+
+class Told(NamedTuple):
+    """Images, and for each its questions and their answers."""
+
+    images: Sequence
+    questions: list[list[str]]
+    answers: list[list[str]]
+
+    def flat(self) -> tuple[list[str], list[str], np.ndarray]:
+        """All questions, their answers, and which image each is about."""
+        of = np.repeat(np.arange(len(self.images)), list(map(len, self.questions)))
+        return list(chain(*self.questions)), list(chain(*self.answers)), of
+
+    def right(self, model, choices=None) -> np.ndarray:
+        """Which of all questions a model answers rightly."""
+        questions, answers, of = self.flat()
+        said = model.answers(self.images, questions, of, choices=choices)
+        return np.array(said) == np.array(answers)
+
+
+def told(pictures: Sequence, questions: list[list[Question]]) -> Told:
+    """Pictures with questions about them."""
+    return Told(
+        pictures,
+        [[one.text for one in own] for own in questions],
+        [[one.answer for one in own] for own in questions],
+    )
 
 
 if __name__ == "__main__":

@@ -56,6 +56,13 @@ def test_features_of_ones_own_are_learned_and_asked(tool, how):
     assert re.match(r"is it red\? (yes|no) \(\d+%\), (yes|no) \(\d+%\)\nis it a quux\?", said)
 
 
+def test_the_small_files_can_be_learned_from(tool):
+    loaded("own_images").write_small_files()
+    said, died = tool("scenes.npz", "questions.json", *SMALL, "--epochs", 1)
+    assert not died, died
+    assert "40 images with 320 questions to learn from" in said
+
+
 def test_an_interrupted_run_goes_on_to_the_same_bits(tool):
     goes_on_to_the_same_bits(tool, ("vgg.npz", "questions.json", *SMALL, "--save-every", 1), 3)
 
