@@ -177,7 +177,7 @@ class Reader(Sequence[Array]):
         how = how | {"size": shape_of_images(where, how["size"])}
         self.where, self.place, self.clips, self.most = where, place, clips, most
         names = None if known is None else [entry.name for entry in known]
-        self.source = source_of(place, names, clips, how)
+        self.source = source_of(where, place, names, clips, how)
         self.names: list[str] = []
 
     def __len__(self) -> int:

@@ -128,7 +128,7 @@ class Arrays(Source):
 
     kind = "features"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, where: str) -> None:
         self.arrays: Any
         if path.suffix == ".npz":
             file = path.open("rb")
@@ -140,9 +140,9 @@ class Arrays(Source):
                 raise
             except Exception as error:
                 file.close()
-                raise _damaged(path, error) from error
+                raise _damaged(where, path, error) from error
         else:
-            self.arrays = read(path, "images.captioned")[0]
+            self.arrays = read(path, where)[0]
             names = list(self.arrays)
         super().__init__(names)
 
@@ -159,16 +159,16 @@ class Rows(Source):
 
     kind = "features"
 
-    def __init__(self, path: Path, names: list[str] | None) -> None:
+    def __init__(self, path: Path, names: list[str] | None, where: str) -> None:
         try:
             self.rows = np.load(path, allow_pickle=False, mmap_mode="r")
         except (ValueError, OSError, EOFError) as error:
-            raise _damaged(path, error) from error
+            raise _damaged(where, path, error) from error
         if names is None:
             names = [str(number) for number in range(len(self.rows) if self.rows.ndim else 0)]
         if self.rows.ndim < 2 or len(self.rows) != len(names):
             raise FileFormatError(
-                f"images.captioned: {str(path)!r} has shape {self.rows.shape}, expected "
+                f"{where}: {str(path)!r} has shape {self.rows.shape}, expected "
                 f"({len(names)}, ...): a row for each image of the file of captions, in its order."
             )
         self.number = {name: number for number, name in enumerate(names)}
@@ -180,24 +180,28 @@ class Rows(Source):
 
 
 def source_of(
-    place: str | os.PathLike[str], names: list[str] | None, clips: bool, how: dict[str, Any]
+    where: str,
+    place: str | os.PathLike[str],
+    names: list[str] | None,
+    clips: bool,
+    how: dict[str, Any],
 ) -> Source:
     """What a folder or file holds; ``names`` are those of the file of captions, if there is one."""
     path = Path(place)
     if not path.exists():
-        raise FileNotFoundError(f"images.captioned: there is no file or folder {str(path)!r}.")
+        raise FileNotFoundError(f"{where}: there is no file or folder {str(path)!r}.")
     if path.is_dir():
         if next(path.rglob("*.npy"), None) is not None:
             return ArrayFiles(path)
         return FramesInFolders(path, how) if clips else ImageFiles(path, how)
     if path.suffix in (".npz", ".safetensors"):
-        return Arrays(path)
+        return Arrays(path, where)
     if path.suffix == ".npy":
-        return Rows(path, names)
+        return Rows(path, names, where)
     if path.suffix.lower() in IMAGES and not clips:
         return ImageFiles(path.parent, how, [path.name])
     raise ArgumentError(
-        f"images.captioned: source is {str(path)!r}, expected a folder of images or of .npy files, "
+        f"{where}: source is {str(path)!r}, expected a folder of images or of .npy files, "
         f"{'' if clips else 'an image, '}or a file of features: .npz, .safetensors, .npy."
     )
 
@@ -248,5 +252,5 @@ def _numbers(load: Any) -> Array:
     return found.astype(np.float32, copy=False)
 
 
-def _damaged(path: Path, error: Exception) -> FileFormatError:
-    return FileFormatError(f"images.captioned: {str(path)!r} cannot be read: {error}.")
+def _damaged(where: str, path: Path, error: Exception) -> FileFormatError:
+    return FileFormatError(f"{where}: {str(path)!r} cannot be read: {error}.")
