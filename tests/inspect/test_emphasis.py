@@ -68,6 +68,10 @@ def test_it_is_drawn_in_lines_that_fit():
     assert height == 42 + 3 * 52
     assert found.svg().startswith("<svg")
     assert "✗ good & bad, 88%" in found.text(width=60, colour=False)
+    found = inspect.Emphasis(["not", "dull"], np.array([1.0, 0.0]), np.zeros(2), "good", 0.9)
+    assert found.text(width=8, colour=False).splitlines() == [
+        "good, 90%", "not ", "████", "dull ", "▁▁▁▁▁"
+    ]  # fmt: skip
     page = inspect.page_of_emphases([found, found], title="Which <words>")
     assert page.count("<svg") == 2
     assert "Which &lt;words&gt;" in page

@@ -61,7 +61,8 @@ class Emphasis:
         """For a terminal: what is said, and the words, the darker the more they are looked at."""
         pieces = [f"{word} " for word in self.words]
         shares = self.weights / (self.weights.max() or 1)
-        return f"{self._head()}\n{coloured(pieces, shares, width=width, colour=colour)}"
+        lit = coloured(pieces, shares, width=width, colour=colour, least=0)
+        return f"{self._head()}\n{lit}"
 
     def svg(self) -> str:
         """The text as an image."""

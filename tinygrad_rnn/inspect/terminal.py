@@ -24,14 +24,18 @@ def coloured(
     *,
     width: int | None = None,
     colour: bool | None = None,
+    least: int = -1,
 ) -> str:
-    """A text with a number from -1 to 1 for each piece: orange above 0, blue below."""
+    """A text with a number from ``least`` to 1 for each piece: orange above 0, blue below.
+
+    A piece that fits into a line is not cut.
+    """
     columns = shutil.get_terminal_size().columns if width is None else width
     columns = whole("terminal", "width", columns, least=1)
     if colour is None:
         colour = not os.environ.get("NO_COLOR")
     lines = list(_lines(pieces, shares, columns))
-    return "\n".join(map(_painted if colour else _barred, lines))
+    return "\n".join(_painted(line) if colour else _barred(line, least) for line in lines)
 
 
 Line = list[tuple[str, float]]  # characters, and the number of each
@@ -41,6 +45,9 @@ def _lines(pieces: Sequence[str], shares: NDArray[Any], columns: int) -> Iterato
     """The characters of each line that fits."""
     line: Line = []
     for piece, share in zip(pieces, shares, strict=True):
+        if line and len(line) + len(piece.rstrip()) > columns - 1 >= len(piece):
+            yield line
+            line = []
         for character in piece:
             if character == "\n":
                 yield [*line, (" ", float(share))]
@@ -65,6 +72,6 @@ def _painted(line: Line) -> str:
     return "".join(painted) + ("" if before is None else PLAIN)
 
 
-def _barred(line: Line) -> str:
-    bars = (BARS[round((share + 1) / 2 * (len(BARS) - 1))] for _, share in line)
+def _barred(line: Line, least: int) -> str:
+    bars = (BARS[round((share - least) / (1 - least) * (len(BARS) - 1))] for _, share in line)
     return "".join(character for character, _ in line) + "\n" + "".join(bars)
