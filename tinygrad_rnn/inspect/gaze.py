@@ -1,6 +1,7 @@
 """Where a captioner looks: an image, and for each word of its caption the same image, lit there."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -77,7 +78,7 @@ class Gaze:
     def svg(self) -> str:
         """The image, and a tile for each word."""
         drawn, width, height = self.drawn()
-        return framed(drawn, width, height, STYLE, " ".join(self.words))
+        return framed(drawn, width, height, STYLE, _joined(self.words))
 
     def drawn(self) -> tuple[str, int, int]:
         """The parts of the drawing, its width and its height."""
@@ -88,7 +89,7 @@ class Gaze:
         top, left = MARGIN + LINE + 6, MARGIN + side + 2 * GAP
         parts = [
             f'<text class="said{kind}" x="{MARGIN}" y="{MARGIN + 14}">{mark}'
-            f"{escape(cut(' '.join(self.words) or 'nothing is said', LETTERS))}</text>",
+            f"{escape(cut(_joined(self.words) or 'nothing is said', LETTERS))}</text>",
             f'<g transform="translate({MARGIN} {top})"><g id="{name}">'
             f"{_image(source, 0, 0, side)}</g></g>",
         ]
@@ -173,7 +174,12 @@ def page_of_gazes(
 
 def picture_of_gazes(gazes: Iterable[Gaze]) -> str:
     """Several of them, one below the other, as one image."""
-    return stacked(((" ".join(one.words), one.drawn()) for one in gazes), STYLE)
+    return stacked(((_joined(one.words), one.drawn()) for one in gazes), STYLE)
+
+
+def _joined(words: Sequence[str]) -> str:
+    """What is said, with no space before marks."""
+    return re.sub(r" (?=[,.;:?!]( |$))", "", " ".join(words))
 
 
 def _image(source: str, x: float, y: float, side: float) -> str:
