@@ -7,8 +7,8 @@ Without arguments it learns from sentences of a grammar (opinions.py), such as "
 the acting terribly exciting", in 20 seconds, and is asked others, each with a way of saying an
 adjective that was never learned. Beside it learns one that sees the same words in a bag, without
 their order. The folder of --out gets the model and ``words.html``: sentences with each word lit as
-it is looked at, on a bar of how much it changes. With arguments it is a tool for any table of
-texts and labels, separated by tabs:
+it is looked at, on a bar of how much it changes; what is asked by --say is drawn in ``said.html``.
+With arguments it is a tool for any table of texts and labels, separated by tabs:
 
     sentiment.py reviews.tsv --out out/reviews           the text first, then the label
     sentiment.py train.tsv dev.tsv --columns 2 1 --header --lower --epochs 10
@@ -101,7 +101,12 @@ def learn(args: argparse.Namespace, folder: Path | None = None) -> dict[str, dic
     return found
 
 
-def draw(model: models.TextLabels, pairs: list[tuple[str, str | None]], folder: Path) -> None:
+def draw(
+    model: models.TextLabels,
+    pairs: list[tuple[str, str | None]],
+    folder: Path,
+    name: str = "words.html",
+) -> None:
     """A page of texts word by word; some of them in the terminal."""
     found = [inspect.emphasis(model, *pair) for pair in pairs]
     for one in found[:3]:
@@ -109,7 +114,7 @@ def draw(model: models.TextLabels, pairs: list[tuple[str, str | None]], folder: 
     print()
     folder.mkdir(parents=True, exist_ok=True)
     page = inspect.page_of_emphases(found, title="Which words count", note=PAGE_NOTE)
-    (folder / "words.html").write_text(page, "utf-8")
+    (folder / name).write_text(page, "utf-8")
 
 
 # ----- a table of yours -----
@@ -117,7 +122,10 @@ def draw(model: models.TextLabels, pairs: list[tuple[str, str | None]], folder: 
 
 def read(args: argparse.Namespace, path: str) -> list[tuple[str, str]]:
     """Texts and labels of a table; what cannot be used is said and left out."""
-    lines = Path(path).read_text("utf-8").splitlines()[int(args.header) :]
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()[int(args.header) :]
+    except UnicodeError as error:
+        raise tg.errors.ArgumentError(f"{path} is no text in UTF-8: {error}.") from error
     found, left = [], Counter()
     first, second = (column - 1 for column in args.columns)
     for line in lines:
@@ -133,7 +141,7 @@ def read(args: argparse.Namespace, path: str) -> list[tuple[str, str]]:
         else:
             found.append((cells[first].strip(), cells[second].strip()))
     for why, count in left.items():
-        print(f"{path}: {count:,} lines {why} are left out")
+        print(f"{path}: left out, lines {why}: {count:,}")
     if not found:
         raise tg.errors.ArgumentError(
             f"{path} has no line with a text in column {first + 1} and a label in column "
@@ -147,7 +155,7 @@ def known(pairs: list[tuple[str, str]], names: list[str]) -> list[tuple[str, str
     others = Counter(label for _, label in pairs if label not in names)
     if others:
         several = ", ".join(f"{label} ({count:,})" for label, count in others.most_common(5))
-        print(f"{sum(others.values()):,} texts with labels that were never learned: {several}")
+        print(f"left out, texts with labels that were never learned: {several}")
     return [pair for pair in pairs if pair[1] in names]
 
 
@@ -158,6 +166,11 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         print(f"going on with the run in {folder}; --anew begins again")
     args = argparse.Namespace(**run.settings)
     pairs = read(args, args.tables[0])
+    if len(pairs) + len(args.tables) < 3:
+        raise tg.errors.ArgumentError(
+            f"{args.tables[0]} has one text, which would be kept to validate with; expected two or "
+            "more, or a second table."
+        )
     random.Random(args.seed).shuffle(pairs)
     if len(args.tables) > 1:
         kept = read(args, args.tables[1])
@@ -218,7 +231,9 @@ def say(model: models.TextLabels, texts: list[str], folder: Path) -> None:
         new = [word for word, number in zip(cut, ids, strict=True) if not number]
         if new:
             print(f"never learned: {', '.join(new)}")
-    draw(model, [(one, None) for one in texts], folder)
+    if texts:
+        draw(model, [(one, None) for one in texts], folder, "said.html")
+        print(f"wrote {folder / 'said.html'}")
 
 
 # ----- the command -----
@@ -283,7 +298,7 @@ def main() -> None:
         else:
             learn(args, folder)
         for name in ("words.html", "model"):
-            if (folder / name).exists() and not args.evaluate:
+            if (folder / name).exists() and not (args.evaluate or args.say):
                 print(f"wrote {folder / name}")
     except (tg.errors.TinygradError, OSError, UnicodeError) as error:
         sys.exit(f"sentiment.py: {error}")

@@ -25,6 +25,8 @@ def tool(monkeypatch, capsys, tmp_path):
     module = loaded("sentiment")
     monkeypatch.chdir(tmp_path)
     lines = [f"{one}\t{label}" for label, several in TEXTS.items() for one in several]
+    Path("one.tsv").write_text("fine\tgood\n")
+    Path("bytes.tsv").write_bytes(b"fine\xff\tgood\n")
     Path("said.tsv").write_text("\n".join([*lines, "no label", "\tgood", "fine\t", ""]))
     return command(module, "sentiment", monkeypatch, capsys)
 
@@ -32,9 +34,9 @@ def tool(monkeypatch, capsys, tmp_path):
 def test_a_table_of_ones_own_is_learned_evaluated_and_asked(tool):
     said, died = tool("said.tsv", "said.tsv", *SMALL)
     assert not died
-    assert "said.tsv: 1 lines with less than 2 columns are left out" in said
-    assert "said.tsv: 1 lines without a label are left out" in said
-    assert "said.tsv: 1 lines without a word are left out" in said
+    assert "said.tsv: left out, lines with less than 2 columns: 1" in said
+    assert "said.tsv: left out, lines without a label: 1" in said
+    assert "said.tsv: left out, lines without a word: 1" in said
     assert "6 texts to learn from, 6 to validate with; 9 words; labels: bad, good" in said
     assert "who always says the commonest label: 50.0%" in said
     assert said.splitlines()[-1] == "wrote out/sentiment/model"
@@ -42,13 +44,15 @@ def test_a_table_of_ones_own_is_learned_evaluated_and_asked(tool):
     Path("other.tsv").write_text("label\ttext\nmixed\tso so\ngood\tnot dull\n")
     said, died = tool("other.tsv", "--columns", 2, 1, "--header", "--evaluate")
     assert not died
-    assert "1 texts with labels that were never learned: mixed (1)" in said
+    assert "left out, texts with labels that were never learned: mixed (1)" in said
     assert "1 texts: " in said
     said, died = tool("--say", "not bad", " ", "what a film")
     assert not died
     assert "text 2 has no word: nothing is said of it" in said
     assert "never learned: what, a, film" in said
-    assert Path("out/sentiment/words.html").read_text().count("<svg") == 2
+    assert said.splitlines()[-1] == "wrote out/sentiment/said.html"
+    assert Path("out/sentiment/said.html").read_text().count("<svg") == 2
+    assert Path("out/sentiment/words.html").read_text().count("<svg") == 6
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(tool):
@@ -59,6 +63,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tool):
     ("arguments", "told"),
     [
         ("none.tsv", "No such file or directory: 'none.tsv'"),
+        ("one.tsv", "one.tsv has one text, which would be kept to validate with"),
+        ("bytes.tsv", "bytes.tsv is no text in UTF-8"),
         ("said.tsv --columns 4 5", "said.tsv has no line with a text in column 4 and a label in"),
         ("said.tsv --columns 0 1", "--columns are [0, 1], expected numbers from 1 up"),
         ("said.tsv --epochs 0", "--epochs is 0, expected a whole number from 1 up"),
