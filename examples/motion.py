@@ -160,7 +160,10 @@ def of_skeletons(seed: int) -> tuple[dict, dict[str, str]]:
     tell("gestures of skeletons", ("right",), right, "{:.1%}")
 
     model = models.PoseForecast(JOINTS, 2, HIDDEN + 32)
-    read = {"": [poses[:-AHEAD] for poses in whole], ", gaps": [poses[:-AHEAD] for poses in gaps]}
+    read = {
+        "": [poses[:-AHEAD] for poses in whole],
+        ", joints lost": [poses[:-AHEAD] for poses in gaps],
+    }
     ahead = np.arange(1, AHEAD + 1)[:, None, None]
     found = {"go on as it went": [x[-1] + ahead * (x[-1] - x[-2]) for x in read[""]]}
     for given, clips in read.items():  # before it has learned the model repeats the last pose
@@ -232,7 +235,7 @@ SHOWN = {
     "next_poses": "Bodies in motion, and what was forecast of their last frames",
     "gestures": "What was found to go on in each frame of films",
     "joints": "Joints that were found in these films, also behind the posts",
-    "gaze": "Where somebody looks, and where layers find that it was",
+    "gaze": "Where somebody looks, and what each frame alone and layers make of it",
 }
 
 
@@ -299,7 +302,8 @@ def read(args: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[str, str
     if len(used) < 2:
         raise tg.errors.ArgumentError(
             f"{args.poses} has {len(used)} sequences that can be used, expected two or more: "
-            "arrays (T, joints, dimensions) of two frames or more, of one shape but for T."
+            "arrays (T, joints, dimensions) of two frames or more, of one shape but for T"
+            f"{', each with a label' if args.labels else ''}."
         )
     return used, labels
 
@@ -321,6 +325,8 @@ def train(args: argparse.Namespace, folder: Path) -> None:
     if long:
         after = off_by(model, [poses[name] for name in long], args.ahead)
         print(f"next {args.ahead} poses: off by {after:.4g}; repeat the last pose {repeated:.4g}")
+    else:
+        print(f"none kept aside is longer than --ahead {args.ahead}: nothing to compare with")
     folder.mkdir(parents=True, exist_ok=True)
     training.save_model(folder / "forecast.safetensors", model)
     print(f"wrote {folder / 'forecast.safetensors'}")
@@ -333,7 +339,7 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         said = model.labels([poses[n] for n in kept])
         right = np.mean([label == labels[n] for label, n in zip(said, kept, strict=True)])
         most = max(told.count(label) for label in known) / len(told)
-        print(f"labels: {right:.1%} right; the most usual one has {most:.1%}")
+        print(f"labels: {right:.1%} of {len(kept):,} right; the most usual one has {most:.1%}")
         training.save_model(folder / "labels.safetensors", model)
         print(f"wrote {folder / 'labels.safetensors'}")
 

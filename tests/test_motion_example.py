@@ -25,6 +25,7 @@ def tool(monkeypatch, capsys, tmp_path, reference):
     np.savez("poses.npz", **poses, flat=np.ones((4, 6)), short=np.ones((1, 3, 2)),
              gone=np.full((4, 3, 2), np.nan))  # fmt: skip
     np.savez("none.npz", flat=np.ones((4, 6)))
+    Path("none.tsv").write_text("no tab\n")
     Path("labels.tsv").write_text(
         "".join(f"p{n}\t{'up' if n % 2 else 'down'}\n" for n in range(11))
     )
@@ -40,13 +41,15 @@ def test_poses_of_ones_own_are_learned(tool):
     assert "11 sequences to learn from, 1 kept aside; 3 joints" in said
     assert re.search(r"next 2 poses: off by [\d.]+; repeat the last pose [\d.]+", said)
     assert Path("out/motion/forecast.safetensors").exists()
+    said, _ = tool("poses.npz", *SMALL, "--ahead", 9)
+    assert "none kept aside is longer than --ahead 9: nothing to compare with" in said
 
 
 def test_labels_of_ones_own_are_learned(tool):
     said, died = tool("poses.npz", "labels.tsv", *SMALL)
     assert not died
     assert "p11 (has no label)" in said
-    assert re.search(r"labels: [\d.]+% right; the most usual one has [\d.]+%", said)
+    assert re.search(r"labels: [\d.]+% of 1 right; the most usual one has [\d.]+%", said)
     assert "wrote out/motion/labels.safetensors" in said
 
 
@@ -55,6 +58,7 @@ def test_labels_of_ones_own_are_learned(tool):
     [
         ("nowhere.npz", "No such file or directory: 'nowhere.npz'"),
         ("none.npz", "none.npz has 0 sequences that can be used, expected two or more"),
+        ("poses.npz none.tsv", "of one shape but for T, each with a label."),
         ("labels.tsv", "labels.tsv is no .npz file of arrays"),
         ("poses.npz --ahead 0", "--ahead is 0, expected a whole number from 1 up"),
     ],
