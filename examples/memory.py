@@ -158,7 +158,10 @@ def measure(chosen: dict[str, tasks.Task], args: argparse.Namespace) -> Found:
     for name, task in chosen.items():
         asked = exam(task, args.seed)
         found.shares[name, "guess"] = {n: float(task.baseline(d).mean()) for n, d in asked.items()}
-        print(f"{name}: sequences up to {task.learned[-1]} are learned from", flush=True)
+        print(
+            f"{name}: sequences up to {task.learned[-1]} are learned from; right answers by length",
+            flush=True,
+        )
         for cell in args.cells:
             begin = time.perf_counter()
             model = learn(task, cell, args)
@@ -194,7 +197,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     ):
         add(f"--{name}", type=type(value), default=value, help=what)
     args = parser.parse_args(given)
-    args.cells = list(CELLS) if "all" in args.cells else args.cells
+    args.cells = list(CELLS) if "all" in args.cells else list(dict.fromkeys(args.cells))
     if args.longest and args.longest < 6:
         parser.error(f"--longest is {args.longest}, expected 0, or a whole number from 6 up")
     for name, least in (("longest", 0), ("width", 1), ("batch", 1), ("steps", 1)):
@@ -209,9 +212,12 @@ def main() -> None:
     sizes = {"longest": args.longest} if args.longest else {}
     chosen = {name: tasks.TASKS[name](**sizes) for name in args.tasks}
     try:
-        found = measure(chosen, args)
-        print(f"\nright answers; a guess keeps nothing\n{found.table()}\n")
         Path(args.out).mkdir(parents=True, exist_ok=True)
+        found = measure(chosen, args)
+        print(
+            "\nright answers, of sequences as long as those learned from and of longer ones; a "
+            f"guess keeps nothing\n{found.table()}\n"
+        )
         picture = Path(args.out) / "memory.svg"
         picture.write_text(found.picture(), "utf-8")
         print(f"wrote {picture}")

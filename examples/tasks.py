@@ -71,7 +71,7 @@ class Task:
         """The first sequence in signs: what is read, and below it the answers."""
         read = [self.sign(step) for step in drawn.x[:, 0]]
         said = [
-            (self.says[int(y)] if self.answers > 1 else f"{y:.1f}") if asked else ""
+            (self.says[int(y)] if self.answers > 1 else f"{y:.2f}") if asked else ""
             for y, asked in zip(drawn.y[:, 0], drawn.asked[:, 0], strict=True)
         ]
         wide = max(map(len, read)) + 1
@@ -114,7 +114,7 @@ class Adding(Task):
 
     def sign(self, step):
         """A number, and * where it is marked."""
-        return f"{step[0]:.1f}{'*' if step[1] else ' '}"
+        return f"{step[0]:.2f}{'*' if step[1] else ' '}"
 
 
 class Copy(Task):
