@@ -1,6 +1,6 @@
 """Houses drawn from above, and the ways that were taken through them, for navigate.py.
 
-A way is coloured from its begin, blue, to its end, orange; each word of the instruction has the
+A way is coloured from its beginning, blue, to its end, orange; each word of the instruction has the
 colour of the moment at which it was looked at most. What was demonstrated is a dashed line.
 """
 
@@ -21,7 +21,12 @@ COLOURS = {
     "green": "#3a9d57", "blue": "#2f6fd6", "purple": "#8a4fb5",
 }  # fmt: skip
 FLOORS = "#f3e7d3", "#e6eef2", "#efe6ee", "#e8f0e2", "#f6e9dd", "#ece9e2"
-COURSE = (37, 99, 235), (147, 51, 234), (219, 39, 119), (234, 88, 12)  # of a way, begin to end
+COURSE = (
+    (37, 99, 235),
+    (147, 51, 234),
+    (219, 39, 119),
+    (234, 88, 12),
+)  # of a way, from its beginning to its end
 STYLE = (
     ".wall{stroke:#4a444b;stroke-width:5;stroke-linecap:round}.seam{stroke:#00000012}"
     ".door{stroke-width:7;stroke-linecap:butt}.gap{stroke:#fffaf2;stroke-width:7}"

@@ -24,7 +24,7 @@ import random
 import shutil
 import sys
 import time
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 
 import errands
@@ -189,7 +189,10 @@ def practise(model, matcher, asked, place, rate=5e-4):
     best = rewards.reshape(-1, DRAWN).argmax(axis=1) + DRAWN * np.arange(len(asked))
     kept = [n for n in best if rewards[n] >= 0.5]
     right = sum(asked[n // DRAWN].done(asked[n // DRAWN].walked(actions[n])[0]) for n in kept)
-    print(f"practice: of {len(asked)} walks {len(kept)} agree well enough, {right} of them rightly")
+    print(
+        f"practice: the best walks of {len(kept)} of {len(asked)} errands agree well enough, "
+        f"{right} of them rightly"
+    )
     if kept:
         rows = [(words[n], views[n], actions[n]) for n in kept]
         fitted(model, batches(rows), PRACTISED, rate, place)
@@ -288,8 +291,9 @@ def draw(model, asked, walks, done, folder):
     pairs = [shown[n : n + 2] for n in range(0, len(shown), 2)]
     note = (
         "Houses that were never learned from. Dotted is the way that would have been "
-        "demonstrated; coloured from blue to orange the way that was walked, from its begin to its "
-        "end. A word has the colour of the moment at which it was looked at most."
+        "demonstrated; coloured from blue to orange the way that was walked; a circle is around "
+        "the thing that is meant. A word has the colour of the moment at which it was looked at "
+        "most."
     )
     drawn = [floor_plan.framed(*pair) for pair in pairs]
     page = inspect.gallery(drawn, "Walks by instructions", note)
@@ -316,7 +320,9 @@ def follow(says, number, folder):
         if not words:
             continue
         (walk,) = model.walk([errand.walker()], [says_so], limit=errands.LIMIT)
-        print(f"  {' '.join(walk.actions)}{'' if walk.stopped else ': it gave up'}")
+        runs = [(action, len(list(same))) for action, same in groupby(walk.actions)]
+        said = " ".join(f"{action} ×{n}" if n > 2 else f"{action} " * n for action, n in runs)
+        print(f"  {' '.join(said.split())}{'' if walk.stopped else ': it gave up'}")
         pictures.append(picture(model, errand, walk))
     if pictures:
         page = inspect.gallery(map(floor_plan.framed, pictures), "Walks by what was said", "")
