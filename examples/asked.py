@@ -331,4 +331,5 @@ def told(pictures: Sequence, questions: list[list[Question]]) -> Told:
 if __name__ == "__main__":
     asker = Asker(0)
     for scene in asked_scenes(3, 0)[0]:
-        print("", *(f"{q.text} {q.answer}" for q in asker.questions(scene, 8)), sep="\n")
+        print(", ".join(f"{thing} at the {CORNERS[quarter]}" for quarter, thing in scene.placed))
+        print(*(f"    {q.text} {q.answer}" for q in asker.questions(scene, 8)), sep="\n")
