@@ -319,9 +319,9 @@ def arguments() -> argparse.Namespace:
         parser.error("expected a folder of images, or features, and a file of questions")
     if args.ask and len(args.ask) == 1:
         parser.error("--ask: expected an image and a question, or several")
-    for name in ("epochs", "batch", "size", "answers"):
-        if (value := getattr(args, name)) < 1:
-            parser.error(f"--{name} is {value}, expected a whole number from 1 up")
+    for name, least in (("epochs", 1), ("batch", 1), ("size", 8), ("answers", 2)):
+        if (value := getattr(args, name)) < least:
+            parser.error(f"--{name} is {value}, expected a whole number from {least} up")
     return args
 
 

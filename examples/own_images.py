@@ -97,6 +97,10 @@ def ask(args: argparse.Namespace, folder: Path) -> None:
     size = training.RunFolder(folder, {}, resume=True).settings["size"] if model.encoder else None
     image = files.read_image(path, (size, size)) if model.encoder else np.load(path)
     for question in questions:
+        cut, ids = (getattr(model.vocabulary, how)(question) for how in ("cut", "encode"))
+        new = [word for word, number in zip(cut, ids, strict=True) if not number]
+        if new:
+            print(f"never learned: {', '.join(new)}")
         found = model.probabilities(image[None], [question])[0]
         best = np.argsort(-found)[:3]
         print(question, ", ".join(f"{model.names[k]} ({found[k]:.0%})" for k in best))
