@@ -332,4 +332,4 @@ if __name__ == "__main__":
     asker = Asker(0)
     for scene in asked_scenes(3, 0)[0]:
         print(", ".join(f"{thing} at the {CORNERS[quarter]}" for quarter, thing in scene.placed))
-        print(*(f"    {q.text} {q.answer}" for q in asker.questions(scene, 8)), sep="\n")
+        print(*(f"{q.text} {q.answer}" for q in asker.questions(scene, 8)), sep="\n", end="\n\n")
