@@ -28,7 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 import answer
 import dialogue
 
-TALKED = 2 * dialogue.TALKED  # of which the example has time for half
+# More than the examples have time for: times 8 questions about each scene, by who looks and by
+# others, and dialogues.
+LOOKED, READ, TALKED = 12, 8, 2 * dialogue.TALKED
 TITLES = {
     "answer": "Questions about scenes",
     "usual": "Questions about scenes, other answers than were usual",
@@ -37,7 +39,7 @@ TITLES = {
 BARS = {
     "answer": "Bars: 95 % right, the question alone under 70 %. 400 scenes, each with a thing of a "
     "look that was never seen, 8 questions about each; 3,000 to learn from, "
-    f"{answer.LOOKED} times 8 questions about each by who looks, {answer.READ} times by others. "
+    f"{LOOKED} times 8 questions about each by who looks, {READ} times by others. "
     "“Of four” has four answers to choose from.",
     "usual": "Learned where half of all answers are four times as frequent as the others; asked "
     "where they are, too, and where the others are.",
@@ -85,7 +87,7 @@ class Seed:
         scenes = scenes_of(self.seed)
         tg.seed(self.seed)
         model, history = answer.learned(
-            scenes.words, scenes.known(seen, answer.times(answer.WAYS[way])),
+            scenes.words, scenes.known(seen, LOOKED if answer.WAYS[way].get("attend") else READ),
             answer.WAYS[way],
             **self.how(f"answer {way}", seconds),
         )  # fmt: skip
@@ -104,7 +106,7 @@ class Seed:
         seen, others = self.features("answer")
         scenes = scenes_of(self.seed)
         tg.seed(self.seed)
-        known = scenes.known(seen, answer.READ, usual=True)
+        known = scenes.known(seen, READ, usual=True)
         model, history = answer.learned(
             scenes.words, known, answer.WAYS[way], **self.how(f"usual {way}", seconds)
         )

@@ -39,9 +39,9 @@ from tinygrad_rnn import data, inspect, losses, models, nn, optim, text, trainin
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 # Scenes that are learned from, those that are asked, questions about each, scenes on the page.
 LEARNED, ASKED, EACH, DRAWN = (24, 8, 4, 2) if SHORT else (3_000, 400, 8, 12)
-# Times that scenes are seen, and asked about, each time anew: of who looks, of others, and of all
-# where some answers are usual.
-SEEN, LOOKED, READ, AGAIN = (1, 1, 1, 1) if SHORT else (3, 12, 8, 2)
+# Times that scenes are seen; and asked about, each time anew, by who looks and by others, of which
+# the second are for learning where some answers are usual.
+SEEN, LOOKED, READ = (1, (1, 1), (1, 1)) if SHORT else (3, (10, 6), (4, 2))
 RATE = 8e-3
 WIDTH, EMBEDDING, HIDDEN = (10, 4, 8) if SHORT else (64, 48, 128)
 
@@ -172,9 +172,9 @@ WAYS = {
 }
 
 
-def times(how: dict) -> int:
+def times(how: dict, usual: bool = False) -> int:
     """How often a way of learning asks about each scene."""
-    return LOOKED if how.get("attend") else READ
+    return (LOOKED if how.get("attend") else READ)[usual]
 
 
 # ----- all of it, and what came of it -----
@@ -185,8 +185,8 @@ def learn(seed: int, folder: Path | None = None) -> dict:
     tg.seed(seed)
     scenes = Scenes(seed)
     print(
-        f"{LEARNED:,} scenes to learn from, {READ} or {LOOKED} times {EACH} questions about each; "
-        f"{ASKED} others, each with a thing of a look that was never seen"
+        f"{LEARNED:,} scenes to learn from, {LOOKED[0]} or {READ[0]} times {EACH} questions about "
+        f"each; {ASKED} others, each with a thing of a look that was never seen"
     )
     eyes, history = see(scenes.pictures, scenes.learned)
     print(f"eyes have learned to see in {seconds(history):.0f} s")
@@ -247,13 +247,13 @@ def pointed(scenes: Scenes, model: models.Answerer, seen: np.ndarray) -> float:
 
 def frequencies(scenes: Scenes, seen: np.ndarray, others: np.ndarray) -> dict[str, dict]:
     """Learned where some answers are usual; asked where they are, too, and where others are."""
-    known = scenes.known(seen, AGAIN, usual=True)
     tests = {
         what: told(others, scenes.of(scenes.asked, usual, scenes.seed + 1))
         for what, usual in {"as usual": True, "others are": False}.items()
     }
     rows = {}
     for name, how in WAYS.items():
+        known = scenes.known(seen, times(how, usual=True), usual=True)
         model, _ = learned(scenes.words, known, how)
         rows[name] = {what: float(test.right(model).mean()) for what, test in tests.items()}
     table("answers that are frequent", rows)
