@@ -1,7 +1,7 @@
 """Walks by instructions in words: who reads them and moves, by what is in view."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -9,19 +9,15 @@ from tinygrad_rnn import losses, nn, ops, random
 from tinygrad_rnn.arguments import bounded, flag, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.models.acting import ids_of, seen_by
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.encoder import Encoder
-from tinygrad_rnn.models.labels import names_of, numbers_of
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
-from tinygrad_rnn.models.saved import Saved
-from tinygrad_rnn.models.shown import shape_of
 from tinygrad_rnn.models.speaker import IGNORED, with_end
-from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
+from tinygrad_rnn.models.text_model import Floats
+from tinygrad_rnn.models.walk_reader import WalkReader
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.tensor import Tensor
-from tinygrad_rnn.text.vocabulary import Vocabulary
 from tinygrad_rnn.training.run_state import evaluating
 
 __all__ = ["Navigator", "Walk", "World"]
@@ -91,7 +87,7 @@ class Search(nn.Module):
         return found
 
 
-class Navigator(Saved, nn.Module):
+class Navigator(WalkReader):
     """Reads an instruction, then walks by it, seeing no more than what is in view.
 
         w_1 ... w_S = reading(e(x_1) ... e(x_S))            in both directions
@@ -122,9 +118,6 @@ class Navigator(Saved, nn.Module):
         options: Those of recurrent layers.
     """
 
-    vocabularies: ClassVar[dict[str, str]] = {"vocabulary": "end"}
-    vocabulary: Vocabulary | None
-
     def __init__(
         self,
         vocabulary: Any,
@@ -138,11 +131,8 @@ class Navigator(Saved, nn.Module):
         dropout: float = 0.0,
         **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(vocabulary, actions, encoder, features)
         where = "Navigator"
-        self.vocabulary, self.end = vocabulary_and_size(where, vocabulary)
-        self.actions = names_of(where, actions, "actions")
-        self.encoder, self.features = encoder, shape_of(features, where)
         E, H, D = embedding_dim, hidden_size, self.features[0]
         both = {**options, "bidirectional": True}
         reading = recurrent_layers(where, cell, E, H, 1, both, ahead=True)
@@ -170,9 +160,8 @@ class Navigator(Saved, nn.Module):
 
     def forward(self, instructions: Any, views: Any, actions: Any) -> tuple[Tensor, Tensor, Array]:
         """Scores (T, B, A) before each action, looks at words (B, T, S), numbers of actions."""
-        dtype = self.out.weight.dtype
-        seen, lengths = seen_by(self.encoder, "Navigator", views, self.features, dtype)
-        done = numbers_of("Navigator", self.actions, actions, lengths, "walks", "view", "actions")
+        seen, lengths = self._seen("Navigator", views)
+        done = self._numbers(actions, lengths)
         state = self._begin("Navigator", instructions, len(lengths))
         before = np.concatenate([state.done, np.maximum(done[:-1], 0)])
         scores, weights, _ = self._think(seen, state._replace(done=before), lengths)
@@ -180,7 +169,7 @@ class Navigator(Saved, nn.Module):
 
     def _begin(self, where: str, instructions: Any, count: int) -> State:
         """Where walkers are when they have read, and done nothing yet."""
-        tokens = ids_of(where, instructions, count, self.vocabulary)
+        tokens = self._ids(where, instructions, count)
         ids, lengths = with_end(where, "instructions", tokens, self.end)
         memory = self.reading(ids.T, lengths)
         values = self.embedding(ids.T)
@@ -264,7 +253,7 @@ class Navigator(Saved, nn.Module):
         """
         most = whole("Navigator.walk", "limit", limit, 1)
         sample = flag("Navigator.walk", "sample", sample)
-        count, width = len(worlds), len(self.actions)
+        count, stop = len(worlds), len(self.actions) - 1
         seen: list[list[Array]] = [[] for _ in worlds]
         acted: list[list[int]] = [[] for _ in worlds]
         looked: list[list[Array]] = [[] for _ in worlds]
@@ -277,8 +266,7 @@ class Navigator(Saved, nn.Module):
                     views[n] = np.asarray(worlds[n].view())
                     seen[n].append(views[n])
                 now = [view[None] for view in views]
-                dtype = self.out.weight.dtype
-                frames, _ = seen_by(self.encoder, "Navigator.walk", now, self.features, dtype)
+                frames, _ = self._seen("Navigator.walk", now)
                 scores, weights, state = self._think(frames, state)
                 chosen = self._chosen(scores.numpy()[0], sample)
                 state = state._replace(done=chosen[None])
@@ -286,13 +274,13 @@ class Navigator(Saved, nn.Module):
                     acted[n].append(int(chosen[n]))
                     looked[n].append(weights.numpy()[n, 0])
                     worlds[n].act(self.actions[chosen[n]])
-                going = [n for n in going if chosen[n] != width - 1]
+                going = [n for n in going if chosen[n] != stop]
                 if not going:
                     break
         return [
             Walk(
                 np.stack(seen[n]), [self.actions[a] for a in acted[n]],
-                acted[n][-1] == width - 1, np.stack(looked[n]),
+                acted[n][-1] == stop, np.stack(looked[n]),
             )
             for n in range(count)
         ]  # fmt: skip

@@ -1,33 +1,29 @@
 """How well a path agrees with an instruction: learned from pairs, a reward for who walks."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.arguments import choice, whole
-from tinygrad_rnn.models.acting import ids_of, seen_by
 from tinygrad_rnn.models.attending import Attending
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.decoder import AttentionDecoder
 from tinygrad_rnn.models.encoder import Encoder
-from tinygrad_rnn.models.labels import names_of, numbers_of
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.read_out import ReadOut
-from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.scores import cross_entropy
-from tinygrad_rnn.models.shown import shape_of
 from tinygrad_rnn.models.speaker import IGNORED, taught
-from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
+from tinygrad_rnn.models.text_model import Floats
+from tinygrad_rnn.models.walk_reader import WalkReader
 from tinygrad_rnn.tensor import Tensor
-from tinygrad_rnn.text.vocabulary import Vocabulary
 from tinygrad_rnn.training.run_state import evaluating
 
 __all__ = ["PathMatcher"]
 
 
-class PathMatcher(Saved, nn.Module):
+class PathMatcher(WalkReader):
     """How likely the words of an instruction are, to somebody who sees the path.
 
         p_1 ... p_T = following([g(v_t); e(a_t)])         in both directions
@@ -43,9 +39,6 @@ class PathMatcher(Saved, nn.Module):
     that tell of what it does not have. Arguments are those of ``Navigator``.
     """
 
-    vocabularies: ClassVar[dict[str, str]] = {"vocabulary": "end"}
-    vocabulary: Vocabulary | None
-
     def __init__(
         self,
         vocabulary: Any,
@@ -59,11 +52,8 @@ class PathMatcher(Saved, nn.Module):
         dropout: float = 0.0,
         **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(vocabulary, actions, encoder, features)
         where = "PathMatcher"
-        self.vocabulary, self.end = vocabulary_and_size(where, vocabulary)
-        self.actions = names_of(where, actions, "actions")
-        self.encoder, self.features = encoder, shape_of(features, where)
         E, H = embedding_dim, hidden_size
         self.glance = nn.Linear(int(np.prod(self.features)), H)
         both = {**options, "bidirectional": True}
@@ -83,11 +73,10 @@ class PathMatcher(Saved, nn.Module):
 
     def forward(self, instructions: Any, views: Any, actions: Any) -> tuple[Tensor, Any]:
         """What scores of words are made of (S, B, W), and the words that are right (S, B)."""
-        where, dtype = "PathMatcher", self.out.weight.dtype
-        seen, lengths = seen_by(self.encoder, where, views, self.features, dtype)
-        acted = numbers_of(where, self.actions, actions, lengths, "walks", "view", "actions")
-        ids = ids_of(where, instructions, len(lengths), self.vocabulary)
-        told, said, counts = taught(where, "instructions", ids, self.end)
+        seen, lengths = self._seen("PathMatcher", views)
+        acted = self._numbers(actions, lengths)
+        ids = self._ids("PathMatcher", instructions, len(lengths))
+        told, said, counts = taught("PathMatcher", "instructions", ids, self.end)
         noticed = ops.relu(self.glance(seen))
         steps = ops.concat([noticed, self.acted(np.maximum(acted, 0))], axis=-1)
         memory = self.following(steps, lengths)
@@ -121,7 +110,7 @@ class PathMatcher(Saved, nn.Module):
         with evaluating(self):
             for begin in range(0, len(views), size):
                 some = slice(begin, begin + size)
-                ids = ids_of("PathMatcher", instructions[some], len(views[some]), self.vocabulary)
+                ids = self._ids("PathMatcher", instructions[some], len(views[some]))
                 nats, _ = self.loss(ids, views[some], actions[some], reduction="none")
                 rows = zip(nats.numpy().T, ids, strict=True)
                 found += [-row[: len(own) + 1] for row, own in rows]

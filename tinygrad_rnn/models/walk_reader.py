@@ -1,0 +1,84 @@
+"""What models of walks share: instructions, what was in view, and what was done."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinygrad_rnn import nn
+from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.models.clips import frames_of
+from tinygrad_rnn.models.labels import names_of, numbers_of
+from tinygrad_rnn.models.saved import Saved
+from tinygrad_rnn.models.shown import shape_of
+from tinygrad_rnn.models.text_model import vocabulary_and_size
+from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.text.vocabulary import Vocabulary
+
+__all__ = ["WalkReader"]
+
+
+class WalkReader(Saved, nn.Module):
+    """A model that is given walks: for each an instruction, what was seen and what was done.
+
+    Arguments are those of ``Navigator``.
+    """
+
+    vocabularies: ClassVar[dict[str, str]] = {"vocabulary": "end"}
+    vocabulary: Vocabulary | None
+    out: nn.Linear  # whose weights say of which type numbers are
+
+    def __init__(
+        self,
+        vocabulary: Any,
+        actions: Sequence[str],
+        encoder: nn.Module | None,
+        features: int | Sequence[int],
+    ) -> None:
+        super().__init__()
+        where = type(self).__name__
+        self.vocabulary, self.end = vocabulary_and_size(where, vocabulary)
+        self.actions = names_of(where, actions, "actions")
+        self.encoder, self.features = encoder, shape_of(features, where)
+
+    def _ids(self, where: str, instructions: Any, count: int) -> list[Any]:
+        """Instructions, texts or lists of tokens, as lists of tokens."""
+        if isinstance(instructions, str) or len(instructions) != count:
+            raise ArgumentError(
+                f"{where}: instructions is {shortened(instructions)}, expected a list of {count}, "
+                "one for each walk."
+            )
+        found = []
+        for number, one in enumerate(instructions):
+            ids = one
+            if isinstance(one, str):
+                if self.vocabulary is None:
+                    raise ArgumentError(
+                        f"{where}: instructions[{number}] is a text, which needs a vocabulary, and "
+                        "this model was made with the number of tokens alone."
+                    )
+                ids = self.vocabulary.encode(one)
+            if not len(ids):
+                raise ArgumentError(
+                    f"{where}: instructions[{number}] is empty, expected one word or more."
+                )
+            found.append(ids)
+        return found
+
+    def _seen(self, where: str, views: Any) -> tuple[Tensor, Array]:
+        """What the encoder makes of views, (T, B, D) or (T, B, D h w), and how many there are."""
+        width, dtype = int(np.prod(self.features)), self.out.weight.dtype
+        if self.encoder is None:
+            views = [np.reshape(view, (len(view), -1)) for view in views]
+            return frames_of(where, views, None, width, dtype)
+        flat = self.encoder
+        if len(self.features) == 3:
+            flat = nn.Sequential(self.encoder, nn.Flatten())
+        return frames_of(where, views, flat, width, dtype)
+
+    def _numbers(self, actions: Any, lengths: Array) -> Array:
+        """Numbers of actions (T, B), one for each view."""
+        where = type(self).__name__
+        return numbers_of(where, self.actions, actions, lengths, "walks", "view", "actions")
