@@ -144,13 +144,7 @@ class Painter:
 
 def asked_scenes(learned, asked, seed=0, things=THINGS):
     """So many to learn from, and so many others, each with a thing that is held out."""
-    painter, found = Painter(seed, things), ([], [])
-    while len(found[0]) < learned or len(found[1]) < asked:
-        scene = painter.scene()
-        of = found[scene.is_held_out()]
-        if len(of) < (learned, asked)[scene.is_held_out()]:
-            of.append(scene)
-    return found
+    return scenes.apart(Painter(seed, things).scene, learned, asked)
 
 
 # ----- what things are called -----

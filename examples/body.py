@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass
 
 import numpy as np
-from scenes import PAPERS, SHADOW
+from scenes import PAPERS, SHADOW, apart
 
 PIXELS, METRES, FLOOR = 32, 2.4, 0.2  # of a picture's side; of what it shows; of it below the feet
 RATE = 12  # frames in a second
@@ -184,12 +184,13 @@ class Motion:
             angles(gesture, frames, SPEEDS[self.speed], phase, self.reach, self.side)
             for gesture, frames, phase in zip(self.gestures, self.frames, self.phases, strict=True)
         ])  # fmt: skip
+        way = ANGLES.index("way")
         for cut in np.cumsum(self.frames)[:-1]:
             held = found[cut - 1].copy()
-            found[cut:, ANGLES.index("way")] += held[3] - found[cut, 3]
+            found[cut:, way] += held[way] - found[cut, way]
             weights = np.array([0.8, 0.5, 0.2])[:, None]
             found[cut : cut + 3] += weights * (held - found[cut : cut + 3])
-        found[:, 3] -= (found[:, 3].max() + found[:, 3].min()) / 2  # around the middle
+        found[:, way] -= (found[:, way].max() + found[:, way].min()) / 2  # around the middle
         return found
 
     def joints(self):
@@ -367,13 +368,8 @@ class Stage:
 
 def motions(learned, asked, seed=0, gestures=1):
     """So many to learn from, and so many others, each with a combination that is held out."""
-    stage, found = Stage(seed), ([], [])
-    while len(found[0]) < learned or len(found[1]) < asked:
-        motion = stage.motion(gestures)
-        of = found[motion.is_held_out()]
-        if len(of) < (learned, asked)[motion.is_held_out()]:
-            of.append(motion)
-    return found
+    stage = Stage(seed)
+    return apart(lambda: stage.motion(gestures), learned, asked)
 
 
 def with_gaps(poses, random, share=0.15):

@@ -244,12 +244,17 @@ class Painter:
 
 def scenes(learned, asked, seed=0):
     """So many to learn from, and so many others, each with a combination that is held out."""
-    painter, found = Painter(seed), ([], [])
+    return apart(Painter(seed).scene, learned, asked)
+
+
+def apart(make, learned, asked):
+    """Of what is made one by one, so many that are not held out, and so many that are."""
+    found = [], []
     while len(found[0]) < learned or len(found[1]) < asked:
-        scene = painter.scene()
-        of = found[scene.is_held_out()]
-        if len(of) < (learned, asked)[scene.is_held_out()]:
-            of.append(scene)
+        one = make()
+        of = found[one.is_held_out()]
+        if len(of) < (learned, asked)[one.is_held_out()]:
+            of.append(one)
     return found
 
 
