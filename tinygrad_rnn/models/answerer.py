@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_rnn import losses, nn, ops
-from tinygrad_rnn.arguments import flag, shortened, whole
+from tinygrad_rnn.arguments import flag, shortened
 from tinygrad_rnn.data import Batches, Padded
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
@@ -15,6 +15,7 @@ from tinygrad_rnn.models.labels import names_of, number_of
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.shown import Pairs, image_of_each, shape_of, side_by_side
+from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.models.speaker import with_end
 from tinygrad_rnn.models.telling import Looking, Looks
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
@@ -305,12 +306,11 @@ class Answerer(Saved, nn.Module):
         self, images: Any, questions: Any, of: Any, batch_size: int
     ) -> Iterator[tuple[Tensor, Looks | None]]:
         """Some questions at a time, in their order, with the images that these are about."""
-        size = whole(self.where, "batch_size", batch_size, 1)
+        batches = some_rows(self.where, len(questions), batch_size)
         if self.image:
             of = image_of_each(self.where, of, len(images), len(questions), "questions")
             of = np.arange(len(questions)) if of is None else of
-        for begin in range(0, len(questions), size):
-            rows = slice(begin, begin + size)
+        for rows in batches:
             shown, about = None, None
             if self.image:
                 used, about = np.unique(of[rows], return_inverse=True)

@@ -11,6 +11,7 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.clips import frames_of
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
+from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.run_state import evaluating
 
@@ -76,13 +77,12 @@ class FrameNumbers(ClipReader):
 
     def _of_frames(self, clips: Any, batch_size: int) -> list[Array]:
         """What it makes of each clip, (T, ...), a batch at a time."""
-        size = whole(f"{type(self).__name__}", "batch_size", batch_size, 1)
         found: list[Array] = []
         with evaluating(self):
-            for begin in range(0, len(clips), size):
-                numbers, lengths = self(clips[begin : begin + size])
-                rows = numbers.numpy().swapaxes(0, 1)
-                found += [row[:length] for row, length in zip(rows, lengths, strict=True)]
+            for rows in some_rows(type(self).__name__, len(clips), batch_size):
+                numbers, lengths = self(clips[rows])
+                each = zip(numbers.numpy().swapaxes(0, 1), lengths, strict=True)
+                found += [own[:length] for own, length in each]
         return found
 
     def _taught(

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import nn, ops
-from tinygrad_rnn.arguments import flag, shortened, whole
+from tinygrad_rnn.arguments import flag, shortened
 from tinygrad_rnn.data import Batches, pad
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.answerer import Answerer
 from tinygrad_rnn.models.shown import Pairs
+from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.models.speaker import with_end
 from tinygrad_rnn.models.telling import Carried
 from tinygrad_rnn.tensor import Tensor
@@ -167,10 +168,8 @@ class Dialogue(Answerer):
         Each in view of the answers before it, as they are given; that of the last round is not
         looked at.
         """
-        size = whole(f"{self.where}.answers", "batch_size", batch_size, 1)
         found: list[list[str]] = []
-        for begin in range(0, len(dialogues), size):
-            rows = slice(begin, begin + size)
+        for rows in some_rows(f"{self.where}.answers", len(dialogues), batch_size):
             shown = images[rows] if self.image else None
             with evaluating(self):
                 best = self(shown, captions[rows], dialogues[rows]).numpy().argmax(axis=-1)
@@ -187,9 +186,8 @@ class Dialogue(Answerer):
             going = [b for b, asked in enumerate(questions) if len(asked) > r]
             rounds = [list(zip(questions[b], [*said[b], ""], strict=False)) for b in going]
             shown = [images[b] for b in going] if self.image else None
-            for b, own in zip(
-                going, self.answers(shown, [captions[b] for b in going], rounds, **how), strict=True
-            ):
+            answers = self.answers(shown, [captions[b] for b in going], rounds, **how)
+            for b, own in zip(going, answers, strict=True):
                 said[b].append(own[r])
         return said
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import nn, ops
-from tinygrad_rnn.arguments import choice, whole
+from tinygrad_rnn.arguments import choice
 from tinygrad_rnn.models.attending import Attending
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.decoder import AttentionDecoder
@@ -14,6 +14,7 @@ from tinygrad_rnn.models.encoder import Encoder
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.models.scores import cross_entropy
+from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.models.speaker import IGNORED, taught
 from tinygrad_rnn.models.text_model import Floats
 from tinygrad_rnn.models.walk_reader import WalkReader
@@ -105,15 +106,13 @@ class PathMatcher(WalkReader):
         self, instructions: Any, views: Any, actions: Any, *, batch_size: int = 128
     ) -> list[Floats]:
         """For each pair log P of each word of the instruction, and of its end: (S + 1,)."""
-        size = whole("PathMatcher.word_scores", "batch_size", batch_size, 1)
         found: list[Floats] = []
         with evaluating(self):
-            for begin in range(0, len(views), size):
-                some = slice(begin, begin + size)
-                ids = self._ids("PathMatcher", instructions[some], len(views[some]))
-                nats, _ = self.loss(ids, views[some], actions[some], reduction="none")
-                rows = zip(nats.numpy().T, ids, strict=True)
-                found += [-row[: len(own) + 1] for row, own in rows]
+            for rows in some_rows("PathMatcher.word_scores", len(views), batch_size):
+                ids = self._ids("PathMatcher", instructions[rows], len(views[rows]))
+                nats, _ = self.loss(ids, views[rows], actions[rows], reduction="none")
+                each = zip(nats.numpy().T, ids, strict=True)
+                found += [-own[: len(words) + 1] for own, words in each]
         return found
 
     def scores(self, instructions: Any, views: Any, actions: Any) -> Floats:

@@ -13,6 +13,7 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.clip_reader import FrameNumbers
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
+from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.run_state import evaluating
 
@@ -224,7 +225,6 @@ class PoseForecast(nn.Module):
     def forecast(self, clips: Any, steps: int, *, batch_size: int = 256) -> list[Array]:
         """The next poses (steps, J, D) after each clip, which may have a single frame."""
         steps = whole("PoseForecast.forecast", "steps", steps, 1)
-        size = whole("PoseForecast.forecast", "batch_size", batch_size, 1)
         arrays = self._clips("forecast", clips, 1)
         for number, array in enumerate(arrays):
             if not np.isfinite(array).all(axis=-1).any():
@@ -234,14 +234,14 @@ class PoseForecast(nn.Module):
                 )
         found: list[Array] = []
         with evaluating(self):
-            for begin in range(0, len(arrays), size):
-                some = arrays[begin : begin + size]
+            for rows in some_rows("PoseForecast.forecast", len(arrays), batch_size):
+                some = arrays[rows]
                 lengths = np.array([len(array) for array in some])
                 poses, seen = filled(some, self.out.weight.dtype)
                 told, state = self._read(poses, seen, lengths)
                 after = self._go_on(told, poses, lengths, state, steps)
-                rows = np.stack([pose.numpy() for pose in after], axis=1)
-                found += list(rows.reshape(len(some), steps, *self.shape))
+                next_ones = np.stack([pose.numpy() for pose in after], axis=1)
+                found += list(next_ones.reshape(len(some), steps, *self.shape))
         return found
 
     def _clips(self, where: str, clips: Any, least: int) -> list[Array]:

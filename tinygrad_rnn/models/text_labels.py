@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_rnn import losses, nn, ops
-from tinygrad_rnn.arguments import choice, shortened, whole
+from tinygrad_rnn.arguments import choice, shortened
 from tinygrad_rnn.data import Batches, pad
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.labels import named, names_of, numbers_of, right_share
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.saved import Saved
+from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.models.speaker import IGNORED
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
 from tinygrad_rnn.tensor import Tensor
@@ -159,8 +160,7 @@ class TextLabels(Saved, nn.Module):
             if self.of == "text":
                 found += list(likely)
             else:
-                rows = enumerate(lengths)
-                found += [likely[:length, row] for row, length in rows]
+                found += [likely[:length, row] for row, length in enumerate(lengths)]
         return found
 
     def attention(self, texts: Any, *, batch_size: int = 64) -> list[Floats]:
@@ -171,22 +171,20 @@ class TextLabels(Saved, nn.Module):
                 f"{where}: the model was made with of={self.of!r} and read={self.read!r}, expected "
                 'of="text" and read="attention": only then words are weighed.'
             )
-        size = whole(where, "batch_size", batch_size, 1)
         found: list[Floats] = []
         with evaluating(self):
-            for begin in range(0, len(texts), size):
-                hidden, _, lengths = self._hidden(texts[begin : begin + size])
-                rows = zip(self._weights(hidden, lengths).numpy().T, lengths, strict=True)
-                found += [weights[:length] for weights, length in rows]
+            for rows in some_rows(where, len(texts), batch_size):
+                hidden, _, lengths = self._hidden(texts[rows])
+                each = zip(self._weights(hidden, lengths).numpy().T, lengths, strict=True)
+                found += [weights[:length] for weights, length in each]
         return found
 
     # ----- parts -----
 
     def _asked(self, where: str, texts: Any, batch_size: int) -> Any:
-        size = whole(where, "batch_size", batch_size, 1)
         with evaluating(self):
-            for begin in range(0, len(texts), size):
-                scores, lengths = self(texts[begin : begin + size])
+            for rows in some_rows(where, len(texts), batch_size):
+                scores, lengths = self(texts[rows])
                 yield scores.numpy(), lengths
 
     def _tokens(self, where: str, texts: Any) -> list[Ids]:

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import losses, nn
-from tinygrad_rnn.arguments import choice, whole
+from tinygrad_rnn.arguments import choice
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.clip_reader import ClipReader
 from tinygrad_rnn.models.clips import mean_of
 from tinygrad_rnn.models.labels import named, names_of, numbers_of, right_share
 from tinygrad_rnn.models.layers import CellChoice
+from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.models.speaker import IGNORED
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.run_state import evaluating
@@ -96,10 +97,9 @@ class VideoLabels(ClipReader):
 
     def labels(self, clips: Any, *, batch_size: int = 64) -> list[Any]:
         """The likeliest name for each clip, or for each of its frames."""
-        size = whole("VideoLabels.labels", "batch_size", batch_size, 1)
         found: list[Any] = []
         with evaluating(self):
-            for begin in range(0, len(clips), size):
-                scores, lengths = self(clips[begin : begin + size])
+            for rows in some_rows("VideoLabels.labels", len(clips), batch_size):
+                scores, lengths = self(clips[rows])
                 found += named(self.names, scores.numpy(), lengths)
         return found
