@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pieces import Until
+from pieces import Until, keep
 from table import show, spread, table
 
 import tinygrad_rnn as tg
@@ -192,7 +192,7 @@ def train(folder: Path, ways: list[str], seeds: int, seconds: float) -> None:
             found = run(folder, kind, seed, end - time.monotonic())
             if found is not None:
                 print(f"{kind}, seed {seed}: {found}", flush=True)
-                done.write_text(json.dumps(found))
+                keep(found, done)
 
 
 # ----- the table -----

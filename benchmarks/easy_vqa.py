@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from pieces import Until
+from pieces import Until, keep
 from table import show, spread, table
 
 import tinygrad_rnn as tg
@@ -123,7 +123,7 @@ def train(folder: Path, seeds: int, seconds: float) -> None:
             found = run(folder, way, seed, end - time.monotonic())
             if found is not None:
                 print(f"{way}, seed {seed}: {found}", flush=True)
-                done.write_text(json.dumps(found))
+                keep(found, done)
 
 
 def sections() -> dict[str, list[str]]:

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from pieces import keep
 from table import show, spread, table
 
 import tinygrad_rnn as tg
@@ -111,9 +112,7 @@ def train(folder: Path, seeds: int, seconds: float) -> None:
             if not done.exists() and time.monotonic() < end:
                 found = run(cell, seed)
                 print(f"{cell}, seed {seed}: {found}", flush=True)
-                unfinished = done.with_suffix(".unfinished")
-                unfinished.write_text(json.dumps(found))
-                unfinished.replace(done)
+                keep(found, done)
 
 
 # ----- the table -----

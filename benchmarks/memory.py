@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from pieces import Until, keep
 from table import show, spread, table
 
 import tinygrad_rnn as tg
@@ -152,17 +153,6 @@ class Asks(training.Callback):
         self.found = state_dict["found"]
 
 
-class Until:
-    """Ends a piece of a run after some seconds; what it has come to is in its checkpoints."""
-
-    def __init__(self, end: float) -> None:
-        self.end = end
-
-    def on_step(self, trainer: training.Trainer) -> None:
-        if time.monotonic() > self.end:
-            trainer.stop("the time of this piece is over")
-
-
 def run_long(folder: Path, name: str, seed: int, end: float) -> dict | None:
     """Go on with a long run until then: what it came to, or None if it is not over."""
     import memory as example
@@ -184,7 +174,7 @@ def run_long(folder: Path, name: str, seed: int, end: float) -> dict | None:
     trainer = example.trainer_of(model, long.rate, long.steps)
     history = trainer.fit(
         data.Batches(draws, 1, collate=lambda one: one[0]), 1, resume=True, progress=False,
-        callbacks=[asks, Until(end), checkpoints],
+        callbacks=[asks, Until(end - time.monotonic()), checkpoints],
     )  # fmt: skip
     if history.interrupted or (history.stopped or "").startswith("the time"):
         return None
@@ -229,9 +219,7 @@ def train(folder: Path, seeds: int, seconds: float, only: list[str]) -> None:
             print(done.stem, flush=True)
             found = run(seed, end)
             if found is not None:
-                unfinished = done.with_suffix(".unfinished")
-                unfinished.write_text(json.dumps(found))
-                unfinished.replace(done)
+                keep(found, done)
 
 
 # ----- the tables -----

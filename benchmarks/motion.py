@@ -13,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 
+from pieces import keep
 from table import show, spread, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,9 +65,7 @@ def train(folder: Path, seeds: int) -> None:
         for part in motion.PARTS:
             done = folder / f"{part.__name__}-{seed}.json"
             if not done.exists():
-                unfinished = done.with_suffix(".unfinished")
-                unfinished.write_text(json.dumps(part(seed)[0]))
-                unfinished.replace(done)
+                keep(part(seed)[0], done)
 
 
 def sections() -> dict[str, list[str]]:

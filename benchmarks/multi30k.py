@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from duel import HERE, peer_python
+from pieces import keep
 from sides.multi30k_data import missing, sentences
 from table import show, spread, table
 
@@ -106,9 +107,7 @@ def train(folder: Path, seeds: int, epochs: int) -> None:
                 state = done.with_suffix(".state")
                 before = record(folder, side.name, seed, epoch - 1).with_suffix(".state")
                 found = side.ask("epoch", seed, epoch, str(before) if epoch else None, str(state))
-                unfinished = done.with_suffix(".unfinished")
-                unfinished.write_text(json.dumps(found))
-                unfinished.replace(done)
+                keep(found, done)
                 before.unlink(missing_ok=True)
                 told = {name: value for name, value in found.items() if name != "said"}
                 print(f"{side.name}, seed {seed}, epoch {epoch + 1}: {told}", flush=True)

@@ -13,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 
+from pieces import keep
 from table import show, spread, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,7 +48,7 @@ def train(folder: Path, seeds: int) -> None:
         if not done.exists():
             found = navigate.learn(seed, folder / str(seed), resume=True)
             sizes = {name.lower(): getattr(navigate, name) for name in ("HOUSES", "EACH", "OTHERS")}
-            done.write_text(json.dumps(found | sizes))
+            keep(found | sizes, done)
 
 
 def sections() -> dict[str, list[str]]:

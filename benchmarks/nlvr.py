@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from pieces import keep
 from table import show, spread, table
 
 import tinygrad_rnn as tg
@@ -107,7 +108,7 @@ def train(folder: Path, seeds: int) -> None:
             if not done.exists():
                 found = run(way, seed)
                 print(f"{way}, seed {seed}: {found}", flush=True)
-                done.write_text(json.dumps(found))
+                keep(found, done)
 
 
 def sections() -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 
+from pieces import keep
 from table import show, spread, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,9 +35,7 @@ def train(folder: Path, seeds: int) -> None:
         done = folder / f"sentiment-{seed}.json"
         if not done.exists():
             found = example.learn(example.arguments(["--seed", str(seed)]))
-            unfinished = done.with_suffix(".unfinished")
-            unfinished.write_text(json.dumps(found))
-            unfinished.replace(done)
+            keep(found, done)
 
 
 def sections() -> dict[str, list[str]]:

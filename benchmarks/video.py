@@ -13,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 
+from pieces import keep
 from table import show, spread, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,9 +35,7 @@ def train(folder: Path, seeds: int) -> None:
     for seed in range(seeds):
         done = folder / f"video-{seed}.json"
         if not done.exists():
-            unfinished = done.with_suffix(".unfinished")
-            unfinished.write_text(json.dumps(video.learn(seed)))
-            unfinished.replace(done)
+            keep(video.learn(seed), done)
 
 
 def sections() -> dict[str, list[str]]:
