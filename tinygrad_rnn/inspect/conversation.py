@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.inspect.frame import framed, stacked
+from tinygrad_rnn.inspect.frame import RIGHT_OR_WRONG, framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
-from tinygrad_rnn.inspect.pixels import source_of
+from tinygrad_rnn.inspect.pixels import check_picture, source_of
 
 __all__ = ["Conversation", "page_of_conversations", "picture_of_conversations"]
 
@@ -21,8 +20,7 @@ SIDE, LINE, LETTER, MARGIN, GAP = 172, 25, 6.9, 16, 22
 STYLE = (
     ".said{font-size:15px;font-weight:600}.asked{font-size:13px}.who{font-size:12px;opacity:.6}"
     ".answer{font-size:13px;font-weight:600}.line{stroke:#9aa3ab;stroke-opacity:.35}"
-    ".wrong{fill:#c2410c}.right{fill:#15803d}"
-    "@media(prefers-color-scheme:dark){.wrong{fill:#ff8a5c}.right{fill:#5fd38a}}"
+    f"{RIGHT_OR_WRONG}"
 )
 
 
@@ -47,12 +45,7 @@ class Conversation:
     said: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        shape = np.shape(self.picture)
-        if len(shape) != 3 or shape[2] != 3 or 0 in shape or self.picture.dtype != np.uint8:
-            raise ShapeError(
-                f"Conversation: picture holds {self.picture.dtype} of shape {shape}, expected "
-                "bytes (H, W, 3)."
-            )
+        check_picture("Conversation", self.picture)
         counts = {"answers": len(self.answers), **{who: len(own) for who, own in self.said.items()}}
         for who, count in counts.items():
             if count != len(self.questions):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.inspect.frame import framed, stacked
+from tinygrad_rnn.inspect.frame import RIGHT_OR_WRONG, framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
 from tinygrad_rnn.inspect.terminal import coloured
 
@@ -21,9 +21,9 @@ Array = NDArray[Any]
 GAP, WIDE, MARGIN, LINE, BAR = 9, 940, 16, 52, 16  # pixels
 STYLE = (
     ".word{font-size:15px}.looked{fill:#0c6ac9}.for{fill:#e85d04}.against{fill:#8a949e}"
-    ".said{font-size:13px;font-weight:600}.wrong{fill:#c2410c}.right{fill:#15803d}"
-    "@media(prefers-color-scheme:dark){.looked{fill:#6fb1ff}.for{fill:#ff8a4c}"
-    ".wrong{fill:#ff8a5c}.right{fill:#5fd38a}}"
+    ".said{font-size:13px;font-weight:600}"
+    "@media(prefers-color-scheme:dark){.looked{fill:#6fb1ff}.for{fill:#ff8a4c}}"
+    f"{RIGHT_OR_WRONG}"
 )
 
 

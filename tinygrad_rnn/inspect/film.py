@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.inspect.frame import cut, framed, stacked
+from tinygrad_rnn.inspect.frame import RIGHT_OR_WRONG, cut, framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
 from tinygrad_rnn.inspect.pixels import source_of
 
@@ -24,9 +24,8 @@ LETTERS = 90  # of what is said below a film that is shorter; all of it is in th
 STYLE = (
     ".strip{fill:#23262b}.hole{fill:#f2efe9}.part{fill:#0c6ac9;opacity:.14}"
     ".told{font-size:11px}.said{font-size:13px}.who{font-size:13px;opacity:.65}"
-    ".wrong{fill:#c2410c}.right{fill:#15803d}"
-    "@media(prefers-color-scheme:dark){.part{fill:#6fb1ff;opacity:.25}.wrong{fill:#ff8a5c}"
-    ".right{fill:#5fd38a}.strip{fill:#000}}"
+    "@media(prefers-color-scheme:dark){.part{fill:#6fb1ff;opacity:.25}.strip{fill:#000}}"
+    f"{RIGHT_OR_WRONG}"
 )
 
 

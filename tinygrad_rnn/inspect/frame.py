@@ -3,12 +3,17 @@
 from collections.abc import Iterable
 from html import escape
 
-__all__ = ["cut", "framed", "stacked"]
+__all__ = ["RIGHT_OR_WRONG", "cut", "framed", "stacked"]
 
 _STYLE = (
     "text{font:12px ui-sans-serif,system-ui,Helvetica,Arial,sans-serif;fill:#3d464f}"
     ".paper{fill:#ffffff}"
     "@media(prefers-color-scheme:dark){text{fill:#b4bdc6}.paper{fill:#12151a}}"
+)
+# Of what was said, the classes ``right`` and ``wrong``.
+RIGHT_OR_WRONG = (
+    ".wrong{fill:#c2410c}.right{fill:#15803d}"
+    "@media(prefers-color-scheme:dark){.wrong{fill:#ff8a5c}.right{fill:#5fd38a}}"
 )
 
 

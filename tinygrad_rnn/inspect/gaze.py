@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.inspect.frame import cut, framed, stacked
+from tinygrad_rnn.inspect.frame import RIGHT_OR_WRONG, cut, framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
-from tinygrad_rnn.inspect.pixels import source_of
+from tinygrad_rnn.inspect.pixels import check_picture, source_of
 
 __all__ = ["Gaze", "gaze", "page_of_gazes", "picture_of_gazes"]
 
@@ -28,8 +28,7 @@ VEIL, DARKEST = (14, 16, 24), 0.86  # what lies over where nobody looks
 SHADES = "·░▒▓█"  # of a terminal, in equal steps from 0 to the most
 STYLE = (
     ".word{font-size:13px}.said{font-size:15px;font-weight:600}.told{font-size:13px;opacity:.65}"
-    ".wrong{fill:#c2410c}.right{fill:#15803d}"
-    "@media(prefers-color-scheme:dark){.wrong{fill:#ff8a5c}.right{fill:#5fd38a}}"
+    f"{RIGHT_OR_WRONG}"
 )
 
 
@@ -49,12 +48,7 @@ class Gaze:
     right: bool | None = None
 
     def __post_init__(self) -> None:
-        shape = np.shape(self.picture)
-        if len(shape) != 3 or shape[2] != 3 or 0 in shape or self.picture.dtype != np.uint8:
-            raise ShapeError(
-                f"Gaze: picture holds {self.picture.dtype} of shape {shape}, expected bytes "
-                "(H, W, 3)."
-            )
+        check_picture("Gaze", self.picture)
         if np.ndim(self.weights) != 3 or len(self.weights) != len(self.words):
             raise ShapeError(
                 f"Gaze: weights have shape {np.shape(self.weights)}, expected "

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COLD", "WARM", "image", "source_of"]
+from tinygrad_rnn.errors import ShapeError
+
+__all__ = ["COLD", "WARM", "check_picture", "image", "source_of"]
 
 Array = NDArray[Any]
 WARM, COLD = (232, 93, 4), (12, 106, 201)  # above and below 0; as in page.css
@@ -31,6 +33,15 @@ def image(shares: Array, *, smooth: bool = False) -> str:
         f'<image width="1" height="1" preserveAspectRatio="none"{style} '
         f'href="{source_of(pixels)}"/>'
     )
+
+
+def check_picture(where: str, picture: Array) -> None:
+    """Raise where it is no picture of bytes (H, W, 3)."""
+    shape = np.shape(picture)
+    if len(shape) != 3 or shape[2] != 3 or 0 in shape or picture.dtype != np.uint8:
+        raise ShapeError(
+            f"{where}: picture holds {picture.dtype} of shape {shape}, expected bytes (H, W, 3)."
+        )
 
 
 def source_of(pixels: Array) -> str:
