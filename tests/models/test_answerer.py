@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.models.slopes import check_slope
 from tinygrad_rnn import errors, inspect, models, nn, ops, optim, text
 
 pytestmark = pytest.mark.usefixtures("reference")
@@ -104,21 +105,7 @@ def test_what_stands_beside_a_question_changes_nothing(way):
 def test_the_loss_has_the_slope_of_its_values(way):
     model = model_of(**WAYS[way])
     batch = IMAGES, QUESTIONS, np.array([1, 0, 2]), OF
-    model.loss(*batch)[0].backward()
-    parameters, rng = (
-        [p for p in model.parameters() if p.grad is not None],
-        np.random.default_rng(0),
-    )
-    assert len(parameters) == len(list(model.parameters()))
-    before = [np.array(p.numpy()) for p in parameters]
-    along = [rng.standard_normal(p.shape) for p in parameters]
-    slope = sum((p.grad.numpy() * d).sum() for p, d in zip(parameters, along, strict=True))
-    values = []
-    for step in (1e-6, -1e-6):
-        for p, at, d in zip(parameters, before, along, strict=True):
-            p.assign_(at + step * d)
-        values.append(model.loss(*batch)[0].item())
-    assert (values[0] - values[1]) / 2e-6 == pytest.approx(slope, rel=1e-6)
+    check_slope(model, lambda: model.loss(*batch)[0])
 
 
 def test_what_is_hidden_makes_no_difference():

@@ -5,6 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.models.captioners import CAPTIONS, KINDS, OF, PLACES, D, V, every_kind, images, model_of
+from tests.models.slopes import check_slope
 from tinygrad_rnn import data, decoding, errors, models, nn, optim, text, training
 
 pytestmark = pytest.mark.usefixtures("reference")
@@ -39,30 +40,15 @@ def test_step_by_step_is_the_training_pass(kind):
     assert values["nats"].item() == loss.item()
 
 
-def slope_is_that_of(model, **how):
-    """The loss along a line, by its gradient and by its values; the same draws each time."""
-    parameters, rng = list(model.parameters()), np.random.default_rng(0)
-
-    def loss():
-        tg.seed(5)
-        return model.loss(images(), CAPTIONS, OF, **how)[0]
-
-    loss().backward()
-    assert all(parameter.grad is not None for parameter in parameters)
-    before = [np.array(parameter.numpy()) for parameter in parameters]
-    along = [rng.standard_normal(parameter.shape) for parameter in parameters]
-    slope = sum((p.grad.numpy() * d).sum() for p, d in zip(parameters, along, strict=True))
-    sides = []
-    for step in (1e-5, -1e-5):
-        for parameter, value, d in zip(parameters, before, along, strict=True):
-            parameter.assign_(value + step * d)
-        sides.append(loss().item())
-    assert (sides[0] - sides[1]) / 2e-5 == pytest.approx(slope, rel=1e-6)
-
-
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "hard"])
 def test_the_gradient_is_that_of_the_loss(kind):
-    slope_is_that_of(model_of(kind), label_smoothing=0.1)
+    model = model_of(kind)
+
+    def loss():
+        tg.seed(5)  # the same draws each time
+        return model.loss(images(), CAPTIONS, OF, label_smoothing=0.1)[0]
+
+    check_slope(model, loss, step=1e-5)
 
 
 @every_kind

@@ -1,9 +1,12 @@
 """Walkers by instructions: the same by hand, whatever walks beside; rewards, and who matches."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.models.slopes import check_slope
 from tinygrad_rnn import errors, models, nn, ops, optim, text
 
 pytestmark = pytest.mark.usefixtures("reference")
@@ -129,21 +132,6 @@ def test_draws_follow_the_probabilities():
 # ----- learning -----
 
 
-def slope_of(model, loss):
-    """The slope along a random direction, by the gradient and by differences."""
-    loss().backward()
-    parameters, rng = list(model.parameters()), np.random.default_rng(0)
-    before = [np.array(p.numpy()) for p in parameters]
-    along = [rng.standard_normal(p.shape) for p in parameters]
-    slope = sum((p.grad.numpy() * d).sum() for p, d in zip(parameters, along, strict=True))
-    values = []
-    for step in (1e-6, -1e-6):
-        for p, at, d in zip(parameters, before, along, strict=True):
-            p.assign_(at + step * d)
-        values.append(loss().item())
-    return slope, (values[0] - values[1]) / 2e-6
-
-
 def test_losses_have_the_slope_of_their_values():
     given, places = (INSTRUCTIONS, views(), DONE), views((E, 1, 2))
     for model, loss in (
@@ -152,8 +140,7 @@ def test_losses_have_the_slope_of_their_values():
         (made("PathMatcher"), lambda model: model.loss(*given)[0]),
         (made(features=(E, 1, 2)), lambda model: model.loss(given[0], places, DONE)[0]),
     ):
-        by_gradient, by_difference = slope_of(model, lambda: loss(model))  # noqa: B023
-        assert by_difference == pytest.approx(by_gradient, rel=1e-6)
+        check_slope(model, partial(loss, model))
 
 
 def test_a_reward_of_one_imitates_and_one_below_the_baseline_does_the_opposite():

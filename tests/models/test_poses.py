@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.models.slopes import check_slope
 from tinygrad_rnn import errors, models, nn, ops, optim
 from tinygrad_rnn.models.poses import filled
 
@@ -296,17 +297,7 @@ def test_the_loss_has_the_slope_of_its_values(kind):
         model, rng = gaze(), np.random.default_rng(4)
         true = [rng.standard_normal((length, 3)) for length in LENGTHS]
         loss = lambda: model.loss(clips(), true)[0]
-    loss().backward()
-    parameters, rng = list(model.parameters()), np.random.default_rng(0)
-    before = [np.array(p.numpy()) for p in parameters]
-    along = [rng.standard_normal(p.shape) for p in parameters]
-    slope = sum((p.grad.numpy() * d).sum() for p, d in zip(parameters, along, strict=True))
-    values = []
-    for step in (1e-6, -1e-6):
-        for p, at, d in zip(parameters, before, along, strict=True):
-            p.assign_(at + step * d)
-        values.append(loss().item())
-    assert (values[0] - values[1]) / 2e-6 == pytest.approx(slope, rel=1e-6)
+    check_slope(model, loss)
 
 
 # ----- what is wrong -----

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.models.slopes import check_slope
 from tests.models.translators import (
     FRENCH,
     KINDS,
@@ -49,19 +50,7 @@ def test_step_by_step_is_the_training_pass(kind):
 
 
 def slope_is_that_of(model, **how):
-    parameters = list(model.parameters())
-    model.loss(SOURCES, TARGETS, **how)[0].backward()
-    rng = np.random.default_rng(0)
-    before = [np.array(parameter.numpy()) for parameter in parameters]
-    along = [rng.standard_normal(parameter.shape) for parameter in parameters]
-    slope = sum((p.grad.numpy() * d).sum() for p, d in zip(parameters, along, strict=True))
-    sides = []
-    for step in (1e-5, -1e-5):
-        for parameter, value, d in zip(parameters, before, along, strict=True):
-            parameter.assign_(value + step * d)
-        sides.append(model.loss(SOURCES, TARGETS, **how)[0].item())
-    assert (sides[0] - sides[1]) / 2e-5 == pytest.approx(slope, rel=1e-7)
-    assert all(parameter.grad is not None for parameter in parameters)
+    check_slope(model, lambda: model.loss(SOURCES, TARGETS, **how)[0], step=1e-5, rel=1e-7)
 
 
 @every_kind

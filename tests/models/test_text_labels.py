@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.models.slopes import check_slope
 from tinygrad_rnn import errors, models, ops, optim, text
 
 pytestmark = pytest.mark.usefixtures("reference")
@@ -83,17 +84,7 @@ def test_the_loss_is_that_of_its_labels_and_has_its_slope(how):
     assert loss.item() == pytest.approx(np.mean(nats), rel=1e-12)
     said = np.array(model.labels(TEXTS)) == np.array(LABELS)
     assert values["accuracy"] == said.mean()
-    loss.backward()
-    rng, parameters = np.random.default_rng(0), list(model.parameters())
-    before = [np.array(p.numpy()) for p in parameters]
-    along = [rng.standard_normal(p.shape) for p in parameters]
-    slope = sum((p.grad.numpy() * d).sum() for p, d in zip(parameters, along, strict=True))
-    found = []
-    for step in (1e-6, -1e-6):
-        for p, at, d in zip(parameters, before, along, strict=True):
-            p.assign_(at + step * d)
-        found.append(model.loss(TEXTS, LABELS)[0].item())
-    assert (found[0] - found[1]) / 2e-6 == pytest.approx(slope, rel=1e-6)
+    check_slope(model, lambda: model.loss(TEXTS, LABELS)[0])
 
 
 def test_words_have_labels_of_their_own():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.models.slopes import check_slope
 from tinygrad_rnn import decoding, errors, models, nn, ops, optim, text
 
 pytestmark = pytest.mark.usefixtures("reference")
@@ -130,17 +131,7 @@ def test_an_encoder_of_frames_is_the_same_as_its_features(kind):
 @every_speaker
 def test_the_loss_has_the_slope_of_its_values(kind):
     model = speaker(kind)
-    model.loss(clips(), CAPTIONS, OF)[0].backward()
-    parameters, rng = list(model.parameters()), np.random.default_rng(0)
-    before = [np.array(p.numpy()) for p in parameters]
-    along = [rng.standard_normal(p.shape) for p in parameters]
-    slope = sum((p.grad.numpy() * d).sum() for p, d in zip(parameters, along, strict=True))
-    values = []
-    for step in (1e-6, -1e-6):
-        for p, at, d in zip(parameters, before, along, strict=True):
-            p.assign_(at + step * d)
-        values.append(model.loss(clips(), CAPTIONS, OF)[0].item())
-    assert (values[0] - values[1]) / 2e-6 == pytest.approx(slope, rel=1e-7)
+    check_slope(model, lambda: model.loss(clips(), CAPTIONS, OF)[0], rel=1e-7)
 
 
 @every_speaker
