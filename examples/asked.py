@@ -3,7 +3,7 @@
     what colour is the small star?  purple       is there a red heart?  no
     what shape is the thing left of the green moon?  circle       is the star small or large?  small
 
-Two to four things, no two alike, stand in the quarters of a picture: 28 million scenes, whatever
+Two to four things, no two alike, stand in the quarters of a picture: 26 million scenes, whatever
 the paper and how things are turned and moved. A sixth of the looks that things may have is held
 out: of each colour two shapes in one size, as a small red circle or a large red star. A scene with
 such a thing is never learned from, and each one that is asked has one. So nobody can know an

@@ -10,7 +10,7 @@ less than what "but" or "although" sets against it. Each adjective is turned as 
 two opinions in a sentence one is good and one bad, so that words without their order leave one to
 guess. Pairs of an adjective and how it is said are held out, one of eight: "anything but dull" is
 learned from, say, and "anything but silly" never, and every sentence that is asked has such a
-pair. There are 23 million different ones.
+pair. There are more than 600 million different ones.
 """
 
 import random

@@ -94,7 +94,7 @@ class Navigator(WalkReader):
         s_t = walking([g(v_t); e(a_{t-1})], s_{t-1})        v_t: what is in view; s_0 = bridge(w)
         c_t = Σ_i α_ti e(x_i),  α_t = softmax_i(score(s_t, w_i))         the words that matter now
         z_t = search(v_t, s_t, c_t)                                       what they ask for, in view
-        d_t = deciding([s_t; c_t; z_t; g(v_t)], d_{t-1})
+        d_t = deciding([s_t; c_t; g(v_t); z_t], d_{t-1})
         P(a_t) = softmax(d_t u + b)
 
     Views without places, of D numbers each, are read as they are: g(v) = v, and there is no z.
