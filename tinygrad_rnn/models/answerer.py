@@ -14,7 +14,13 @@ from tinygrad_rnn.models.asking import Multiplied, ReadWhileLooking
 from tinygrad_rnn.models.labels import names_of, number_of
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.saved import Saved
-from tinygrad_rnn.models.shown import Pairs, image_of_each, shape_of, side_by_side
+from tinygrad_rnn.models.shown import (
+    Pairs,
+    feature_shape,
+    features_of,
+    image_of_each,
+    places_of,
+)
 from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.models.speaker import with_end
 from tinygrad_rnn.models.telling import Looking, Looks
@@ -92,7 +98,7 @@ class Answerer(Saved, nn.Module):
         self.where = where = type(self).__name__
         self.vocabulary, self.end = vocabulary_and_size(where, vocabulary)
         self.names = names_of(where, answers, "answers")
-        self.features = shape_of(features, where)
+        self.features = feature_shape(where, features)
         self.image, self.question = flag(where, "image", image), flag(where, "question", question)
         if not (image or question):
             raise ArgumentError(f"{where}: neither image nor question, expected one or both.")
@@ -212,17 +218,9 @@ class Answerer(Saved, nn.Module):
 
     def _seen(self, images: Any) -> Tensor:
         """What is made of images: (B, D), all places in one row, or (B, P, D) to look at."""
-        given = side_by_side(self.where, images, self.out.weight.dtype)
-        found: Tensor = given if self.encoder is None else self.encoder(given)
-        if found.shape[1:] != self.features:
-            of = "images" if self.encoder is None else "the encoder's outputs"
-            raise ShapeError(
-                f"{self.where}: {of} have shape {found.shape}, expected (B, "
-                f"{', '.join(map(str, self.features))}), as features says."
-            )
-        if self.attend:
-            return found.reshape(*found.shape[:2], -1).swapaxes(1, 2)
-        return found.reshape(len(found), -1)
+        dtype = self.out.weight.dtype
+        found = features_of(self.where, images, self.encoder, self.features, dtype)
+        return places_of(found) if self.attend else found.reshape(len(found), -1)
 
     # ----- answering -----
 

@@ -12,7 +12,7 @@ from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.describer import Describer
 from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
 from tinygrad_rnn.models.scores import cross_entropy
-from tinygrad_rnn.models.shown import image_of_each, shape_of, side_by_side
+from tinygrad_rnn.models.shown import feature_shape, features_of, image_of_each, places_of
 from tinygrad_rnn.models.speaker import IGNORED, taught
 from tinygrad_rnn.models.telling import Carried, Looking, Looks, Told
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
@@ -101,7 +101,7 @@ class Captioner(Describer):
         where = "Captioner"
         self.vocabulary, self.end = vocabulary_and_size(where, vocabulary)
         self.image = choice(where, "image", image, IMAGES)
-        self.features = shape_of(features)
+        self.features = feature_shape(where, features)
         if len(self.features) == 1 and image in ("spatial", "soft", "hard"):
             raise ShapeError(
                 f"{where}: image={image!r} with features {features}, expected those of places: "
@@ -220,19 +220,13 @@ class Captioner(Describer):
 
     def _seen(self, images: Any) -> Tensor:
         """Features of images: (B, D), or those of all places (B, P, D)."""
-        given = side_by_side("Captioner", images, self.out.weight.dtype)
-        found: Tensor = given if self.encoder is None else self.encoder(given)
-        if found.shape[1:] != self.features:
-            of = "images" if self.encoder is None else "the encoder's outputs"
-            raise ShapeError(
-                f"Captioner: {of} have shape {found.shape}, expected (B, "
-                f"{', '.join(map(str, self.features))}), as features says."
-            )
+        dtype = self.out.weight.dtype
+        found = features_of("Captioner", images, self.encoder, self.features, dtype)
         if len(self.features) == 1:
             return found
         if isinstance(self.decoder, Told) and self.image != "spatial":
             return found.mean((2, 3))
-        return found.reshape(*found.shape[:2], -1).swapaxes(1, 2)
+        return places_of(found)
 
     # ----- seeing, and saying step by step -----
 

@@ -1,17 +1,21 @@
-"""Images as they are given to a model, side by side, and the captions that belong to them."""
+"""Images as they are given to a model, side by side, and what is said or asked of them."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn import nn
 from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.tensor import Tensor, as_tensor
 from tinygrad_rnn.text.vocabulary import Ids
 
-__all__ = ["Pairs", "image_of_each", "of_one_type", "shape_of", "side_by_side", "together"]
+__all__ = [
+    "Pairs", "feature_shape", "features_of", "image_of_each", "of_one_type", "places_of",
+    "side_by_side", "together",
+]  # fmt: skip
 
 
 def side_by_side(where: str, images: Any, dtype: Any) -> Tensor:
@@ -45,17 +49,47 @@ def of_one_type(where: str, name: str, arrays: Sequence[Array]) -> None:
             )
 
 
-class Pairs(Sequence[Any]):
-    """Images with the tokens of their captions, the image being read when it is asked for."""
+def feature_shape(where: str, given: Any) -> tuple[int, ...]:
+    """D or (D, h, w), as a tuple."""
+    sizes = tuple(given) if isinstance(given, list | tuple) else (given,)
+    if len(sizes) not in (1, 3):
+        raise ShapeError(
+            f"{where}: features is {shortened(given)}, expected D, or (D, h, w) of places."
+        )
+    return tuple(whole(where, "features", size, 1) for size in sizes)
 
-    def __init__(self, images: Sequence[Any], tokens: Sequence[Any]) -> None:
-        self.images, self.tokens = images, tokens
+
+def features_of(
+    where: str, images: Any, encoder: nn.Module | None, features: tuple[int, ...], dtype: Any
+) -> Tensor:
+    """What an encoder makes of images, (B, D) or (B, D, h, w)."""
+    given = side_by_side(where, images, dtype)
+    found: Tensor = given if encoder is None else encoder(given)
+    if found.shape[1:] != features:
+        of = "images" if encoder is None else "the encoder's outputs"
+        raise ShapeError(
+            f"{where}: {of} have shape {found.shape}, expected (B, "
+            f"{', '.join(map(str, features))}), as features says."
+        )
+    return found
+
+
+def places_of(features: Tensor) -> Tensor:
+    """Features (B, D, h, w) as those of places (B, h w, D)."""
+    return features.reshape(*features.shape[:2], -1).swapaxes(1, 2)
+
+
+class Pairs(Sequence[Any]):
+    """Images with what is said or asked of each; an image is read when it is asked for."""
+
+    def __init__(self, images: Sequence[Any], said: Sequence[Any]) -> None:
+        self.images, self.said = images, said
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, number: Any) -> Any:
-        return self.images[number], self.tokens[number]
+        return self.images[number], self.said[number]
 
 
 def together(pairs: Sequence[Any]) -> tuple[list[Any], list[Ids], Array]:
@@ -88,13 +122,3 @@ def image_of_each(
             f"{where}: of goes from {of.min()} to {of.max()}, expected 0 to {images - 1}."
         )
     return of
-
-
-def shape_of(given: Any, where: str = "Captioner") -> tuple[int, ...]:
-    """D or (D, h, w), as a tuple."""
-    sizes = tuple(given) if isinstance(given, list | tuple) else (given,)
-    if len(sizes) not in (1, 3):
-        raise ShapeError(
-            f"{where}: features is {shortened(given)}, expected D, or (D, h, w) of places."
-        )
-    return tuple(whole(where, "features", size, 1) for size in sizes)

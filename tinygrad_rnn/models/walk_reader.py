@@ -12,7 +12,7 @@ from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.clips import frames_of
 from tinygrad_rnn.models.labels import names_of, numbers_of
 from tinygrad_rnn.models.saved import Saved
-from tinygrad_rnn.models.shown import shape_of
+from tinygrad_rnn.models.shown import feature_shape
 from tinygrad_rnn.models.text_model import vocabulary_and_size
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.text.vocabulary import Vocabulary
@@ -41,7 +41,7 @@ class WalkReader(Saved, nn.Module):
         where = type(self).__name__
         self.vocabulary, self.end = vocabulary_and_size(where, vocabulary)
         self.actions = names_of(where, actions, "actions")
-        self.encoder, self.features = encoder, shape_of(features, where)
+        self.encoder, self.features = encoder, feature_shape(where, features)
 
     def _ids(self, where: str, instructions: Any, count: int) -> list[Any]:
         """Instructions, texts or lists of tokens, as lists of tokens."""
