@@ -1,5 +1,7 @@
 """fit is the loop that one would write by hand, to the bit, and a bit more."""
 
+from threading import Event, Thread
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import tinygrad_rnn as tg
 from tests.training.runs import X, Y, classifier, classify, points, trainer
 from tinygrad_rnn import data, losses, nn, optim, training
 from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.training.run_state import evaluating
 
 
 def same(a, b):
@@ -104,6 +107,29 @@ def test_evaluating_changes_nothing():
     watched.evaluate(points())
     same(plain.model, watched.model)
     assert all(module.training for module in watched.model.modules())
+
+
+def test_a_model_is_in_its_mode_again_when_the_last_thread_has_used_it():
+    model, inside, goes_on = trainer().model, Event(), Event()
+
+    def answer():
+        with evaluating(model):
+            inside.set()
+            goes_on.wait(10)
+
+    other = Thread(target=answer)
+    with evaluating(model):
+        other.start()
+        inside.wait(10)
+    assert not any(module.training for module in model.modules())
+    with evaluating(model):
+        goes_on.set()
+        other.join(10)
+        assert not any(module.training for module in model.modules())
+        with evaluating(model):
+            pass
+        assert not any(module.training for module in model.modules())
+    assert all(module.training for module in model.modules())
 
 
 def test_evaluate_is_the_mean_by_weight():

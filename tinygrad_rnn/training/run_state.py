@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock, get_ident
 from typing import Any
 
 import numpy as np
@@ -59,18 +60,42 @@ def load_carried(model: Module, state: dict[str, Any]) -> None:
         parameter.requires_grad = name not in state["frozen"]
 
 
+# Modules that evaluate while blocks of ``evaluating`` last, by id: the threads of these blocks; and
+# those that are to train again when no other thread needs them as they are.
+_held: dict[int, list[int]] = {}
+_owed: set[int] = set()
+_lock = RLock()
+
+
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """In a with block, every module evaluates and records nothing; then it is in its mode again."""
-    training = [module for module in model.modules() if module.training]
-    if training:
-        model.eval()
+    """In a with block, every module evaluates and records nothing; then it is in its mode again.
+
+    Several threads may use one model so: it is in its mode again when the last one is done.
+    """
+    thread = get_ident()
+    with _lock:
+        modules = [one for one in model.modules() if one.training or id(one) in _held]
+        training = [module for module in modules if module.training]
+        for module in modules:
+            _held.setdefault(id(module), []).append(thread)
+            module.training = False
     try:
         with no_grad():
             yield
     finally:
-        for module in training:
-            module.training = True
+        with _lock:
+            found = set(map(id, training))
+            for module in modules:
+                threads = _held[id(module)]
+                threads.remove(thread)
+                if id(module) in found and any(other != thread for other in threads):
+                    _owed.add(id(module))
+                elif id(module) in found or (id(module) in _owed and not threads):
+                    _owed.discard(id(module))
+                    module.training = True
+                if not threads:
+                    del _held[id(module)]
 
 
 @contextmanager
