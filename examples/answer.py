@@ -315,11 +315,14 @@ def arguments() -> argparse.Namespace:
     add("--resume", action="store_true", help="go on with the run in --out")
     add("--anew", action="store_true", help="begin again, whatever is in --out")
     args = parser.parse_args()
-    if len(args.images) == 1 or (args.kept and len(args.kept) == 1):
-        parser.error("expected a folder of images, or features, and a file of questions")
+    if any(places and len(places) not in (2, 3) for places in (args.images, args.kept)):
+        parser.error(
+            "expected a folder of images, or features, and a file of questions, or this and one of "
+            "annotations"
+        )
     if args.ask and len(args.ask) == 1:
         parser.error("--ask: expected an image and a question, or several")
-    for name, least in (("epochs", 1), ("batch", 1), ("size", 8), ("answers", 2)):
+    for name, least in (("epochs", 1), ("batch", 1), ("size", 8), ("width", 9), ("answers", 2)):
         if (value := getattr(args, name)) < least:
             parser.error(f"--{name} is {value}, expected a whole number from {least} up")
     return args
@@ -337,7 +340,7 @@ def main() -> None:
         else:
             learn(args.seed, folder)
             print(f"wrote {folder / 'model'}")
-    except (tg.errors.TinygradError, OSError, ImportError) as error:
+    except (tg.errors.TinygradError, OSError, UnicodeError, ImportError) as error:
         sys.exit(f"answer.py: {error}")
     except KeyboardInterrupt:  # a second one in training, which may --resume, or one elsewhere
         sys.exit("\nanswer.py: interrupted")

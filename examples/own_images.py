@@ -48,6 +48,7 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         print(f"going on with the run in {folder}; --anew begins again")
     args = argparse.Namespace(**run.settings)
     given = read(args, args.images)
+    kept = read(args, args.kept) if args.kept else given
     counts = Counter(given.flat()[1]).most_common(args.answers)
     given = known_answers(given, {name for name, _ in counts})
     shape = np.shape(given.images[0])
@@ -84,7 +85,6 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         print(f"interrupted after step {trainer.step}; go on with --out {folder} --resume")
         return
     run.finish()
-    kept = read(args, args.kept) if args.kept else given
     what = "kept aside" if args.kept else "that were learned from"
     print(f"questions {what}: {kept.right(model).mean():.2%} right")
     print(f"wrote {folder / 'model'}")
@@ -95,15 +95,32 @@ def ask(args: argparse.Namespace, folder: Path) -> None:
     model = models.load(folder / "model", custom={"Eyes": Eyes})
     path, *questions = args.ask
     size = training.RunFolder(folder, {}, resume=True).settings["size"] if model.encoder else None
-    image = files.read_image(path, (size, size)) if model.encoder else np.load(path)
+    image = files.read_image(path, (size, size)) if model.encoder else features_of(path)
     for question in questions:
         cut, ids = (getattr(model.vocabulary, how)(question) for how in ("cut", "encode"))
+        if not cut:
+            print(f'"{question}" has no word: nothing is answered')
+            continue
         new = [word for word, number in zip(cut, ids, strict=True) if not number]
         if new:
             print(f"never learned: {', '.join(new)}")
         found = model.probabilities(image[None], [question])[0]
         best = np.argsort(-found)[:3]
         print(question, ", ".join(f"{model.names[k]} ({found[k]:.0%})" for k in best))
+
+
+def features_of(path: str) -> np.ndarray:
+    """What a file of features holds."""
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError):
+        found = None
+    if not isinstance(found, np.ndarray):
+        raise tg.errors.ArgumentError(
+            f"{path} is no .npy file of numbers, expected the features of an image: the model has "
+            "learned from features."
+        )
+    return found
 
 
 def write_small_files() -> None:

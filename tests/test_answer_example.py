@@ -56,6 +56,14 @@ def test_features_of_ones_own_are_learned_and_asked(tool, how):
     assert re.match(
         r"is it red\? (yes|no) \(\d+%\), (yes|no) \(\d+%\)\nnever learned:.* quux", said
     )
+    first = said.splitlines()[0]
+    said, died = tool("--ask", "one.npy", " ", "is it red?")
+    assert not died, died
+    assert said.splitlines() == ['" " has no word: nothing is answered', first]
+    Path("photo.jpg").write_bytes(b"no image")
+    for place in ("photo.jpg", "vgg.npz"):
+        _, died = tool("--ask", place, "is it red?")
+        assert f"{place} is no .npy file of numbers, expected the features of an image" in died
 
 
 def test_the_small_files_can_be_learned_from(tool):
@@ -77,6 +85,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tool):
         ("vgg.npz questions.json --epochs 0", "--epochs is 0, expected a whole number from 1 up"),
         ("vgg.npz questions.json --size 4", "--size is 4, expected a whole number from 8 up"),
         ("none questions.json", "images.asked: there is no file or folder 'none'"),
+        ("vgg.npz questions.json a.json b.json", "expected a folder of images, or features, and"),
+        ("vgg.npz questions.json --width 8", "--width is 8, expected a whole number from 9 up"),
+        ("vgg.npz questions.json --kept vgg.npz none.json", "none.json"),
         ("--ask one.npy", "--ask: expected an image and a question"),
         ("--ask one.npy what?", "'out/answer/model' holds no model.json"),
         ("--resume", "there is no run in 'out/answer' to resume"),

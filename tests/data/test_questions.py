@@ -60,6 +60,15 @@ def test_the_layout_of_vqa_whose_images_have_numbers(folder):
     assert str(found.left_out) == "questions without an answer, 1: 9 (why?)"
 
 
+def test_a_question_that_nobody_answered_is_left_out(folder):
+    notes = [NOTES["annotations"][0], {"question_id": 90, "answers": []}]
+    found = images.asked(
+        features(folder, "7", "9"), folder("q.json", VQA), folder("a.json", {"annotations": notes})
+    )
+    assert found.answers == [["a cat"]]
+    assert "questions without an answer, 1: 9 (is it red?)" in str(found.left_out)
+
+
 def test_a_number_is_that_of_one_image_alone(folder):
     given = [["is it?", "yes", 7], ["is it?", "no", 8]]
     found = images.asked(features(folder, "a_7", "b_7", "a_8"), folder("questions.json", given))
@@ -101,6 +110,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(folder):
         ('{"a": 1}', r"holds \{'a': 1\}, expected a list, or the layout of VQA"),
         ('[["is it?", "yes"]]', r"entry 0 of '.*q.json' is \['is it\?', 'yes'\], expected \[quest"),
         ('{"questions": [{"question": "is it?"}]}', "lack 'image_id', expected the layout of VQA"),
+        ('{"questions": null}', "cannot be used: 'NoneType' object is not iterable, expected the"),
         ('[["is it?", "yes", 3]]', "have no features with questions in common"),
     ],
 )

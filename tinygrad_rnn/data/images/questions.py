@@ -155,18 +155,20 @@ def _of_vqa(where: str, place: Place, given: Any, told: Any) -> list[Row]:
             for one in given["questions"]
         ]
     except (KeyError, TypeError, AttributeError) as error:
+        told = f"lack {error}" if isinstance(error, KeyError) else f"cannot be used: {error}"
         raise FileFormatError(
-            f"{where}: {os.fspath(place)!r} or its annotations lack {error}, expected the layout "
+            f"{where}: {os.fspath(place)!r} or its annotations {told}, expected the layout "
             "of VQA: questions with image_id and question_id, annotations with question_id and "
             "multiple_choice_answer or answers."
         ) from None
 
 
 def _usual(note: dict[str, Any]) -> Any:
-    """The answer of most people."""
+    """The answer of most people; None where nobody gave one."""
     if "multiple_choice_answer" in note:
         return note["multiple_choice_answer"]
-    return Counter(one["answer"] for one in note["answers"]).most_common(1)[0][0]
+    counts = Counter(one["answer"] for one in note["answers"]).most_common(1)
+    return counts[0][0] if counts else None
 
 
 def _by_number(names: list[str]) -> dict[str, str]:
