@@ -123,9 +123,9 @@ def draw(
 def read(args: argparse.Namespace, path: str) -> list[tuple[str, str]]:
     """Texts and labels of a table; what cannot be used is said and left out."""
     try:
-        lines = Path(path).read_text("utf-8").splitlines()[int(args.header) :]
-    except UnicodeError as error:
-        raise tg.errors.ArgumentError(f"{path} is no text in UTF-8: {error}.") from error
+        lines = Path(path).read_text("utf-8-sig").split("\n")[int(args.header) :]
+    except UnicodeDecodeError as error:
+        raise tg.errors.ArgumentError(f"{path} is no text in UTF-8: {error}.") from None
     found, left = [], Counter()
     first, second = (column - 1 for column in args.columns)
     for line in lines:
@@ -208,6 +208,8 @@ def train(args: argparse.Namespace, folder: Path) -> None:
 
 def score(model: models.TextLabels, pairs: list[tuple[str, str]]) -> None:
     """How many of some texts are right, of each label, and what the commonest label would get."""
+    if not pairs:
+        raise tg.errors.ArgumentError("there is no text with a label that was learned.")
     texts, labels = zip(*pairs, strict=True)
     hits = right(model, list(texts), list(labels))
     counts = Counter(labels)

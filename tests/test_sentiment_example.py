@@ -55,6 +55,22 @@ def test_a_table_of_ones_own_is_learned_evaluated_and_asked(tool):
     assert Path("out/sentiment/words.html").read_text().count("<svg") == 6
 
 
+def test_a_line_ends_where_it_ends_and_a_mark_of_utf_8_is_no_word(tool):
+    rows = [f"{one}\u2028indeed\x85\t{label}" for label, own in TEXTS.items() for one in own]
+    Path("odd.tsv").write_text("\n".join(rows), "utf-8-sig")
+    said, died = tool("odd.tsv", "odd.tsv", *SMALL)
+    assert not died
+    assert "left out" not in said
+    assert "6 texts to learn from, 6 to validate with; 10 words" in said
+
+
+def test_a_table_of_labels_that_were_never_learned_is_not_evaluated(tool):
+    assert tool("said.tsv", *SMALL)[1] == ""
+    Path("other.tsv").write_text("so so\tmixed\n")
+    _, died = tool("other.tsv", "--evaluate")
+    assert "there is no text with a label that was learned" in died
+
+
 def test_an_interrupted_run_goes_on_to_the_same_bits(tool):
     goes_on_to_the_same_bits(tool, ("said.tsv", *SMALL, "--save-every", 1), 3)
 
