@@ -23,6 +23,8 @@ import argparse
 import os
 import sys
 import zipfile
+import zlib
+from collections import Counter
 from pathlib import Path
 
 import body
@@ -276,28 +278,31 @@ def read(args: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[str, str
         raise tg.errors.ArgumentError(
             f"{args.poses} is no .npz file of arrays, as np.savez writes."
         )
+    found, out = {}, {}
     with np.load(args.poses, allow_pickle=False) as file:
-        found = {name: file[name] for name in file.files}
-    labels = {}
-    if args.labels:
-        rows = Path(args.labels).read_text("utf-8").splitlines()
-        labels = dict(row.split("\t")[:2] for row in rows if row.count("\t"))
-    shape = next((a.shape[1:] for a in found.values() if a.ndim == 3), None)
-    out = {
-        name: "shape " + str(array.shape)
-        for name, array in found.items()
-        if array.ndim != 3 or array.shape[1:] != shape or len(array) < 2
-    }
-    out |= {
-        name: "no joint is known"
-        for name in found.keys() - out.keys()
-        if not np.isfinite(found[name]).all(axis=-1).any()
-    }
-    if args.labels:
-        out |= dict.fromkeys(found.keys() - out.keys() - labels.keys(), "has no label")
+        names = file.files
+        for name in names:
+            try:
+                found[name] = file[name]
+            except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                out[name] = f"cannot be read: {error}"
+    labels = labels_of(args.labels) if args.labels else {}
+    shapes = Counter(a.shape[1:] for a in found.values() if a.ndim == 3 and a.dtype.kind in "iuf")
+    usual = shapes.most_common(1)[0][0] if shapes else None
+    for name, array in found.items():
+        if array.dtype.kind not in "iuf":
+            out[name] = f"holds {array.dtype}"
+        elif array.ndim != 3 or array.shape[1:] != usual or len(array) < 2:
+            out[name] = f"shape {array.shape}"
+        elif not known_in(array).any():
+            out[name] = "no joint is known"
+        elif not known_in(array[1:]).any():
+            out[name] = "no joint is known behind its first frame"
+        elif args.labels and name not in labels:
+            out[name] = "has no label"
     if out:
         several = ", ".join(f"{name} ({why})" for name, why in sorted(out.items())[:5])
-        print(f"left out, {len(out)} of {len(found)}: {several}")
+        print(f"left out, {len(out)} of {len(names)}: {several}")
     used = {name: array.astype(np.float32) for name, array in found.items() if name not in out}
     if len(used) < 2:
         raise tg.errors.ArgumentError(
@@ -305,28 +310,58 @@ def read(args: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[str, str
             "arrays (T, joints, dimensions) of two frames or more, of one shape but for T"
             f"{', each with a label' if args.labels else ''}."
         )
+    if args.labels and len({labels[name] for name in used}) < 2:
+        raise tg.errors.ArgumentError(
+            f"{args.labels} has one label for all sequences, expected two or more."
+        )
     return used, labels
+
+
+def known_in(poses: np.ndarray) -> np.ndarray:
+    """Which joints are known in each frame (T, joints)."""
+    with np.errstate(over="ignore"):  # what no float32 can hold is not known
+        return np.isfinite(poses.astype(np.float32)).all(axis=-1)
+
+
+def labels_of(path: str) -> dict[str, str]:
+    """Labels by name; lines without either are said."""
+    try:
+        lines = Path(path).read_text("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise tg.errors.ArgumentError(f"{path} is no text in UTF-8: {error}.") from None
+    rows = [[cell.strip() for cell in line.split("\t")] for line in lines if line.strip()]
+    right = [row for row in rows if len(row) > 1 and row[0] and row[1]]
+    if len(right) < len(rows):
+        print(f"{path}: left out, lines without name, tab, label: {len(rows) - len(right)}")
+    return {name: label for name, label, *_ in right}
 
 
 def train(args: argparse.Namespace, folder: Path) -> None:
     """Learn from poses of one's own, and say how good it is on those kept aside."""
+    tg.seed(args.seed)
     poses, labels = read(args)
     names = sorted(poses)
     np.random.default_rng(args.seed).shuffle(names)
     kept = names[: max(1, len(names) // 10)]
     learned = names[len(kept) :]
-    tg.seed(args.seed)
     J, D = poses[names[0]].shape[1:]
     print(f"{len(learned):,} sequences to learn from, {len(kept):,} kept aside; {J} joints")
     model = models.PoseForecast(J, D, args.hidden)
-    long = [name for name in kept if len(poses[name]) > args.ahead]
+    long = [
+        name
+        for name in kept
+        if known_in(poses[name][: -args.ahead]).any() and known_in(poses[name][-args.ahead :]).any()
+    ]
     repeated = off_by(model, [poses[name] for name in long], args.ahead)
     fit(model, [poses[n] for n in learned], None, args.epochs, args.rate, ahead=args.ahead)
     if long:
         after = off_by(model, [poses[name] for name in long], args.ahead)
         print(f"next {args.ahead} poses: off by {after:.4g}; repeat the last pose {repeated:.4g}")
     else:
-        print(f"none kept aside is longer than --ahead {args.ahead}: nothing to compare with")
+        print(
+            f"none kept aside is longer than --ahead {args.ahead}, with joints that are known in "
+            "both parts: nothing to compare with"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     training.save_model(folder / "forecast.safetensors", model)
     print(f"wrote {folder / 'forecast.safetensors'}")

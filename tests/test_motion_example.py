@@ -29,6 +29,7 @@ def tool(monkeypatch, capsys, tmp_path, reference):
     Path("labels.tsv").write_text(
         "".join(f"p{n}\t{'up' if n % 2 else 'down'}\n" for n in range(11))
     )
+    Path("one.tsv").write_text("p0\tup\np1\tup\n")
     return command(module, "motion", monkeypatch, capsys)
 
 
@@ -42,7 +43,7 @@ def test_poses_of_ones_own_are_learned(tool):
     assert re.search(r"next 2 poses: off by [\d.]+; repeat the last pose [\d.]+", said)
     assert Path("out/motion/forecast.safetensors").exists()
     said, _ = tool("poses.npz", *SMALL, "--ahead", 9)
-    assert "none kept aside is longer than --ahead 9: nothing to compare with" in said
+    assert "none kept aside is longer than --ahead 9, with joints that are known in" in said
 
 
 def test_labels_of_ones_own_are_learned(tool):
@@ -53,6 +54,35 @@ def test_labels_of_ones_own_are_learned(tool):
     assert "wrote out/motion/labels.safetensors" in said
 
 
+def test_what_cannot_be_used_of_poses_and_labels_is_left_out(tool):
+    with np.load("poses.npz") as file:
+        poses = {name: file[name] for name in file.files if name[0] == "p"}
+    late = {f"late{n}": np.concatenate([poses["p0"] * np.nan, poses["p0"]]) for n in range(3)}
+    early = np.concatenate([poses["p0"][:1], poses["p0"] * np.nan])
+    np.savez("odd.npz", a=np.ones((4, 9, 2)), early=early, objects=np.array([None]),
+             texts=np.full((4, 3, 2), "x"), complex=np.ones((4, 3, 2), complex), **poses, **late,
+             )  # fmt: skip
+    whole = Path("odd.npz").read_bytes()
+    assert whole.count(poses["p3"].tobytes()) == 1
+    Path("odd.npz").write_bytes(whole.replace(poses["p3"].tobytes(), poses["p4"][:4].tobytes()))
+    said, died = tool("odd.npz", *SMALL, "--ahead", 6)
+    assert not died, died
+    assert "left out, 6 of 20: a (shape (4, 9, 2)), complex (holds complex128)" in said
+    assert "early (no joint is known behind its first frame)" in said
+    assert "objects (cannot be read: Object arrays" in said
+    assert "p3 (cannot be read: Bad CRC-32" in said
+    np.savez("late.npz", **late)
+    said, died = tool("late.npz", *SMALL, "--ahead", 4)
+    assert not died, died
+    assert "in both parts: nothing to compare with" in said
+    rows = [" p0\tup ", "p1\tdown", "p2\tup\textra", "", "p4", "p5\t ", "\tup"]
+    Path("odd.tsv").write_text("\n".join(rows), "utf-8-sig")
+    said, died = tool("poses.npz", "odd.tsv", *SMALL)
+    assert not died, died
+    assert "odd.tsv: left out, lines without name, tab, label: 3" in said
+    assert "2 sequences to learn from, 1 kept aside" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -60,6 +90,9 @@ def test_labels_of_ones_own_are_learned(tool):
         ("none.npz", "none.npz has 0 sequences that can be used, expected two or more"),
         ("poses.npz none.tsv", "of one shape but for T, each with a label."),
         ("labels.tsv", "labels.tsv is no .npz file of arrays"),
+        ("poses.npz one.tsv", "one.tsv has one label for all sequences, expected two or more"),
+        ("poses.npz poses.npz", "poses.npz is no text in UTF-8"),
+        ("poses.npz --seed -1", "seed: value is -1, expected a whole number from 0 up"),
         ("poses.npz --ahead 0", "--ahead is 0, expected a whole number from 1 up"),
     ],
 )
