@@ -200,7 +200,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     args.cells = list(CELLS) if "all" in args.cells else list(dict.fromkeys(args.cells))
     if args.longest and args.longest < 6:
         parser.error(f"--longest is {args.longest}, expected 0, or a whole number from 6 up")
-    for name, least in (("longest", 0), ("width", 1), ("batch", 1), ("steps", 1)):
+    for name, least in (("longest", 0), ("width", 1), ("batch", 1), ("steps", 1), ("seed", 0)):
         if vars(args)[name] < least:
             parser.error(f"--{name} is {vars(args)[name]}, expected a whole number from {least} up")
     return args

@@ -201,6 +201,8 @@ def practise(model, matcher, asked, place, rate=5e-4):
 
 # ----- all of it -----
 
+STAGES = "imitation", "matcher", "reward", "practice", "no words", "no view"
+
 
 class Errands:
     """Errands that are demonstrated, and others, each by its instruction alone.
@@ -239,12 +241,13 @@ def learn(seed, folder, resume=False):
         f"in {OTHERS} others, each with what was never seen together; {len(given.words)} words"
     )
 
+    for name in () if resume else STAGES:  # all of them, or a later one would be resumed with this
+        shutil.rmtree(folder / name, ignore_errors=True)
+
     def stage(name, make):
         place = folder / name
         if resume and (place / "model.json").exists():
             return models.load(place)
-        if not resume:
-            shutil.rmtree(place, ignore_errors=True)
         tg.seed(seed)
         model = make(place)
         model.save(place)
@@ -352,10 +355,15 @@ def main():
         if args.say:
             follow(args.say, args.house, folder)
         else:
-            learn(args.seed, folder, args.resume)
+            run = training.RunFolder(
+                folder, {"seed": args.seed}, resume=args.resume, anew=not args.resume
+            )
+            run.begin()
+            learn(run.settings["seed"], folder, run.resumes)
+            run.finish()
             for name in ("practice", "matcher", "walks.html", "walks.svg"):
                 print(f"wrote {folder / name}")
-    except (tg.errors.TinygradError, OSError) as error:
+    except (tg.errors.TinygradError, OSError, UnicodeError) as error:
         sys.exit(f"navigate.py: {error}")
     except KeyboardInterrupt:
         sys.exit("\nnavigate.py: interrupted")

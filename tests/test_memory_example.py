@@ -194,6 +194,7 @@ def test_all_cells_are_those_that_read(tool):
         ("--cells LSTMs", "invalid choice: 'LSTMs'"),
         ("--tasks sums", "invalid choice: 'sums'"),
         ("--steps 0", "--steps is 0, expected a whole number from 1 up"),
+        ("--seed -1", "--seed is -1, expected a whole number from 0 up"),
         ("--longest 3", "--longest is 3, expected 0, or a whole number from 6 up"),
     ],
 )

@@ -4,6 +4,7 @@ import random
 import re
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -240,7 +241,20 @@ def test_everything_is_learned_drawn_and_used(tool):
     assert Path("out/navigate/said.html").read_text().count("<section>") == 2
 
 
+def test_a_run_anew_leaves_nothing_of_another_one_to_resume(tool, monkeypatch):
+    assert tool("--seed", 1)[1] == ""
+    assert Path("out/navigate/practice/model.json").exists()
+    monkeypatch.setattr(tool.module, "reward", Mock(side_effect=KeyboardInterrupt))
+    _, died = tool("--seed", 2)
+    assert "interrupted" in died
+    left = {place.name for place in Path("out/navigate").iterdir() if place.is_dir()}
+    assert left == {"imitation", "matcher"}
+    assert '"seed": 2' in Path("out/navigate/settings.json").read_text()
+
+
 def test_what_cannot_be_done_is_said(tool):
+    _, died = tool("--resume", "--out", "none")
+    assert "there is no run in 'none' to resume" in died
     _, died = tool("--say", "stop", "--out", "none")
     assert "'none/practice' holds no model.json" in died
     said, died = tool("--help")
