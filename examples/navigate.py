@@ -104,6 +104,7 @@ def fitted(model, learns, epochs, rate, place, steps=None, loss=None):
     )
     if history.interrupted:
         raise KeyboardInterrupt
+    tg.empty_cache()  # what comes next wants memory in other sizes
     return model
 
 
@@ -237,7 +238,7 @@ def learn(seed, folder, resume=False):
     """
     began, given, found = time.perf_counter(), Errands(seed), {}
     print(
-        f"{len(given.shown):,} errands demonstrated in {HOUSES} houses; {len(given.asked)} asked "
+        f"{len(given.shown):,} errands demonstrated in {HOUSES:,} houses; {len(given.asked)} asked "
         f"in {OTHERS} others, each with what was never seen together; {len(given.words)} words"
     )
 
