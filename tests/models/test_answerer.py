@@ -191,6 +191,20 @@ def test_where_it_looks_is_drawn():
     np.testing.assert_array_equal(found.weights, weights)
 
 
+def test_answers_may_be_told_by_number():
+    model = model_of()
+    by_name = model.loss(IMAGES, QUESTIONS[:2], ["no", "red"])[0].item()
+    for numbers in ([1, 2], np.array([1, 2], np.uint8)):
+        assert model.loss(IMAGES, QUESTIONS[:2], numbers)[0].item() == by_name
+
+
+def test_where_nothing_is_asked_nothing_is_answered():
+    assert model_of().answers([], []) == []
+    assert model_of().probabilities([], []).shape == (0, len(NAMES))
+    with pytest.raises(errors.ArgumentError, match="questions is 'what', expected a list"):
+        model_of(image=False).answers(None, "what")
+
+
 @pytest.mark.parametrize(
     ("make", "error", "told"),
     [

@@ -137,6 +137,7 @@ def test_it_talks_in_view_of_its_own_answers():
     rounds = [list(zip(*own, strict=True)) for own in zip(questions, said, strict=True)]
     assert model.answers(IMAGES, CAPTIONS, rounds, batch_size=1) == said
     assert model.talk(list(IMAGES), CAPTIONS, [[], questions[1]])[0] == []
+    assert model.talk([], [], []) == []
 
 
 def test_rounds_have_its_own_answers(monkeypatch):
@@ -207,6 +208,18 @@ def test_it_is_learned_and_comes_back_from_its_folder(tmp_path):
         (
             lambda: model_of(15).loss(IMAGES, [[1], [-1]], [[([3], "red")], [([2], "red")]]),
             errors.IndexRangeError, r"captions\[1\]\[0\] is -1, expected 0 to 14",
+        ),
+        (
+            lambda: model_of().loss(IMAGES, "it", TALKS),
+            errors.ArgumentError, "captions is 'it', expected a list, one for each image",
+        ),
+        (
+            lambda: model_of().talk(IMAGES, CAPTIONS, "it"),
+            errors.ArgumentError, "lists of questions is 'it', expected a list, one for each image",
+        ),
+        (
+            lambda: model_of().talk(IMAGES, CAPTIONS, [["what is it?"]]),
+            errors.ArgumentError, "2 captions and 1 lists of questions about 2 images, expected",
         ),
         (
             lambda: model_of().batches(IMAGES, CAPTIONS, TALKS[:1], 2),

@@ -156,8 +156,9 @@ class Answerer(Saved, nn.Module):
 
     def _numbers(self, answers: Any) -> Array:
         """Numbers of answers, by name; numbers are them already."""
-        if isinstance(answers, np.ndarray) and answers.dtype.kind in "iu":
-            return answers
+        given = np.asarray(answers)
+        if given.dtype.kind in "iu":
+            return given
         return np.array(
             [
                 number_of(f"{self.where}.loss", self.names, f"answers[{n}]", name)
@@ -192,6 +193,10 @@ class Answerer(Saved, nn.Module):
 
     def _read(self, questions: Any) -> tuple[Array, Array]:
         """Tokens of questions, (N, T + 1), each with its end, and how many."""
+        if isinstance(questions, str):
+            raise ArgumentError(
+                f"{self.where}: questions is {shortened(questions)}, expected a list of questions."
+            )
         if not isinstance(questions, Padded):
             questions = [self._tokens(f"questions[{n}]", one) for n, one in enumerate(questions)]
         found = with_end(self.where, "questions", questions, self.end)
@@ -263,7 +268,9 @@ class Answerer(Saved, nn.Module):
     ) -> Floats:
         """How likely each answer is, (N, K), in the order of ``names``."""
         pieces = self._pieces(images, questions, of, batch_size)
-        return np.concatenate([ops.softmax(scores).numpy() for scores, _ in pieces])
+        found = [ops.softmax(scores).numpy() for scores, _ in pieces]
+        nothing = np.zeros((0, len(self.names)), self.out.weight.dtype)
+        return np.concatenate([nothing, *found])
 
     def answers(
         self,

@@ -65,11 +65,7 @@ class Dialogue(Answerer):
 
     def forward(self, images: Any, captions: Any, dialogues: Any) -> Tensor:  # type: ignore[override]
         """Scores of the answers to all questions, dialogue by dialogue (N, K)."""
-        if not len(captions) == len(dialogues) or (self.image and len(images) != len(captions)):
-            raise ArgumentError(
-                f"{self.where}: {len(captions)} captions and {len(dialogues)} dialogues about "
-                f"{len(images) if self.image else 'no'} images, expected one of each."
-            )
+        self._check(images, captions, dialogues, "dialogues")
         rounds = [self._rounds(f"dialogues[{n}]", own) for n, own in enumerate(dialogues)]
         counts = list(map(len, rounds))
         of = np.repeat(np.arange(len(rounds)), counts)
@@ -89,6 +85,20 @@ class Dialogue(Answerer):
             joint, carried = self._read_on(rows, carried)
             found.append(joint)
         return self._scores(ops.stack(found)[number, of])
+
+    def _check(self, images: Any, captions: Any, dialogues: Any, what: str) -> None:
+        """Raise unless there is one of each."""
+        if isinstance(captions, str) or isinstance(dialogues, str):
+            given = captions if isinstance(captions, str) else dialogues
+            name = "captions" if isinstance(captions, str) else what
+            raise ArgumentError(
+                f"{self.where}: {name} is {shortened(given)}, expected a list, one for each image."
+            )
+        if not len(captions) == len(dialogues) or (self.image and len(images) != len(captions)):
+            raise ArgumentError(
+                f"{self.where}: {len(captions)} captions and {len(dialogues)} {what} about "
+                f"{len(images) if self.image else 'no'} images, expected one of each."
+            )
 
     def _before(self, captions: Any, rounds: list[list[Any]]) -> list[Array]:
         """What is read before each question: a caption and its end, or the answer before."""
@@ -181,8 +191,9 @@ class Dialogue(Answerer):
         self, images: Any, captions: Any, questions: Sequence[Sequence[str]], **how: Any
     ) -> list[list[str]]:
         """Its answers to the questions of each dialogue, in view of its own answers before."""
+        self._check(images, captions, questions, "lists of questions")
         said: list[list[str]] = [[] for _ in questions]
-        for r in range(max(map(len, questions))):
+        for r in range(max(map(len, questions), default=0)):
             going = [b for b, asked in enumerate(questions) if len(asked) > r]
             rounds = [list(zip(questions[b], [*said[b], ""], strict=False)) for b in going]
             shown = [images[b] for b in going] if self.image else None
