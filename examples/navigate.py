@@ -221,8 +221,9 @@ class Errands:
         self.words = text.Words.of("\n".join(one.instruction for one in self.shown), lower=True)
 
     def imitator(self, place, epochs=IMITATED, hide=""):
-        """One who has learned from demonstrations."""
-        model, shown = of_houses(models.Navigator, self.words), demonstrated(self.shown, hide)
+        """One who has learned from demonstrations; if something is hidden, from every other one."""
+        model = of_houses(models.Navigator, self.words)
+        shown = demonstrated(self.shown[:: 2 if hide else 1], hide)
         return fitted(model, batches(shown), epochs, 4e-3, place)
 
     def matcher(self, place, seed):
