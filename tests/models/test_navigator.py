@@ -299,7 +299,7 @@ def test_unknown_words_are_walked_by():
         ),
         (
             lambda: made().walk([Corridor(0), Corridor(1)], ["go", " "]),
-            errors.ArgumentError, r"instructions\[1\] is empty, expected one word or more",
+            errors.ArgumentError, r"instructions\[1\] is ' ', expected one word or more",
         ),
         (lambda: made().walk([Corridor(0)], ["go"], limit=0), errors.ShapeError, "limit is 0"),
         (
@@ -326,7 +326,7 @@ def test_unknown_words_are_walked_by():
             lambda: models.Navigator(9, ACTIONS, None, E, H, features=D).loss(
                 ["go"], views()[:1], DONE[:1]
             ),
-            errors.ArgumentError, r"instructions\[0\] is a text, which needs a vocabulary",
+            errors.ArgumentError, r"instructions\[0\] is .* Give tokens, or make it with a",
         ),
     ],
 )  # fmt: skip

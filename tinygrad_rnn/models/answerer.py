@@ -22,7 +22,7 @@ from tinygrad_rnn.models.shown import (
     places_of,
 )
 from tinygrad_rnn.models.some_rows import some_rows
-from tinygrad_rnn.models.speaker import with_end
+from tinygrad_rnn.models.speaker import tokens_of, with_end
 from tinygrad_rnn.models.telling import Looking, Looks
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
 from tinygrad_rnn.tensor import Tensor
@@ -206,20 +206,7 @@ class Answerer(Saved, nn.Module):
 
     def _tokens(self, place: str, given: Any) -> Any:
         """The tokens of a text, or those that are given."""
-        tokens = given
-        if isinstance(given, str):
-            if self.vocabulary is None:
-                raise ArgumentError(
-                    f"{self.where}: {place} is {shortened(given)}, and this model was made with "
-                    f"the number {self.end} of tokens alone. Give tokens, or make it with a "
-                    "vocabulary."
-                )
-            tokens = self.vocabulary.encode(given)
-        if not len(tokens):
-            raise ArgumentError(
-                f"{self.where}: {place} is {shortened(given)}, expected one word or more."
-            )
-        return tokens
+        return tokens_of(self.where, place, given, self.vocabulary, self.end)
 
     def _seen(self, images: Any) -> Tensor:
         """What is made of images: (B, D), all places in one row, or (B, P, D) to look at."""

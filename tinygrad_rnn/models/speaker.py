@@ -19,7 +19,7 @@ from tinygrad_rnn.text.vocabulary import Ids, Vocabulary
 from tinygrad_rnn.text.words import Words
 from tinygrad_rnn.training.run_state import evaluating
 
-__all__ = ["IGNORED", "Speaker", "settings_in_tokens", "taught", "with_end"]
+__all__ = ["IGNORED", "Speaker", "settings_in_tokens", "taught", "tokens_of", "with_end"]
 
 IGNORED = -100  # what no loss counts
 
@@ -165,6 +165,21 @@ def with_end(where: str, name: str, given: Any, end: int) -> tuple[Array, Array]
     found = np.full((len(ids), lengths.max(initial=0) + 1), end)
     found[:, :-1][there[:, : found.shape[1] - 1]] = ids[there]
     return found, lengths + 1
+
+
+def tokens_of(where: str, place: str, given: Any, vocabulary: Vocabulary | None, end: int) -> Any:
+    """The tokens of a text, or those that are given: one or more."""
+    tokens = given
+    if isinstance(given, str):
+        if vocabulary is None:
+            raise ArgumentError(
+                f"{where}: {place} is {shortened(given)}, and this model was made with the number "
+                f"{end} of tokens alone. Give tokens, or make it with a vocabulary."
+            )
+        tokens = vocabulary.encode(given)
+    if not len(tokens):
+        raise ArgumentError(f"{where}: {place} is {shortened(given)}, expected one word or more.")
+    return tokens
 
 
 def settings_in_tokens(where: str, target: Vocabulary, how: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tinygrad_rnn.models.clips import frames_of
 from tinygrad_rnn.models.labels import names_of, numbers_of
 from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.shown import feature_shape
+from tinygrad_rnn.models.speaker import tokens_of
 from tinygrad_rnn.models.text_model import vocabulary_and_size
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.text.vocabulary import Vocabulary
@@ -50,22 +51,10 @@ class WalkReader(Saved, nn.Module):
                 f"{where}: instructions is {shortened(instructions)}, expected a list of {count}, "
                 "one for each walk."
             )
-        found = []
-        for number, one in enumerate(instructions):
-            ids = one
-            if isinstance(one, str):
-                if self.vocabulary is None:
-                    raise ArgumentError(
-                        f"{where}: instructions[{number}] is a text, which needs a vocabulary, and "
-                        "this model was made with the number of tokens alone."
-                    )
-                ids = self.vocabulary.encode(one)
-            if not len(ids):
-                raise ArgumentError(
-                    f"{where}: instructions[{number}] is empty, expected one word or more."
-                )
-            found.append(ids)
-        return found
+        return [
+            tokens_of(where, f"instructions[{number}]", one, self.vocabulary, self.end)
+            for number, one in enumerate(instructions)
+        ]
 
     def _seen(self, where: str, views: Any) -> tuple[Tensor, Array]:
         """What the encoder makes of views, (T, B, D) or (T, B, D h w), and how many there are."""
