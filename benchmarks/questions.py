@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from pieces import Until
+from pieces import Until, keep
 from table import show, spread, table
 
 import tinygrad_rnn as tg
@@ -182,7 +182,7 @@ def train(folder: Path, seeds: list[int], seconds: float, only: str) -> None:
             print(f"{part} {way}, seed {number}: {found or 'goes on'}", flush=True)
             if found is None:
                 return
-            done.write_text(json.dumps(found))
+            keep(found, done)
 
 
 def sections() -> dict[str, list[str]]:

@@ -1,7 +1,8 @@
 """Images of one's own and questions about them, for answer.py: from files to what is answered.
 
 Files are in the layout of easy-VQA or of VQA (see tinygrad_rnn.data.images). Run by itself this
-writes small ones, some drawn scenes with questions, and the command that learns from them.
+writes small ones, drawn scenes (their pixels as features) with questions, and says the command
+that learns from them.
 """
 
 import argparse
@@ -124,7 +125,7 @@ def features_of(path: str) -> np.ndarray:
 
 
 def write_small_files() -> None:
-    """Drawn scenes and questions about them, in the layout of easy-VQA."""
+    """The pixels of drawn scenes, and questions about them in the layout of easy-VQA."""
     scenes, asker = asked_scenes(40, 0)[0], Asker(0)
     np.savez("scenes.npz", **{str(number): one for number, one in enumerate(shown(scenes))})
     rows = [

@@ -1,15 +1,15 @@
 """Dialogues about the scenes of asked.py, for dialogue.py: "it" and "the other one".
 
-    there is a yellow star.
-    is it small or large?                       small
-    what shape is the thing below it?           moon
-    what colour is it?                          green
-    is there a thing above the other one?       no
-    what shape is the thing left of the other one?      circle
+    there is a triangle.
+    what shape is the thing above it?           moon
+    what colour is the other one?               blue       (the triangle)
+    is the other one small or large?            large      (the moon)
+    what colour is the thing below the square?  green
+    what shape is it?                           star
 
-"It" is the thing that was spoken of last: that of the caption, or the one that the last question
-asked for; "the other one" is that which was spoken of before it. A question tells neither, so
-whoever forgets what was said has to guess; and nothing is asked twice that was said.
+"It" is the thing that the last answer was about, first that of the caption; "the other one" is the
+last other thing that an answer was about. A question tells neither, so whoever forgets what was
+said has to guess: nothing is asked that was said, nor what is the same of all that may be meant.
 """
 
 import random
@@ -51,7 +51,7 @@ class Talk:
 class Talker:
     """Speaks about a scene.
 
-    it, other  the numbers of the things that the last answer was about, and one before
+    it, other  the numbers of the thing that the last answer was about, and of the last other one
     known      what was said of things: (number, "colour") ...
     """
 
@@ -70,6 +70,7 @@ class Talker:
 
     def round(self):
         """A question about one of the things that were spoken of, or about any by its name."""
+        # Of the other one little can be asked, so it has to be tried often.
         of = self.draw.choice(("it", "it", "other", "other", "other", "other", "name"))
         if of == "other" and self.other is None:
             return None
