@@ -26,3 +26,12 @@ def pytest_configure():
     """Let tests be interrupted: a shell has what it starts in the background ignore the signal."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def standin():
+    """A CuPy made of NumPy, on a machine with two devices: see ``tests/standin``."""
+    from tests.standin import installed
+
+    with installed(devices=2) as machine:
+        yield machine
