@@ -1,13 +1,35 @@
-"""CuPy on first use, and the CUDA sources beside a family's ``gpu.py``."""
+"""CuPy on first use, and CUDA sources: how they are compiled and launched.
+
+A source is a ``.cu`` file beside a family's ``gpu.py``, or generated text. Before it stands
+``_cuda.cuh``, as text: neither needs include paths. Its kernels are written out as
+``extern "C" __global__ void name(...)``; NVRTC compiles them on their first launch on a device.
+"""
 
 import importlib.util
+import threading
+import warnings
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinygrad_rnn.errors import DeviceError
 
-__all__ = ["load", "require"]
+__all__ = [
+    "Function", "Module", "capability", "forget", "full_text", "launch", "load", "module",
+    "require", "suits", "watch",
+]  # fmt: skip
+
+_OPTIONS = ("--std=c++17",)
+_NAMES = {"f": "float", "d": "double"}  # element types, as CUDA calls them
+_MORE_THAN_ASKED = 48 * 1024  # of shared memory, a kernel gets only on request
+_FEWEST = 75  # capability of the oldest GPU that CUDA 13 knows
+_NULL = np.uint64(0)
+
+_lock = threading.Lock()
+_watchers = 0  # sessions that want errors where they are made
 
 
 def require(where: str = "gpu") -> Any:
@@ -33,7 +55,205 @@ def _missing() -> str:
     return "" if count else "CuPy is installed but this machine shows no CUDA device."
 
 
+# ----- sources -----
+
+
+class Function:
+    """A kernel of a module."""
+
+    __slots__ = ("name", "raw", "source")
+
+    def __init__(self, name: str, source: str, raw: Any) -> None:
+        self.name = name
+        self.source = source
+        self.raw = raw
+
+
+class Module:
+    """A compiled source. The first ``get_function`` compiles it."""
+
+    def __init__(self, text: str, source: str, needs: int, options: tuple[str, ...]) -> None:
+        self.source = source
+        self.needs = needs
+        self.text = full_text(text, source)
+        self.options = options
+        self._raw = require(source).RawModule(code=self.text, options=self.options)
+        self._functions: dict[str, Function] = {}
+
+    def get_function(self, name: str) -> Function:
+        """Return the kernel ``name``, always the same object."""
+        found = self._functions.get(name)
+        if found is None:
+            if self.needs > _FEWEST:
+                _check_capability(self.source, name, self.needs)
+            raw = self._raw.get_function(name)
+            found = self._functions.setdefault(name, Function(name, self.source, raw))
+        return found
+
+
+def full_text(text: str, source: str) -> str:
+    """The text that is compiled: what all sources begin with, and ``text``, under its name."""
+    prelude = Path(__file__).with_name("_cuda.cuh")
+    return f'#line 1 "{prelude.name}"\n{_read(prelude)}\n#line 1 "{source}"\n{text}'
+
+
 @cache
-def load(source: Path, options: tuple[str, ...] = ("--std=c++17",)) -> Any:
-    """Compile the ``.cu`` file ``source`` and return its ``cupy.RawModule``."""
-    return require(source.name).RawModule(code=source.read_text(), options=options)
+def _read(path: Path) -> str:
+    return path.read_text("utf-8")
+
+
+def _defined(definitions: dict[str, Any]) -> tuple[str, ...]:
+    """The options that define macros; an element type is written as CUDA calls it."""
+    options = []
+    for name, value in sorted(definitions.items()):
+        if isinstance(value, np.dtype | type):
+            value = _NAMES[np.dtype(value).char]
+        options.append(f"-D{name}={value}")
+    return tuple(options)
+
+
+def module(
+    text: str, source: str = "generated.cu", needs: int = _FEWEST, **definitions: Any
+) -> Module:
+    """Return the module of a CUDA text; the same text and definitions give the same module.
+
+    Args:
+        source: What compilers and errors call the text.
+        needs: The least compute capability of a GPU that it can run on, 90 for 9.0.
+        definitions: Macros: ``Real=x.dtype`` is "float" or "double", numbers are themselves.
+    """
+    return _module(text, source, needs, (*_OPTIONS, *_defined(definitions)))
+
+
+_module = cache(Module)
+
+
+def load(path: Path, needs: int = _FEWEST, **definitions: Any) -> Module:
+    """Return the module of a ``.cu`` file, as ``module`` does of a text."""
+    return module(_read(path), path.name, needs, **definitions)
+
+
+def forget() -> None:
+    """Forget all modules, and whether there is a GPU: for tests, which change that."""
+    for kept in (_missing, _module, _capability, _say_once):
+        kept.cache_clear()
+
+
+# ----- launches -----
+
+
+def launch(
+    function: Function,
+    grid: int | tuple[int, ...],
+    *args: Any,
+    block: int | tuple[int, ...] = 256,
+    shared: int = 0,
+) -> None:
+    """Launch a kernel where its arrays are; nothing is done where the grid is empty.
+
+    Args:
+        grid: The number of blocks, up to three, or one number: of threads that are wanted at least.
+        args: C-contiguous arrays of one device, NumPy scalars of the very types that the kernel
+            takes (a Python number has none), and None for no array.
+        shared: Bytes of dynamic shared memory a block.
+    """
+    block = block if isinstance(block, tuple) else (block,)
+    grid = grid if isinstance(grid, tuple) else (-(-grid // prod(block)),)
+    if 0 in grid:
+        return  # CuPy would launch one block
+    cupy = require(function.source)
+    kind = cupy.ndarray
+    number = next((a.device.id for a in args if isinstance(a, kind)), None)
+    given = tuple([_NULL if a is None else a for a in args])
+    try:
+        if number is None or number == cupy.cuda.runtime.getDevice():
+            _run(cupy, function, grid, block, given, shared)
+        else:
+            with cupy.cuda.Device(number):
+                _run(cupy, function, grid, block, given, shared)
+    except RuntimeError as error:  # CuPy's CUDADriverError and CUDARuntimeError are such
+        raise DeviceError(_failure(function, grid, block, args, shared, error)) from error
+
+
+def _run(
+    cupy: Any,
+    function: Function,
+    grid: tuple[int, ...],
+    block: tuple[int, ...],
+    args: tuple[Any, ...],
+    shared: int,
+) -> None:
+    if shared > _MORE_THAN_ASKED:
+        function.raw.max_dynamic_shared_size_bytes = shared
+    function.raw(grid, block, args, shared_mem=shared)
+    if _watchers:
+        cupy.cuda.get_current_stream().synchronize()
+
+
+def _failure(
+    function: Function,
+    grid: tuple[int, ...],
+    block: tuple[int, ...],
+    args: tuple[Any, ...],
+    shared: int,
+    error: Exception,
+) -> str:
+    """Say which launch an error is of; where nobody watches, it may be of an earlier one."""
+    given = ", ".join(
+        f"{a.dtype}{list(a.shape)}" if hasattr(a, "dtype") and a.shape else repr(a) for a in args
+    )
+    memory = f" with {shared} bytes of shared memory" if shared else ""
+    doubt = "" if _watchers else " It may be of an earlier launch; tg.debug() tells of which."
+    return (
+        f"{function.source}: the kernel {function.name!r}, launched in blocks {list(grid)} of "
+        f"threads {list(block)}{memory} on ({given}), failed: {error}{doubt}"
+    )
+
+
+def watch(change: int) -> None:
+    """Count the sessions that want each launch waited for, so that its errors are its own."""
+    global _watchers
+    with _lock:
+        _watchers += change
+
+
+# ----- what the GPU can do -----
+
+
+def capability() -> int:
+    """The compute capability of the current GPU: 90 for 9.0."""
+    return _capability(require().cuda.runtime.getDevice())
+
+
+@cache
+def _capability(number: int) -> int:
+    return int(require().cuda.Device(number).compute_capability)
+
+
+def suits(needs: int, what: str) -> bool:
+    """Whether the current GPU has a compute capability; if not, warn of it once.
+
+    Args:
+        what: What it is needed for and what is done instead, as the warning says it.
+    """
+    if capability() >= needs:
+        return True
+    _say_once(needs, what, capability())
+    return False
+
+
+@cache
+def _say_once(needs: int, what: str, found: int) -> None:
+    warnings.warn(
+        f"This GPU has compute capability {found / 10}, and {needs / 10} is needed for {what}.",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
+def _check_capability(source: str, name: str, needs: int) -> None:
+    if capability() < needs:
+        raise DeviceError(
+            f"{source}: this GPU has compute capability {capability() / 10}, expected {needs / 10} "
+            f"or more, which the kernel {name!r} needs."
+        )

@@ -30,12 +30,16 @@ def test_every_package_is_listed():
 
 def test_every_file_that_is_no_python_is_listed():
     listed = PROJECT["tool"]["setuptools"]["package-data"]
-    assert {f"{package}/{name}" for package, names in listed.items() for name in names} == {
-        f"{'.'.join(path.parent.relative_to(ROOT).parts)}/{path.name}"
+    ours = [
+        path
         for path in (ROOT / "tinygrad_rnn").rglob("*.*")
-        if path.is_file()
-        and path.suffix not in (".py", ".pyc", ".so")
-        and "kernels" not in path.relative_to(ROOT).parts
+        if "kernels" not in path.relative_to(ROOT).parts
+    ]
+    sources = [("tinygrad_rnn", path) for path in (ROOT / "kernels").rglob("*.cu*")]
+    assert {f"{package}/{name}" for package, names in listed.items() for name in names} == {
+        f"{'.'.join((*above, *path.parent.relative_to(ROOT).parts))}/{path.name}"
+        for *above, path in [*((path,) for path in ours), *sources]
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".so")
     }
 
 

@@ -18,6 +18,7 @@ from tinygrad_rnn.device import to_host
 from tinygrad_rnn.engine import Node, OutputGrad, Walk, resolved
 from tinygrad_rnn.engine.faults import forward_line
 from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
+from tinygrad_rnn.kernels import _cuda
 from tinygrad_rnn.modes import Mode, Session
 from tinygrad_rnn.tensor import Tensor
 
@@ -35,7 +36,8 @@ class debug(Mode):
             loss.backward()
 
     Gradients have to have the shape and type of what they belong to, and arrays that were
-    saved for backward must not be written, not even through NumPy. Everything takes several
+    saved for backward must not be written, not even through NumPy. Kernels on a GPU are waited
+    for, by all threads, so that an error is raised where it was made. Everything takes several
     times as long. Sessions nest, and each thread or task has its own.
 
     Args:
@@ -57,6 +59,7 @@ class debug(Mode):
     def __enter__(self) -> None:
         if self._poison:
             _poison(+1)
+        _cuda.watch(+1)
         super().__enter__()
 
     def __exit__(
@@ -67,6 +70,7 @@ class debug(Mode):
     ) -> Literal[False]:
         if self._poison:
             _poison(-1)
+        _cuda.watch(-1)
         return super().__exit__(kind, error, trace)
 
 
