@@ -17,7 +17,7 @@ Array = Any  # numpy.ndarray or cupy.ndarray
 _NUMPY = (np.ndarray, np.generic)  # a union of types would be made anew by every test
 
 __all__ = [
-    "array_module", "device_of", "empty_cache", "normalize_device", "num_threads",
+    "array_module", "device_of", "empty_cache", "host_array", "normalize_device", "num_threads",
     "set_num_threads", "to_device", "to_host",
 ]  # fmt: skip
 
@@ -66,6 +66,11 @@ def to_device(array: Array, device: str) -> Array:
 def to_host(array: Array) -> np.ndarray[Any, Any]:
     """The array in the CPU's memory; itself where it already is there."""
     return array if isinstance(array, np.ndarray) else array.get()
+
+
+def host_array(given: Any) -> np.ndarray[Any, Any]:
+    """Anything array-like as an array in the CPU's memory, fetched from a GPU if it is there."""
+    return given.get() if hasattr(given, "__cuda_array_interface__") else np.asarray(given)
 
 
 # ----- the machine; the kernels' modules are loaded when they are first asked -----

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import shortened, whole
-from tinygrad_rnn.device import Array, to_device
+from tinygrad_rnn.device import Array, host_array, to_device
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.kernels.noise import Noise
 
@@ -138,7 +138,7 @@ def noise(first_step: int = 0, rows: Any = None) -> Noise:
 
 def row_ids(where: str, name: str, ids: Any) -> Array:
     """Names of rows: whole numbers from 0 to 2^32 - 1, along one axis."""
-    ids = np.asarray(ids)
+    ids = host_array(ids)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
         raise ArgumentError(
             f"{where}: {name} is {shortened(ids)}, expected whole numbers, one for each row."

@@ -29,7 +29,9 @@ from tinygrad_rnn.kernels.recurrence.lowering import lower
 from tinygrad_rnn.kernels.recurrence.program import Program, TraceError
 from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
 
-__all__ = ["backward", "forward", "has_kernel", "kept", "source_of", "steps", "unfusable"]
+__all__ = [
+    "backward", "forward", "has_kernel", "has_steps", "kept", "source_of", "steps", "unfusable",
+]  # fmt: skip
 
 
 def has_kernel(array: Array) -> bool:
@@ -37,6 +39,11 @@ def has_kernel(array: Array) -> bool:
     if not isinstance(array, np.ndarray):
         return False  # there is no gpu.py yet
     return twin(__name__, array).__name__.rpartition(".")[2] != "reference"
+
+
+def has_steps(array: Array) -> bool:
+    """Whether ``steps`` can be made for arrays of this device and type: on a GPU there are none."""
+    return isinstance(array, np.ndarray) and has_kernel(array)
 
 
 def forward(
@@ -128,7 +135,7 @@ def steps(
     products: Sequence[Product] = (),
     sums: bool = False,
 ) -> Any:
-    """Single steps of ``rows`` rows, made ready to be run many times, where ``has_kernel(like)``.
+    """Single steps of ``rows`` rows, made ready to be run many times, where ``has_steps(like)``.
 
     layers     each reads what the one below gives out; the first one rows of a ``width``
     table      (V, width), the rows that the input is one of; then numbers of rows are read

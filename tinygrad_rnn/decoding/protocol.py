@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.decoding.log_probs import LogProbs, Rows
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, NotFiniteError, ShapeError
 from tinygrad_rnn.modes import inference_mode
 from tinygrad_rnn.tensor import Tensor
@@ -61,7 +61,7 @@ def next_log_probs(
 
 
 def _plain(array: Any) -> Array:
-    return np.asarray(array.numpy() if isinstance(array, Tensor) else array)
+    return array.numpy() if isinstance(array, Tensor) else host_array(array)
 
 
 def _more(where: str, given: Any, count: int) -> dict[str, Any]:

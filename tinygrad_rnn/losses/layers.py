@@ -8,7 +8,7 @@ from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.losses.labels import Labels, labels_of
 from tinygrad_rnn.nn import Module
-from tinygrad_rnn.nn.checks import check_dtype
+from tinygrad_rnn.nn.checks import check_like
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = ["ClassLoss", "gathered", "rows_that_count"]
@@ -68,7 +68,7 @@ class ClassLoss(Module):
         if not h.ndim or h.shape[-1] != self.in_features:
             raise ShapeError(f"{where}: h has shape {h.shape}, expected (..., {self.in_features}).")
         if h.dtype.kind == "f":
-            check_dtype(where, "h", h, next(self.parameters()))
+            check_like(where, "h", h, next(self.parameters()))
         return h
 
 

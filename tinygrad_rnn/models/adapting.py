@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import bounded, shortened, whole
+from tinygrad_rnn.device import host_array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.language_model import LanguageModel
 from tinygrad_rnn.models.layers import arrays_of, state_of
@@ -207,7 +208,7 @@ class CachePointer(_Adapting):
 
     def step(self, tokens: Any, state: Any) -> tuple[Floats, Any]:
         """tokens (rows,) -> log-probabilities of what comes next (rows, V), and the state."""
-        tokens = np.asarray(tokens)
+        tokens = host_array(tokens)
         with evaluating(self.model):
             hidden, after = self.model(tokens[None], state_of(self.model.layers, state["model"]))
             log_probs = ops.log_softmax(self.model.scores(hidden)).numpy()[0]

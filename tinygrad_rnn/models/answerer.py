@@ -8,10 +8,10 @@ import numpy as np
 from tinygrad_rnn import losses, nn, ops
 from tinygrad_rnn.arguments import flag, shortened
 from tinygrad_rnn.data import Batches, Padded
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.asking import Multiplied, ReadWhileLooking
-from tinygrad_rnn.models.labels import names_of, number_of
+from tinygrad_rnn.models.labels import names_of, number_of, right_share
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.shown import (
@@ -151,12 +151,11 @@ class Answerer(Saved, nn.Module):
                 f"{self.where}.loss: {len(scores)} questions and {len(numbers)} answers, expected "
                 "as many."
             )
-        right = scores.numpy().argmax(axis=-1) == numbers
-        return losses.cross_entropy(scores, numbers), {"accuracy": right.mean()}
+        return losses.cross_entropy(scores, numbers), {"accuracy": right_share(scores, numbers)}
 
     def _numbers(self, answers: Any) -> Array:
         """Numbers of answers, by name; numbers are them already."""
-        given = np.asarray(answers)
+        given = host_array(answers)
         if given.dtype.kind in "iu":
             return given
         return np.array(
@@ -210,8 +209,7 @@ class Answerer(Saved, nn.Module):
 
     def _seen(self, images: Any) -> Tensor:
         """What is made of images: (B, D), all places in one row, or (B, P, D) to look at."""
-        dtype = self.out.weight.dtype
-        found = features_of(self.where, images, self.encoder, self.features, dtype)
+        found = features_of(self.where, images, self.encoder, self.features, self.out.weight)
         return places_of(found) if self.attend else found.reshape(len(found), -1)
 
     # ----- answering -----

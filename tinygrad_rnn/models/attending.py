@@ -6,12 +6,12 @@ import numpy as np
 
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.arguments import choice, flag, whole
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.encoder import Memory
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.attention import Prepared
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, constant
 
 __all__ = ["ATTENTIONS", "Attending"]
 
@@ -149,8 +149,9 @@ class Attending(nn.Module):
             near = memory.mask & (np.abs(places - centre) <= self.window)
             return self._seen(query, memory._replace(mask=near))
         share = ops.sigmoid(self.centre(ops.tanh(self.ahead(query)))).swapaxes(0, 1)  # (B, T, 1)
-        away = Tensor(places.astype(share.dtype)) - share * last[..., None].astype(share.dtype)
-        near = memory.mask & (np.abs(away.numpy()) <= self.window)
+        away = constant(places, share) - share * constant(last[..., None], share)
+        seen = array_module(away._data).asarray(memory.mask)
+        near = seen & (abs(away.data) <= self.window)
         _, weights = self._seen(query, memory._replace(mask=near))
         weights = weights * ops.exp(away * away * (-2 / self.window**2))
         context: Tensor = self.attention.score.combine(weights, memory.values)

@@ -6,7 +6,7 @@ from tinygrad_rnn import nn, ops
 from tinygrad_rnn.arguments import choice
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.models.encoder import Encoder, Memory
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, constant
 
 __all__ = ["BRIDGES", "Bridge"]
 
@@ -59,7 +59,7 @@ class Bridge(nn.Module):
         if self.how == "zero":
             return None
         if self.how == "average":
-            lengths = Tensor(memory.lengths.astype(memory.outputs.dtype)[:, None])
+            lengths = constant(memory.lengths[:, None], memory.outputs)
             mean = memory.outputs.sum(0) / lengths
             found = [[mean] * len(sizes) for sizes in self.layout.sizes]
         else:

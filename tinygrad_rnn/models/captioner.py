@@ -7,10 +7,10 @@ import numpy as np
 
 from tinygrad_rnn import decoding, losses, nn, ops
 from tinygrad_rnn.arguments import bounded, choice, flag, whole
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.describer import Describer
-from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
+from tinygrad_rnn.models.layers import CellChoice, arrays_of, in_order, recurrent_layers, state_of
 from tinygrad_rnn.models.scores import cross_entropy
 from tinygrad_rnn.models.shown import feature_shape, features_of, image_of_each, places_of
 from tinygrad_rnn.models.speaker import IGNORED, taught
@@ -18,7 +18,7 @@ from tinygrad_rnn.models.telling import Carried, Looking, Looks, Told
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn.attention import Prepared
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, constant
 from tinygrad_rnn.training.run_state import evaluating
 
 __all__ = ["Captioner"]
@@ -172,7 +172,7 @@ class Captioner(Describer):
         loss = self._cross_entropy(features, said, **how)
         values = {} if smoothing else {"nats": loss.detach()}
         if self.doubly_stochastic:
-            total = (looks.weights * Tensor(there[..., None].astype(loss.dtype))).sum(1)
+            total = (looks.weights * constant(there[..., None], loss)).sum(1)
             uneven = ops.square(1 - total).sum() * (1 / there.sum())
             loss = loss + self.doubly_stochastic * uneven
             values["uneven"] = uneven.detach()
@@ -200,7 +200,7 @@ class Captioner(Describer):
         counts = there & looks.drawn[:, None]
         drawn = losses.reinforce(chosen, to_come, usual * words, mask=counts, reduction="sum")
         loss = loss + self.reinforce * count * drawn
-        spread = (weights * logs * Tensor(there[..., None].astype(nats.dtype))).sum() * -count
+        spread = (weights * logs * constant(there[..., None], nats)).sum() * -count
         loss = loss - self.entropy * spread
         return loss, {"nats": mean.detach(), "entropy": spread.detach()}
 
@@ -220,8 +220,8 @@ class Captioner(Describer):
 
     def _seen(self, images: Any) -> Tensor:
         """Features of images: (B, D), or those of all places (B, P, D)."""
-        dtype = self.out.weight.dtype
-        found = features_of("Captioner", images, self.encoder, self.features, dtype)
+        weight = self.out.weight
+        found = features_of("Captioner", images, self.encoder, self.features, weight)
         if len(self.features) == 1:
             return found
         if isinstance(self.decoder, Told) and self.image != "spatial":
@@ -241,7 +241,7 @@ class Captioner(Describer):
             carried = self.decoder.start(features)
         places = carried.places
         if places is not None:  # rows of the state will share it
-            keys, values = (np.ascontiguousarray(x.numpy()) for x in places[:2])
+            keys, values = map(in_order, places[:2])
             places = Prepared(Tensor(keys), Tensor(values), of=np.arange(len(features)))
         return self._as_arrays(carried, places, len(features))
 
@@ -251,7 +251,7 @@ class Captioner(Describer):
             with evaluating(self):
                 return self.scored(tokens, state)
         with no_grad():
-            words = self.embedding(np.asarray(tokens)[None])
+            words = self.embedding(host_array(tokens)[None])
             features, looks, carried = self.decoder(words, self._as_given(state))
             found = decoding.LogProbs(self.out(features[0]).numpy())
         after = self._as_arrays(carried, state.places, len(tokens))
@@ -281,10 +281,10 @@ class Captioner(Describer):
 
     def _as_arrays(self, carried: Carried, places: Any, rows: int) -> Carried:
         """Rows first, the states of layers by cell and name."""
-        beside = None if carried.beside is None else carried.beside.numpy()
-        return Carried(arrays_of(self.decoder.layers, carried.layers, rows), beside, places)  # type: ignore[arg-type]
+        beside = None if carried.beside is None else carried.beside.data
+        return Carried(arrays_of(self.decoder.layers, carried.layers, rows), beside, places)
 
     def _as_given(self, state: Carried) -> Carried:
         """The other way round."""
-        beside = None if state.beside is None else Tensor(np.asarray(state.beside))
+        beside = None if state.beside is None else Tensor(state.beside)
         return Carried(state_of(self.decoder.layers, state.layers), beside, state.places)

@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.data import pad
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.clips import frames_of
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
@@ -63,8 +63,8 @@ class ClipReader(nn.Module):
 
     def hidden(self, clips: Any) -> tuple[Tensor, Array]:
         """What layers make of frames, (T, B, H), and how many each clip has."""
-        where, dtype = type(self).__name__, self.out.weight.dtype
-        frames, lengths = frames_of(where, clips, self.encoder, self.features, dtype)
+        where, like = type(self).__name__, self.out.weight
+        frames, lengths = frames_of(where, clips, self.encoder, self.features, like)
         frames = self.dropout(frames)
         if self.layers is None:
             assert self.alone is not None
@@ -100,7 +100,7 @@ class FrameNumbers(ClipReader):
                     f"{where}: {name}[{number}] has shape {np.shape(own)}, expected "
                     f"{(int(length), *shape)}: for each frame of the clip."
                 )
-        targets = pad([np.asarray(own, dtype) for own in given], np.nan).data
+        targets = pad([host_array(own).astype(dtype, copy=False) for own in given], np.nan).data
         known: Array = np.isfinite(targets).all(axis=-1)
         if not known.any():
             raise ArgumentError(

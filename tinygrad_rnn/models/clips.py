@@ -10,16 +10,17 @@ import numpy as np
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.data import pad
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
+from tinygrad_rnn.models.layers import nothing
 from tinygrad_rnn.models.shown import of_one_type, side_by_side
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, constant
 
-__all__ = ["frames_of", "mean_of", "nothing"]
+__all__ = ["frames_of", "mean_of"]
 
 
 def frames_of(
-    where: str, clips: Any, encoder: nn.Module | None, width: int, dtype: Any
+    where: str, clips: Any, encoder: nn.Module | None, width: int, like: Tensor
 ) -> tuple[Tensor, Array]:
     """What an encoder makes of frames, (T, B, D), 0 behind the last; how many there are.
 
@@ -28,10 +29,10 @@ def frames_of(
     arrays = _clips(where, clips)
     lengths = np.array([len(array) for array in arrays])
     if encoder is None:
-        found = side_by_side(where, pad(arrays).data, dtype)
+        found = side_by_side(where, pad(arrays).data, like)
         expected = (*found.shape[:2], width)
     else:
-        found = encoder(side_by_side(where, np.concatenate(arrays), dtype))
+        found = encoder(side_by_side(where, np.concatenate(arrays), like))
         expected = (int(lengths.sum()), width)
     if found.shape != expected:
         of = "clips" if encoder is None else "the encoder's outputs"
@@ -43,14 +44,14 @@ def frames_of(
         begins = np.cumsum(lengths) - lengths
         steps = np.arange(lengths.max())[:, None]
         places = np.where(steps < lengths, begins + steps, len(found))  # the last one is nothing
-        padding = nothing(1, width, dtype=found.dtype)
+        padding = nothing(1, width, like=found)
         found = ops.embedding(ops.concat([found, padding]), places)
     return found, lengths
 
 
 def mean_of(frames: Tensor, lengths: Array) -> Tensor:
     """The mean of frames (T, B, D), which are 0 behind the last, over those that are there."""
-    return frames.sum(0) / Tensor(lengths.astype(frames.dtype)[:, None])
+    return frames.sum(0) / constant(lengths[:, None], frames)
 
 
 def _clips(where: str, clips: Any) -> list[Array]:
@@ -59,7 +60,7 @@ def _clips(where: str, clips: Any) -> list[Array]:
             f"{where}: clips is {shortened(clips)}, expected a list of arrays, one or more, each "
             "(T, C, H, W) of frames or (T, D) of features."
         )
-    arrays = [np.asarray(clip) for clip in clips]
+    arrays = [host_array(clip) for clip in clips]
     for number, array in enumerate(arrays):
         if array.ndim < 2:
             raise ShapeError(
@@ -75,8 +76,3 @@ def _clips(where: str, clips: Any) -> list[Array]:
             raise ShapeError(f"{where}: clips[{number}] has no frame, expected one or more.")
     of_one_type(where, "clips", arrays)
     return arrays
-
-
-def nothing(*shape: int, dtype: Any) -> Tensor:
-    """Padding in place of frames or words."""
-    return Tensor(np.zeros(shape, dtype))

@@ -12,6 +12,7 @@ from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.models.attending import Attending
 from tinygrad_rnn.models.encoder import Memory
+from tinygrad_rnn.models.layers import nothing
 from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.tensor import Tensor
@@ -69,15 +70,15 @@ class AttentionDecoder(nn.Module):
         rows = len(memory.lengths)
         outputs = memory.outputs
         if state is None or self.feeding == "context":
-            nothing = Tensor(np.zeros((0, rows, self.layers.cells()[0].input_size), outputs.dtype))
-            state = self.layers(nothing, state)[1]
+            width = self.layers.cells()[0].input_size or 0
+            state = self.layers(nothing(0, rows, width, like=outputs), state)[1]
         fed = covered = None
         if self.feeding == "context":
             fed = self.layers.cells()[-1].given_out(self.layers.layout.unpack(state, (rows,))[-1])
         elif self.feeding:
-            fed = Tensor(np.zeros((rows, self.read_out.width), outputs.dtype))
+            fed = nothing(rows, self.read_out.width, like=outputs)
         if self.attention is not None and self.attention.coverage:
-            covered = Tensor(np.zeros((rows, len(outputs)), outputs.dtype))
+            covered = nothing(rows, len(outputs), like=outputs)
         return Carried(state, fed, covered, np.zeros(rows, np.int64))
 
     def forward(

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import nn, ops
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.models.clip_reader import FrameNumbers
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, constant
 
 __all__ = ["GazeDirections"]
 
@@ -46,11 +46,11 @@ class GazeDirections(FrameNumbers):
         targets, known = self._taught(
             "directions", [_of_length_one(own) for own in directions], lengths, (3,), found.dtype
         )
-        count = Tensor(known.astype(found.dtype))
-        cosines = (found * Tensor(targets)).sum(-1)
+        count = constant(known, found)
+        cosines = (found * constant(targets, found)).sum(-1)
         loss = ((1 - cosines) * count).sum() / count.sum()
-        degrees = np.degrees(np.arccos(np.clip(cosines.numpy(), -1, 1)))
-        return loss, {"degrees": degrees[known].mean()}
+        degrees = np.degrees(np.arccos(np.clip(cosines.data, -1, 1)))
+        return loss, {"degrees": (degrees * count.data).sum() / np.count_nonzero(known)}
 
     def directions(self, clips: Any, *, batch_size: int = 64) -> list[Array]:
         """The direction in each frame of each clip, (T, 3), of length 1."""
@@ -59,6 +59,6 @@ class GazeDirections(FrameNumbers):
 
 def _of_length_one(directions: Any) -> Array:
     """Directions (T, 3); NaN where there is none."""
-    found = np.asarray(directions, float)
+    found = host_array(directions).astype(float, copy=False)
     size = np.linalg.norm(found, axis=-1, keepdims=True)
     return found / np.where(size > 0, size, np.nan)

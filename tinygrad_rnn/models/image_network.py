@@ -6,7 +6,7 @@ from typing import Any
 from tinygrad_rnn import nn
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.nn.checks import check_dtype
+from tinygrad_rnn.nn.checks import check_like
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = ["ImageNetwork", "Stage"]
@@ -47,7 +47,7 @@ class ImageNetwork(nn.Module):
                 f"{where}: images have shape {x.shape}, expected (B, {self.channels}, H, W), H and "
                 f"W from {self.smallest} up."
             )
-        check_dtype(where, "images", x, next(self.parameters()))
+        check_like(where, "images", x, next(self.parameters()))
         for name, stage in stages.items():
             x = stage(x)
             if name == until:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import shortened
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
 from tinygrad_rnn.models.speaker import IGNORED
+from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["named", "names_of", "number_of", "numbers_of", "right_share"]
 
@@ -63,10 +64,10 @@ def numbers_of(
     return found
 
 
-def right_share(scores: Array, targets: Array) -> Any:
-    """How many labels are the likeliest ones, of those that there are."""
-    there = targets != IGNORED
-    return (scores.argmax(axis=-1)[there] == targets[there]).mean()
+def right_share(scores: Tensor, targets: Array) -> Any:
+    """How many labels are the likeliest ones, of those that there are; found where scores are."""
+    right = scores.data.argmax(axis=-1) == array_module(scores._data).asarray(targets)
+    return right.sum() / np.count_nonzero(targets != IGNORED)  # which none is equal to
 
 
 def named(names: Sequence[str], scores: Array, lengths: Array) -> list[Any]:

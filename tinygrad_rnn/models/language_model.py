@@ -7,7 +7,7 @@ import numpy as np
 
 from tinygrad_rnn import decoding, nn
 from tinygrad_rnn.arguments import flag, whole
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, array_module, host_array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
 from tinygrad_rnn.models.scores import ScoreLayer, cross_entropy, losses_in_pieces, tied_to
@@ -155,7 +155,7 @@ class LanguageModel(TextModel, nn.Module):
         """The state before any token, as arrays (rows, ...)."""
         rows = whole(f"{type(self).__name__}.start", "rows", rows, 1)
         weight = self.embedding.weight
-        nothing = np.zeros((0, rows, weight.shape[1]), weight.dtype)
+        nothing = array_module(weight._data).zeros((0, rows, weight.shape[1]), weight.dtype)
         with evaluating(self):
             return arrays_of(self.layers, self.layers(nothing)[1], rows)
 
@@ -164,7 +164,7 @@ class LanguageModel(TextModel, nn.Module):
         if self.training:  # in the other mode it may go the quick way
             with evaluating(self):
                 return self.step(tokens, state)
-        tokens = np.asarray(tokens)
+        tokens = host_array(tokens)
         quickly = self._quickly(tokens, state)
         if quickly is not None:
             return quickly

@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from tinygrad_rnn import nn
 from tinygrad_rnn.arguments import shortened
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["CellChoice", "arrays_of", "recurrent_layers", "state_of"]
+__all__ = ["CellChoice", "arrays_of", "in_order", "nothing", "recurrent_layers", "state_of"]
 
 CellChoice = str | type[nn.Cell] | Callable[..., nn.Recurrent]
 
@@ -65,14 +63,27 @@ def recurrent_layers(
 
 
 def arrays_of(layers: nn.Recurrent, state: Any, rows: int) -> list[list[Array]]:
-    """A state of layers as ``decoding`` takes it: arrays (rows, width), by cell and name."""
-    return [[part.numpy() for part in parts] for parts in layers.layout.unpack(state, (rows,))]
+    """A state of layers as ``decoding`` takes it: arrays (rows, width), by cell and name.
+
+    They stay where they are: a search has the rows picked there that it goes on with.
+    """
+    return [[part.data for part in parts] for parts in layers.layout.unpack(state, (rows,))]
 
 
 def state_of(layers: nn.Recurrent, arrays: Any) -> Any:
     """The other way round: a state as the layers take it."""
-    cells = [[Tensor(np.asarray(part)) for part in parts] for parts in arrays]
+    cells = [[Tensor(part) for part in parts] for parts in arrays]
     return layers.layout.pack(cells, batched=True)
+
+
+def in_order(x: Tensor) -> Array:
+    """The numbers row by row, for what every step of a search reads."""
+    return array_module(x._data).ascontiguousarray(x.data)
+
+
+def nothing(*shape: int, like: Tensor) -> Tensor:
+    """Zeros of the type of another tensor and where that is: before a beginning, or as padding."""
+    return Tensor(array_module(like._data).zeros(shape, like.dtype))
 
 
 def _cells() -> dict[str, type[nn.Cell]]:

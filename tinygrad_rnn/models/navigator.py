@@ -11,13 +11,14 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.encoder import Encoder
+from tinygrad_rnn.models.labels import right_share
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.speaker import IGNORED, with_end
 from tinygrad_rnn.models.text_model import Floats
 from tinygrad_rnn.models.walk_reader import WalkReader
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.attention import Prepared
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, constant
 from tinygrad_rnn.training.run_state import evaluating
 
 __all__ = ["Navigator", "Walk", "World"]
@@ -204,8 +205,7 @@ class Navigator(WalkReader):
         """
         scores, _, targets = self(instructions, views, actions)
         loss = losses.cross_entropy(scores, targets, ignore_index=IGNORED)
-        right = scores.numpy().argmax(axis=-1)[targets != IGNORED] == targets[targets != IGNORED]
-        return loss, {"accuracy": right.mean()}
+        return loss, {"accuracy": right_share(scores, targets)}
 
     def reward_loss(
         self,
@@ -230,7 +230,7 @@ class Navigator(WalkReader):
         there = targets != IGNORED
         chosen = ops.take_along_axis(logs, np.where(there, targets, 0)[..., None], -1).squeeze(-1)
         loss = losses.reinforce(chosen, rewards, baseline, mask=there)
-        mask = Tensor(there[..., None].astype(logs.dtype))
+        mask = constant(there[..., None], logs)
         spread = (ops.exp(logs) * logs * mask).sum() * (-1 / there.sum())
         values = {"reward": np.mean(rewards), "entropy": spread.detach()}
         return loss - weight * spread, values

@@ -9,12 +9,12 @@ import numpy as np
 
 from tinygrad_rnn import losses, nn, ops
 from tinygrad_rnn.arguments import flag, shortened, whole
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, array_module, host_array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.clip_reader import FrameNumbers
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.some_rows import some_rows
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, constant
 from tinygrad_rnn.training.run_state import evaluating
 
 __all__ = ["PoseFeatures", "PoseForecast", "VideoJoints"]
@@ -61,9 +61,8 @@ class VideoJoints(FrameNumbers):
         """The mean of |x - y|, and {"distance": ...}, the mean distance of joints."""
         found, lengths = self(clips)
         targets, known = self._taught("poses", poses, lengths, self.shape, found.dtype)
-        loss = losses.l1(found, Tensor(targets), mask=known)
-        away = np.linalg.norm(found.numpy() - targets, axis=-1)
-        return loss, {"distance": away[known].mean()}
+        loss = losses.l1(found, constant(targets, found), mask=known)
+        return loss, {"distance": _distance(found, targets, known)}
 
     def joints(self, clips: Any, *, batch_size: int = 64) -> list[Array]:
         """The pose in each frame of each clip, (T, J, D)."""
@@ -94,7 +93,7 @@ class PoseFeatures(nn.Module):
 
     def forward(self, poses: Any) -> Tensor:
         """Poses (N, J, D) -> features (N, F)."""
-        x = poses.numpy() if isinstance(poses, Tensor) else np.asarray(poses)
+        x = poses.numpy() if isinstance(poses, Tensor) else host_array(poses)
         if x.shape[1:] != self.shape:
             raise ShapeError(
                 f"PoseFeatures: poses have shape {x.shape}, expected (N, {self.shape[0]}, "
@@ -106,7 +105,7 @@ class PoseFeatures(nn.Module):
             middle = x.sum(axis=1, keepdims=True) / np.maximum(seen.sum(axis=1, keepdims=True), 1)
             x = np.where(seen, x - middle, 0)
         read = np.concatenate([x, seen], axis=-1).reshape(len(x), -1)
-        return ops.relu(self.read(Tensor(read.astype(self.read.weight.dtype))))
+        return ops.relu(self.read(constant(read, self.read.weight)))
 
 
 class PoseForecast(nn.Module):
@@ -184,17 +183,18 @@ class PoseForecast(nn.Module):
                 "be forecast is known, expected one at least."
             )
         found = ops.concat([told, ops.stack(after)]).reshape(len(targets), -1, *self.shape)
-        loss = losses.l1(found, Tensor(targets), mask=known)
-        away = np.linalg.norm(found.numpy() - targets, axis=-1)[-ahead:]
+        loss = losses.l1(found, constant(targets, found), mask=known)
         late = known[-ahead:]
-        return loss, {"distance": away[late].mean()} if late.any() else {}
+        if not late.any():
+            return loss, {}
+        return loss, {"distance": _distance(found[-ahead:], targets[-ahead:], late)}
 
     def _read(self, poses: Array, seen: Array, lengths: Array) -> tuple[Tensor, Any]:
         """Next poses (T, B, J D) after each of the frames that are read, and the state."""
         T = lengths.max()
-        x = Tensor(poses[:T].reshape(T, len(lengths), -1))
+        x = constant(poses[:T].reshape(T, len(lengths), -1), self.out.weight)
         changes = np.diff(poses[:T], axis=0, prepend=poses[:1]).reshape(x.shape)
-        read = self._seen(x, Tensor(changes), seen[:T])
+        read = self._seen(x, constant(changes, x), seen[:T])
         hidden, state = self.layers(read, lengths=lengths)
         return x + self.out(hidden), state
 
@@ -203,7 +203,7 @@ class PoseForecast(nn.Module):
     ) -> list[Tensor]:
         """So many poses (B, J D) after those that were read, each from the one before."""
         rows = np.arange(len(lengths))
-        last = Tensor(poses[lengths - 1, rows].reshape(len(rows), -1))
+        last = constant(poses[lengths - 1, rows].reshape(len(rows), -1), told)
         found = [told[lengths - 1, rows]]
         seen = np.ones((1, len(rows), self.shape[0]), bool)
         while len(found) < steps:
@@ -218,7 +218,7 @@ class PoseForecast(nn.Module):
         """What layers read of poses (T, B, J D)."""
         places = x.reshape(*x.shape[:2], *self.shape)
         places = (places - places.mean(2, keepdims=True)).reshape(x.shape)
-        return ops.concat([places, changes, Tensor(seen.astype(x.dtype))], axis=-1)
+        return ops.concat([places, changes, constant(seen, x)], axis=-1)
 
     # ----- forecasting -----
 
@@ -250,7 +250,7 @@ class PoseForecast(nn.Module):
                 f"PoseForecast.{where}: clips is {shortened(clips)}, expected a list of arrays, "
                 f"one or more, each (T, {self.shape[0]}, {self.shape[1]}) of poses."
             )
-        arrays = [np.asarray(clip) for clip in clips]
+        arrays = [host_array(clip) for clip in clips]
         for number, array in enumerate(arrays):
             if array.ndim != 3 or array.shape[1:] != self.shape or len(array) < least:
                 frames = "a frame or more" if least == 1 else "two frames or more"
@@ -264,6 +264,13 @@ class PoseForecast(nn.Module):
 def _shape(where: str, joints: int, dims: int) -> tuple[int, int]:
     """(J, D) of a pose."""
     return whole(where, "joints", joints, 1), whole(where, "dims", dims, 1)
+
+
+def _distance(found: Tensor, targets: Array, known: Array) -> Any:
+    """The mean distance of joints that are known, found where the forecast ones are."""
+    xp, joints = array_module(found._data), found.data
+    away = np.sqrt(np.square(joints - xp.asarray(targets)).sum(axis=-1))
+    return np.where(xp.asarray(known), away, 0).sum() / np.count_nonzero(known)
 
 
 def filled(clips: list[Array], dtype: Any) -> tuple[Array, Array]:

@@ -6,13 +6,13 @@ import numpy as np
 
 from tinygrad_rnn import decoding, nn, ops, random
 from tinygrad_rnn.arguments import choice
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, array_module, host_array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.attending import Attending
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.decoder import AttentionDecoder, Carried, Feeding, checked_feeding
 from tinygrad_rnn.models.encoder import Encoder, Memory
-from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
+from tinygrad_rnn.models.layers import CellChoice, arrays_of, in_order, recurrent_layers, state_of
 from tinygrad_rnn.models.quick_step import quick_step
 from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.models.scores import ScoreLayer, cross_entropy, tied_to
@@ -197,7 +197,8 @@ class Seq2Seq(Translator):
             how["known"] = spoken.scores
             loss = self._cross_entropy(spoken.features, said[places], **how)
             if reduction == "none":
-                loss = ops.index_update(np.zeros(said.shape, loss.dtype), places, loss)
+                nothing = array_module(loss._data).zeros(said.shape, loss.dtype)
+                loss = ops.index_update(nothing, places, loss)
         return loss, {} if smoothing or reduction == "none" else {"nats": loss.detach()}
 
     def _told(self, target: Any) -> tuple[Array, Array, Array]:
@@ -238,7 +239,7 @@ class Seq2Seq(Translator):
             carried = self.decoder.start(self.bridge(memory), memory)
             prepared = self.decoder.prepare(memory)
             if prepared is not None:  # rows of the state will share it
-                keys, values = _in_order(prepared.keys), _in_order(prepared.values)
+                keys, values = in_order(prepared.keys), in_order(prepared.values)
                 each = np.arange(len(memory.lengths))
                 prepared = Prepared(keys, values, prepared.mask, each)
             return self._as_arrays(prepared, carried)
@@ -256,7 +257,7 @@ class Seq2Seq(Translator):
         if self.training:
             with evaluating(self):
                 return self.scored(tokens, state)
-        tokens = np.asarray(tokens)
+        tokens = host_array(tokens)
         with no_grad():
             quickly = quick_step(self, tokens, *state)
             if quickly is not None:
@@ -315,13 +316,8 @@ class Seq2Seq(Translator):
 
 
 def _array(x: Any) -> Any:
-    return x.numpy() if isinstance(x, Tensor) else x
-
-
-def _in_order(x: Tensor) -> Any:
-    """What every step reads, row by row."""
-    return np.ascontiguousarray(x.numpy())
+    return x.data if isinstance(x, Tensor) else x
 
 
 def _tensor(x: Any) -> Any:
-    return None if x is None else Tensor(np.asarray(x))
+    return None if x is None else Tensor(x)

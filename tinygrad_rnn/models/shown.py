@@ -7,9 +7,9 @@ import numpy as np
 
 from tinygrad_rnn import nn
 from tinygrad_rnn.arguments import shortened, whole
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, host_array, to_device
 from tinygrad_rnn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
-from tinygrad_rnn.tensor import Tensor, as_tensor
+from tinygrad_rnn.tensor import Tensor, as_array
 from tinygrad_rnn.text.vocabulary import Ids
 
 __all__ = [
@@ -18,10 +18,13 @@ __all__ = [
 ]  # fmt: skip
 
 
-def side_by_side(where: str, images: Any, dtype: Any) -> Tensor:
-    """Images, or features, of one shape as a Tensor (B, ...); bytes as numbers from 0 to 1."""
+def side_by_side(where: str, images: Any, like: Tensor) -> Tensor:
+    """Images, or features, of one shape as a Tensor (B, ...); bytes as numbers from 0 to 1.
+
+    like  a weight: what is given as arrays goes where it is, bytes as they are
+    """
     if isinstance(images, list | tuple):
-        arrays = [np.asarray(image) for image in images]
+        arrays = [host_array(image) for image in images]
         for number, array in enumerate(arrays):
             if images[number] is None:
                 raise ArgumentError(f"{where}: images[{number}] is None, expected an image.")
@@ -34,9 +37,10 @@ def side_by_side(where: str, images: Any, dtype: Any) -> Tensor:
             raise ArgumentError(f"{where}: there are no images, expected one or more.")
         of_one_type(where, "images", arrays)
         images = np.stack(arrays)
-    if isinstance(images, np.ndarray) and images.dtype == np.uint8:
-        images = images.astype(dtype) / 255
-    return as_tensor(images, where)
+    if isinstance(images, Tensor):
+        return images
+    array = to_device(as_array(images, where), like.device)
+    return Tensor(array.astype(like.dtype) / 255 if array.dtype == np.uint8 else array)
 
 
 def of_one_type(where: str, name: str, arrays: Sequence[Array]) -> None:
@@ -60,10 +64,10 @@ def feature_shape(where: str, given: Any) -> tuple[int, ...]:
 
 
 def features_of(
-    where: str, images: Any, encoder: nn.Module | None, features: tuple[int, ...], dtype: Any
+    where: str, images: Any, encoder: nn.Module | None, features: tuple[int, ...], like: Tensor
 ) -> Tensor:
     """What an encoder makes of images, (B, D) or (B, D, h, w)."""
-    given = side_by_side(where, images, dtype)
+    given = side_by_side(where, images, like)
     found: Tensor = given if encoder is None else encoder(given)
     if found.shape[1:] != features:
         of = "images" if encoder is None else "the encoder's outputs"
@@ -111,7 +115,7 @@ def image_of_each(
                 f"says the image of each."
             )
         return None
-    of = np.asarray(given)
+    of = host_array(given)
     if of.shape != (count,) or (of.size and of.dtype.kind not in "iu"):
         raise ShapeError(
             f"{where}: of holds {of.dtype} of shape {of.shape}, expected ({count},): the "

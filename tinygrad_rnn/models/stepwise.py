@@ -7,7 +7,7 @@ import numpy as np
 
 from tinygrad_rnn import ops, random
 from tinygrad_rnn.arguments import bounded
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, host_array, to_host
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.models.encoder import Memory
 from tinygrad_rnn.modes import no_grad
@@ -58,9 +58,9 @@ def step_by_step(model: Any, memory: Memory, read: Array, told: Array, lengths: 
         found += map(model.output_dropout, features)
         if end in alone:
             with no_grad():
-                scores.append(model.out(found[-1][: alive[end]]).numpy())
+                scores.append(model.out(found[-1][: alive[end]]).data)
             likeliest = np.zeros(n, np.int64)
-            likeliest[: alive[end]] = scores[-1].argmax(axis=1)
+            likeliest[: alive[end]] = to_host(scores[-1].argmax(axis=1))
     known = [(t - 1, 0, alive[t]) for t in alone]
     others = [(t, alive[t + 1] if t + 1 in alone else 0, alive[t]) for t in range(len(read))]
     parts = [(t, a, b) for t, a, b in known + others if a < b]
@@ -88,7 +88,7 @@ def _pieces(alive: Sequence[int], alone: Sequence[int]) -> Iterator[tuple[int, i
 
 def forced(given: Any, shape: tuple[int, ...]) -> Array | None:
     """What the decoder is told of what it reads (T, B): booleans (T, 1 or B); None for all."""
-    told = np.asarray(given)
+    told = host_array(given)
     if told.dtype == np.bool_ and told.ndim:
         if told.shape not in (shape, shape[:1]):
             raise ShapeError(

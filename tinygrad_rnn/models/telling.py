@@ -6,6 +6,7 @@ import numpy as np
 
 from tinygrad_rnn import nn, ops, random
 from tinygrad_rnn.device import Array
+from tinygrad_rnn.models.layers import nothing
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.tensor import Tensor
 
@@ -107,8 +108,8 @@ class Told(nn.Module):
         if self.how == "spatial":
             state = self.beginning(features.reshape(B, -1))
             return Carried(state, _top(self.layers, state, B))
-        nothing = Tensor(np.zeros((0, B, _read(self.layers)), features.dtype))
-        return Carried(self.layers(nothing)[1], features)
+        begin = nothing(0, B, _read(self.layers), like=features)
+        return Carried(self.layers(begin)[1], features)
 
     def forward(
         self, words: Tensor, carried: Carried, lengths: Array | None = None
@@ -118,7 +119,7 @@ class Told(nn.Module):
         if beside is not None:
             T, every = len(words), beside.unsqueeze(0)
             if self.how == "first":
-                beside = Tensor(np.zeros(beside.shape, beside.dtype))
+                beside = nothing(*beside.shape, like=beside)
                 every = ops.pad(every, [(0, T - 1), (0, 0), (0, 0)])
             else:
                 every = ops.broadcast_to(every, T, *beside.shape)

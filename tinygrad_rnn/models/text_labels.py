@@ -16,7 +16,7 @@ from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.models.speaker import IGNORED
 from tinygrad_rnn.models.text_model import Floats, vocabulary_and_size
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, constant
 from tinygrad_rnn.text.vocabulary import Ids, checked_ids
 from tinygrad_rnn.training.run_state import evaluating
 
@@ -125,7 +125,7 @@ class TextLabels(Saved, nn.Module):
         part = "word of the text" if self.of == "word" else None
         targets = numbers_of("TextLabels.loss", self.names, labels, lengths, "texts", part)
         loss = losses.cross_entropy(scores, targets, ignore_index=IGNORED)
-        return loss, {"accuracy": right_share(scores.numpy(), targets)}
+        return loss, {"accuracy": right_share(scores, targets)}
 
     def batches(self, texts: Sequence[Any], labels: Any, batch_size: int, **how: Any) -> Batches:
         """Texts of about one length with their labels, as batches for ``loss``.
@@ -234,7 +234,7 @@ class TextLabels(Saved, nn.Module):
         """How much each word counts, (T, B), nothing behind the end of a text."""
         there = np.arange(len(hidden))[:, None] < lengths
         if self.look is None:
-            return Tensor((there / lengths).astype(hidden.dtype))
+            return constant(there / lengths, hidden)
         scores = self.look(hidden).squeeze(-1)
         return ops.masked_softmax(scores.swapaxes(0, 1), there.T).swapaxes(0, 1)
 

@@ -2,15 +2,19 @@
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tinygrad_rnn import decoding, nn, ops
 from tinygrad_rnn.arguments import choice, whole
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.models.captioner import Captioner
-from tinygrad_rnn.models.clips import frames_of, mean_of, nothing
+from tinygrad_rnn.models.clips import frames_of, mean_of
 from tinygrad_rnn.models.describer import Describer
-from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
+from tinygrad_rnn.models.layers import (
+    CellChoice,
+    arrays_of,
+    nothing,
+    recurrent_layers,
+    state_of,
+)
 from tinygrad_rnn.models.scores import cross_entropy
 from tinygrad_rnn.models.shown import image_of_each
 from tinygrad_rnn.models.speaker import IGNORED, taught
@@ -59,8 +63,8 @@ class MeanPooling(Captioner):
         )  # fmt: skip
 
     def _seen(self, images: Any) -> Tensor:
-        (width,), dtype = self.features, self.out.weight.dtype
-        return mean_of(*frames_of("MeanPooling", images, self.encoder, width, dtype))
+        (width,), like = self.features, self.out.weight
+        return mean_of(*frames_of("MeanPooling", images, self.encoder, width, like))
 
 
 class Watched(NamedTuple):
@@ -158,10 +162,10 @@ class S2VT(Describer):
 
     def _watched(self, clips: Any) -> Watched:
         """The states when the frames have been read."""
-        dtype = self.out.weight.dtype
-        frames, lengths = frames_of("S2VT", clips, self.encoder, self.features, dtype)
+        like = self.out.weight
+        frames, lengths = frames_of("S2VT", clips, self.encoder, self.features, like)
         seen, watching = self.watching(self.dropout(self.read(frames)), lengths=lengths)
-        words = nothing(*seen.shape[:2], self.width, dtype=seen.dtype)
+        words = nothing(*seen.shape[:2], self.width, like=seen)
         _, saying = self.saying(ops.concat([seen, words], axis=-1), lengths=lengths)
         return Watched(watching, saying, len(lengths))
 
@@ -170,7 +174,7 @@ class S2VT(Describer):
     ) -> tuple[Tensor, Watched]:
         """tokens (T, B) -> what scores are made of (T, B, H), and the states after."""
         words = self.dropout(self.embedding(tokens))
-        frames = nothing(*tokens.shape, self.width, dtype=words.dtype)
+        frames = nothing(*tokens.shape, self.width, like=words)
         seen, watching = self.watching(frames, watched.watching, lengths=lengths)
         read = ops.concat([seen, words], axis=-1)
         hidden, saying = self.saying(read, watched.saying, lengths=lengths)
@@ -206,7 +210,7 @@ class S2VT(Describer):
         if self.training:
             with evaluating(self):
                 return self.scored(tokens, state)
-        tokens = np.asarray(tokens)[None]
+        tokens = host_array(tokens)[None]
         with no_grad():
             watched = Watched(
                 state_of(self.watching, state["watching"]),

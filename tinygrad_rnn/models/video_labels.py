@@ -15,7 +15,7 @@ from tinygrad_rnn.models.labels import named, names_of, numbers_of, right_share
 from tinygrad_rnn.models.layers import CellChoice
 from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.models.speaker import IGNORED
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, constant
 from tinygrad_rnn.training.run_state import evaluating
 
 __all__ = ["VideoLabels"]
@@ -78,7 +78,7 @@ class VideoLabels(ClipReader):
         if self.of == "clip":
             if self.layers is None:
                 there = np.arange(len(hidden))[:, None] < lengths
-                hidden = mean_of(hidden * Tensor(there[..., None].astype(hidden.dtype)), lengths)
+                hidden = mean_of(hidden * constant(there[..., None], hidden), lengths)
             else:
                 hidden = hidden[lengths - 1, np.arange(len(lengths))]
         return self.out(self.dropout(hidden)), lengths
@@ -93,7 +93,7 @@ class VideoLabels(ClipReader):
         part = "frame of the clip" if self.of == "frame" else None
         targets = numbers_of("VideoLabels.loss", self.names, labels, lengths, "clips", part)
         loss = losses.cross_entropy(scores, targets, ignore_index=IGNORED)
-        return loss, {"accuracy": right_share(scores.numpy(), targets)}
+        return loss, {"accuracy": right_share(scores, targets)}
 
     def labels(self, clips: Any, *, batch_size: int = 64) -> list[Any]:
         """The likeliest name for each clip, or for each of its frames."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from tinygrad_rnn import nn
 from tinygrad_rnn.arguments import shortened
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.clips import frames_of
 from tinygrad_rnn.models.labels import names_of, numbers_of
@@ -29,7 +29,7 @@ class WalkReader(Saved, nn.Module):
 
     vocabularies: ClassVar[dict[str, str]] = {"vocabulary": "end"}
     vocabulary: Vocabulary | None
-    out: nn.Linear  # whose weights say of which type numbers are
+    out: nn.Linear  # whose weights say where numbers are, and of which type
 
     def __init__(
         self,
@@ -58,14 +58,14 @@ class WalkReader(Saved, nn.Module):
 
     def _seen(self, where: str, views: Any) -> tuple[Tensor, Array]:
         """What the encoder makes of views, (T, B, D) or (T, B, D h w), and how many there are."""
-        width, dtype = int(np.prod(self.features)), self.out.weight.dtype
+        width, like = int(np.prod(self.features)), self.out.weight
         if self.encoder is None:
-            views = [np.reshape(view, (len(view), -1)) for view in views]
-            return frames_of(where, views, None, width, dtype)
+            views = [np.reshape(host_array(view), (len(view), -1)) for view in views]
+            return frames_of(where, views, None, width, like)
         flat = self.encoder
         if len(self.features) == 3:
             flat = nn.Sequential(self.encoder, nn.Flatten())
-        return frames_of(where, views, flat, width, dtype)
+        return frames_of(where, views, flat, width, like)
 
     def _numbers(self, actions: Any, lengths: Array) -> Array:
         """Numbers of actions (T, B), one for each view."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import bounded, flag
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, array_module, to_host
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_rnn.kernels import attention as kernel
 from tinygrad_rnn.modes import recording
@@ -17,7 +17,7 @@ from tinygrad_rnn.nn.attention_scores import (
     MultiHeadScore,
     Score,
 )
-from tinygrad_rnn.nn.checks import check_dtype
+from tinygrad_rnn.nn.checks import check_like
 from tinygrad_rnn.nn.masks import mask_of_lengths
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
@@ -46,7 +46,7 @@ class Prepared(NamedTuple):
         Nothing is copied: of N rows, some are the same ones.
         """
         of = np.arange(len(self.keys)) if self.of is None else self.of
-        return self._replace(of=of[np.asarray(index)])
+        return self._replace(of=of[to_host(as_array(index))])
 
     def first_rows(self, count: int) -> "Prepared":
         """Some of the rows, the first ones, each of which looks at its own."""
@@ -182,7 +182,7 @@ class Attention(Module):
     def _shared(self, query: Tensor, memory: Prepared) -> tuple[Tensor, Tensor] | None:
         """The same for single queries to rows that they may share; None where it is not quick."""
         mask, of, dropped = memory.mask, memory.of, self.training and self.dropout
-        if of is None or query.shape[1] != 1 or dropped or self.causal:
+        if of is None or query.shape[1] != 1 or dropped or self.causal or query.device != "cpu":
             return None
         if recording.get() is not False or not (mask is None or _of_keys(mask)):
             return None
@@ -206,7 +206,7 @@ class Attention(Module):
         scores = self.score(query, memory.keys, seen)
         heads = scores.ndim == 4
         if added is not None:
-            added = added.astype(scores.dtype)
+            added = array_module(scores._data).asarray(added, scores.dtype)
             scores = scores + Tensor(added[:, None] if heads else added)
         if seen is None:
             weights = ops.softmax(scores)
@@ -230,7 +230,7 @@ class Attention(Module):
     def _check_width(self, name: str, x: Tensor, size: int | None) -> None:
         if size is not None and x.shape[-1] != size:
             raise ShapeError(f"Attention: {name} is {x.shape[-1]} wide, expected {size}.")
-        check_dtype("Attention", name, x, next(self.score.parameters(), None))
+        check_like("Attention", name, x, next(self.score.parameters(), None))
 
     # ----- masks -----
 
@@ -247,7 +247,7 @@ class Attention(Module):
                 "Attention: the mask requires a gradient, expected constants; what is learned "
                 "belongs into a Score."
             )
-        array = np.asarray(as_array(mask, "Attention"))
+        array = to_host(as_array(mask, "Attention"))
         if array.dtype.kind not in "bf":
             raise DTypeError(
                 f"Attention: the mask holds {array.dtype}, expected booleans, true where there is "
@@ -258,7 +258,7 @@ class Attention(Module):
         if array.ndim != 3 or array.shape[::2] != (B, S):
             keys = "(B, S)" if self.batch_first else "(S, B)"
             raise ShapeError(
-                f"Attention: the mask has shape {np.shape(as_array(mask))}, expected {keys} or "
+                f"Attention: the mask has shape {as_array(mask).shape}, expected {keys} or "
                 f"(B, T, S) with B = {B}, S = {S}."
             )
         return array

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from tinygrad_rnn.device import to_host
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels.noise import Noise
-from tinygrad_rnn.nn.checks import batch_hint, check_dtype, check_size
+from tinygrad_rnn.nn.checks import batch_hint, check_like, check_size
 from tinygrad_rnn.nn.masks import pattern_of
 from tinygrad_rnn.nn.own_record import record_of
 from tinygrad_rnn.nn.ragged import is_ragged, lengths_of, padded, padded_booleans, unpadded
@@ -52,7 +51,7 @@ class Call:
         self.T, self.B = T, B = self._extent(x, state, steps, [lengths, mask, resets])
         self.rows = 1 if B is None else B
         if x is not None:
-            check_dtype(self.where, "x", x, self._weight())
+            check_like(self.where, "x", x, self._weight())
             if B is None:
                 x = x.reshape(T, 1, x.shape[-1])
             elif not self.time_first:
@@ -95,7 +94,7 @@ class Call:
         """A mask or resets with time first and with a batch."""
         if given is None:
             return None
-        array = np.asarray(as_array(given))
+        array = to_host(as_array(given))
         return array.reshape(-1, 1) if self.B is None else array if self.time_first else array.T
 
     def _extent(
@@ -133,7 +132,7 @@ class Call:
         if lengths is not None:
             return int(as_array(lengths).size)
         for given in (mask, resets):
-            if given is not None and np.ndim(as_array(given)) == 2:
+            if given is not None and as_array(given).ndim == 2:
                 return int(as_array(given).shape[1 if self.time_first else 0])
         carried = self.layer.carried
         return carried[0][0].shape[0] if carried else None
@@ -173,7 +172,7 @@ class Call:
         states = self.layer.layout.unpack(state, () if self.B is None else (self.B,))
         for cell, rows in zip(self.layer.cells(), states, strict=True):
             for name, row in zip(cell.state_sizes, rows, strict=True):
-                check_dtype(self.where, name, row, cell.any_weight())
+                check_like(self.where, name, row, cell.any_weight())
         return states
 
     def _follow_weights(self, states: list[list[Tensor]]) -> list[list[Tensor]]:

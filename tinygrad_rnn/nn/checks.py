@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import whole
-from tinygrad_rnn.errors import CellError, DTypeError, ShapeError
+from tinygrad_rnn.errors import CellError, DeviceError, DTypeError, ShapeError
 from tinygrad_rnn.kernels.recurrence.tracing import Declaration
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = [
-    "batch_hint", "check_call", "check_dtype", "check_initializers",
-    "check_letters", "check_size", "check_sizes",
+    "batch_hint", "check_call", "check_initializers", "check_letters", "check_like", "check_size",
+    "check_sizes",
 ]  # fmt: skip
 
 
@@ -66,9 +66,17 @@ def batch_hint(batch_first: bool, T: int, B: int | None, state: Any, lengths: An
     )
 
 
-def check_dtype(where: str, name: str, given: Tensor, weight: Tensor | None) -> None:
-    """What is given has to hold the numbers that the weights hold."""
-    if weight is not None and given.dtype != weight.dtype:
+def check_like(where: str, name: str, given: Tensor, weight: Tensor | None) -> None:
+    """What is given has to be where the weights are, and to hold the numbers that they hold."""
+    if weight is None:
+        return
+    if given.device != weight.device:
+        raise DeviceError(
+            f"{where}: {name} is on {given.device!r}, but the weights on {weight.device!r}; "
+            f"nothing is moved silently: give {name}.to({weight.device!r}), or move the module "
+            "with its .to()."
+        )
+    if given.dtype != weight.dtype:
         raise DTypeError(
             f"{where}: {name} holds {given.dtype}, but the weights {weight.dtype}; nothing is "
             f"converted silently: give {name}.astype('{weight.dtype}'), or convert the module "

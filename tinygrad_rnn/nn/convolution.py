@@ -9,7 +9,7 @@ from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.nn.checks import check_dtype, check_size
+from tinygrad_rnn.nn.checks import check_like, check_size
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.ops.axes import Sizes, each_axis
@@ -84,7 +84,7 @@ class _Conv(Module):
             raise ShapeError(
                 f"{where}: x has shape {x.shape}, expected {sizes} with C = {self.in_channels}."
             )
-        check_dtype(where, "x", x, self.weight)
+        check_like(where, "x", x, self.weight)
         spans = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
         whole = tuple(n + sum(p) for n, p in zip(x.shape[2:], self.padding, strict=True))
         if any(n < span for n, span in zip(whole, spans, strict=True)):

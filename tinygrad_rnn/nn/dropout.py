@@ -6,6 +6,7 @@ import numpy as np
 
 from tinygrad_rnn import ops, random
 from tinygrad_rnn.arguments import bounded, flag, whole
+from tinygrad_rnn.device import array_module
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.nn.dropping import dropped
 from tinygrad_rnn.nn.module import Module
@@ -104,9 +105,10 @@ class WordDropout(Module):
             )
         if not self.training or not self.rate:
             return ids
-        replaced = random.uniform(ids.shape) < self.rate
-        replaced &= ~np.isin(ids, self.keep)
-        return np.where(replaced, ids.dtype.type(self.unknown_id), ids)
+        xp = array_module(ids)
+        replaced = xp.asarray(random.uniform(ids.shape) < self.rate)
+        replaced &= ~xp.isin(ids, xp.asarray(self.keep, ids.dtype))
+        return xp.where(replaced, ids.dtype.type(self.unknown_id), ids)
 
     def extra_repr(self) -> str:
         """The share and the token."""

@@ -13,7 +13,7 @@ from tinygrad_rnn.kernels import matmul
 from tinygrad_rnn.kernels.recurrence import has_kernel
 from tinygrad_rnn.modes import recording
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.nn.checks import check_dtype, check_size
+from tinygrad_rnn.nn.checks import check_like, check_size
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -42,7 +42,7 @@ def affine(
                 f"{where}: x has shape {x.shape}, expected (..., {letter}) with {letter} = {width}."
             )
         if x.dtype.kind == "f":
-            check_dtype(where, "x", x, weight)
+            check_like(where, "x", x, weight)
         packed = _packed(x._data, weight, turned) if recording.get() is False else None
         if packed is not None:
             begin = None if bias is None else bias._data
@@ -64,7 +64,7 @@ def _packed(x: Array, weight: Parameter, turned: bool) -> matmul.PackedMatrix | 
     the result are the same.
     """
     few = 0 < x.size <= _MOST_ROWS * weight.shape[1 if turned else 0] and weight.size >= _LEAST
-    if not few or x.dtype != weight.dtype or not has_kernel(x):
+    if not few or x.dtype != weight.dtype or not isinstance(x, np.ndarray) or not has_kernel(x):
         return None
     kept, key = weight.forms(), "packed transpose" if turned else "packed"
     met = f"met {key}"

@@ -1,4 +1,8 @@
-"""Lengths, masks and resets, lowered to what a row does at each step: flags in one byte."""
+"""Lengths, masks and resets, lowered to what a row does at each step: flags in one byte.
+
+They are looked at here, so they are NumPy arrays, wherever the numbers of a call are; what is
+given on a GPU is fetched once.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, array_module, to_host
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.kernels.recurrence.reference import CUT, HOLD, RESET, STEP
 from tinygrad_rnn.tensor import Tensor, as_array
@@ -44,7 +48,7 @@ class Pattern:
         """What each row reads in the last of its steps, (T, B, I) -> (B, I); 0 if it has none."""
         T, B = self.extent
         if T == 0:
-            return Tensor(np.zeros(x.shape[1:], x.dtype))
+            return Tensor(array_module(x._data).zeros(x.shape[1:], x.dtype))
         valid = np.ones((T, B), np.bool_) if self.stepping is None else self.stepping
         place = np.argmax(valid, axis=0) if reverse else T - 1 - np.argmax(valid[::-1], axis=0)
         picked = x[place, np.arange(B)]
@@ -79,7 +83,7 @@ def pattern_of(
 
 def mask_of_lengths(where: str, lengths: Any, T: int, B: int) -> Array:
     """(T, B), true in the first ``lengths[b]`` steps of row b."""
-    lengths = np.asarray(as_array(lengths))
+    lengths = to_host(as_array(lengths))
     if lengths.size and lengths.dtype.kind not in "iu":
         raise DTypeError(f"{where}: lengths are {lengths.dtype}, expected whole numbers.")
     if lengths.shape != (B,):
@@ -96,7 +100,7 @@ def mask_of_lengths(where: str, lengths: Any, T: int, B: int) -> Array:
 
 def _booleans(where: str, name: str, given: Any, extent: tuple[int, int], true: str) -> Array:
     """Booleans (T, B)."""
-    array = np.asarray(as_array(given))
+    array = to_host(as_array(given))
     if array.dtype != np.bool_:
         raise DTypeError(
             f"{where}: {name} holds {array.dtype}, expected booleans, true where a row {true}."

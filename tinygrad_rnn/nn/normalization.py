@@ -12,7 +12,7 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import init
-from tinygrad_rnn.nn.checks import check_dtype, check_size
+from tinygrad_rnn.nn.checks import check_like, check_size
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -62,7 +62,7 @@ class LayerNorm(Module):
         if x.shape[x.ndim - axes :] != self.size or x.ndim < axes:
             wanted = ", ".join(map(str, self.size))
             raise ShapeError(f"LayerNorm: x has shape {x.shape}, expected (..., {wanted}).")
-        check_dtype("LayerNorm", "x", x, self.weight)
+        check_like("LayerNorm", "x", x, self.weight)
         weight, bias = self.weight, self.bias
         if axes == 1:
             return ops.layer_norm(x, weight, bias, self.eps)
@@ -143,7 +143,7 @@ class BatchNorm(Module):
             raise ShapeError(
                 f"BatchNorm: x has shape {x.shape}, expected (B, {self.channels}, ...)."
             )
-        check_dtype("BatchNorm", "x", x, self.running_mean if self.weight is None else self.weight)
+        check_like("BatchNorm", "x", x, self.running_mean if self.weight is None else self.weight)
         each = (1, self.channels, *[1] * (x.ndim - 2))
         if self.training or self.running_mean is None or self.running_var is None:
             mean, var = self._of_batch(x)
@@ -173,13 +173,17 @@ class BatchNorm(Module):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
-        if not math.isfinite((mean.sum() + var.sum()).item()):
-            return  # one bad batch would stay in the averages for ever
-        seen = int(self.num_batches_tracked.item()) + 1
+        # One bad batch would stay in the averages for ever. All of it happens where the numbers
+        # are: to look at one here, training on a GPU would have to wait for it.
+        good = np.isfinite((mean.sum() + var.sum())._data)
+        seen = self.num_batches_tracked._data + good
         self.num_batches_tracked.assign_(seen)
-        share = 1 / seen if self.momentum is None else self.momentum
+        share: Any = 1 / np.maximum(seen, 1) if self.momentum is None else self.momentum
+        rest = 1 - share
+        if self.momentum is None:
+            share, rest = share.astype(mean.dtype), rest.astype(mean.dtype)
         for running, batch in ((self.running_mean, mean), (self.running_var, var)):
-            running.assign_(running * (1 - share) + batch * share)
+            running.assign_(ops.where(good, running * rest + batch * share, running))
 
     def extra_repr(self) -> str:
         """C and options."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.device import array_module, to_host
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
@@ -16,13 +17,13 @@ def is_ragged(x: Any) -> bool:
     """Whether this is a list of arrays, rather than of numbers that make up one array."""
     if not isinstance(x, list | tuple):
         return False
-    return not x or any(isinstance(part, Tensor | np.ndarray) for part in x)
+    return not x or any(map(_is_array, x))
 
 
 def lengths_of(where: str, x: Sequence[Any], size: int | None) -> list[int]:
     """How many steps each of the sequences has, if they are (T_i, I) all."""
     for k, part in enumerate(x):
-        if not isinstance(part, Tensor | np.ndarray):
+        if not _is_array(part):
             raise ArgumentError(
                 f"{where}: x[{k}] is a {type(part).__name__}, expected Tensors or arrays (T, I) "
                 "throughout, one for each sequence."
@@ -43,10 +44,12 @@ def padded(x: Sequence[Any], lengths: Sequence[int], like: Tensor | None, width:
     """The sequences side by side, (T, B, width), with zeros behind the shorter ones."""
     T, B = max(lengths, default=0), len(lengths)
     if not B:
-        return Tensor(np.zeros((0, 0, width), np.float32 if like is None else like.dtype))
+        xp, dtype = (np, np.float32) if like is None else (array_module(like._data), like.dtype)
+        return Tensor(xp.zeros((0, 0, width), dtype))
     rows = ops.concat([as_tensor(part) for part in x])
     places = np.concatenate([np.arange(n) * B + b for b, n in enumerate(lengths)])
-    return ops.index_update(np.zeros((T * B, width), rows.dtype), places, rows).reshape(T, B, width)
+    nothing = array_module(rows._data).zeros((T * B, width), rows.dtype)
+    return ops.index_update(nothing, places, rows).reshape(T, B, width)
 
 
 def padded_booleans(where: str, name: str, given: Any, lengths: Sequence[int]) -> Any:
@@ -58,7 +61,7 @@ def padded_booleans(where: str, name: str, given: Any, lengths: Sequence[int]) -
         )
     side_by_side = np.zeros((max(lengths, default=0), len(lengths)), np.bool_)
     for b, (part, n) in enumerate(zip(given, lengths, strict=True)):
-        array = np.asarray(as_array(part))
+        array = to_host(as_array(part))
         if array.shape != (n,):
             raise ShapeError(
                 f"{where}: {name}[{b}] has shape {array.shape}, expected {(n,)}, as x[{b}] has "
@@ -73,3 +76,8 @@ def padded_booleans(where: str, name: str, given: Any, lengths: Sequence[int]) -
 def unpadded(y: Tensor, lengths: Sequence[int]) -> list[Tensor]:
     """Of a batch (T, B, width), each sequence by itself, without its padding."""
     return [y[:n, b] for b, n in enumerate(lengths)]
+
+
+def _is_array(part: Any) -> bool:
+    """Whether this is an array, on any device, rather than numbers that make one up."""
+    return isinstance(part, Tensor | np.ndarray) or hasattr(part, "__cuda_array_interface__")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.modes import recording
-from tinygrad_rnn.nn.checks import check_dtype
+from tinygrad_rnn.nn.checks import check_like
 from tinygrad_rnn.nn.stepping import Stepper
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
@@ -68,7 +68,7 @@ def _check(cell: "Cell", x: Tensor | None, states: list[Tensor] | None, batched:
     where, weight = type(cell).__name__, cell.any_weight()
     rows: tuple[int, ...] = ()
     if x is not None:
-        check_dtype(where, "x", x, weight)
+        check_like(where, "x", x, weight)
         rows = x.shape[:-1]
         if x.ndim not in (1, 2) or x.shape[-1] != cell.input_size:
             raise ShapeError(
@@ -78,7 +78,7 @@ def _check(cell: "Cell", x: Tensor | None, states: list[Tensor] | None, batched:
     elif states:
         rows = states[0].shape[:-1][:1]
     for (name, size), s in zip(cell.state_sizes.items(), states or (), strict=False):
-        check_dtype(where, name, s, weight)
+        check_like(where, name, s, weight)
         if s.shape != (*rows, size):
             raise ShapeError(
                 f"{where}: {name} has shape {s.shape}, expected {(*rows, size)}: "

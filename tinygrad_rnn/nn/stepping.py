@@ -64,7 +64,7 @@ class Stepper:
             log_probs: Whether what comes out are scores, to be log-probabilities instead.
         """
         rows = len(x)
-        if not 0 < rows <= _MOST_ROWS or not kernel.has_kernel(states[0][0]):
+        if not 0 < rows <= _MOST_ROWS or not kernel.has_steps(states[0][0]):
             return None
         mark = _mark(cells, table, products)
         if mark is None:

@@ -12,12 +12,12 @@ import numpy as np
 
 from tinygrad_rnn import modes
 from tinygrad_rnn.arguments import TYPES, function_of, shortened
-from tinygrad_rnn.device import Array, to_device, to_host
+from tinygrad_rnn.device import Array, array_module, to_device, to_host
 from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_rnn.tensor.protocols import Protocols
 from tinygrad_rnn.tensor.version import Version, tick
 
-__all__ = ["FLOATS", "HookHandle", "Tensor", "as_array", "as_operand", "as_tensor"]
+__all__ = ["FLOATS", "HookHandle", "Tensor", "as_array", "as_operand", "as_tensor", "constant"]
 
 FLOATS: frozenset[np.dtype[Any]] = frozenset(map(np.dtype, ("float16", "float32", "float64")))
 
@@ -352,6 +352,11 @@ def _wants_gradient(data: Any) -> bool:
     if isinstance(data, list | tuple):
         return any(map(_wants_gradient, data))
     return isinstance(data, Tensor) and data._requires_grad
+
+
+def constant(data: Any, like: Tensor) -> Tensor:
+    """Numbers of the host as a constant of the type of a tensor, on its device."""
+    return Tensor(array_module(like._data).asarray(data, like.dtype))
 
 
 def as_tensor(data: Any, where: str = "tensor") -> Tensor:
