@@ -7,7 +7,7 @@ from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
 from tinygrad_rnn.kernels.matmul.cpu import pack
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
-from tinygrad_rnn.kernels.recurrence.cpu_sized import weight_of
+from tinygrad_rnn.kernels.recurrence.sized import weight_of
 
 __all__ = ["input_weight", "packed", "pays_to_pack"]
 

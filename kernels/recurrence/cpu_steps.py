@@ -13,18 +13,13 @@ import numpy as np
 from tinygrad_rnn.kernels._chain import Chain, Link
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels.matmul.cpu import matmul, pack, product_link
-from tinygrad_rnn.kernels.recurrence.cpu import (
-    FLOPS_WORTH_A_TEAM,
-    given_values,
-    output_of,
-    own_arrays,
-    shared_values,
-)
-from tinygrad_rnn.kernels.recurrence.cpu_ends import NO_ROWS
-from tinygrad_rnn.kernels.recurrence.cpu_sized import Run, Sized, at_sizes
+from tinygrad_rnn.kernels.recurrence.cpu import FLOPS_WORTH_A_TEAM, kernels_of, shared_values
 from tinygrad_rnn.kernels.recurrence.cpu_standard import standardize_link
+from tinygrad_rnn.kernels.recurrence.ends import no_rows
+from tinygrad_rnn.kernels.recurrence.run import given_values, output_of, own_arrays
 from tinygrad_rnn.kernels.recurrence.schedule import schedule_of
 from tinygrad_rnn.kernels.recurrence.shapes import shapes_of
+from tinygrad_rnn.kernels.recurrence.sized import Run, Sized, at_sizes
 from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
 from tinygrad_rnn.kernels.softmax.cpu import sums_link
 
@@ -84,8 +79,8 @@ class Steps:
         weights = [params[name] for name, _ in layer.program.params]
         sequence = x[None] if layer.program.input else None
         sized = at_sizes(layer.program, rules, shapes_of(sequence, given, weights))
-        layout, schedule = sized.kernels.layout, schedule_of(None, 1, rows, False)
-        arrays = own_arrays(sized, schedule, params, rows, dtype)
+        layout, schedule = sized.layout, schedule_of(None, 1, rows, False)
+        arrays = own_arrays(sized, schedule, params, rows, x)
         self._hoist(sized, layer, arrays, x, first)
         self._links += [
             standardize_link(arrays[f"z{i}"], e, arrays[f"r{i}"]) for i, e in sized.standards
@@ -93,14 +88,14 @@ class Steps:
         states = [arrays[name] for name in layout.states]
         self.before.append([state[:rows] for state in states])
         self.after.append([state[rows:] for state in states])
-        arrays |= dict.fromkeys(sized.restarts, NO_ROWS[dtype.char]) | {"x": x}
-        settings = given_values(layout, layer.settings, None, schedule, rows, dtype)
+        arrays |= dict.fromkeys(sized.restarts, no_rows(x)) | {"x": x}
+        settings = given_values(layout, layer.settings, None, schedule, rows, x)
         run = Run(
             sized, schedule, (1, rows), False, given, False,
             x, params, layer.forms, settings, arrays,
         )  # fmt: skip
         values = arrays | shared_values(run, pack=True, backwards=False)
-        module = sized.kernels.module
+        module = kernels_of(layout).module
         arguments = [values[name] for name, _ in module.FORWARD[2:]]
         self._links.append(Link(module.forward, 0, tuple(arguments)))
         self._multiplied += sized.weight_count
@@ -121,7 +116,7 @@ class Steps:
             else:
                 product = Product(layer.params[weight], layer.forms[weight], begin)
                 arrays[name] = self._product(x, product)
-        if known is not None and not (looked_up and not sized.kernels.layout.reads_input):
+        if known is not None and not (looked_up and not sized.layout.reads_input):
             self._sources.append((known, x))
 
     def _product(self, x: Array, product: Product) -> Array:

@@ -8,12 +8,11 @@ goes back through it: of what all steps leave behind, only one piece's is there 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from operator import add
 from typing import Any
 
-import numpy as np
-
 from tinygrad_rnn.kernels import recurrence
-from tinygrad_rnn.kernels._memory import empty
+from tinygrad_rnn.kernels._room import empty
 from tinygrad_rnn.kernels._twin import Array
 from tinygrad_rnn.kernels.recurrence.program import Program
 
@@ -79,7 +78,7 @@ def forward(
         run.last = None  # before the next piece takes memory
         part, finals, run.last = run.run((first, stop), current)
         if y is None:
-            y = empty((steps, *part.shape[1:]), part.dtype)
+            y = empty((steps, *part.shape[1:]), part)
         y[first:stop] = part
         current = [state.copy() for state in finals]
     assert y is not None
@@ -97,7 +96,7 @@ def backward(
     sums: dict[str, Array] | None = None,
 ) -> tuple[Array | None, list[Array], list[Array], dict[str, Array]]:
     """As ``recurrence.backward``."""
-    dx = empty(run.x.shape, run.x.dtype) if needs_x and run.x is not None else None
+    dx = empty(run.x.shape, run.x) if needs_x and run.x is not None else None
     sums = {} if sums is None else sums
     d_states: Any = d_finals
     d_restart: list[Array] = []
@@ -113,7 +112,7 @@ def backward(
         if dx is not None:
             dx[first:stop] = part
         if put_back:
-            d_restart = list(map(np.add, d_restart, put_back)) if d_restart else put_back
+            d_restart = list(map(add, d_restart, put_back)) if d_restart else put_back
     if d_restart and not run.own_restart:
-        d_states = list(map(np.add, d_states, d_restart))
+        d_states = list(map(add, d_states, d_restart))
     return dx, d_states, d_restart if run.own_restart else [], sums

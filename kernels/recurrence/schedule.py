@@ -6,11 +6,13 @@ have, the longest first. What is left looks like sequences of falling lengths, w
 mask was, and step after step of the run the rows that still step are the first ones.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.kernels._room import module_of
 from tinygrad_rnn.kernels._twin import Array
 from tinygrad_rnn.kernels.recurrence.reference import CUT, RESET, STEP
 
@@ -46,6 +48,28 @@ class Schedule:
     first: Array | None = None
     last: Array | None = None
     resets: bool = False
+    _besides: "dict[Any, Schedule]" = field(default_factory=dict)  # copies, by device
+
+    def beside(self, like: Array) -> "Schedule":
+        """The same with its arrays where ``like`` lives; offsets stay, steps are counted here."""
+        if isinstance(like, np.ndarray):
+            return self
+        where = like.device.id
+        found = self._besides.get(where)
+        if found is None:
+            put = module_of(like).asarray
+            moved: dict[str, Any] = {
+                name: None if array is None else put(array)
+                for name in ("places", "flags", "order", "first", "last")
+                for array in [getattr(self, name)]
+            }
+            found = self._besides[where] = replace(self, **moved, _besides={None: self})
+        return found
+
+    @property
+    def host(self) -> "Schedule":
+        """The same with its arrays in the CPU's memory."""
+        return self._besides.get(None, self)
 
     @property
     def flagged(self) -> bool:

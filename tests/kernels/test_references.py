@@ -9,6 +9,7 @@ from tests.kernels.lowered import lowered
 from tinygrad_rnn import nn
 from tinygrad_rnn.kernels._jit import DISABLED, helper, kernel
 from tinygrad_rnn.kernels.recurrence import cpu as recurrence
+from tinygrad_rnn.kernels.recurrence.sized import layout_of
 from tinygrad_rnn.ops.recurrence import RULES
 
 pytestmark = pytest.mark.skipif(DISABLED, reason="nothing is compiled")
@@ -28,7 +29,8 @@ def in_a_loop(start, stop, x):
 
 
 def test_neither_kernels_nor_helpers_count():
-    module = recurrence.kernels_of(nn.GRU(2, 3).cells()[0].program, RULES).module
+    layout = layout_of(nn.GRU(2, 3).cells()[0].program, RULES)
+    module = recurrence.kernels_of(layout).module
     for made in (in_a_loop, module.forward, module.backward):
         assert "NRT_" not in lowered(made), made.name
 

@@ -10,7 +10,7 @@ from tinygrad_rnn.arguments import flag
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels import matmul
-from tinygrad_rnn.kernels.recurrence import has_kernel
+from tinygrad_rnn.kernels.recurrence import has_steps
 from tinygrad_rnn.modes import recording
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.checks import check_like, check_size
@@ -64,7 +64,7 @@ def _packed(x: Array, weight: Parameter, turned: bool) -> matmul.PackedMatrix | 
     the result are the same.
     """
     few = 0 < x.size <= _MOST_ROWS * weight.shape[1 if turned else 0] and weight.size >= _LEAST
-    if not few or x.dtype != weight.dtype or not isinstance(x, np.ndarray) or not has_kernel(x):
+    if not few or x.dtype != weight.dtype or not has_steps(x):
         return None
     kept, key = weight.forms(), "packed transpose" if turned else "packed"
     met = f"met {key}"

@@ -3,16 +3,17 @@
 from typing import Any
 
 from tinygrad_rnn.kernels.recurrence.derivative import Effect
+from tinygrad_rnn.kernels.recurrence.layout import bytes_of
 from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.program import Width
 from tinygrad_rnn.kernels.recurrence.writer.expressions import Lines
-from tinygrad_rnn.kernels.recurrence.writer.layout import bytes_of
 from tinygrad_rnn.kernels.recurrence.writer.segments import (
     FLAT,
     MATRIX,
     WEIGHT,
     Writer,
 )
+from tinygrad_rnn.kernels.recurrence.writer.statements import Let, Store, as_python
 
 __all__ = ["Backward"]
 
@@ -76,11 +77,11 @@ class Backward(Writer):
         body = lines.lines
         for effect in effects:
             row, width, block = self.goal(effect)
-            place = self.block(row, block, width)
+            place = f"{self.block(row, block, width)} + j"
             value = "fill(like, 0.0)" if effect.node is None else lines.names[effect.node]
             if effect.adds:
-                value = f"add(load(like, {place} + j, n), {value})"
-            body.append(f"store(like, {place} + j, n, {value})")
+                value = f"add(load(like, {place}, n), {value})"
+            body.append(Store(place, value))
         return self.function(index, letter, self.rows(), body)
 
     def arguments(self) -> list[tuple[str, str]]:
@@ -101,27 +102,32 @@ class Backward(Writer):
         arguments += [(f"dp_{name}", MATRIX) for name in layout.row_grads]
         return arguments + [(f"w{i}", WEIGHT) for i in range(len(self.lowered.parts))]
 
-    def kernel(self) -> str:
-        """The text of the kernel."""
-        layout = self.layout
-        body = ["base = B if reverse else 0"]
-        step = self.noise_keys()
+    def places(self) -> list[Let]:
+        """Where the rows of a step are."""
+        layout, found = self.layout, []
         if layout.reads_input and layout.input:
             for name in ("x", "dx"):
-                step.append(f"{name}_t = address({name}) + now * ({bytes_of(layout.input)})")
+                found.append(
+                    Let(f"{name}_t", f"address({name}) + now * ({bytes_of(layout.input)})")
+                )
         for i, width in enumerate(layout.buffer_widths):
             for name in (f"z{i}", f"dz{i}"):
-                step.append(f"{name}_t = address({name}) + now * ({bytes_of(width)})")
-        step += [f"da{i}_t = address(da{i})" for i in range(len(layout.operand_widths))]
+                found.append(Let(f"{name}_t", f"address({name}) + now * ({bytes_of(width)})"))
+        found += [Let(f"da{i}_t", f"address(da{i})") for i in range(len(layout.operand_widths))]
         for name, width in zip(layout.states, layout.state_widths, strict=True):
-            step += [
-                f"{name}_old_t = address({name}) + (base + now) * ({bytes_of(width)})",
-                f"d{name}_new_t = address(d{name}) + s % kept * B * ({bytes_of(width)})",
-                f"d{name}_old_t = address(d{name}) + (s + 1) % kept * B * ({bytes_of(width)})",
+            of_row = bytes_of(width)
+            found += [
+                Let(f"{name}_old_t", f"address({name}) + (base + now) * ({of_row})"),
+                Let(f"d{name}_new_t", f"address(d{name}) + s % kept * B * ({of_row})"),
+                Let(f"d{name}_old_t", f"address(d{name}) + (s + 1) % kept * B * ({of_row})"),
             ]
-        step.append("dy_t = address(dy)")
-        step += [f"dp_{name}_t = address(dp_{name})" for name in layout.row_grads]
-        step += self.turns()
+        found.append(Let("dy_t", "address(dy)"))
+        return found + [Let(f"dp_{name}_t", f"address(dp_{name})") for name in layout.row_grads]
+
+    def kernel(self) -> str:
+        """The text of the kernel."""
+        body = ["base = B if reverse else 0"]
+        step = self.noise_keys() + as_python(self.places()) + self.turns()
         for index in reversed(range(len(self.lowered.segments))):
             step += self.segment_with_products(index)
         body += self.step("s if reverse else T - 1 - s", step)

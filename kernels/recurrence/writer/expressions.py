@@ -6,6 +6,7 @@ from typing import Any
 
 from tinygrad_rnn.kernels.recurrence.blocks import Expressions
 from tinygrad_rnn.kernels.recurrence.elementwise import ELEMENTWISE
+from tinygrad_rnn.kernels.recurrence.writer.statements import Let, Statement
 
 __all__ = ["Lines"]
 
@@ -16,7 +17,7 @@ class Lines:
     def __init__(self, table: Expressions, address: Callable[[str, Any], str]) -> None:
         self.table = table
         self.address = address  # how the address of a leaf is written
-        self.lines: list[str] = []
+        self.lines: list[Statement] = []
         self.names: dict[int, str] = {}
         self.absorbed: dict[int, int] = {}  # sum -> the mul that it takes into an fma
 
@@ -41,7 +42,7 @@ class Lines:
                 self.names[node] = f"v{node}"
                 slot = kept.get(node)
                 text = f"load(like, {self.address('slot', slot)}, n)" if slot else self.text(node)
-                self.lines.append(f"v{node} = {text}")
+                self.lines.append(Let(f"v{node}", text))
 
     def text(self, node: int) -> str:
         """The right side of a node's line."""

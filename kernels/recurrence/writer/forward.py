@@ -1,16 +1,24 @@
 """Writes the forward kernel: every step's products and segments."""
 
 from tinygrad_rnn.kernels.recurrence.blocks import Target
+from tinygrad_rnn.kernels.recurrence.layout import bytes_of
 from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.program import Width
 from tinygrad_rnn.kernels.recurrence.writer.expressions import Lines
-from tinygrad_rnn.kernels.recurrence.writer.layout import bytes_of
 from tinygrad_rnn.kernels.recurrence.writer.segments import (
     FLAT,
     MATRIX,
     WEIGHT,
     Writer,
     indent,
+)
+from tinygrad_rnn.kernels.recurrence.writer.statements import (
+    CopyRow,
+    Let,
+    Statement,
+    Store,
+    When,
+    as_python,
 )
 
 __all__ = ["Forward"]
@@ -70,23 +78,23 @@ class Forward(Writer):
         lines = Lines(self.table, self.address)
         lines.compute([t.node for t in targets] + saves, kept)
         body = lines.lines
-        after: list[str] = []
+        after: list[Statement] = []
         saved = self.layout.derivative.saved
         for node in saves:
-            body.append(f"store(like, {self.address('slot', saved[node])}, n, {lines.names[node]})")
+            body.append(Store(self.address("slot", saved[node]), lines.names[node]))
         for target in targets:
             row, width = self.target_row(target)
             value, place = lines.names[target.node], self.block(row, target.block, width)
-            body.append(f"store(like, {place} + j, n, {value})")
+            body.append(Store(f"{place} + j", value))
             if target.kind != "state":
                 continue
             if target.number == self.lowered.output_state:
                 copy = self.block("y", target.block, width)
-                body += ["if y_t != 0:", f"    store(like, {copy} + j, n, {value})"]
+                body.append(When("y_t != 0", (Store(f"{copy} + j", value),)))
             name = self.layout.states[target.number]
             again = self.block(f"{name}_again", target.block, width)
-            after.append("if b < going and has(flags, after + b, RESET):")
-            after.append(f"    copy_columns(like, {again}, {place}, left, right)")
+            put_back = "b < going and has(flags, after + b, RESET)"
+            after.append(When(put_back, (CopyRow(again, place),)))
         return self.function(index, letter, self.rows(), body, after)
 
     def arguments(self) -> list[tuple[str, str]]:
@@ -107,25 +115,30 @@ class Forward(Writer):
                 arguments.append((f"b{i}", FLAT))
         return arguments + [(f"w{i}", WEIGHT) for i in range(len(self.lowered.parts))]
 
+    def places(self) -> list[Let]:
+        """Where the rows of a step are."""
+        layout, found = self.layout, []
+        if layout.reads_input and layout.input:
+            found.append(Let("x_t", f"address(x) + now * ({bytes_of(layout.input)})"))
+        for i, width in enumerate(layout.buffer_widths):
+            found.append(Let(f"z{i}_t", f"address(z{i}) + now * ({bytes_of(width)})"))
+        for i, width in enumerate(layout.operand_widths):
+            found.append(Let(f"a{i}_t", f"address(a{i}) + now * ({bytes_of(width)})"))
+        for name, width in zip(layout.states, layout.state_widths, strict=True):
+            of_row = bytes_of(width)
+            found += [
+                Let(f"{name}_old_t", f"address({name}) + (base + now) * ({of_row})"),
+                Let(f"{name}_new_t", f"address({name}) + (base + after) * ({of_row})"),
+                Let(f"{name}_end_t", f"address({name}) + final * ({of_row})"),
+                Let(f"{name}_again_t", f"address({name}_again)"),
+            ]
+        return found
+
     def kernel(self) -> str:
         """The text of the kernel."""
-        layout = self.layout
         # States before each step, and beyond them the final ones: where they were, backwards.
         body = ["base, final = (B, 0) if reverse else (0, offsets[T])"]
-        step = self.noise_keys()
-        if layout.reads_input and layout.input:
-            step.append(f"x_t = address(x) + now * ({bytes_of(layout.input)})")
-        for i, width in enumerate(layout.buffer_widths):
-            step.append(f"z{i}_t = address(z{i}) + now * ({bytes_of(width)})")
-        for i, width in enumerate(layout.operand_widths):
-            step.append(f"a{i}_t = address(a{i}) + now * ({bytes_of(width)})")
-        for name, width in zip(layout.states, layout.state_widths, strict=True):
-            step += [
-                f"{name}_old_t = address({name}) + (base + now) * ({bytes_of(width)})",
-                f"{name}_new_t = address({name}) + (base + after) * ({bytes_of(width)})",
-                f"{name}_end_t = address({name}) + final * ({bytes_of(width)})",
-                f"{name}_again_t = address({name}_again)",
-            ]
+        step = self.noise_keys() + as_python(self.places())
         step.append("y_t = address(y) if len(y) > 0 else 0")
         for index in range(len(self.lowered.segments)):
             step += self.segment_with_products(index)

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tinygrad_rnn.kernels.recurrence.layout import Layout, bytes_of
 from tinygrad_rnn.kernels.recurrence.program import Width
-from tinygrad_rnn.kernels.recurrence.writer.layout import Layout, bytes_of
+from tinygrad_rnn.kernels.recurrence.writer.statements import Let, Statement, as_python
 
 __all__ = ["COMMON", "FLAT", "MATRIX", "WEIGHT", "Writer", "indent"]
 
@@ -20,6 +21,14 @@ class Writer:
         self.lowered = layout.lowered
         self.table = layout.lowered.expressions
         self.written: dict[tuple[int, str], list[str]] = {}  # segment -> the arguments it takes
+
+    def arguments(self) -> list[tuple[str, str]]:
+        """Names and types of what a kernel is given, in order."""
+        raise NotImplementedError
+
+    def places(self) -> list[Let]:
+        """Where the rows of a step are."""
+        raise NotImplementedError
 
     def address(self, kind: str, attrs: Any) -> str:
         """How the address of a leaf's current columns is written."""
@@ -52,16 +61,17 @@ class Writer:
         return f"{self.block(row, number, width)} + j"
 
     def function(
-        self, index: int, letter: str, rows: Mapping[str, Width], body: list[str],
-        after: Sequence[str] = (),
+        self, index: int, letter: str, rows: Mapping[str, Width], body: Sequence[Statement],
+        after: Sequence[Statement] = (),
     ) -> str:  # fmt: skip
         """The text of one segment: a loop over rows, and one over columns.
 
         rows   the rows that it may touch; those that the lines name become arguments
-        body   lines for a vector of columns
-        after  lines for a row, when its columns are done
+        body   what is done to a vector of columns
+        after  what is done to a row, when its columns are done
         """
-        text = "\n".join([*body, *after])
+        lines_of_columns, lines_of_row = as_python(body), as_python(after)
+        text = "\n".join([*lines_of_columns, *lines_of_row])
         used = [name for name in rows if re.search(rf"\b{name}\b", text)]
         of_row = [f"{name} = {self.row(name, rows[name])}" for name in used] + self.own_keys(text)
         text = "\n".join([*of_row, text])
@@ -74,11 +84,11 @@ class Writer:
             "):",
             "    size, step = element_size(like), lanes(like)",
             "    for b in range(first, last):",
-            *(f"        {line}" for line in of_row),
+            *indent(of_row, 2),
             "        for u in range(left, right, step):",
             "            j, n = u * size, right - u",
-            *(f"            {line}" for line in body),
-            *(f"        {line}" for line in after),
+            *indent(lines_of_columns, 3),
+            *indent(lines_of_row, 2),
         ]
         return "\n".join(lines)
 

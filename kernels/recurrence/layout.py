@@ -9,7 +9,7 @@ from tinygrad_rnn.kernels.recurrence.program import Width
 __all__ = ["Layout", "bytes_of"]
 
 
-@dataclass
+@dataclass(eq=False)
 class Layout:
     """The names and widths of everything that the kernels are given."""
 

@@ -3,44 +3,60 @@
 The rows of a schedule stand in its order, those of the caller in his.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_rnn.kernels._memory import empty, zeros
+from tinygrad_rnn.kernels._room import empty, module_of, zeros
+from tinygrad_rnn.kernels._twin import Array
 from tinygrad_rnn.kernels.recurrence.reference import CUT, RESET
 from tinygrad_rnn.kernels.recurrence.schedule import Schedule
+from tinygrad_rnn.kernels.recurrence.sized import Run
 
-__all__ = ["NO_ROWS", "StateGradients", "final_states", "gathered", "scattered", "start"]
+__all__ = ["StateGradients", "final_states", "gathered", "no_rows", "scattered", "start"]
 
-NO_ROWS = {char: np.zeros((0, 0), char) for char in "fd"}
+Arrays: TypeAlias = Sequence[Array]
+
+_NO_ROWS = {char: np.zeros((0, 0), char) for char in "fd"}
 
 
-def gathered(schedule, array):
+def no_rows(like: Array) -> Array:
+    """What kernels are given in place of an array that they leave alone."""
+    xp = module_of(like)
+    return _NO_ROWS[like.dtype.char] if xp is np else xp.empty((0, 0), like.dtype)
+
+
+def gathered(schedule: Schedule, array: Array) -> Array:
     """The rows (N, width) that step, of an array (T, B, width)."""
     T, B, width = array.shape
-    rows = np.ascontiguousarray(array).reshape(T * B, width)
+    xp = module_of(array)
+    rows = xp.ascontiguousarray(array).reshape(T * B, width)
     if schedule.order is None:
         return rows
-    packed = empty((schedule.size, width), rows.dtype)
+    if xp is not np:
+        return rows[schedule.places]
+    packed = empty((schedule.size, width), rows)
     return np.take(rows, schedule.places, axis=0, out=packed, mode="clip")
 
 
 def scattered(schedule: Schedule, rows: Any, T: int, B: int) -> Any:
     """The array (T, B, width) that these rows (N, width) are of; zeros where no row steps."""
     if schedule.order is not None:
-        packed, rows = rows, zeros((T * B, rows.shape[1]), rows.dtype)
+        packed, rows = rows, zeros((T * B, rows.shape[1]), rows)
         rows[schedule.places] = packed
     return rows.reshape(T, B, rows.shape[1])
 
 
-def start(schedule, states, restart):
+def start(schedule: Schedule, states: Arrays, restart: Arrays) -> list[Array]:
     """What the rows of a schedule start from."""
     states = _put_back(schedule.first, states, restart)
     return states if schedule.order is None else [state[schedule.order] for state in states]
 
 
-def final_states(schedule, finals, states, restart):
+def final_states(
+    schedule: Schedule, finals: Arrays, states: Arrays, restart: Arrays
+) -> list[Array]:
     """The states of the caller's rows in the end, by those of the schedule's rows."""
     if schedule.order is not None:
         packed, finals = finals, [state.copy() for state in states]
@@ -49,44 +65,44 @@ def final_states(schedule, finals, states, restart):
     return _put_back(schedule.last, finals, restart)
 
 
-def _put_back(flags, states, restart):
+def _put_back(flags: Array | None, states: Arrays, restart: Arrays) -> list[Array]:
     if flags is None:
-        return states
-    again = (flags & RESET != 0)[:, None]
-    return [np.where(again, a, b) for a, b in zip(restart, states, strict=True)]
+        return list(states)
+    again, where = (flags & RESET != 0)[:, None], module_of(flags).where
+    return [where(again, a, b) for a, b in zip(restart, states, strict=True)]
 
 
 class StateGradients:
     """The gradients of the states: from the final ones into a run, and out of it to the given."""
 
-    def __init__(self, run, d_finals):
+    def __init__(self, run: Run, d_finals: Sequence[Array | None]) -> None:
         self.run, self.schedule = run, run.schedule
-        self.names = run.sized.kernels.layout.states
+        self.names = run.sized.layout.states
         like = [run.arrays[name] for name in self.names]
         B = run.extent[1]
         finals = [
-            zeros((B, a.shape[1]), a.dtype) if d is None else d
+            zeros((B, a.shape[1]), a) if d is None else d
             for a, d in zip(like, d_finals, strict=True)
         ]
         flagged = run.schedule.flagged
-        self.d_restart = [zeros((B, a.shape[1]), a.dtype) for a in like] if flagged else []
+        self.d_restart = [zeros((B, a.shape[1]), a) for a in like] if flagged else []
         self.after = self._passed_on(run.schedule.last, finals)  # each row's last step
 
-    def put_into(self, values):
+    def put_into(self, values: dict[str, Any]) -> None:
         """What the kernel needs: every row's gradient comes in at the last of its own steps."""
         schedule, kept = self.schedule, values["kept"]
         for name, after in zip(self.names, self.after, strict=True):
-            width, dtype = after.shape[1], after.dtype
-            rows = values[f"d{name}"] = empty((kept * schedule.rows, width), dtype)
+            width = after.shape[1]
+            rows = values[f"d{name}"] = empty((kept * schedule.rows, width), after)
             if schedule.order is None:
                 rows[: schedule.rows] = after
             else:  # the steps take turns in ``rows``, and any of them may be a row's last
                 rows.reshape(kept, schedule.rows, width)[:] = after[schedule.order]
             flagged = len(schedule.flags) > 0
-            again = zeros((schedule.rows, width), dtype) if flagged else NO_ROWS[dtype.char]
+            again = zeros((schedule.rows, width), after) if flagged else no_rows(after)
             values[f"d{name}_again"] = again
 
-    def of_given(self, values):
+    def of_given(self, values: dict[str, Any]) -> tuple[list[Array], list[Array]]:
         """The gradients of the states that were given, and of the restart."""
         schedule, found = self.schedule, []
         first = schedule.steps % values["kept"] * schedule.rows
@@ -105,13 +121,13 @@ class StateGradients:
             return found, self.d_restart
         return [a + b for a, b in zip(found, self.d_restart, strict=True)], []
 
-    def _passed_on(self, flags, gradients):
+    def _passed_on(self, flags: Array | None, gradients: list[Array]) -> list[Array]:
         """What passes flags (B,); the gradient of a row that was put back is the restart's."""
         if flags is None:
             return gradients
         again = (flags & (RESET | CUT) == RESET)[:, None]
         passing = (flags & (RESET | CUT) == 0)[:, None]
-        nothing = self.run.like.dtype.type(0)
+        nothing, where = self.run.like.dtype.type(0), module_of(flags).where
         for total, gradient in zip(self.d_restart, gradients, strict=True):
-            total += np.where(again, gradient, nothing)
-        return [np.where(passing, gradient, nothing) for gradient in gradients]
+            total += where(again, gradient, nothing)
+        return [where(passing, gradient, nothing) for gradient in gradients]

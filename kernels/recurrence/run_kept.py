@@ -1,19 +1,20 @@
-"""What a run on the CPU keeps of every step: views of its buffers, where no row is held."""
+"""What a run keeps of every step: views of its buffers, where no row is held."""
 
 from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.kernels.recurrence.cpu_ends import scattered
-from tinygrad_rnn.kernels.recurrence.cpu_sized import Run, window
+from tinygrad_rnn.kernels._room import module_of
+from tinygrad_rnn.kernels.recurrence.ends import scattered
 from tinygrad_rnn.kernels.recurrence.kept import Kept
+from tinygrad_rnn.kernels.recurrence.sized import Run, window
 
 __all__ = ["gradients_later", "kept"]
 
 
 def kept(run: Run) -> Kept:
     """The states, and every line of the program whose value stands in a buffer."""
-    layout, schedule = run.sized.kernels.layout, run.schedule
+    layout, schedule = run.sized.layout, run.schedule
     program = layout.lowered.program
     before, after = [], []
     for name, given in zip(layout.states, run.begun, strict=True):
@@ -23,7 +24,7 @@ def kept(run: Run) -> Kept:
         if schedule.order is not None and not schedule.resets:  # held rows, too
             start = given[None]
             old = [new[1:], start] if run.reverse else [start, new[:-1]]
-            old = np.concatenate(old)
+            old = module_of(given).concatenate(old)
         before.append(old)
         after.append(new)
     lines = _saved(run)
@@ -39,7 +40,7 @@ def kept(run: Run) -> Kept:
 
 def gradients_later(run: Run, values: Any, d_states: Any) -> list[Any]:
     """The gradient of each state after every step, of rows for all of which backward had room."""
-    names, schedule = run.sized.kernels.layout.states, run.schedule
+    names, schedule = run.sized.layout.states, run.schedule
     count, rows = schedule.steps, schedule.rows
     of_step = np.arange(count) if run.reverse else np.arange(count)[::-1]
     places: Any = slice(0, count * rows)
@@ -83,21 +84,22 @@ def _carried(run: Run, rows: Any, places: Any, before: Any) -> Any:
     if schedule.order is None:
         return rows[places].reshape(T, B, width)
     latest: Any = np.full(T * B, -1)
-    latest[schedule.places] = np.arange(schedule.size)
+    latest[schedule.host.places] = np.arange(schedule.size)
     latest = latest.reshape(T, B)
     in_run = latest[::-1] if run.reverse else latest
     for t in range(1, T):
         in_run[t] = np.where(in_run[t] < 0, in_run[t - 1], in_run[t])
-    carried = np.broadcast_to(before, (T, B, width)).copy()
-    carried[latest >= 0] = rows[places[latest[latest >= 0]]]
+    xp, stepped = module_of(rows), latest >= 0
+    carried = xp.broadcast_to(before, (T, B, width)).copy()
+    carried[xp.asarray(stepped)] = rows[xp.asarray(places[latest[stepped]])]
     return carried
 
 
 def _saved(run: Run) -> dict[int, Any]:
     """Lines whose blocks stand side by side in a buffer of a product or of an operand."""
     sized = run.sized
-    lowered = sized.kernels.layout.lowered
-    places = {n: (f"z{i}", k) for n, (i, k) in sized.kernels.layout.derivative.saved.items()}
+    lowered = sized.layout.lowered
+    places = {n: (f"z{i}", k) for n, (i, k) in sized.layout.derivative.saved.items()}
     for node, expression in enumerate(lowered.expressions.entries):
         if expression.name == "slot" and lowered.buffers[expression.attrs[0]].eps is not None:
             places[node] = f"z{expression.attrs[0]}", expression.attrs[1]

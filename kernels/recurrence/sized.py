@@ -1,4 +1,4 @@
-"""A program at the sizes of a call: its kernels, and which arrays they are given.
+"""A program at the sizes of a call, and which arrays its kernels are given.
 
 Sizes are found once for the shapes of a call and kept; a Run adds the arrays themselves.
 """
@@ -8,45 +8,33 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from tinygrad_rnn.kernels._jit import load_source
 from tinygrad_rnn.kernels.recurrence.derivative import Rules, differentiate
+from tinygrad_rnn.kernels.recurrence.layout import Layout
 from tinygrad_rnn.kernels.recurrence.lowering import lower
 from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.schedule import Schedule
 from tinygrad_rnn.kernels.recurrence.shapes import Shapes, fitted
-from tinygrad_rnn.kernels.recurrence.writer import Layout, module_source
 
-__all__ = ["Kernels", "Run", "Sized", "at_sizes", "kernels_of", "weight_of", "window"]
-
-
-@dataclass
-class Kernels:
-    """A program made ready: what its kernels take, and the kernels."""
-
-    layout: Layout
-    source: str
-    module: Any
+__all__ = ["Run", "Sized", "at_sizes", "layout_of", "weight_of", "window"]
 
 
 @cache
-def kernels_of(program: Program, rules: Rules) -> Kernels:
-    """The kernels of a program, written and loaded once."""
+def layout_of(program: Program, rules: Rules) -> Layout:
+    """What the kernels of a program are given, found once."""
     lowered = lower(program)
-    layout = Layout(lowered, differentiate(lowered, rules))
-    text = module_source(layout)
-    return Kernels(layout, text, load_source("recurrence", text))
+    return Layout(lowered, differentiate(lowered, rules))
 
 
 @dataclass(frozen=True)
 class Sized:
-    """A program at the sizes of a call: its kernels, and the arrays that they are given.
+    """A program at the sizes of a call, and the arrays that its kernels are given.
 
     How many rows an array has depends on the schedule: one for each STEP of a row, or for
     each ROW; states have both.
     """
 
-    kernels: Kernels
+    layout: Layout
     sizes: Mapping[str, int]
     forward_arrays: list[tuple[str, int, int, int]]  # name, times STEP, times ROW, width
     backward_arrays: list[tuple[str, int, int, int]]
@@ -62,8 +50,7 @@ class Sized:
 @lru_cache(maxsize=4096)  # it would take a third of the time of a small step
 def at_sizes(program: Program, rules: Rules, shapes: Shapes) -> Sized:
     """What the kernels of a program need for arrays of certain shapes."""
-    kernels, sizes = kernels_of(program, rules), fitted(program, shapes)
-    layout = kernels.layout
+    layout, sizes = layout_of(program, rules), fitted(program, shapes)
     lowered = layout.lowered
     forward: list[tuple[str, int, int, int]] = []
     backward: list[tuple[str, int, int, int]] = []
@@ -97,7 +84,7 @@ def at_sizes(program: Program, rules: Rules, shapes: Shapes) -> Sized:
         parts.append((f"w{i}", part, size, sizes[left.letter]))
         weights += left.of(sizes) * part.blocks * size
     return Sized(
-        kernels, sizes, forward, backward, hoisted, biases, standards, parts, weights,
+        layout, sizes, forward, backward, hoisted, biases, standards, parts, weights,
         layout.output.of(sizes), [f"{name}_again" for name in layout.states],
     )  # fmt: skip
 
@@ -121,7 +108,7 @@ class Run:
     @property
     def like(self) -> Any:
         """An array of the run's device and element type."""
-        return self.arrays[self.sized.kernels.layout.states[0]]
+        return self.arrays[self.sized.layout.states[0]]
 
 
 def window(array: Any, block: int, blocks: int, size: int) -> Any:
@@ -129,6 +116,6 @@ def window(array: Any, block: int, blocks: int, size: int) -> Any:
     return array[:, block * size : (block + blocks) * size]
 
 
-def weight_of(run, part, block):
+def weight_of(run: Run, part: Part, block: int) -> Any:
     """The part of a weight that a product multiplies with, in blocks of so many columns."""
     return window(run.params[part.weight], part.column, part.blocks, block)

@@ -1,0 +1,206 @@
+"""What surrounds the steps of a run, on any device: both ways, whatever does the steps.
+
+One product with x over all steps, the steps, and on the way back one product a weight over
+all steps. How steps are done is a ``Device``'s affair.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.kernels._room import empty, module_of, zeros
+from tinygrad_rnn.kernels._twin import Array
+from tinygrad_rnn.kernels.matmul import matmul
+from tinygrad_rnn.kernels.noise import Noise
+from tinygrad_rnn.kernels.recurrence.derivative import Rules
+from tinygrad_rnn.kernels.recurrence.ends import (
+    StateGradients,
+    final_states,
+    gathered,
+    no_rows,
+    scattered,
+    start,
+)
+from tinygrad_rnn.kernels.recurrence.gradients import weight_gradients
+from tinygrad_rnn.kernels.recurrence.layout import Layout
+from tinygrad_rnn.kernels.recurrence.program import Program
+from tinygrad_rnn.kernels.recurrence.run_kept import gradients_later
+from tinygrad_rnn.kernels.recurrence.schedule import Schedule, schedule_of
+from tinygrad_rnn.kernels.recurrence.shapes import shapes_of
+from tinygrad_rnn.kernels.recurrence.sized import Run, Sized, at_sizes
+
+__all__ = ["Device", "backward", "forward", "given_values", "output_of", "own_arrays"]
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Device:
+    """How the steps of a run are done.
+
+    walk              do all steps of a run, or with backwards=True go back through them; the
+                      arrays that kernels read and write are given by name
+    multiplied        the product of all rows of x with a weight: (x, weights, forms, name, bias)
+    standardize       rows in place, and where 1 / deviation of each goes: (rows, eps, deviations)
+    standardize_back  their gradients in place: (rows, gradients, deviations)
+    column_sums       the sum of all rows, in blocks of a fixed height
+    """
+
+    walk: Callable[..., None]
+    multiplied: Callable[..., Array]
+    standardize: Callable[[Array, float, Array], None]
+    standardize_back: Callable[[Array, Array, Array], None]
+    column_sums: Callable[[Array], Array]
+
+
+def forward(
+    device: Device, program: Program, x: Array | None, states: Sequence[Array],
+    params: Mapping[str, Array], *, rules: Rules, steps: int, mask: Array | None = None,
+    reverse: bool = False, restart: Sequence[Array] | None = None,
+    forms: Mapping[str, dict[Any, Any]] | None = None,
+    settings: Mapping[str, float] | None = None, noise: Noise | None = None,
+) -> tuple[Array, list[Array], Run]:  # fmt: skip
+    """Run all steps, as ``recurrence.forward`` says."""
+    forms = forms or {}
+    weights = [params[name] for name, _ in program.params]
+    sized = at_sizes(program, rules, shapes_of(x, states, weights))
+    layout, like, B = sized.layout, states[0], len(states[0])
+    schedule = schedule_of(mask, steps, B, reverse).beside(like)
+    arrays = own_arrays(sized, schedule, params, steps * B, like)
+    rows = None if x is None else gathered(schedule, x)
+    for name, weight, bias in sized.hoisted:
+        begin = None if bias is None else params[bias[0]][bias[1]]
+        arrays[name] = device.multiplied(rows, params, forms, weight, begin)
+    for i, eps in sized.standards:
+        device.standardize(arrays[f"z{i}"], eps, arrays[f"r{i}"])
+    again = states if restart is None else restart
+    first, last = (schedule.size, 0) if reverse else (0, schedule.size)
+    of_rows = start(schedule, states, again)
+    for name, state in zip(layout.states, of_rows, strict=True):
+        arrays[name][first : first + schedule.rows] = state
+    arrays |= _restarts(sized, schedule, again, like)
+    if rows is not None:
+        arrays["x"] = rows
+    given = given_values(layout, settings, noise, schedule, B, like)
+    run = Run(
+        sized, schedule, (steps, B), reverse, states, restart is not None,
+        rows, params, forms, given, arrays,
+    )  # fmt: skip
+    device.walk(run, {**arrays}, backwards=False)
+    y = output_of(layout, arrays, steps * B, B, reverse)
+    finals = [arrays[name][last : last + schedule.rows] for name in layout.states]
+    finals = final_states(schedule, finals, states, again)
+    return y.reshape(steps, B, y.shape[1]), finals, run
+
+
+def given_values(
+    layout: Layout, settings: Any, noise: Any, schedule: Schedule, rows: int, like: Array
+) -> Values:
+    """Settings and noise, as written kernels take them."""
+    given: Values = {}
+    xp = module_of(like)
+    if layout.settings:
+        numbers = np.array([settings[name] for name in layout.settings], like.dtype)
+        given["settings"] = xp.asarray(numbers)
+    if layout.sites:
+        given |= {"noise_key": noise.key, "first_step": noise.first_step, "batch": rows}
+        ids = xp.asarray(noise.row_ids(rows).astype(np.int64))
+        given["row_ids"] = ids if schedule.order is None else ids[schedule.order]
+    return given
+
+
+def own_arrays(
+    sized: Sized, schedule: Schedule, params: Mapping[str, Array], rows: int, like: Array
+) -> Values:
+    """The arrays that the forward kernel writes, and its small weights."""
+    arrays = _arrays(sized.forward_arrays, schedule, like)
+    xp = module_of(like)
+    for name, weight, columns in sized.biases:
+        arrays[name] = xp.ascontiguousarray(params[weight][columns])
+    arrays["y"] = _own_output(sized, schedule, rows, like)
+    for name in sized.layout.row_params:
+        arrays[f"p_{name}"] = xp.ascontiguousarray(params[name]).reshape(-1)
+    return arrays
+
+
+def output_of(layout: Layout, arrays: Values, rows: int, B: int, reverse: bool) -> Array:
+    """The outputs of all steps, a row each: an array of their own, or a state's."""
+    if len(arrays["y"]):
+        return arrays["y"]
+    states = arrays[layout.states[layout.lowered.output_state or 0]]
+    return states[:rows] if reverse else states[B:]
+
+
+def _arrays(listed: Any, schedule: Schedule, like: Array) -> Values:
+    return {
+        name: empty((steps * schedule.size + rows * schedule.rows, width), like)
+        for name, steps, rows, width in listed
+    }
+
+
+def _own_output(sized: Sized, schedule: Schedule, rows: int, like: Array) -> Array:
+    """An array for the output, unless the steps of a state are just that."""
+    if schedule.order is not None:
+        return zeros((rows, sized.output_width), like)
+    if schedule.resets or sized.layout.lowered.output_state is None:
+        return empty((rows, sized.output_width), like)
+    return no_rows(like)
+
+
+def _restarts(sized: Sized, schedule: Schedule, states: Any, like: Array) -> Values:
+    """What rows are put back to, in the order of the schedule."""
+    if not schedule.resets:
+        return dict.fromkeys(sized.restarts, no_rows(like))
+    if schedule.order is not None:
+        states = [state[schedule.order] for state in states]
+    contiguous = module_of(like).ascontiguousarray
+    return dict(zip(sized.restarts, map(contiguous, states), strict=True))
+
+
+def backward(
+    device: Device, run: Run, dy: Array | None, d_finals: Sequence[Array | None], *,
+    needs_x: bool, needed: set[str], later: list[Array] | None = None, by_rows: bool = False,
+    sums: dict[str, Array] | None = None,
+) -> tuple[Array | None, list[Array], list[Array], dict[str, Array]]:  # fmt: skip
+    """Differentiate a run, as ``recurrence.backward`` says."""
+    sized, like, schedule = run.sized, run.like, run.schedule
+    layout, (T, B) = sized.layout, run.extent
+    values = {**run.arrays, **_arrays(sized.backward_arrays, schedule, like)}
+    values["kept"] = 2 if later is None else schedule.steps + 1
+    states = StateGradients(run, d_finals)
+    states.put_into(values)
+    for name, width in layout.row_grads.items():
+        values[f"dp_{name}"] = zeros((schedule.rows, width.of(sized.sizes)), like)
+    if dy is None:
+        values["dy"], values["dy_row"] = zeros((1, sized.output_width), like), 0
+    else:
+        rows = module_of(like).ascontiguousarray(dy)
+        values["dy"] = rows.reshape(T * B, sized.output_width)
+        values["dy_row"] = sized.output_width * like.dtype.itemsize
+    if layout.reads_input:
+        values["dx"] = empty(run.x.shape, like)
+    device.walk(run, values, backwards=True)
+    for i, _ in sized.standards:
+        device.standardize_back(values[f"z{i}"], values[f"dz{i}"], values[f"r{i}"])
+    grads = weight_gradients(run, values, needed, by_rows, sums, device.column_sums)
+    dx = scattered(schedule, _input_gradient(run, values), T, B) if needs_x else None
+    d_states, d_restart = states.of_given(values)
+    if later is not None:
+        later += gradients_later(run, values, d_states)
+    return dx, d_states, d_restart, grads
+
+
+def _input_gradient(run: Run, values: Values) -> Array:
+    """What all products with x, and segments that read it, say about x."""
+    layout = run.sized.layout
+    dx = values.get("dx")
+    for i, buffer in enumerate(layout.lowered.buffers):
+        if buffer.hoisted:
+            weight = run.params[buffer.hoisted].T
+            if dx is None:
+                dx = matmul(values[f"dz{i}"], weight)
+            else:
+                matmul(values[f"dz{i}"], weight, out=dx, accumulate=True)
+    return zeros(run.x.shape, run.like) if dx is None else dx
