@@ -1,6 +1,7 @@
 """Recording operations and walking back through what was recorded."""
 
 from tinygrad_rnn.engine.derivative import backward, grad
+from tinygrad_rnn.engine.early import backward_each
 from tinygrad_rnn.engine.namespaces import ARRAYS, TENSORS
 from tinygrad_rnn.engine.node import FREED, Node, record, wrap
 from tinygrad_rnn.engine.parts import OutputGrad, Part, SliceGrad, resolved, unbroadcast
@@ -16,6 +17,7 @@ __all__ = [
     "SliceGrad",
     "Walk",
     "backward",
+    "backward_each",
     "grad",
     "inputs_as_tensors",
     "record",

@@ -17,7 +17,7 @@ from tinygrad_rnn.engine.walk import Walk, call_hooks, stands_alone
 from tinygrad_rnn.errors import DeviceError, DTypeError, GradientError, ShapeError, TinygradError
 from tinygrad_rnn.tensor import Tensor, as_operand, as_tensor
 
-__all__ = ["backward", "grad"]
+__all__ = ["backward", "grad", "seeds"]
 
 # Threads may walk back to one leaf at the same time; none of the sums must get lost.
 _commit = threading.Lock()
@@ -131,7 +131,7 @@ def _checked(where: str, inputs: Any) -> list[Tensor]:
     return listed
 
 
-def _seeds(where: str, outputs: Sequence[Tensor], gradients: Sequence[Any] | None) -> list[Tensor]:
+def seeds(where: str, outputs: Sequence[Tensor], gradients: Sequence[Any] | None) -> list[Tensor]:
     """One gradient per output: what the caller gave, or 1 for a single number."""
     given = [None] * len(outputs) if gradients is None else list(gradients)
     if len(given) != len(outputs):
@@ -185,7 +185,7 @@ def _walked(
 ) -> Walk:
     targets = None if inputs is None else [x._node or x for x in inputs]
     walk = Walk(graph=graph, retain=retain, targets=targets)
-    walk.go(outputs, _seeds(where, outputs, gradients))
+    walk.go(outputs, seeds(where, outputs, gradients))
     return walk
 
 

@@ -28,7 +28,7 @@ class Node:
     out       the output array, if a rule wants it; of a fused operation its residuals
     attrs     keyword arguments of the rules, or None
     shapes    shapes of the inputs where broadcasting has to be undone, or None
-    seq       the time of creation: a parent's is always smaller
+    seq       the time of creation, a whole number: a parent's is always smaller
     version   the version of the output's array, once somebody shares its memory
     notes     hooks and the like, where there are any
     """
@@ -44,7 +44,7 @@ class Node:
     out: Any
     attrs: dict[str, Any] | None
     shapes: tuple[Any, ...] | None
-    seq: int
+    seq: float  # between whole numbers only landings stand (early.py)
     version: Version | None
     notes: "Notes | None"
 

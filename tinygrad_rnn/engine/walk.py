@@ -59,8 +59,8 @@ class Walk:
         self.retain = retain or graph
         self.floor = floor
         self.outer = outer
-        self.pending: dict[int, Slot] = {}  # nodes to be visited, by their time of creation
-        self.heap: list[int] = []  # those times, negative: heapq gives the smallest
+        self.pending: dict[float, Slot] = {}  # nodes to be visited, by their time of creation
+        self.heap: list[float] = []  # those times, negative: heapq gives the smallest
         self.ends: dict[Tensor, Slot] = {}  # leaves
         self.found: dict[Node, Slot] = {}  # targets that are nodes, once visited
         self.kept: list[tuple[Tensor, Any]] = []  # gradients for tensors that retain theirs
@@ -252,7 +252,7 @@ def stands_alone(array: Array) -> bool:
 
 def _between(roots: Sequence[Tensor], targets: set[Any], floor: int) -> set[Node]:
     """The nodes between the roots and the targets: the only ones worth visiting."""
-    seen: dict[int, Node] = {}
+    seen: dict[float, Node] = {}
     stack = [root._node for root in roots if root._node is not None]
     while stack:
         node = stack.pop()

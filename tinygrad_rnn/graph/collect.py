@@ -44,7 +44,7 @@ def snapshot(root: Tensor, names: dict[int, tuple[str, Tensor]], limit: int) -> 
 
 def _newest(root: Tensor, limit: int) -> tuple[list[Node], int]:
     """The nodes behind a tensor that were made last, oldest first, and how many there are."""
-    seen: dict[int, Node] = {}
+    seen: dict[float, Node] = {}
     stack = [] if root._node is None else [root._node]
     while stack:
         node = stack.pop()
