@@ -9,6 +9,7 @@ __all__ = [
     "CellError",
     "DTypeError",
     "DeviceError",
+    "DistributedError",
     "FileFormatError",
     "GradientError",
     "IndexRangeError",
@@ -41,6 +42,10 @@ class DTypeError(TinygradError, TypeError):
 
 class DeviceError(TinygradError, RuntimeError):
     """Arrays of different devices, or a device that cannot be had."""
+
+
+class DistributedError(TinygradError, RuntimeError):
+    """Processes that cannot go on together: one is gone, silent, or does something else."""
 
 
 class GradientError(TinygradError, RuntimeError):

@@ -33,6 +33,8 @@ class Batches(Epochs):
         max_tokens: A batch has as many rows as fit into so many places, padding included;
             beside ``batch_size`` or in place of it.
         pool: Like lengths are looked for among the examples of so many batches.
+        rank, world_size: Of processes that train together: each reads its share of every batch,
+            every so many-th row. The order is that of one process; a share without a row is None.
     """
 
     _place = ("epoch", "batch", "seed")
@@ -49,6 +51,8 @@ class Batches(Epochs):
         lengths: Any = None,
         max_tokens: int | None = None,
         pool: int = 100,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         super().__init__()
         self.examples = Examples("Batches", examples)
@@ -61,6 +65,7 @@ class Batches(Epochs):
         self.collate = collate if collate is None else function_of("Batches", "collate", collate)
         self.lengths = None if lengths is None else self._lengths(lengths)
         self._lengths_digest = None if self.lengths is None else zlib.crc32(self.lengths.tobytes())
+        self.share = order.share("Batches", rank, world_size)
         self._usual_rows = self._checked_size()
         self._plan: tuple[tuple[int, int], order.Plan] | None = None
 
@@ -139,14 +144,15 @@ class Batches(Epochs):
     def rows(self) -> list[Any]:
         """The numbers of the examples in each batch of the epoch."""
         plan = self._epoch_plan()
-        return [plan[number] for number in range(len(plan))]
+        return [plan[number][self.share] for number in range(len(plan))]
 
     def __len__(self) -> int:
         """How many batches the epoch has."""
         return len(self._epoch_plan())
 
     def _read(self, number: int) -> Any:
-        return self.examples.batch(self._epoch_plan()[number], self.collate)
+        rows = self._epoch_plan()[number][self.share]
+        return self.examples.batch(rows, self.collate) if len(rows) else None
 
     def _settings(self) -> dict[str, Any]:
         return {

@@ -10,7 +10,7 @@ from tinygrad_rnn.errors import ArgumentError
 
 __all__ = [
     "EXAMPLES", "LENGTHS", "SPLIT", "TURNS", "Plan", "by_length", "in_order", "permutation",
-    "seed_of", "uniform",
+    "seed_of", "share", "uniform",
 ]  # fmt: skip
 
 Rows = np.ndarray[Any, np.dtype[np.intp]]
@@ -24,6 +24,17 @@ def seed_of(where: str, seed: Any) -> int:
     if found >= 2**128:
         raise ArgumentError(f"{where}: seed is {found}, expected a whole number below 2^128.")
     return found
+
+
+def share(where: str, rank: Any, world_size: Any) -> slice:
+    """Which of some rows a process reads, of those that train together."""
+    size = whole(where, "world_size", world_size, 1, ArgumentError)
+    rank = whole(where, "rank", rank, 0, ArgumentError)
+    if rank >= size:
+        raise ArgumentError(
+            f"{where}: rank is {rank}, expected one from 0 to {size - 1}: world_size is {size}."
+        )
+    return slice(rank, None, size)
 
 
 def permutation(count: int, seed: int, epoch: int, stream: int) -> Rows:

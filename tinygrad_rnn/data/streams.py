@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad_rnn.arguments import flag, shortened, whole
 from tinygrad_rnn.data.collate import array_or_none
 from tinygrad_rnn.data.epochs import Epochs
-from tinygrad_rnn.data.order import LENGTHS, seed_of, uniform
+from tinygrad_rnn.data.order import LENGTHS, seed_of, share, uniform
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 
 __all__ = ["Chunk", "Streams"]
@@ -45,6 +45,8 @@ class Streams(Epochs):
             place (Merity et al. 2017): drawn around ``steps``, or around half of it for one in
             twenty, with a deviation of 5, and 5 at least. Other ones in each epoch.
         seed: Of these lengths, which are a function of seed and epoch.
+        rank, world_size: Of processes that train together: each reads its share of the streams,
+            every so many-th column.
     """
 
     def __init__(
@@ -57,11 +59,19 @@ class Streams(Epochs):
         drop_last: bool = False,
         vary: bool = False,
         seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         super().__init__()
         tokens = _array("tokens", tokens)
         self.batch_size = whole("Streams", "batch_size", batch_size, 1)
         self.steps = whole("Streams", "steps", steps, 1)
+        self.share = share("Streams", rank, world_size)
+        if world_size > self.batch_size:
+            raise ShapeError(
+                f"Streams: batch_size is {self.batch_size}, but there are {world_size} processes, "
+                "expected a stream for each."
+            )
         self.drop_last = flag("Streams", "drop_last", drop_last)
         self.vary, self.seed = flag("Streams", "vary", vary), seed_of("Streams", seed)
         if self.vary and self.drop_last:
@@ -110,7 +120,7 @@ class Streams(Epochs):
     def _read(self, number: int) -> Chunk:
         ends = self._ends()
         steps = slice(ends[number - 1] if number else 0, ends[number])
-        x, y = (np.array(part[steps], order="C") for part in (self._x, self._y))
+        x, y = (np.array(part[steps, self.share], order="C") for part in (self._x, self._y))
         return Chunk(x, y, number == 0)
 
     def _settings(self) -> dict[str, Any]:
