@@ -19,7 +19,7 @@ from tinygrad_rnn.errors import DeviceError
 
 __all__ = [
     "Function", "Module", "capability", "forget", "full_text", "launch", "load", "module",
-    "require", "suits", "watch",
+    "require", "suits", "watch", "watched",
 ]  # fmt: skip
 
 _OPTIONS = ("--std=c++17",)
@@ -215,6 +215,11 @@ def watch(change: int) -> None:
     global _watchers
     with _lock:
         _watchers += change
+
+
+def watched() -> bool:
+    """Whether a session wants each launch waited for."""
+    return _watchers > 0
 
 
 # ----- what the GPU can do -----

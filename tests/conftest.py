@@ -35,3 +35,15 @@ def standin():
 
     with installed(devices=2) as machine:
         yield machine
+
+
+@pytest.fixture(params=["standin", pytest.param("device", marks=pytest.mark.gpu)])
+def on_gpu(request):
+    """The stand-in's machine, or None on a real device: tests of both ask for "gpu"."""
+    if request.param == "device":
+        yield None
+        return
+    from tests.standin import installed
+
+    with installed(devices=1) as machine:
+        yield machine

@@ -7,12 +7,13 @@
 operations in ``elementwise.py``; ``reference.py`` runs it line by line and defines the values.
 ``lowering.py`` cuts it into products and element-wise segments over blocks of columns
 (``blocks.py``), with a place for every product (``placement.py``); ``derivative.py`` derives
-what backward does; ``writer/`` writes both as a Numba module, and ``cpu.py`` surrounds that
-with the products over all steps. Sizes, masks and threads are arguments: one compile per
-program and element type.
+what backward does; ``writer/`` writes both, as a Numba module or as CUDA; ``run.py`` surrounds
+the steps with the products over all of them, ``cpu.py`` and ``gpu.py`` do the steps. Sizes, masks
+and threads are arguments: one compile per program and element type.
 
-A row of a batch depends on nothing but itself: its outputs and input gradients have the same
-bits alone and in any batch, on any number of threads.
+On the CPU a row of a batch depends on nothing but itself: its outputs and input gradients have
+the same bits alone and in any batch, on any number of threads. On a GPU that holds of the steps;
+products over all of them are the GPU's own library's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ __all__ = [
 def has_kernel(array: Array) -> bool:
     """Whether there is a kernel for arrays of this device and type, or only the reference."""
     if not isinstance(array, np.ndarray):
-        return False  # there is no gpu.py yet
+        return array.dtype.char in "fd"
     return twin(__name__, array).__name__.rpartition(".")[2] != "reference"
 
 

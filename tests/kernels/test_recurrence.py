@@ -337,9 +337,3 @@ def test_what_cannot_be_fused_is_named_with_its_line():
 
     with pytest.raises(TraceError, match=r"\.sort is nothing .*test_recurrence.py:\d+: return"):
         trace(Sorted())
-
-
-def test_there_is_no_kernel_for_arrays_of_a_gpu():
-    """Cells there run step by step, as long as there is none, rather than not at all."""
-    array = type("ndarray", (), {"__module__": "cupy"})()
-    assert not recurrence.has_kernel(array)

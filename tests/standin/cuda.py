@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tests.standin import compiling
+from tests.standin.module import current_stream
 
 ROOT = Path(__file__).resolve().parents[2]
 ORDERS = ("ascending", "descending", 1, 2)  # what a kernel's result must not depend on
@@ -113,13 +115,21 @@ class RawKernel:
         grid, block = (*grid, 1, 1)[:3], (*block, 1, 1)[:3]
         self._check_launch(grid, block, shared_mem)
         values = _values(self.name, self.parameters, args)
+        launch = partial(self._run, grid, block, values, shared_mem)
+        captured = current_stream().captured
+        if captured is None:
+            launch()
+        else:
+            captured.append(launch)
+
+    def _run(self, grid: Any, block: Any, values: list[Any], shared: int) -> None:
         pointers = (ctypes.c_void_p * max(1, len(values)))(*map(ctypes.addressof, values))
         order = _order[-1]
         number = {"ascending": 0, "descending": 1}.get(order, 2)
         with _lock:
             failure = compiling.runtime().cuda_on_cpu_launch(
                 self._thread, pointers, (ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block),
-                ctypes.c_size_t(shared_mem), *self._fixed, number,
+                ctypes.c_size_t(shared), *self._fixed, number,
                 ctypes.c_uint64(order if number == 2 else 0), self._flush,
             )  # fmt: skip
             failure = failure and failure.decode()

@@ -37,6 +37,8 @@ class Event:
 class Stream:
     """``cupy.cuda.Stream``: the current one inside a with block; work on it is done at once."""
 
+    captured = None  # launches that are recorded, and not done
+
     def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
         self.ptr, self.done, self._before = 0 if null else id(self), True, []
 
@@ -57,6 +59,33 @@ class Stream:
 
     def wait_event(self, event):
         pass
+
+    def begin_capture(self, mode=None):
+        if self.ptr == 0:
+            raise RuntimeError("cannot capture on the default stream")
+        self.captured = []
+
+    def end_capture(self):
+        graph, self.captured = Graph(self.captured), None
+        return graph
+
+    def is_capturing(self):
+        return self.captured is not None
+
+
+class Graph:
+    """``cupy.cuda.Graph``: launches with the addresses that they had, done again and again."""
+
+    def __init__(self, launches):
+        self.launches = launches
+
+    def launch(self, stream=None):
+        for launch in self.launches:
+            launch()
+
+
+def current_stream():
+    return _streams[-1]
 
 
 Stream.null = Stream(null=True)

@@ -80,7 +80,7 @@ class Record:
         self.states = [s.detach() for s in states]
         self.restart = self.states if restart is None else [s.detach() for s in restart]
         self.mask, self.reverse = mask, reverse
-        self.held = None if mask is None else (mask & STEP == 0)[..., None]
+        self.held = None if mask is None else self.xp.asarray((mask & STEP == 0)[..., None])
 
     def _note_leaves(self, given: Iterable[Tensor]) -> None:
         self._leaves += [weakref.ref(t) for t in given if t._requires_grad and t._node is None]
@@ -251,7 +251,7 @@ class Record:
             return new
         found, current = self.xp.empty_like(new), state._data
         for t in reversed(range(self.T)) if self.reverse else range(self.T):
-            again = (self.mask[t] & RESET != 0)[:, None]
+            again = self.xp.asarray((self.mask[t] & RESET != 0)[:, None])
             current = self.xp.where(again, restart._data, current)
             found[t] = current = self.xp.where(self.held[t], current, new[t])
         return found
