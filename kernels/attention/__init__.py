@@ -1,4 +1,4 @@
-"""Attention: additive scores (Bahdanau et al. 2015), and all of it for single queries.
+"""Attention: additive scores (Bahdanau et al. 2015), masked weights, and all for single queries.
 
     z[b, t, s, h]   = tanh(query[b, t, h] + key[b, s, h])
     scores[b, t, s] = sum over h of vector[h] z[b, t, s, h]
@@ -13,6 +13,11 @@ never exists: kernels compute it in registers, forward, and again in ``backward`
 The last is left apart for each row b. Where ``seen`` is 0 nothing is computed, and the score
 is 0; where a gradient of a score is 0, nothing is computed for it.
 
+Weights are the softmax of scores over those keys that are seen, and 0 for the others, and of a
+query that sees none; more unseen keys behind the others change no bit:
+
+    weights[s] = exp(scores[s] - top) / sum over seen s of the same    softmax_slope = y (g - Σ g y)
+
 ``attend`` is what a step of a decoder asks, forward alone: for query n, whose keys and values
 are those of row ``of[n]``,
 
@@ -23,7 +28,9 @@ are those of row ``of[n]``,
 
 from tinygrad_rnn.kernels._twin import Array, twin
 
-__all__ = ["additive_backward", "additive_scores", "attend"]
+__all__ = [
+    "additive_backward", "additive_scores", "attend", "masked_softmax", "softmax_slope",
+]  # fmt: skip
 
 
 def additive_scores(query: Array, key: Array, vector: Array, seen: Array | None) -> Array:
@@ -65,3 +72,17 @@ def attend(
     """
     found: tuple[Array, Array] = twin(__name__, query).attend(query, key, vector, value, seen, of)
     return found
+
+
+def masked_softmax(x: Array, seen: Array) -> Array:
+    """Return the weights (..., S) of scores x.
+
+    x (..., S)
+    seen       booleans, or bytes, that broadcast to x: 0 where there is no key
+    """
+    return twin(__name__, x).masked_softmax(x, seen)
+
+
+def softmax_slope(g: Array, y: Array) -> Array:
+    """Return the gradient of scores, from that of their weights y (..., S)."""
+    return twin(__name__, y).softmax_slope(g, y)

@@ -26,8 +26,11 @@ from tinygrad_rnn.kernels._simd import (
     total,
 )
 from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
+from tinygrad_rnn.kernels.attention.masks import rows_of
 
-__all__ = ["additive_backward", "additive_scores", "attend"]
+__all__ = [
+    "additive_backward", "additive_scores", "attend", "masked_softmax", "softmax_slope",
+]  # fmt: skip
 
 _WORTH = 30_000  # numbers of z that are worth another thread: about as long as waking it
 
@@ -117,6 +120,7 @@ def _softmax(like, weights, top):
     summed = weights[0]
     for s in range(1, S):
         summed += weights[s]
+    summed = summed if summed != 0 else type(summed)(1)
     for s in range(S):
         weights[s] /= summed
 
@@ -151,6 +155,39 @@ def _attend(first, stop, query, key, vector, value, seen, of, context, weights):
                     at = address(value) + ((b * S + s) * V + u) * size
                     found = fma(fill(query, own[s]), load(query, at, V - u), found)
             store(query, address(context) + (n * V + u) * size, V - u, found)
+
+
+@kernel(
+    "intp, intp, const(T[:, ::1]), const(uint8[:, ::1]), intp, intp, T[:, ::1]",
+    fastmath=NO_FASTMATH,
+)
+def _weights(first, stop, x, seen, period, inner, out):
+    for r in range(first, stop):
+        scores, own, there = x[r], out[r], seen[r // period * inner + r % inner]
+        top = largest(fill(x, -np.inf))
+        for s in range(len(own)):
+            if there[s] and scores[s] > top:
+                top = scores[s]
+        top = top if np.isfinite(top) else type(top)(0)
+        for s in range(len(own)):
+            own[s] = scores[s] if there[s] else largest(fill(x, -np.inf))
+        _softmax(x, own, top)
+
+
+@kernel("intp, intp, const(T[:, ::1]), const(T[:, ::1]), T[:, ::1]", fastmath=NO_FASTMATH)
+def _slopes(first, stop, g, y, out):
+    size, step, S = element_size(y), lanes(y), y.shape[1]
+    for r in range(first, stop):
+        here, summed = r * S * size, fill(y, 0.0)
+        for s in range(0, S, step):
+            at = here + s * size
+            a, b = load(y, address(g) + at, S - s), load(y, address(y) + at, S - s)
+            summed = fma(a, b, summed)
+        mean = fill(y, total(summed))
+        for s in range(0, S, step):
+            at = here + s * size
+            a, b = load(y, address(g) + at, S - s), load(y, address(y) + at, S - s)
+            store(y, address(out) + at, S - s, mul(b, sub(a, mean)))
 
 
 _ALL_SEEN, _ALL_THERE = np.zeros((0, 1, 1), np.uint8), np.zeros((0, 1), np.uint8)
@@ -188,3 +225,23 @@ def attend(query, key, vector, value, seen, of):
     grain = 1 + _WORTH // (S * (H + V) + 1)
     parallel(_attend, N, query, key, vector, value, seen, of, context, weights, grain=grain)
     return context, weights
+
+
+def masked_softmax(x, seen):
+    out = empty(x.shape, x.dtype)
+    if x.size:
+        seen, period, inner = rows_of(np, seen, x.shape)
+        rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+        grain = 1 + _WORTH // rows.shape[1]
+        parallel(
+            _weights, len(rows), rows, seen, period, inner, out.reshape(rows.shape), grain=grain
+        )
+    return out
+
+
+def softmax_slope(g, y):
+    out = empty(y.shape, y.dtype)
+    if y.size:
+        g, y, there = (np.ascontiguousarray(a).reshape(-1, y.shape[-1]) for a in (g, y, out))
+        parallel(_slopes, len(y), g, y, there, grain=1 + _WORTH // y.shape[1])
+    return out

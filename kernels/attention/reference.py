@@ -32,5 +32,21 @@ def attend(query, key, vector, value, seen, of):
     return (weights[..., None] * values).sum(axis=1), weights
 
 
+def masked_softmax(x, seen):
+    x = np.where(seen, x, -np.inf).astype(x.dtype, copy=False)
+    if not x.size:
+        return x
+    top = np.max(x.real, axis=-1, keepdims=True)
+    top = np.where(np.isinf(top), 0, top).astype(x.real.dtype)
+    with np.errstate(all="ignore"):
+        e = np.exp(x - top)
+        total = np.cumsum(e, axis=-1)[..., -1:]  # one by one: np.sum pairs, by the row's length
+        return e / np.where(total == 0, 1, total).astype(x.dtype, copy=False)
+
+
+def softmax_slope(g, y):
+    return y * (g - (g * y).sum(axis=-1, keepdims=True))
+
+
 def _fits(query, key):
     return np.tanh(query[:, :, None] + key[:, None])

@@ -1,8 +1,27 @@
-"""On the GPU: the definition, over CuPy's arrays."""
+"""On the GPU: the numbers themselves, in one kernel; nothing is stored but them."""
 
-from tinygrad_rnn.kernels._cuda import require
-from tinygrad_rnn.kernels.noise.reference import uniform_of, words
+from pathlib import Path
+
+import numpy as np
+
+from tinygrad_rnn.kernels._cuda import launch, load, require
+from tinygrad_rnn.kernels.noise.reference import parted
+
+__all__ = ["uniform"]
+
+_SOURCE = Path(__file__).with_name("noise.cu")
+_PARTS = 4  # numbers a thread, as in the source
 
 
 def uniform(key, site, steps, rows, width, like):
-    return uniform_of(words(require(__name__), key, site, steps, rows, width), like.dtype)
+    xp = require(__name__)
+    steps = xp.asarray(np.asarray(steps, np.uint32))
+    rows = xp.ascontiguousarray(xp.asarray(rows), np.uint32)
+    out = xp.empty((len(steps), len(rows), width), like.real.dtype)
+    places = len(steps) * len(rows)
+    launch(
+        load(_SOURCE, Real=out.dtype).get_function("uniform"), places * -(-width // _PARTS),
+        *map(np.uint32, (*parted(key), site)), steps, rows, out,
+        *map(np.int64, (places, len(rows), width)),
+    )  # fmt: skip
+    return out

@@ -1,37 +1,71 @@
-"""On the GPU: CuPy's own functions, one kernel each."""
+"""On the GPU: one pass over memory for each function."""
 
-from tinygrad_rnn.kernels._cuda import require
+from pathlib import Path
+
+import numpy as np
+
+from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.kernels._cuda import launch, load, require
+from tinygrad_rnn.kernels.pointwise import reference
+
+__all__ = [
+    "exp", "rectify", "rectify_slope", "sigmoid", "sigmoid_slope", "tanh", "tanh_slope",
+]  # fmt: skip
+
+_SOURCE = Path(__file__).with_name("pointwise.cu")
+
+
+def _applied(name, operands, out):
+    xp, x = require(__name__), operands[-1]
+    if out is None:
+        if x.dtype.char not in "fd" or operands[0].dtype != x.dtype:
+            given = " and ".join(str(operand.dtype) for operand in operands)
+            raise DTypeError(f"pointwise: x is of {given}, expected float32 or float64.")
+        out = xp.empty(x.shape, x.dtype)
+    elif out.shape != x.shape or out.dtype != x.dtype:
+        raise ShapeError(
+            f"pointwise: out is {out.dtype} {out.shape}, expected {x.dtype} {x.shape} as x is."
+        )
+    target = out if out.flags.c_contiguous else xp.empty(x.shape, x.dtype)
+    operands = [xp.ascontiguousarray(operand) for operand in operands]
+    kernel = load(_SOURCE, Real=x.dtype).get_function(f"{name}_all")
+    launch(kernel, x.size, *operands, target, np.int64(x.size))
+    if target is not out:
+        out[...] = target
+    return out
 
 
 def exp(x, out=None):
-    xp = require(__name__)
-    return xp.exp(xp.ascontiguousarray(x), out=out)
+    return reference.exp(x, out) if x.dtype.kind == "c" else _applied("exp", [x], out)
 
 
 def tanh(x, out=None):
-    xp = require(__name__)
-    return xp.tanh(xp.ascontiguousarray(x), out=out)
+    return reference.tanh(x, out) if x.dtype.kind == "c" else _applied("tanh", [x], out)
 
 
 def sigmoid(x, out=None):
-    xp = require(__name__)
-    # Where exp overflows, the quotient is 0 as it should be.
-    e = xp.exp(-xp.ascontiguousarray(x))
-    e += 1
-    return xp.divide(1, e, out=out)
+    return reference.sigmoid(x, out) if x.dtype.kind == "c" else _applied("sigmoid", [x], out)
+
+
+def _slope(name, g, y):
+    if y.dtype.kind == "c" or g.dtype != y.dtype:
+        return getattr(reference, name)(g, y)
+    return _applied(name, require(__name__).broadcast_arrays(g, y), None)
 
 
 def tanh_slope(g, y):
-    return g * (1 - y * y)
+    return _slope("tanh_slope", g, y)
 
 
 def sigmoid_slope(g, y):
-    return g * y * (1 - y)
+    return _slope("sigmoid_slope", g, y)
 
 
 def rectify(x):
-    return require(__name__).where(x <= 0, x.dtype.type(0), x)
+    return _applied("rectify", [x], None) if x.dtype.char in "fd" else reference.rectify(x)
 
 
 def rectify_slope(g, y):
-    return require(__name__).where(y <= 0, g.dtype.type(0), g)
+    if y.dtype.char not in "fd" or g.dtype != y.dtype:
+        return reference.rectify_slope(g, y)
+    return _applied("rectify_slope", require(__name__).broadcast_arrays(g, y), None)

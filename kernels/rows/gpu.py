@@ -1,16 +1,23 @@
 """On the GPU: sorted by ids, then summed; the order within a sum is that of the definition."""
 
-from tinygrad_rnn.kernels._cuda import require
+from pathlib import Path
+
+import numpy as np
+
+from tinygrad_rnn.kernels._cuda import launch, load, require
+
+__all__ = ["add_rows"]
+
+_SOURCE = Path(__file__).with_name("rows.cu")
+_TYPES = {"f": "float", "d": "double", "l": "long long", "q": "long long"}
 
 
 def add_rows(total, ids, rows):
     xp = require(__name__)
-    if not len(ids):
+    if total.dtype.char not in _TYPES:
+        xp.add.at(total, ids, rows)  # in any order
         return
-    order = xp.argsort(ids, kind="stable")
-    ordered = ids[order]
-    first = xp.concatenate([xp.ones(1, bool), ordered[1:] != ordered[:-1]])
-    place = xp.arange(len(ids)) - xp.maximum.accumulate(xp.where(first, xp.arange(len(ids)), 0))
-    for n in range(int(place.max()) + 1):  # the nth row of every id at once
-        now = order[place == n]
-        total[ids[now]] += rows[now]
+    if rows.size:
+        order = xp.argsort(ids, kind="stable")
+        kernel = load(_SOURCE, Real=_TYPES[total.dtype.char]).get_function("add_rows")
+        launch(kernel, rows.size, total, ids, order, rows, *map(np.int64, rows.shape))

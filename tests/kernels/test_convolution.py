@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.kernels.on_gpu import fetched, sent
 from tinygrad_rnn.kernels import _memory, convolution
 from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
 from tinygrad_rnn.kernels._twin import use_reference
-from tinygrad_rnn.kernels.convolution import Windows, cpu, gpu, reference
+from tinygrad_rnn.kernels.convolution import Windows, cpu, reference
 from tinygrad_rnn.testing import strategies as gs
 
 CHANNELS = st.sampled_from([1, 3, 5] if DISABLED else [1, 3, 16, 17, 40])
@@ -38,11 +39,11 @@ def drawn(x, w, windows, dtype, seed=0):
     return [rng.standard_normal(shape).astype(dtype) for shape in (x, w, w[:1], y)]
 
 
-def results(x, w, b, g, windows, of=convolution):
+def results(x, w, b, g, windows):
     return [
-        of.convolve(x, w, b, windows), of.convolve(x, w, None, windows),
-        of.convolve_input(g, w, x.shape[2:], windows),
-        of.convolve_weight(g, x, w.shape[2:], windows),
+        convolution.convolve(x, w, b, windows), convolution.convolve(x, w, None, windows),
+        convolution.convolve_input(g, w, x.shape[2:], windows),
+        convolution.convolve_weight(g, x, w.shape[2:], windows),
     ]  # fmt: skip
 
 
@@ -93,12 +94,10 @@ def test_kernels_give_what_the_definition_says(room, call, seed, dtype):
 
 
 @given(calls(), gs.seeds())
-@settings(max_examples=20)
-def test_the_twin_for_gpus_gives_the_same(call, seed):
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_gpu_finds_the_same(cupy, call, seed):
     arrays = drawn(*call, "float64", seed)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gpu, "require", lambda name: np)
-        found = results(*arrays, call[2], of=gpu)
+    found = fetched(results(*sent(arrays), call[2]))
     all_close(found, arrays, call[2], "float64")
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kernels.on_gpu import in_all_orders, sent
 from tinygrad_rnn.kernels import noise
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
 from tinygrad_rnn.kernels._twin import use_reference
@@ -37,6 +38,20 @@ def test_the_kernel_gives_the_numbers_of_the_definition(key, site, steps, rows, 
         expected = noise.uniform(*args)
     assert numbers.dtype == kind
     np.testing.assert_array_equal(numbers, expected)
+
+
+@pytest.mark.parametrize("kind", sorted(LIKE))
+@pytest.mark.parametrize(
+    ("steps", "rows", "width"),
+    [([3, 0, 2**32 - 1], [7, 2**32 - 1], 33), ([], [1], 2), ([1], [], 2), ([1], [1], 0),
+     ([5], [9], 1), (range(4), range(3), 70)],
+)  # fmt: skip
+def test_a_gpu_gives_the_very_numbers(cupy, steps, rows, width, kind):
+    for key, site in ((-(2**63), 2**32 - 1), (12345678901234567, 3)):
+        args = key, site, steps, np.array(rows, np.int64), width
+        (found,) = in_all_orders(lambda args=args: [noise.uniform(*args, sent(LIKE[kind]))])
+        assert found.dtype == kind
+        np.testing.assert_array_equal(found, noise.uniform(*args, LIKE[kind]))
 
 
 def test_both_element_types_get_the_same_numbers_and_so_does_a_row_alone():

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests.kernels.on_gpu import fetched, in_all_orders, sent
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import _approximation, _arithmetic, _pool
 from tinygrad_rnn.kernels import pointwise as contract
@@ -28,9 +29,9 @@ def bits(array):
     return np.ascontiguousarray(array).view(f"u{array.itemsize}")
 
 
-def check_distance(function, x, wide):
+def check_distance(function, x, wide, result=None, farthest=None):
     """Compare with the truth, computed in a wider type; below the normal range zero is right."""
-    result = function(x)
+    result = function(x) if result is None else result
     with np.errstate(all="ignore"):
         truth = TRUTH[function](x.astype(wide))
         info = np.finfo(x.dtype)
@@ -41,7 +42,7 @@ def check_distance(function, x, wide):
         _, exponent = np.frexp(truth[normal])
         unit = np.ldexp(np.ones((), wide), exponent - 1 - info.nmant)
         distance = np.abs(result[normal].astype(wide) - truth[normal]) / unit
-        assert distance.max(initial=0) <= FARTHEST[function][x.itemsize == 8]
+        assert distance.max(initial=0) <= (farthest or FARTHEST[function][x.itemsize == 8])
         small = ~far & ~normal & ~np.isnan(x)
         assert (np.abs(result[small] - truth[small]) <= info.tiny).all()
 
@@ -161,6 +162,75 @@ def test_a_rectifier_and_its_slope_choose_and_compute_nothing(dtype, size):
     np.testing.assert_array_equal(reference.rectify_slope(slopes, y), found)
     np.testing.assert_array_equal(x, given)
     assert y.dtype == found.dtype == dtype
+
+
+# ----- on a GPU -----
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_gpu_is_close_to_the_truth(cupy, function, dtype):
+    single = dtype == "float32"
+    if single:
+        x = np.arange(0, 1 << 32, 100 * STRIDE, np.uint32).view(np.float32)
+    else:
+        scales = np.repeat([1e-300, 1e-9, 1e-3, 0.3, 1, 10, 40, 300], 500)
+        x = np.random.default_rng(0).standard_normal(scales.size) * scales
+    x[:5] = [0, -0.0, np.inf, -np.inf, np.nan]
+    (found,) = in_all_orders(lambda: [function(sent(x))])
+    check_distance(function, x, np.float64 if single else np.longdouble, found, 2.7)
+    np.testing.assert_array_equal(found[:5], function(x[:5]))
+    np.testing.assert_array_equal(np.signbit(found[:2]), np.signbit(function(x[:2])))
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (1,), (3, 5), (3, 700)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_array_of_a_gpu_may_have_any_layout(cupy, dtype, shape):
+    both = (3 * np.random.default_rng(0).standard_normal((2, *shape))).astype(dtype)
+    x, g = map(np.asarray, both)
+    for function in FUNCTIONS:
+        whole = fetched(function(sent(x)))
+        np.testing.assert_allclose(whole, function(x), 16 * np.finfo(dtype).eps)
+        np.testing.assert_array_equal(fetched(function(sent(x).T)), whole.T)
+        place = sent(np.zeros((*shape, 2), dtype))[..., 0]
+        assert function(sent(x), place) is place
+        np.testing.assert_array_equal(fetched(place), whole)
+        in_place = sent(x)
+        assert function(in_place, in_place) is in_place
+        np.testing.assert_array_equal(fetched(in_place), whole)
+    slopes = (contract.tanh_slope, contract.sigmoid_slope, contract.rectify_slope)
+    for slope in slopes:  # of the bits of NumPy
+        expected = getattr(reference, slope.__name__)(g, x)
+        np.testing.assert_array_equal(fetched(slope(*sent([g, x]))), expected)
+        np.testing.assert_array_equal(fetched(slope(sent(g).T, sent(x).T)), expected.T)
+        if shape:  # one g for all of a row
+            expected = getattr(reference, slope.__name__)(g[..., :1], x)
+            np.testing.assert_array_equal(fetched(slope(sent(g)[..., :1], sent(x))), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_rectifier_of_a_gpu_chooses_and_computes_nothing(cupy, dtype):
+    x = np.array([0, -0.0, np.inf, -np.inf, np.nan, 2, -2], dtype)
+    g = np.where(x > 0, np.inf, np.nan).astype(dtype)
+    y = contract.rectify(sent(x))
+    np.testing.assert_array_equal(fetched(y), np.maximum(x, 0))
+    found = fetched(contract.rectify_slope(sent(g), y))
+    np.testing.assert_array_equal(found, reference.rectify_slope(g, np.maximum(x, 0)))
+    whole = contract.rectify(sent(np.array([-3, 4])))
+    np.testing.assert_array_equal(fetched(whole), [0, 4])
+
+
+def test_a_gpu_takes_complex_numbers_and_refuses_what_does_not_fit(cupy):
+    x = np.array([0.5 + 1e-9j, -3.0])
+    for function in FUNCTIONS:
+        np.testing.assert_allclose(fetched(function(sent(x))), function(x), rtol=1e-15)
+    with pytest.raises(DTypeError, match="expected float32 or float64"):
+        exp(sent(np.arange(3)))
+    with pytest.raises(ShapeError, match=r"out is float32 \(2,\), expected float64 \(3,\)"):
+        tanh(*sent([np.zeros(3), np.zeros(2, np.float32)]))
+
+
+# ----- what a call may be -----
 
 
 def test_what_does_not_fit_is_refused():

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.kernels.on_gpu import fetched, same_bits, sent
 from tinygrad_rnn.kernels import pooling
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.kernels.convolution import Windows
-from tinygrad_rnn.kernels.pooling import gpu
 from tinygrad_rnn.testing import strategies as gs
 
 
@@ -39,13 +39,20 @@ def test_kernels_give_what_the_definition_says(call, dtype):
     x, kernel, windows = call[0].astype(dtype), *call[1:]
     with use_reference():
         expected = both(x, kernel, windows)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gpu, "require", lambda name: np)
-        y, places = gpu.max_pool(x, kernel, windows)
-    for found in (both(x, kernel, windows), (y, places)):
-        for one, other in zip(found, expected, strict=False):
-            assert one.dtype == other.dtype
-            np.testing.assert_array_equal(one, other)
+    for one, other in zip(both(x, kernel, windows), expected, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+@given(calls(), st.sampled_from(["float32", "float64"]))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_gpu_finds_the_same(cupy, call, dtype):
+    x, kernel, windows = call[0].astype(dtype), *call[1:]
+    y, places, dx = both(x, kernel, windows)
+    there = pooling.max_pool(sent(x), kernel, windows)
+    g = np.arange(1, y.size + 1, dtype=dtype).reshape(y.shape)
+    back = pooling.max_pool_input(sent(g), there[1], x.shape[2:])
+    same_bits(fetched([*there, back]), [y, places, dx])
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kernels.on_gpu import in_all_orders, sent
 from tinygrad_rnn.kernels import rows
 from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
-from tinygrad_rnn.kernels.rows import gpu, reference
+from tinygrad_rnn.kernels.rows import reference
 from tinygrad_rnn.testing import strategies as gs
 
 SIZES = st.tuples(st.integers(1, 5), st.integers(0, 9), st.sampled_from([0, 1, 3, 16, 17, 40]))
@@ -41,11 +42,19 @@ def test_rows_that_are_not_named_stay_and_others_are_added_in_their_order():
     assert found.tolist() == [[7, 7], [0, 0], [7, 7]]  # 1 + 2²⁴ is 2²⁴
 
 
-@pytest.mark.parametrize("sizes", [(3, 8, 5), (1, 4, 2), (4, 0, 3)])
-def test_the_twin_for_gpus_adds_in_the_same_order(monkeypatch, sizes):
-    monkeypatch.setattr(gpu, "require", lambda name: np)
-    given = drawn(sizes, 0, "float32")
-    np.testing.assert_array_equal(sums(gpu, *given), sums(reference, *given))
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize(
+    "sizes", [(3, 8, 5), (1, 14, 2), (4, 0, 3), (5, 1, 1), (7, 300, 33), (2, 3, 0)]
+)
+def test_a_gpu_adds_in_the_same_order(cupy, sizes, dtype):
+    total, ids, added = drawn(sizes, 0, dtype)
+
+    def found():
+        there = sent(total)
+        rows.add_rows(there, *sent([ids, added]))
+        return [there]
+
+    np.testing.assert_array_equal(in_all_orders(found)[0], sums(reference, total, ids, added))
 
 
 def test_threads_change_no_bit():

@@ -16,7 +16,12 @@ pytestmark = pytest.mark.usefixtures("reference")
 FEW = settings(max_examples=6, deadline=None)
 
 test_layer_norm = check_module(
-    lambda: nn.LayerNorm(4, eps=0.1), inputs=lambda m: [gs.arrays((2, 3, 4))], order=2, settings=FEW
+    lambda: nn.LayerNorm(4, eps=0.1),
+    inputs=lambda m: [gs.arrays((2, 3, 4))],
+    order=2,
+    settings=FEW,
+    # Other threads compute with compiled kernels, whose last bit is another than the definition's.
+    without=["grad_mode_isolated_per_thread"],
 )
 test_batch_norm = check_module(
     lambda: nn.BatchNorm(3, eps=0.1),

@@ -4,9 +4,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_rnn import ops
+from tinygrad_rnn.primitive import PRIMITIVES
 from tinygrad_rnn.testing import strategies as gs
 from tinygrad_rnn.testing.opspec import Case, OpSpec
-from tinygrad_rnn.testing.samples import DENSE, shapes, unit
+from tinygrad_rnn.testing.samples import DENSE, largest, shapes, unit
 
 
 @st.composite
@@ -52,9 +53,28 @@ def _summed(query, key, vector, **attrs):
     return max(1, vector.size, query.shape[1] * key.shape[1])
 
 
+@st.composite
+def _weights_and_gradients(draw, side):
+    shape = draw(shapes(1, 3, side))
+    return Case(tuple(draw(gs.arrays(shape, styles=DENSE, low=-3, high=3)) for _ in range(2)))
+
+
+def _row_length(g, y):
+    return max(1, g.shape[-1])
+
+
+def _slope_size(g, y):
+    """What the differences in slopes are made of, a row's length apart."""
+    size = 1 + largest(y)
+    return max(1.0, largest(g)) * size * size * _row_length(g, y)
+
+
 SPECS = [
     OpSpec("masked_softmax", ops.masked_softmax, _masked_softmax, _masked_rows,
            scale=unit, slope_scale=unit, infinities=False),
+    OpSpec("softmax_slope", PRIMITIVES["softmax_slope"].call,
+           lambda g, y: y * (g - (g * y).sum(-1, keepdims=True)), _weights_and_gradients,
+           terms=_row_length, scale=_slope_size, slope_scale=_slope_size, linear=(0,)),
     OpSpec("additive_scores", ops.additive_scores, _additive_scores, _fitted,
            terms=_summed, scale=unit, slope_scale=unit, linear=(2,)),
 ]  # fmt: skip

@@ -9,10 +9,9 @@ import numpy as np
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import attention as kernel
-from tinygrad_rnn.kernels import pointwise
 from tinygrad_rnn.ops.activation import tanh
 from tinygrad_rnn.ops.arithmetic import where
-from tinygrad_rnn.primitive import RowWise, fused, unary
+from tinygrad_rnn.primitive import RowWise, binary, fused, unary
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
 __all__ = ["additive_scores", "masked_softmax"]
@@ -20,25 +19,23 @@ __all__ = ["additive_scores", "masked_softmax"]
 # ----- weights -----
 
 
-def _masked_softmax_forward(x: Array, seen: Array) -> Array:
-    x = np.where(seen, x, -np.inf).astype(x.dtype, copy=False)
-    top = np.max(x.real, axis=-1, keepdims=True, initial=-np.inf)
-    top = np.where(np.isinf(top), 0, top).astype(x.real.dtype)
-    e = pointwise.exp(x - top)
-    if not e.size:
-        return e
-    # One by one: NumPy's sum has other bits with padding behind, for which it pairs otherwise.
-    total = np.cumsum(e, axis=-1)[..., -1:]
-    return e / np.where(total == 0, 1, total).astype(x.dtype, copy=False)
-
-
 _masked_softmax = unary(
     "masked_softmax",
-    _masked_softmax_forward,
-    lambda F, g, out, _x, seen: (
-        out * (g - F.sum(g * out, axis=(out.ndim - 1,), keepdims=True, shape=out.shape))
-    ),
+    kernel.masked_softmax,
+    lambda F, g, out, _x, seen: F.softmax_slope(g, out),
 )
+
+# Its derivative as one pass over the arrays instead of four.
+_softmax_slope = binary(
+    "softmax_slope",
+    kernel.softmax_slope,
+    lambda F, g, _out, _slope, y: F.softmax_slope(g, y),
+    lambda F, g, _out, slope, y: g * (slope - _total(F, slope * y)) - slope * _total(F, g * y),
+)
+
+
+def _total(F: Any, x: Any) -> Any:
+    return F.sum(x, axis=(x.ndim - 1,), keepdims=True, shape=x.shape)
 
 
 def masked_softmax(x: object, mask: Any) -> Tensor:

@@ -6,29 +6,33 @@ import numpy as np
 
 from tinygrad_rnn import random
 from tinygrad_rnn.arguments import bounded, number, shortened
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.engine import ARRAYS, TENSORS
 from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.kernels import normalization as kernel
 from tinygrad_rnn.primitive import unary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = ["dropout", "layer_norm"]
 
 
-def _standardize_forward(x: Array, eps: float) -> Array:
-    centred = x - x.mean(axis=-1, keepdims=True)
-    return centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + eps)
+_standardize = unary(
+    "standardize",
+    kernel.standardize,
+    lambda F, g, _out, x, eps: F.standardize_slope(g, x, eps=eps),
+)
 
 
-def _standardize_rule(F: Any, g: Any, out: Any, x: Any, eps: Any) -> Any:
-    def mean(v: Any) -> Any:
-        return F.mean(v, axis=(v.ndim - 1,), keepdims=True, shape=v.shape)
+def _slope_of_tensors(g: Tensor, x: Tensor, eps: float) -> Tensor:
+    """The same of Tensors, where the derivative is to be differentiated itself."""
+    centred = x - x.mean(-1, keepdims=True)
+    deviation = ((centred * centred).mean(-1, keepdims=True) + eps).sqrt()
+    y = centred / deviation
+    mean_g, mean_gy = g.mean(-1, keepdims=True), (g * y).mean(-1, keepdims=True)
+    return (g - mean_g - y * mean_gy) / deviation
 
-    centred = x - mean(x)
-    deviation = F.sqrt(mean(centred * centred) + eps)
-    return (g - mean(g) - out * mean(g * out)) / deviation
 
-
-_standardize = unary("standardize", _standardize_forward, _standardize_rule)
+ARRAYS.standardize_slope = kernel.standardize_slope
+TENSORS.standardize_slope = _slope_of_tensors
 
 
 def layer_norm(x: object, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Tensor:
