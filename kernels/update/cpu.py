@@ -11,9 +11,10 @@ from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import parallel
 from tinygrad_rnn.kernels._simd import add, fill, fma, load, mul, total
 from tinygrad_rnn.kernels._vector import element_size, lanes
+from tinygrad_rnn.kernels.update.norms import clip_by, norm_by
 from tinygrad_rnn.kernels.update.writer import BLOCK, text_of
 
-__all__ = ["sum_of_squares", "touched", "update"]
+__all__ = ["clip", "norm", "sum_of_squares", "touched", "update"]
 
 _GRAIN = 8  # blocks that are worth another thread
 
@@ -55,6 +56,8 @@ def _address(array):
 
 def _at_places(row, array, places):
     """A row of the table for each place."""
+    places = np.asarray(places)
+    places = places.nonzero()[0] if places.dtype == bool else places
     count = array.size // max(1, len(array))
     table = np.empty((len(places), len(row)), np.int64)
     table[:] = count, *row[1:]
@@ -125,3 +128,11 @@ def sum_of_squares(arrays, scale):
         return math.fsum(sums)
     except OverflowError:
         return math.inf
+
+
+def norm(arrays):
+    return norm_by(sum_of_squares, arrays)
+
+
+def clip(arrays, most):
+    return clip_by(sum_of_squares, update, arrays, most)

@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from tinygrad_rnn.kernels.update.norms import clip_by, norm_by
+
 
 def update(items):
     for equations, arrays, places in items:
@@ -22,3 +24,11 @@ def touched(x):
 def sum_of_squares(arrays, scale):
     with np.errstate(all="ignore"):
         return sum(float(((scale * x) ** 2).sum(dtype="float64")) for x in arrays)
+
+
+def norm(arrays):
+    return norm_by(sum_of_squares, arrays)
+
+
+def clip(arrays, most):
+    return clip_by(sum_of_squares, update, arrays, most)

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from tinygrad_rnn.arguments import bounded, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, GradientError
-from tinygrad_rnn.kernels.update import Item, sum_of_squares, update, written
+from tinygrad_rnn.kernels.update import Item, clip, norm, update, written
 from tinygrad_rnn.optim.arrays import gradients_of, tensors_of
 from tinygrad_rnn.tensor import Tensor
 
@@ -19,10 +19,12 @@ __all__ = ["Accumulation", "clip_grad_norm", "clip_grad_value", "grad_norm"]
 def grad_norm(parameters: Any) -> float:
     """The length of all gradients as one vector, √(Σ g²): the root of the sum of all squares."""
     tensors = [tensor for _, tensor in tensors_of("grad_norm", parameters)]
-    return _norm([tensor.grad._data for tensor in tensors if tensor.grad is not None])
+    return float(norm([tensor.grad._data for tensor in tensors if tensor.grad is not None]))
 
 
-def clip_grad_norm(parameters: Any, max_norm: float, *, error_if_nonfinite: bool = False) -> float:
+def clip_grad_norm(
+    parameters: Any, max_norm: float, *, error_if_nonfinite: bool = False
+) -> float | Tensor:
     """If ‖g‖ ≥ max_norm, g ← g · max_norm / ‖g‖; returns ‖g‖ as it was.
 
         ‖g‖ = √(Σ g²)     over all numbers of all gradients
@@ -31,9 +33,12 @@ def clip_grad_norm(parameters: Any, max_norm: float, *, error_if_nonfinite: bool
     to a tenth of what they should be. Below ``max_norm`` nothing is touched. The norm depends
     neither on threads nor on the order of the parameters.
 
+    The norm of gradients on a GPU is a Tensor there, so that nobody waits for it: ``float(norm)``
+    does.
+
     Args:
-        error_if_nonfinite: Raise where the norm is infinite or NaN; else the gradients become
-            NaN, as PyTorch's do.
+        error_if_nonfinite: Raise where the norm is infinite or NaN, which waits for a GPU; else
+            the gradients become NaN, as PyTorch's do.
     """
     where = "clip_grad_norm"
     max_norm = bounded(where, "max_norm", max_norm, above=0)
@@ -41,18 +46,29 @@ def clip_grad_norm(parameters: Any, max_norm: float, *, error_if_nonfinite: bool
     return clipped(tensors, max_norm, error_if_nonfinite)
 
 
-def clipped(tensors: Sequence[Tensor], max_norm: float, error_if_nonfinite: bool) -> float:
+@overload
+def clipped(
+    tensors: Sequence[Tensor], max_norm: float, error_if_nonfinite: Literal[True]
+) -> float: ...
+@overload
+def clipped(
+    tensors: Sequence[Tensor], max_norm: float, error_if_nonfinite: bool
+) -> float | Tensor: ...
+def clipped(tensors: Sequence[Tensor], max_norm: float, error_if_nonfinite: bool) -> float | Tensor:
     """``clip_grad_norm`` of what has been checked."""
     arrays = gradients_of(tensors)
-    norm = _norm(arrays)
-    if error_if_nonfinite and not math.isfinite(norm):
+    if not error_if_nonfinite:
+        found = clip(arrays, max_norm)
+        return found if isinstance(found, float) else Tensor(found)
+    length = float(norm(arrays))
+    if not math.isfinite(length):
         raise GradientError(
-            f"clip_grad_norm: the norm of the gradients is {norm}, expected a finite number. "
+            f"clip_grad_norm: the norm of the gradients is {length}, expected a finite number. "
             "tg.debug() finds the operation that made it."
         )
-    if not norm < max_norm:  # NaN, too
-        _scale(arrays, max_norm / norm)
-    return norm
+    if length >= max_norm:
+        _scale(arrays, max_norm / length)
+    return length
 
 
 def clip_grad_value(parameters: Any, clip_value: float) -> None:
@@ -103,21 +119,3 @@ def _change(arrays: list[Array], rule: Any) -> None:
     if arrays:
         equations = written(rule)
         update([Item(equations, {"g": array}) for array in arrays])
-
-
-# Powers of two, so that nothing is rounded: squares leave the range of float32 where a number is
-# above 2^64 or below 2^-63, and that of float64 above 2^512.
-_DOWN, _UP = (2.0**-80, 2.0**-520), 2.0**64
-
-
-def _norm(arrays: list[Array]) -> float:
-    """√(Σ g²), also where the squares are out of range."""
-    total = sum_of_squares(arrays)
-    if total < 2.0**-60:
-        return math.sqrt(sum_of_squares(arrays, _UP)) / _UP
-    if total == math.inf:
-        for scale in _DOWN:
-            scaled = sum_of_squares(arrays, scale)
-            if scaled < math.inf:
-                return math.sqrt(scaled) / scale
-    return math.sqrt(total)
