@@ -127,7 +127,7 @@ def _summed(arrays, scale, most):
     """Sum of squares, norm, and factor, of arrays of one device; and their tables by types."""
     xp, tables = require(__name__), []
     with arrays[0].device:
-        arrays = [xp.ascontiguousarray(array) for array in arrays if array.size]
+        arrays = [a if a.flags.c_contiguous else xp.ascontiguousarray(a) for a in arrays if a.size]
         for dtype in sorted({array.dtype for array in arrays}):
             rows = [[a.size, a.data.ptr] for a in arrays if a.dtype == dtype]
             tables.append((dtype, *_packed(rows)))

@@ -248,7 +248,7 @@ def test_sums_of_squares_and_norms_of_a_gpu(cupy, dtype):
 
 def test_a_gpu_clips_as_the_cpu_does_and_nobody_waits(machine):
     rng = np.random.default_rng(0)
-    arrays = [rng.standard_normal(n) for n in (3, 2 * BLOCK + 7, 0)]
+    arrays = [np.asarray(rng.standard_normal(n)) for n in (3, 2 * BLOCK + 7, 0, ())]
     arrays += [rng.standard_normal(50).astype("float32")]
     for most in (1e6, 2.0):
         there, before = sent(arrays), machine.synchronised
