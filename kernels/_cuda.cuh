@@ -23,7 +23,7 @@
 // All i below count, shared among the threads of a block of one dimension.
 #define EACH_IN_BLOCK(i, count) for (long long i = threadIdx.x; i < (count); i += blockDim.x)
 
-constexpr unsigned WHOLE_WARP = 0xffffffffu;
+#define WHOLE_WARP 0xffffffffu
 
 struct Plus {
     template <class T>

@@ -7,6 +7,8 @@
 
     slopes:  out[n, c] = g[n] exp(x[n, c] - top[n]) / total[n] - even[n] weights[c]
 
+    losses:  hard[n] (log Σ_c exp(x[n, c]) - x[n, id[n]]) + even[n] Σ_c weights[c] (log Σ - x[n, c])
+
 x (N, V), weights (V,), all others (N,). With g = 1 and even = 0 the slopes are the softmax;
 cross-entropy, its class weights and its smoothed labels are made of these in ``losses``. A row
 whose g and even are 0 has the slopes 0, whatever it holds. A row's bits depend on that row
@@ -17,7 +19,7 @@ import numpy as np
 
 from tinygrad_rnn.kernels._twin import Array, twin
 
-__all__ = ["log_rows", "row_best", "row_slopes", "row_sums"]
+__all__ = ["class_losses", "log_rows", "row_best", "row_slopes", "row_sums"]
 
 
 def row_sums(
@@ -66,3 +68,17 @@ def row_slopes(
     ``even`` and ``weights`` come together, or not at all.
     """
     return twin(__name__, x).row_slopes(x, top, total, g, even, weights, out)
+
+
+def class_losses(
+    x: Array, ids: Array, hard: Array, even: Array | None = None, weights: Array | None = None
+) -> tuple[Array, Array]:
+    """Return the losses of rows at their classes, and factors of their slopes, both (N,).
+
+    In place of x are the slopes of the losses, but for these factors. Where ``even`` is None the
+    slopes are hard (softmax(x) - 1 at the class), so with factor = hard / total they are
+    exp(x - top), which the losses need anyway, less total at the class. Rows that weigh nothing
+    have a loss and slopes of 0, whatever they hold.
+    """
+    found: tuple[Array, Array] = twin(__name__, x).class_losses(x, ids, hard, even, weights)
+    return found

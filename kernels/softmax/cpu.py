@@ -27,8 +27,9 @@ from tinygrad_rnn.kernels._simd import (
     where,
 )
 from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
+from tinygrad_rnn.kernels.softmax.reference import losses_by
 
-__all__ = ["row_best", "row_slopes", "row_sums", "sums_link"]
+__all__ = ["class_losses", "row_best", "row_slopes", "row_sums", "sums_link"]
 
 _FEW = 8  # vectors of which one maximum is taken
 _BLOCK = 32  # vectors that are summed before their sum is added: less is lost in long rows
@@ -237,6 +238,10 @@ def row_slopes(x, top, total, g, even=None, weights=None, out=None):
     if target is not out:
         out[...] = target
     return out
+
+
+def class_losses(x, ids, hard, even=None, weights=None):
+    return losses_by(row_sums, row_slopes, x, ids, hard, even, weights)
 
 
 def _grain(x):

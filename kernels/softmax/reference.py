@@ -42,3 +42,32 @@ def row_slopes(x, top, total, g, even=None, weights=None, out=None):
             idle &= even == 0
     out[idle] = 0
     return out
+
+
+def class_losses(x, ids, hard, even=None, weights=None):
+    return losses_by(row_sums, row_slopes, x, ids, hard, even, weights)
+
+
+def losses_by(row_sums, row_slopes, x, ids, hard, even, weights):
+    """The losses by what sums rows and makes slopes: these, or those of the CPU."""
+    rows = np.arange(len(ids))
+    own, idle = x[rows, ids], hard == 0
+    with np.errstate(all="ignore"):
+        if even is None:
+            top, total, _ = row_sums(x, out=x)
+            losses, factors = hard * (top - own + np.log(total)), hard / total
+            x[rows, ids] -= total
+        else:
+            top, total, lean = row_sums(x, weights)
+            log_total, weight = np.log(total), weights.sum()
+            losses = hard * (top - own + log_total)
+            losses += even * (weight * log_total - lean)
+            idle &= even == 0
+            row_slopes(x, top, total, hard + even * weight, even, weights, out=x)
+            x[rows, ids] -= hard
+            factors = np.ones_like(hard)
+    losses[idle] = 0
+    if even is None:
+        factors[idle] = 0
+        x[idle] = 0
+    return losses, factors

@@ -41,6 +41,9 @@ class Launch(NamedTuple):
     name: str
     grid: tuple[int, ...]
     block: tuple[int, ...]
+    shared: int
+    code: str
+    options: tuple[str, ...]
 
 
 class CUDADriverError(RuntimeError):
@@ -77,10 +80,11 @@ class RawModule:
     """A compiled source: ``cupy.RawModule`` of the stand-in."""
 
     def __init__(self, *, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
-        self.code, self.options, self.backend = code, options, backend
+        self.code, self.options, self.backend = code, tuple(options), backend
+        self.source = code.rpartition('#line 1 "')[2].partition('"')[0]
 
     def get_function(self, name: str) -> "RawKernel":
-        library, names = compiling.compiled(self.code, tuple(self.options))
+        library, names = compiling.compiled(self.code, self.options)
         if name not in names:
             raise CUDADriverError(f"CUDA_ERROR_NOT_FOUND: named symbol not found ({name})")
         return RawKernel(library, name, self)
@@ -91,6 +95,7 @@ class RawKernel:
 
     def __init__(self, library: ctypes.CDLL, name: str, module: RawModule) -> None:
         self.name = self.__name__ = name
+        self._module = module
         self.max_dynamic_shared_size_bytes = _SHARED
         self._thread = getattr(library, f"thread_{name}")
         parameters = getattr(library, f"parameters_{name}")
@@ -107,7 +112,6 @@ class RawKernel:
             where.restype = ctypes.c_void_p
             self._fixed.append(ctypes.c_void_p(where()))
         self._flush = "-DReal=double" not in module.options  # CuPy has float32 flushed, not float64
-        self._source = module.code.rpartition('#line 1 "')[2].partition('"')[0]
 
     def __call__(
         self, grid: tuple[int, ...], block: tuple[int, ...], args: Any, *, shared_mem: int = 0
@@ -134,7 +138,12 @@ class RawKernel:
             )  # fmt: skip
             failure = failure and failure.decode()
         for seen in _watching:
-            seen.append(Launch(self._source, self.name, grid, block))
+            module = self._module
+            seen.append(
+                Launch(
+                    module.source, self.name, grid, block, shared_mem, module.code, module.options
+                )
+            )
         if failure:
             raise CUDADriverError(f"CUDA_ERROR_LAUNCH_FAILED: {failure}")
 

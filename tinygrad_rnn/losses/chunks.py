@@ -5,7 +5,7 @@ from typing import Any
 
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.kernels.matmul import matmul
-from tinygrad_rnn.losses.classification import losses_and_slopes
+from tinygrad_rnn.kernels.softmax import class_losses
 
 __all__ = ["Gradients", "by_transposed", "chunks", "gradients_of", "part_of"]
 
@@ -65,8 +65,8 @@ def gradients_of(
     found = Gradients(h, w, wanted)
     for chunk in chunks(len(h), rows):
         scores = matmul(h[chunk], w, bias=b)
-        _, slopes, factors = losses_and_slopes(scores, **part_of(labels, chunk))
+        _, factors = class_losses(scores, **part_of(labels, chunk))
         own = g[chunk] if getattr(g, "ndim", 0) else g
-        found.add(chunk, slopes, own * factors)
-        del scores, slopes
+        found.add(chunk, scores, own * factors)
+        del scores
     return found.result()

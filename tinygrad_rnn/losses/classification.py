@@ -26,7 +26,6 @@ __all__ = [
     "cross_entropy",
     "factors_of",
     "kl_divergence",
-    "losses_and_slopes",
     "nll",
     "row_losses",
     "row_slopes",
@@ -74,31 +73,6 @@ def row_slopes(
         slopes = kernel.row_slopes(scores, *sums, hard + even * weights.sum(), even, weights, out)
     slopes[array_module(ids).arange(len(ids)), ids] -= hard
     return slopes
-
-
-def losses_and_slopes(
-    scores: Array, ids: Array, hard: Array, even: Array | None, weights: Array | None
-) -> tuple[Array, Array, Array]:
-    """The loss of each row; in place of the scores its slopes, but for factors (N,); and these.
-
-    Where no label is smoothed the slopes are hard (softmax(s) - 1 at the class), so with
-
-        total = Σ_c exp(s[c] - top),  factor = hard / total
-
-    exp(s - top), which the losses need anyway, less total at the class, is all that is made.
-    """
-    if even is not None:
-        losses, sums = row_losses(scores, ids, hard, even, weights)
-        slopes = row_slopes(1, sums, scores, ids, hard, even, weights, out=scores)
-        return losses, slopes, array_module(ids).ones_like(hard)
-    own, idle = _own(scores, ids), hard == 0
-    top, total, _ = kernel.row_sums(scores, out=scores)
-    with np.errstate(all="ignore"):
-        losses, factors = hard * (top - own + np.log(total)), hard / total
-    scores[array_module(ids).arange(len(ids)), ids] -= total
-    losses[idle] = factors[idle] = 0
-    scores[idle] = 0  # whatever they held
-    return losses, scores, factors
 
 
 def _own(scores: Any, ids: Array) -> Any:

@@ -24,8 +24,9 @@ from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels.matmul import matmul
+from tinygrad_rnn.kernels.softmax import class_losses
 from tinygrad_rnn.losses.chunks import Gradients, chunks, gradients_of, part_of
-from tinygrad_rnn.losses.classification import composite, factors_of, losses_and_slopes, row_losses
+from tinygrad_rnn.losses.classification import composite, factors_of, row_losses
 from tinygrad_rnn.losses.labels import check_weights, labels_of
 from tinygrad_rnn.losses.layers import gathered, rows_that_count
 from tinygrad_rnn.losses.linear_twice import gradient
@@ -54,10 +55,9 @@ def _forward(
         if found is None:
             parts.append(row_losses(scores, **how)[0])
         else:
-            losses, slopes, factors = losses_and_slopes(scores, **how)
+            losses, factors = class_losses(scores, **how)
             parts.append(losses)
-            found.add(chunk, slopes, factors)
-            del slopes
+            found.add(chunk, scores, factors)
         del scores  # before the next ones are made
     losses = xp.concatenate(parts)
     ready = [] if found is None else [found.result()]
@@ -99,7 +99,7 @@ def _backward(
         found = ready.pop()
     except IndexError:  # with retain_graph=True, the second time
         found = gradients_of(1, h, w, b, needs, **how)
-    if g != 1:
+    if array_module(h) is not np or g != 1:  # to look at g, a GPU has to be waited for
         for array in found:
             if array is not None:
                 array *= g
