@@ -30,8 +30,28 @@ def softmax(xp: Any, dtype: Any) -> None:
         softmax.class_losses(x, ids, g, even, weights)
 
 
+# Cells whose written kernels are looked at closely; those of others are compiled by NVRTC alone.
+WRITTEN_FOR = {"gru": {}, "lstm": {"zoneout": 0.2, "input_dropout": 0.1, "layer_norm": True}}
+
+
+def recurrence(xp: Any, dtype: Any) -> None:
+    import tinygrad_rnn as tg
+    from tests.nn.cell_list import make
+    from tinygrad_rnn import nn
+
+    for name, options in WRITTEN_FOR.items():
+        layer = nn.Recurrent(make(name, 3, 5).configure(**options)).astype(dtype).to("gpu")
+        x = tg.tensor(np.ones((70, 3, 3), dtype)).to("gpu").requires_grad_()
+        y = layer(x, lengths=[70, 3, 0], noise=tg.random.noise())[0]
+        (y * y).sum().backward()
+        for rows in (3, 9):  # a row a thread of a product, and several
+            layer(tg.tensor(np.ones((3, rows, 3), dtype)).to("gpu"))
+
+
 CALLS: dict[str, Callable[[Any, Any], None]] = {
     "softmax/softmax.cu": softmax,
+    "recurrence/gpu_steps.cu": recurrence,
+    "recurrence.cu": recurrence,
 }
 
 

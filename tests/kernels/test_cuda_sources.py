@@ -9,8 +9,11 @@ import pytest
 
 from tests import nvrtc
 from tests.kernels.gpu_calls import CALLS, call_all
+from tests.nn.cell_list import ALIKE, CELLS, make
 from tests.standin import cuda, installed
 from tinygrad_rnn.kernels import _cuda
+from tinygrad_rnn.kernels.recurrence import gpu
+from tinygrad_rnn.ops.recurrence import RULES
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(
@@ -21,6 +24,7 @@ ARCHITECTURES = ("sm_80", "sm_90")
 # No kernel spills, has a stack or loads from local memory. How many registers a thread may have:
 # 64 let a block of 1024 run, and as many threads as there can be of smaller ones.
 REGISTERS = 64
+OF_A_CELL = 96  # some cells have many rows; blocks of theirs are of 256 threads at most
 MORE_REGISTERS: dict[str, int] = {}  # by source and kernel, with the reason
 
 # Sources that compute in double although Real is float, with the reason.
@@ -112,6 +116,20 @@ def test_a_kernel_takes_no_more_than_it_may(seen, name, arch):
         assert kernel.registers <= most, what
         assert kernel.registers * prod(launch.block) <= 65536, what
         assert kernel.shared + launch.shared <= (227 if launch.shared > 48 << 10 else 48) << 10
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("cell", [name for name in CELLS if name not in ALIKE])
+def test_what_is_written_for_a_cell_compiles(cell):
+    """For every cell, with some options that write more of it."""
+    options = {"zoneout": 0.3, "layer_norm": True, "state_clip": 0.5}
+    options |= {} if cell == "autonomous" else {"input_dropout": 0.4}
+    text = gpu.source_of(make(cell).configure(**options).program, RULES)
+    made = nvrtc.compiled(_cuda.full_text(text, "recurrence.cu"), ("-DReal=float",), "sm_90")
+    assert not made.warnings
+    for name, kernel in made.kernels.items():
+        assert kernel.stack == kernel.spilled == 0, name
+        assert kernel.registers <= OF_A_CELL, f"{name}: {kernel}"
 
 
 @needs_nvrtc

@@ -140,9 +140,7 @@ class RawKernel:
         for seen in _watching:
             module = self._module
             seen.append(
-                Launch(
-                    module.source, self.name, grid, block, shared_mem, module.code, module.options
-                )
+                Launch(module.source, self.name, grid, block, shared, module.code, module.options)
             )
         if failure:
             raise CUDADriverError(f"CUDA_ERROR_LAUNCH_FAILED: {failure}")
