@@ -12,14 +12,77 @@ from typing import Any
 import numpy as np
 
 
+def numbers(xp: Any, dtype: Any, *shape: int) -> Any:
+    return xp.asarray(np.random.default_rng(shape).standard_normal(shape).astype(dtype))
+
+
+def attention(xp: Any, dtype: Any) -> None:
+    from tinygrad_rnn.kernels import attention
+
+    for B, T, S, H in ((1, 1, 1, 1), (2, 5, 9, 40)):
+        query, key = numbers(xp, dtype, B, T, H), numbers(xp, dtype, B, S, H)
+        vector, value = numbers(xp, dtype, H), numbers(xp, dtype, B, S, 70)
+        seen = xp.asarray(np.arange(B * T * S).reshape(B, T, S) % 3 > 0).astype(np.uint8)
+        scores = attention.additive_scores(query, key, vector, seen)
+        attention.additive_scores(query, key, vector, None)
+        attention.additive_backward(scores, query, key, vector)
+        of, there = xp.zeros(3, np.int64), xp.ascontiguousarray(seen[:, 0])
+        for one in (None, vector):
+            attention.attend(numbers(xp, dtype, 3, H), key, one, value, there, of)
+        weights = attention.masked_softmax(scores, there[:, None] != 0)
+        attention.softmax_slope(scores, weights)
+
+
+def noise(xp: Any, dtype: Any) -> None:
+    from tinygrad_rnn.kernels import noise
+
+    noise.uniform(-7, 3, [5, 2**32 - 1], np.array([0, 9]), 9, numbers(xp, dtype, 1))
+
+
+def normalization(xp: Any, dtype: Any) -> None:
+    from tinygrad_rnn.kernels import normalization
+
+    for width in (1, 40, 300):
+        x = numbers(xp, dtype, 3, width)
+        normalization.standardize_slope(normalization.standardize(x, 1e-5), x, 1e-5)
+
+
+def pointwise(xp: Any, dtype: Any) -> None:
+    from tinygrad_rnn.kernels import pointwise
+
+    x = numbers(xp, dtype, 300)
+    for one in (pointwise.exp, pointwise.tanh, pointwise.sigmoid, pointwise.rectify):
+        one(x)
+    for one in (pointwise.tanh_slope, pointwise.sigmoid_slope, pointwise.rectify_slope):
+        one(x, x)
+
+
+def rows(xp: Any, dtype: Any) -> None:
+    from tinygrad_rnn.kernels import rows
+
+    ids = xp.asarray(np.array([2, 0, 2, 2, 3, 2, 2]))
+    rows.add_rows(numbers(xp, dtype, 4, 30), ids, numbers(xp, dtype, 7, 30))
+
+
+def update(xp: Any, dtype: Any) -> None:
+    import tinygrad_rnn as tg
+    from tinygrad_rnn import optim
+    from tinygrad_rnn.kernels import update
+
+    update.touched(numbers(xp, dtype, 9, 40))
+    given = [tg.nn.Parameter(tg.tensor(np.ones(n, dtype)).to("gpu")) for n in (5000, 3)]
+    for parameter in given:
+        (parameter * parameter).sum().backward()
+    update.clip([p.grad.data for p in given], 1.0)
+    optim.Adam(given).step()
+
+
 def softmax(xp: Any, dtype: Any) -> None:
     from tinygrad_rnn.kernels import softmax
 
-    rng = np.random.default_rng(0)
     for width in (1, 33, 300):
-        x = xp.asarray(rng.standard_normal((3, width)).astype(dtype))
-        g, even = (xp.asarray(rng.standard_normal(3).astype(dtype)) for _ in range(2))
-        weights = xp.asarray(rng.random(width).astype(dtype))
+        x, weights = numbers(xp, dtype, 3, width), numbers(xp, dtype, width)
+        g, even = numbers(xp, dtype, 2, 3)
         ids = xp.asarray(np.array([0, width - 1, width // 2]))
         top, total, _ = softmax.row_sums(x, weights, xp.empty_like(x))
         softmax.row_slopes(x, top, total, g)
@@ -49,7 +112,13 @@ def recurrence(xp: Any, dtype: Any) -> None:
 
 
 CALLS: dict[str, Callable[[Any, Any], None]] = {
+    "attention/attention.cu": attention,
+    "noise/noise.cu": noise,
+    "normalization/normalization.cu": normalization,
+    "pointwise/pointwise.cu": pointwise,
+    "rows/rows.cu": rows,
     "softmax/softmax.cu": softmax,
+    "update/update.cu": update,
     "recurrence/gpu_steps.cu": recurrence,
     "recurrence.cu": recurrence,
 }
