@@ -27,7 +27,7 @@ def flatten(tree: Any, where: str = "flatten") -> tuple[Arrays, Any]:
     """The arrays of a tree by the way that leads to them, and the rest, which JSON can hold.
 
     A tree is made of dicts, lists and tuples of arrays, Tensors, numbers (also NumPy's), texts
-    and None. ``restored`` gives back the same types, Tensors on the CPU and without graphs.
+    and None. ``restored`` gives back the same types, all on the CPU, Tensors without graphs.
     """
     arrays: Arrays = {}
 
@@ -45,8 +45,8 @@ def flatten(tree: Any, where: str = "flatten") -> tuple[Arrays, Any]:
             return {"tensor": named(to_host(value._data), way)}
         if isinstance(value, np.generic):
             return {"scalar": named(np.asarray(value), way)}
-        if kind is np.ndarray:
-            return {"array": named(value, way)}
+        if kind is np.ndarray or hasattr(value, "__cuda_array_interface__"):
+            return {"array": named(to_host(value), way)}
         raise ArgumentError(
             f"{where}: {way.strip('/') or 'the tree'} is a {kind.__name__}, expected a dict, list "
             "or tuple, an array, a Tensor, a number, a text or None."

@@ -10,8 +10,9 @@ import numpy as np
 from tinygrad_rnn import data, optim
 from tinygrad_rnn.arguments import bounded
 from tinygrad_rnn.data.epochs import place_of
+from tinygrad_rnn.device import to_device
 from tinygrad_rnn.errors import ArgumentError, ModuleError
-from tinygrad_rnn.nn import Module
+from tinygrad_rnn.nn import Embedding, Module
 from tinygrad_rnn.tensor import Tensor, as_array
 from tinygrad_rnn.training.compiled import Compiled
 from tinygrad_rnn.training.description import named_parameters
@@ -36,7 +37,10 @@ class Compilable(Module):
     _compiled_with: dict[str, Any] | None = None
     _make_optimizer: Any
     _trainer: Trainer | None = None
-    _reads: Any = np.dtype(np.float32)  # what numbers with fractions become: as the weights are
+    # What numbers with fractions become, and where arrays go: as the weights are.
+    _reads: Any = np.dtype(np.float32)
+    _home = "cpu"
+    _looks_up = False  # whether whole numbers are ids of a table
 
     def compile(
         self,
@@ -200,8 +204,10 @@ class Compilable(Module):
 
     def _build(self, example: Callable[[], Any]) -> None:
         """Let layers whose input size was not given see an example."""
-        types = (t.dtype for t in named_parameters(self).values() if t.dtype.kind == "f")
-        self._reads = next(types, np.dtype(np.float32))
+        weights = [t for t in named_parameters(self).values() if t.dtype.kind == "f"]
+        if weights:
+            self._reads, self._home = weights[0].dtype, weights[0].device
+        self._looks_up = any(isinstance(module, Embedding) for module in self.modules())
         try:
             list(self.parameters())
         except ModuleError:
@@ -213,7 +219,11 @@ class Compilable(Module):
 
         def read(array: Any) -> Any:
             array = as_array(array, type(self).__name__)
-            return array.astype(self._reads, copy=False) if array.dtype.kind == "f" else array
+            if array.dtype.kind == "f":
+                array = array.astype(self._reads, copy=False)
+            elif self._looks_up:
+                return array  # ids, which a table looks at before it sends them
+            return to_device(array, self._home)
 
         x = _map(read, x)
         return self(*x) if isinstance(x, list) else self(x)

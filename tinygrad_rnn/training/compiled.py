@@ -102,7 +102,7 @@ class Compiled:
             total = loss * self.weights.get(name, 1.0) + total
             prefix = f"{name}_" if name else ""
             if name:
-                values[f"{name}_loss"] = loss.item()
+                values[f"{name}_loss"] = loss.detach()
             with no_grad():
                 threshold = self.losses[name].threshold if scores is None else 0.5
                 for metric, measure in self.metrics[name]:
@@ -152,7 +152,6 @@ def _name_of(module: nn.Activation) -> str:
     return ""
 
 
-def _mean(value: Any) -> float:
-    if isinstance(value, Tensor):
-        value = value.numpy()
-    return float(value.mean() if hasattr(value, "mean") else value)
+def _mean(value: Any) -> Any:
+    """The mean, not looked at yet where it is that of an array."""
+    return value.mean() if hasattr(value, "mean") else value

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_rnn import losses, ops, optim
 from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.device import array_module, to_host
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.tensor import Tensor, as_array
 from tinygrad_rnn.training.targets import as_classes, as_numbers, as_probabilities
@@ -51,13 +52,15 @@ class Loss:
 
 def _log_probabilities(where: str, outputs: Tensor) -> Tensor:
     """The logarithms of what a model without a softmax of its own gives as probabilities."""
-    values = outputs._data
-    if values.size and not (values.min() >= 0 and values.max() <= 1 + 1e-3):
-        raise ArgumentError(
-            f"{where}: the model gives {float(values.min()):.3g} to {float(values.max()):.3g}, "
-            "expected probabilities. End it with Activation('softmax') or 'sigmoid', or take a "
-            "loss of scores: 'cross_entropy', 'bce_with_logits'."
-        )
+    if outputs.size:
+        values = outputs._data
+        low, high = to_host(np.stack([values.min(), values.max()])).tolist()  # one look at both
+        if not (low >= 0 and high <= 1 + 1e-3):
+            raise ArgumentError(
+                f"{where}: the model gives {low:.3g} to {high:.3g}, expected probabilities. End it "
+                "with Activation('softmax') or 'sigmoid', or take a loss of scores: "
+                "'cross_entropy', 'bce_with_logits'."
+            )
     return ops.log(ops.clip(outputs, _TINY, 1.0 - _TINY))
 
 
@@ -139,44 +142,46 @@ _OF_FUNCTIONS = {
 }
 
 
-# ----- metrics -----
+# ----- metrics, found where the outputs are: nobody looks at a number here -----
 
 
-def _share(right: Any, y: Any) -> float:
+def _share(right: Any, y: Any) -> Any:
     """How many are right, of those that count: a class of -100 does not, as in the loss."""
-    counts = np.asarray(y) != -100
-    return float(np.mean(right[counts])) if counts.any() else float("nan")
+    counts = y != -100
+    with np.errstate(invalid="ignore"):  # NaN, where none does
+        return (right & counts).sum() / counts.sum()
 
 
 def _classes(where: str, outputs: Tensor, y: Any) -> Any:
     y = as_array(y, where)
-    return y.argmax(-1) if y.shape == outputs.shape else as_classes(where, y, outputs)
+    ids = y.argmax(-1) if y.shape == outputs.shape else as_classes(where, y, outputs)
+    return array_module(outputs._data).asarray(ids)
 
 
-def _class_accuracy(outputs: Tensor, y: Any) -> float:
+def _class_accuracy(outputs: Tensor, y: Any) -> Any:
     ids = _classes("accuracy", outputs, y)
-    return _share(outputs.argmax(-1) == ids, ids)
+    return _share(outputs.data.argmax(-1) == ids, ids)
 
 
-def _top(k: int, outputs: Tensor, y: Any) -> float:
+def _top(k: int, outputs: Tensor, y: Any) -> Any:
     ids = _classes("top_k_categorical_accuracy", outputs, y)
-    best = np.argsort(-outputs.numpy(), axis=-1, kind="stable")[..., :k]
+    best = np.argsort(-outputs.data, axis=-1, kind="stable")[..., :k]
     return _share((best == ids[..., None]).any(-1), ids)
 
 
-def _yes_or_no(outputs: Tensor, y: Any, threshold: float = 0.5) -> float:
+def _yes_or_no(outputs: Tensor, y: Any, threshold: float = 0.5) -> Any:
     y = as_numbers("binary_accuracy", y, outputs)
-    return float(np.mean((outputs.numpy() > threshold) == (y > 0.5)))
+    return ((outputs.data > threshold) == (y > 0.5)).mean()
 
 
-def _accuracy(outputs: Tensor, y: Any, threshold: float = 0.5) -> float:
+def _accuracy(outputs: Tensor, y: Any, threshold: float = 0.5) -> Any:
     if outputs.shape[-1] == 1:
         return _yes_or_no(outputs, y, threshold)
     return _class_accuracy(outputs, y)
 
 
-def _error(distance: Measure, outputs: Tensor, y: Any) -> float:
-    return float(distance(outputs, as_numbers("metrics", y, outputs)).item())
+def _error(distance: Measure, outputs: Tensor, y: Any) -> Any:
+    return distance(outputs, as_numbers("metrics", y, outputs))
 
 
 METRICS: dict[str, Measure] = {

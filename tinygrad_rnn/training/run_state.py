@@ -1,6 +1,6 @@
 """What a model carries from call to call beside its state dict, and trees of states."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import RLock, get_ident
 from typing import Any
@@ -13,20 +13,32 @@ from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["carried_by", "detached", "evaluating", "in_use", "load_carried", "stateful_layers"]
+__all__ = [
+    "at_home", "carried_by", "detached", "evaluating", "in_use", "load_carried", "stateful_layers",
+]  # fmt: skip
 
 
 def detached(state: Any) -> Any:
     """A state without the graph that made it: the gradient ends here."""
+    return _mapped(Tensor.detach, state)
+
+
+def _mapped(change: Callable[[Tensor], Tensor], state: Any) -> Any:
+    """The same tree with other Tensors."""
     if isinstance(state, Tensor):
-        return state.detach()
+        return change(state)
     if isinstance(state, dict):
-        return {name: detached(part) for name, part in state.items()}
-    if isinstance(state, tuple) and hasattr(state, "_fields"):
-        return type(state)(*map(detached, state))
+        return {name: _mapped(change, part) for name, part in state.items()}
     if isinstance(state, list | tuple):
-        return type(state)(map(detached, state))
+        parts = [_mapped(change, part) for part in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
     return state
+
+
+def at_home(state: Any, model: Module) -> Any:
+    """A state that was read from a file, its Tensors where the weights of the model are."""
+    home = next((parameter.device for parameter in model.parameters()), "cpu")
+    return _mapped(lambda tensor: tensor.to(home), state)
 
 
 def stateful_layers(model: Module) -> list[Module]:

@@ -1,12 +1,16 @@
-"""What models are trained towards: classes as numbers or as vectors, numbers, yes and no."""
+"""What models are trained towards: classes as numbers or as vectors, numbers, yes and no.
+
+Numbers and vectors go where the outputs are. Classes stay: a loss looks at them and moves them.
+"""
 
 from typing import Any
 
 import numpy as np
 
 from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.device import to_host
 from tinygrad_rnn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
-from tinygrad_rnn.tensor import Tensor, as_array
+from tinygrad_rnn.tensor import Tensor, as_array, constant
 
 __all__ = ["as_classes", "as_numbers", "as_probabilities", "to_categorical"]
 
@@ -19,7 +23,7 @@ def to_categorical(y: Any, num_classes: int | None = None) -> Array:
     Args:
         num_classes: As many as there are up to the largest unless given.
     """
-    ids = np.asarray(as_array(y, "to_categorical"))
+    ids = to_host(as_array(y, "to_categorical"))
     if ids.ndim > 1 and ids.shape[-1] == 1:
         ids = ids[..., 0]
     if ids.dtype.kind not in "iu":
@@ -62,7 +66,7 @@ def as_probabilities(where: str, y: Any, outputs: Tensor) -> Any:
             "loss='sparse_categorical_crossentropy', or make vectors of them: "
             "training.to_categorical(y)."
         )
-    return _fitting(where, vectors, outputs.shape, outputs).astype(outputs.dtype)
+    return constant(_fitting(where, vectors, outputs.shape, outputs), outputs)._data
 
 
 def as_numbers(where: str, y: Any, outputs: Tensor) -> Any:
@@ -70,7 +74,7 @@ def as_numbers(where: str, y: Any, outputs: Tensor) -> Any:
     numbers = as_array(y, where)
     if (*numbers.shape, 1) == outputs.shape:
         numbers = numbers[..., None]
-    return _fitting(where, numbers, outputs.shape, outputs).astype(outputs.dtype)
+    return constant(_fitting(where, numbers, outputs.shape, outputs), outputs)._data
 
 
 def _fitting(where: str, y: Any, shape: tuple[int, ...], outputs: Tensor) -> Any:

@@ -15,6 +15,7 @@ from tinygrad_rnn.training.fitting import Fit
 from tinygrad_rnn.training.history import History, Means
 from tinygrad_rnn.training.not_finite import bad_gradients, first_bad
 from tinygrad_rnn.training.run_state import (
+    at_home,
     carried_by,
     detached,
     in_use,
@@ -342,8 +343,9 @@ class Trainer:
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
         random.set_state(state["random"])
-        for name in ("step", "epoch", "batch", "read", "seconds", "began", "carried"):
+        for name in ("step", "epoch", "batch", "read", "seconds", "began"):
             setattr(self, name, state[name])
+        self.carried = at_home(state["carried"], self.model)
         self.means.sums = {name: list(pair) for name, pair in state["sums"].items()}
         self.history.epochs = [dict(logs) for logs in state["history"]]
         self._left = state["left"]
