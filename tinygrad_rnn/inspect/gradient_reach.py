@@ -12,7 +12,7 @@ from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.inspect.activations import Row, model_inputs
 from tinygrad_rnn.inspect.watching import cells_that_ran, recurrent_layers, watching
 from tinygrad_rnn.modes import enable_grad
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, as_array, constant
 from tinygrad_rnn.training.run_state import in_use
 
 __all__ = ["gradient_by_depth", "gradient_by_lag"]
@@ -82,7 +82,7 @@ def _step(result: Any, at: int, batch_first: bool) -> Tensor:
     one = y[:, at] if batch_first and y.ndim == 3 else y[at]
     direction = np.random.default_rng(0).standard_normal(y.shape[-1])
     direction /= np.sqrt((direction**2).sum())
-    return (one * direction.astype(y.dtype)).sum()
+    return (one * constant(direction, one)).sum()
 
 
 def gradient_by_depth(
@@ -105,7 +105,7 @@ def gradient_by_depth(
     layers = list(layers)
     if not layers:
         raise ArgumentError("gradient_by_depth: layers is empty, expected at least one.")
-    values = [Tensor(np.array(x), requires_grad=True)]
+    values = [Tensor(as_array(x, "gradient_by_depth").copy(), requires_grad=True)]
     with enable_grad():
         for layer in layers:
             out = layer(values[-1])

@@ -1,11 +1,13 @@
 """Models as files of ONNX, by running them on an example."""
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_rnn.device import to_host
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.files import replacing
 from tinygrad_rnn.interop.entries import Obstacle
@@ -51,7 +53,8 @@ def export_onnx(
     """
     onnx = _onnx()
     given = example if isinstance(example, tuple) else (example,)
-    inputs = [np.asarray(as_array(x, "export_onnx")) for x in given]
+    inputs = [to_host(as_array(x, "export_onnx")) for x in given]
+    module = _on_cpu(module)
     names = ["x"] if len(inputs) == 1 else [f"x{k}" for k in range(len(inputs))]
     axes = _axes(dynamic, inputs)
     a = {name: inputs[k].shape[axis] for k, n in enumerate(axes) for axis, name in n.items()}
@@ -81,6 +84,14 @@ def export_onnx(
     model = _model(onnx, type(module).__name__, graph, first, described, results)
     with replacing(path, "export_onnx") as file:
         file.write(model.SerializeToString())
+
+
+def _on_cpu(module: Module) -> Module:
+    """The module itself, or of one on a GPU a copy: the file has NumPy's numbers."""
+    tensors = (*module.parameters(), *module.buffers())
+    if all(tensor.device == "cpu" for tensor in tensors):
+        return module
+    return copy.deepcopy(module).to("cpu")
 
 
 class _Value(NamedTuple):

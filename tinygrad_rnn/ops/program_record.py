@@ -120,7 +120,7 @@ class ProgramRecord(Record):
         """The values of a line that was not kept, from those that were."""
         with no_grad():
             value = self._values([line], self._known(but={line}))[line]
-        array = value._data if isinstance(value, Tensor) else np.asarray(value)
+        array = value._data if isinstance(value, Tensor) else self.xp.asarray(value)
         width = array.shape[-1] if array.ndim else 1
         return self.xp.broadcast_to(array, (self.T, self.B, width))
 
