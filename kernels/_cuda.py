@@ -6,6 +6,7 @@ A source is a ``.cu`` file beside a family's ``gpu.py``, or generated text. Befo
 """
 
 import importlib.util
+import sys
 import threading
 import warnings
 from functools import cache
@@ -19,7 +20,7 @@ from tinygrad_rnn.errors import DeviceError
 
 __all__ = [
     "Function", "Module", "capability", "forget", "full_text", "launch", "load", "module",
-    "require", "suits", "watch", "watched",
+    "require", "several", "suits", "watch", "watched",
 ]  # fmt: skip
 
 _OPTIONS = ("--std=c++17",)
@@ -53,6 +54,16 @@ def _missing() -> str:
     except Exception as error:  # a broken install, or no driver: CuPy raises many kinds
         return f"CuPy is installed but finds no usable CUDA driver or device ({error})."
     return "" if count else "CuPy is installed but this machine shows no CUDA device."
+
+
+def several() -> bool:
+    """Whether there is more than one GPU, so that arrays may be on another than the current."""
+    return "cupy" in sys.modules and _count() > 1
+
+
+@cache
+def _count() -> int:
+    return int(require().cuda.runtime.getDeviceCount()) if not _missing() else 0
 
 
 # ----- sources -----
@@ -135,7 +146,7 @@ def load(path: Path, needs: int = _FEWEST, **definitions: Any) -> Module:
 
 def forget() -> None:
     """Forget all modules, and whether there is a GPU: for tests, which change that."""
-    for kept in (_missing, _module, _capability, _say_once):
+    for kept in (_missing, _count, _module, _capability, _say_once):
         kept.cache_clear()
 
 

@@ -5,20 +5,22 @@ needs no choice at all; ``array_module`` is for making new arrays.
 """
 
 import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.errors import DeviceError
+from tinygrad_rnn.errors import DeviceError, OutOfMemoryError
 from tinygrad_rnn.kernels import _cuda
 
 Array = Any  # numpy.ndarray or cupy.ndarray
 _NUMPY = (np.ndarray, np.generic)  # a union of types would be made anew by every test
 
 __all__ = [
-    "array_module", "device_of", "empty_cache", "host_array", "normalize_device", "num_threads",
-    "set_num_threads", "to_device", "to_host",
+    "array_module", "beside", "device_of", "empty_cache", "host_array", "normalize_device",
+    "num_threads", "out_of_memory", "set_num_threads", "there", "to_device", "to_host",
 ]  # fmt: skip
 
 
@@ -60,7 +62,49 @@ def to_device(array: Array, device: str) -> Array:
     if index >= count:
         raise DeviceError(f"device {name!r} was asked for, but this machine has {count} GPU(s).")
     with cupy.cuda.Device(index):
-        return cupy.asarray(array)
+        try:
+            return cupy.asarray(array)
+        except MemoryError as error:
+            raise out_of_memory(f"to {name!r}", [array], error) from error
+
+
+def beside(where: str, array: Array, home: Array) -> Array:
+    """An index, a mask or ids where ``home`` is, sent there from the CPU.
+
+    That waits for nothing and changes no number. The way back would wait, so it is an error,
+    and so is an array of another GPU.
+    """
+    if isinstance(array, np.ndarray):
+        return array if isinstance(home, np.ndarray) else to_device(array, device_of(home))
+    if device_of(array) == device_of(home):
+        return array
+    raise DeviceError(
+        f"{where}: got an array of {device_of(array)} for numbers of {device_of(home)}, expected "
+        "both on one device: only from the CPU are indices, masks and ids moved silently. Move "
+        "one side with .to()."
+    )
+
+
+def there(array: Array) -> AbstractContextManager[Any]:
+    """Inside, new arrays of a GPU are made where this one is, and kernels run there."""
+    if array is None or isinstance(array, _NUMPY) or not _cuda.several():
+        return _HERE
+    device: AbstractContextManager[Any] = array.device
+    return device
+
+
+_HERE = nullcontext()
+
+
+def out_of_memory(where: str, arrays: Sequence[Any], error: Exception) -> OutOfMemoryError:
+    """The error of a device, or of the CPU, that has no room for more beside these arrays."""
+    known = [a for a in arrays if hasattr(a, "dtype")]
+    given = ", ".join(f"{a.dtype}{list(a.shape)}" for a in known)
+    beside = f" beside {given} ({sum(a.nbytes for a in known):,} bytes)" if known else ""
+    return OutOfMemoryError(
+        f"{where}: there is no memory left{beside}: {str(error).strip(' .')}. Take smaller batches "
+        "or shorter sequences, or give back what is kept for later, with tg.empty_cache()."
+    )
 
 
 def to_host(array: Array) -> np.ndarray[Any, Any]:

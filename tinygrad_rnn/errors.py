@@ -15,6 +15,7 @@ __all__ = [
     "IndexRangeError",
     "ModuleError",
     "NotFiniteError",
+    "OutOfMemoryError",
     "SaveError",
     "ShapeError",
     "StateDictError",
@@ -85,6 +86,10 @@ class VocabularyError(TinygradError, ValueError):
 
 class NotFiniteError(TinygradError, ArithmeticError):
     """NaN or infinity where a run cannot go on with it: in a loss, a gradient, a weight."""
+
+
+class OutOfMemoryError(TinygradError, MemoryError):
+    """More memory than a device has left."""
 
 
 class SaveError(TinygradError, OSError):

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 
 __all__ = [
     "Watch", "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "recorded",
-    "set_grad_enabled",
+    "set_grad_enabled", "watched",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,6 +40,11 @@ _inference: ContextVar[bool] = ContextVar("inference", default=False)
 # and the inference flag to go back to, and the rest. A plain tuple is made in no time.
 _Entered = tuple[object, "bool | Session", bool, Any]
 _entered: ContextVar[_Entered | None] = ContextVar("entered", default=None)
+
+
+def watched() -> bool:
+    """Whether a debug session watches: only then do checks wait for what a GPU computes."""
+    return not isinstance(recording.get(), bool)
 
 
 def is_grad_enabled() -> bool:

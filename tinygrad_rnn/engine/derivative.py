@@ -10,7 +10,7 @@ from typing import Any
 
 from tinygrad_rnn import modes
 from tinygrad_rnn.arguments import shortened
-from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.device import Array, array_module, there
 from tinygrad_rnn.engine.faults import check_gradient, described
 from tinygrad_rnn.engine.node import wrap
 from tinygrad_rnn.engine.walk import Walk, call_hooks, stands_alone
@@ -160,11 +160,13 @@ def _seed(where: str, out: Any, g: Any) -> Tensor:
                 "single number, whose gradient is 1. Reduce it first, with .sum() or .mean(), or "
                 "pass a gradient of its shape."
             )
-        one = array_module(out._data).array(1, out._data.dtype)
+        with there(out._data):
+            one = array_module(out._data).array(1, out._data.dtype)
         return wrap(one.reshape(out._data.shape))
     if not isinstance(g, Tensor) and not hasattr(g, "dtype"):
         as_operand(g, where)  # or the reason why it holds no numbers
-        g = array_module(out._data).asarray(g, out.dtype)  # numbers and lists have no type
+        with there(out._data):
+            g = array_module(out._data).asarray(g, out.dtype)  # numbers and lists have no type
     seed = as_tensor(g, where)
     if seed.shape != out.shape or seed.dtype != out.dtype or seed.device != out.device:
         kind: type[TinygradError] = DTypeError if seed.shape == out.shape else ShapeError
@@ -199,10 +201,11 @@ def _finished(where: str, leaf: Tensor, g: Any, new: bool, graph: bool) -> Tenso
 def _handed_out(where: str, tensor: Tensor, g: Any, new: bool, graph: bool) -> Tensor:
     """A gradient as a Tensor that its receiver may keep and change."""
     check_gradient(where, g, tensor)
-    if not graph:
-        return wrap(g if new and _is_private(g) else g.copy())
-    # What belongs to a graph cannot be written anyway, a constant can.
-    return g if g._requires_grad else wrap(g._data.copy())
+    with there(tensor._data):
+        if not graph:
+            return wrap(g if new and _is_private(g) else g.copy())
+        # What belongs to a graph cannot be written anyway, a constant can.
+        return g if g._requires_grad else wrap(g._data.copy())
 
 
 def _is_private(array: Array) -> bool:
@@ -216,7 +219,8 @@ def _total(old: Tensor | None, new: Tensor, graph: bool) -> Tensor:
     if graph or old._requires_grad:
         with modes.set_grad_enabled(graph):
             return old + new
-    new._data += old._data  # ours, as _handed_out() promises
+    with there(new._data):
+        new._data += old._data  # ours, as _handed_out() promises
     return new
 
 

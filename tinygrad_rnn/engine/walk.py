@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import modes
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, device_of, out_of_memory, there
 from tinygrad_rnn.engine.faults import already_freed, check_unchanged, leaf_replaced, wrong_answer
 from tinygrad_rnn.engine.namespaces import ARRAYS, TENSORS
 from tinygrad_rnn.engine.node import FREED, Node, Notes, wrap
 from tinygrad_rnn.engine.parts import OutputGrad, Part, unbroadcast
+from tinygrad_rnn.errors import OutOfMemoryError
+from tinygrad_rnn.kernels import _cuda
 from tinygrad_rnn.tensor import CONSTANT, Tensor, Version, as_tensor
 
 __all__ = ["Walk", "call_hooks", "inputs_as_tensors", "stands_alone"]
@@ -77,8 +79,14 @@ class Walk:
             for root, g in zip(roots, gradients, strict=True):
                 source = root._node or root
                 if self.useful is None or self.wants(source):
-                    self.deliver(source, g if self.graph else g._data, False)
-            self._run()
+                    with there(g._data):
+                        self.deliver(source, g if self.graph else g._data, False)
+            try:
+                self._run()
+            except MemoryError as error:
+                if isinstance(error, OutOfMemoryError):
+                    raise
+                raise out_of_memory("backward", [], error) from error
 
     def wants(self, parent: Any) -> bool:
         """Whether this walk needs the gradient of a node's parent."""
@@ -148,7 +156,7 @@ class Walk:
             self.heap, self.pending, self.retain, self.deliver, self.F,
         )  # fmt: skip
         useful, targets = self.useful, self.targets or set()
-        plain = not self.graph and not self.floor and not self.careful
+        plain = not (self.graph or self.floor or self.careful or _cuda.several())
         while heap:
             seq = -heappop(heap)
             slot = pending.pop(seq)
@@ -161,7 +169,8 @@ class Walk:
                 or saved is FREED
                 or node in targets
             ):
-                self._visit(node, slot)
+                with there(_array_in(g)):
+                    self._visit(node, slot)
                 continue
             # What follows is _visit() for the plain case, most nodes of most walks, written
             # out: on small arrays calls and generators would take half of the time.
@@ -218,7 +227,8 @@ class Walk:
         for number, part, new in pull(node, g, self):
             if watch is not None:
                 watch.check(node, number, g, part)
-            self.deliver(node.parents[number], part, new)
+            with there(_array_in(part)):
+                self.deliver(node.parents[number], part, new)
         if not self.retain:
             node.saved, node.out, node.attrs = FREED, None, None
 
@@ -242,6 +252,16 @@ class Walk:
         keeper = None if notes.keeper is None else notes.keeper()
         if keeper is not None:
             self.kept.append((keeper, slot[1]))
+
+
+def _array_in(g: Any) -> Array | None:
+    """An array of a gradient, to know where it is."""
+    if g.__class__ is list:  # of several outputs
+        g = next((own for own in g if own is not None), None)
+    if g.__class__ is OutputGrad:
+        g = g.value
+    g = getattr(g, "_data", g)
+    return None if isinstance(g, Part) else g
 
 
 def stands_alone(array: Array) -> bool:
@@ -293,7 +313,11 @@ def call_hooks(hooks: dict[int, Any], g: Any, graph: bool) -> Any:
         if answer is None:
             continue
         answer = as_tensor(answer)
-        if answer.shape != given.shape or answer.dtype != given.dtype:
+        if (
+            answer.shape != given.shape
+            or answer.dtype != given.dtype
+            or device_of(answer._data) != device_of(given._data)
+        ):
             raise wrong_answer(hook, answer, given)
         g = answer if graph else answer._data
     return g

@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.kernels import pointwise
 from tinygrad_rnn.ops.arithmetic import expm1, operand, where
-from tinygrad_rnn.ops.axes import axis_of
+from tinygrad_rnn.ops.axes import axis_of, largest
 from tinygrad_rnn.primitive import binary, unary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
@@ -117,7 +117,7 @@ def gelu(x: object) -> Tensor:
 
 def _shifted(x: Array, axis: int) -> tuple[Array, Array]:
     """``x`` less its maximum, and the maximum, which is 0 where a row is empty or all -inf."""
-    top = np.max(x.real, axis=axis, keepdims=True, initial=-np.inf)
+    top = largest(x.real, axis)
     top = np.where(np.isfinite(top), top, 0).astype(x.real.dtype)
     return x - top, top
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, array_module, beside
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import attention as kernel
 from tinygrad_rnn.ops.activation import tanh
@@ -44,7 +44,7 @@ def masked_softmax(x: object, mask: Any) -> Tensor:
     The others are 0; so is all of a row without any true entry, and its gradient: no NaN.
     """
     x = as_tensor(x, "masked_softmax")
-    seen = as_array(mask, "masked_softmax")
+    seen = beside("masked_softmax", as_array(mask, "masked_softmax"), x._data)
     if seen.dtype != np.bool_:
         raise DTypeError(f"masked_softmax: the mask holds {seen.dtype}, expected booleans.")
     try:
@@ -63,7 +63,7 @@ def masked_softmax(x: object, mask: Any) -> Tensor:
 
 
 def _forward(query: Array, key: Array, vector: Array, seen: Array | None) -> tuple[Array, None]:
-    query, key, vector = map(np.ascontiguousarray, (query, key, vector))
+    query, key, vector = map(array_module(query).ascontiguousarray, (query, key, vector))
     return kernel.additive_scores(query, key, vector, seen), None
 
 
@@ -80,7 +80,7 @@ def _backward(
     total = sums[1]
     if total is not None and not total.flags.c_contiguous:
         total = None
-    g, query, key, vector = map(np.ascontiguousarray, (g, *arrays))
+    g, query, key, vector = map(array_module(g).ascontiguousarray, (g, *arrays))
     d_query, d_key, d_vector = kernel.additive_backward(g, query, key, vector, total)
     return d_query, d_key, d_vector if by_rows else d_vector.sum(axis=0)
 
@@ -118,7 +118,7 @@ def additive_scores(query: object, key: object, vector: object, mask: Any = None
         )
     seen = None
     if mask is not None:
-        seen = as_array(mask, "additive_scores")
+        seen = beside("additive_scores", as_array(mask, "additive_scores"), given[0]._data)
         shape = (q[0], q[1], k[1])
         fits = seen.ndim == 3 and all(n in (1, m) for n, m in zip(seen.shape, shape, strict=True))
         if seen.dtype != np.bool_ or not fits:
@@ -127,6 +127,6 @@ def additive_scores(query: object, key: object, vector: object, mask: Any = None
                 f"booleans that broadcast to {shape}."
             )
         if seen.shape[::2] != shape[::2]:
-            seen = np.broadcast_to(seen, shape)
-        seen = np.ascontiguousarray(seen).view(np.uint8)
+            seen = array_module(seen).broadcast_to(seen, shape)
+        seen = array_module(seen).ascontiguousarray(seen).view(np.uint8)
     return _additive_scores(*given, seen=seen)  # type: ignore[no-any-return]

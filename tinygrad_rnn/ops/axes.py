@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["Axes", "Sizes", "axes_of", "axis_of", "each_axis"]
+__all__ = ["Axes", "Sizes", "axes_of", "axis_of", "each_axis", "largest"]
 
 Axes = int | Iterable[int] | None
 Sizes = int | Sequence[int]  # one for all axes, or one for each
@@ -51,3 +54,15 @@ def each_axis(where: str, name: str, given: Any, axes: int, least: int) -> tuple
     if len(given) != axes:
         raise ShapeError(f"{where}: {name} is {given!r}, expected one number, or {axes} of them.")
     return tuple(whole(where, name, n, least=least) for n in given)
+
+
+def largest(x: Array, axis: int | tuple[int, ...], least: float = -np.inf) -> Array:
+    """The largest number along axes, which are kept; ``least`` where there is none."""
+    if isinstance(x, np.ndarray):
+        return np.max(x, axis=axis, keepdims=True, initial=least)
+    if x.size:  # CuPy's max has no initial value
+        top = x.max(axis=axis, keepdims=True)
+        return top if least == -np.inf else np.maximum(top, least)
+    axes = {a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis)}
+    shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
+    return array_module(x).full(shape, least, x.dtype)

@@ -3,6 +3,8 @@
 Basic indices (numbers, slices, None, ...) give views; index arrays and masks give copies.
 An index may repeat: gradients of repeated reads add up. Writing never changes a tensor:
 ``index_update`` and its likes return a new one. Indices out of range raise.
+
+``places.py`` says what becomes of index arrays on a GPU.
 """
 
 import math
@@ -10,13 +12,27 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn import modes
 from tinygrad_rnn.arguments import whole
-from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.device import Array, array_module, beside, there
 from tinygrad_rnn.engine import ARRAYS, Part, SliceGrad
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.kernels.rows import add_rows
 from tinygrad_rnn.ops.arithmetic import operand, where
 from tinygrad_rnn.ops.axes import axis_of
+from tinygrad_rnn.ops.places import (
+    add_at,
+    along,
+    check_once,
+    integers,
+    is_basic,
+    plain,
+    read,
+    sent,
+    sent_along,
+    unfit,
+    within,
+)
 from tinygrad_rnn.ops.shape import reshape
 from tinygrad_rnn.primitive import Along, nary, unary
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
@@ -25,35 +41,6 @@ __all__ = [
     "embedding", "gather", "getitem", "index_add", "index_update", "masked_fill", "scatter_add",
     "take_along_axis", "topk",
 ]  # fmt: skip
-
-
-def _is_basic(index: Any) -> bool:
-    items = index if isinstance(index, tuple) else (index,)
-    return all(
-        i is None
-        or i is Ellipsis
-        or (isinstance(i, int | np.integer | slice) and not isinstance(i, bool))
-        for i in items
-    )
-
-
-def _plain(index: Any) -> Any:
-    """The index with Tensors and lists replaced by arrays."""
-    if isinstance(index, tuple):
-        return tuple(_plain(i) for i in index)
-    if isinstance(index, Tensor | list):
-        array = _whole_numbers(as_array(index, "getitem"))
-        if array.dtype.kind not in "iub":
-            raise DTypeError(
-                f"getitem: the index holds {array.dtype}, expected integers or booleans."
-            )
-        return array
-    return index
-
-
-def _whole_numbers(array: Array) -> Array:
-    """An empty list holds no floats, though NumPy makes them of it."""
-    return array.astype(np.int64) if not array.size and array.dtype.kind == "f" else array
 
 
 # ----- reading -----
@@ -91,7 +78,7 @@ _take = unary(
 
 def _spread_forward(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
     total = array_module(x).zeros(shape, x.dtype)
-    np.add.at(total, index, x)
+    add_at(total, index, x)
     return total
 
 
@@ -109,26 +96,20 @@ def getitem(x: object, index: Any) -> Tensor:
         x = as_tensor(x, "getitem")
     if index.__class__ is int or index.__class__ is slice:  # nothing to be found out
         return _getitem(x, index=index, before=x._data.shape)
-    index = _plain(index)
-    if _is_basic(index):
+    index = plain(index)
+    if is_basic(index):
         return _getitem(x, index=index, before=x._data.shape)
+    index = sent("getitem", index, x)
     try:
         return _take(x, index=index, before=x._data.shape)
     except IndexRangeError as error:  # callers do not know the operation behind
         raise IndexRangeError(str(error).replace("take", "getitem", 1)) from error
 
 
-def _along(index: Array, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """The advanced index that reads ``index`` along one axis and counts along the others."""
-    grid = list(np.ogrid[tuple(slice(n) for n in shape)])
-    grid[axis] = index
-    return tuple(grid)
-
-
 def take_along_axis(x: object, index: Any, axis: int = -1) -> Tensor:
     """``x[..., index[...], ...]``: for every place of ``index``, the element it names."""
     x = as_tensor(x, "take_along_axis")
-    index = _integers("take_along_axis", index)
+    index = integers("take_along_axis", index)
     if index.ndim != x.ndim:
         raise ShapeError(f"take_along_axis: index has shape {index.shape} for {x.shape}.")
     axis = axis_of("take_along_axis", axis, x.ndim)
@@ -137,29 +118,17 @@ def take_along_axis(x: object, index: Any, axis: int = -1) -> Tensor:
 
 def _taken(where: str, x: Tensor, index: Array, axis: int, shape: tuple[int, ...]) -> Tensor:
     """Read along one axis while the others count along ``shape``."""
+    index = sent_along(where, index, x, axis)
     try:
-        return _take(x, index=_along(index, axis, shape), before=x.shape)
+        return _take(x, index=along(index, axis, shape), before=x.shape)
     except IndexRangeError as error:
-        raise _unfit(where, x, index, axis) from error
-
-
-def _unfit(where: str, x: Tensor, index: Array, axis: int) -> IndexRangeError:
-    """Why an index along an axis cannot be read or written."""
-    n = x.shape[axis]
-    if index.size and not (-n <= index.min() and index.max() < n):
-        bad = index.max() if index.max() >= n else index.min()
-        reason = f"the index holds {bad}, expected {-n} to {n - 1}, as axis {axis} has size {n}"
-    else:
-        reason = "expected shapes that agree on every other axis"
-    return IndexRangeError(
-        f"{where}: index of shape {index.shape} along axis {axis} of {x.shape}: {reason}."
-    )
+        raise unfit(where, x, index, axis) from error
 
 
 def gather(x: object, axis: int, index: Any) -> Tensor:
     """As PyTorch's: like ``take_along_axis``, but of the shape of ``index``, nothing broadcasts."""
     x = as_tensor(x, "gather")
-    index = _integers("gather", index)
+    index = integers("gather", index)
     axis = axis_of("gather", axis, x.ndim)
     if index.ndim != x.ndim or any(
         n > m for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if i != axis
@@ -191,22 +160,25 @@ def topk(x: object, k: int, axis: int = -1, largest: bool = True) -> tuple[Tenso
     return take_along_axis(x, places, axis), places
 
 
-def _integers(name: str, index: Any) -> Array:
-    array = _whole_numbers(as_array(index, name))
-    if array.dtype.kind not in "iu":
-        raise DTypeError(f"{name}: the index holds {array.dtype}, expected integers.")
-    return array
-
-
 def _along_ids(axis: int, _out: Any, _shapes: Any, attrs: Any) -> Along | None:
     """The places of ids are those of their vectors; the table is shared by all."""
-    return Along((None,), {"ids": axis}) if axis < attrs["ids"].ndim else None
+    if axis >= attrs["ids"].ndim:
+        return None
+    named = [name for name in ("ids", "poison") if attrs.get(name) is not None]
+    return Along((None,), dict.fromkeys(named, axis))
+
+
+def _rows_read(weight: Array, ids: Array, count: int, poison: Array | None = None) -> Array:
+    rows = weight[ids]
+    if poison is not None:
+        rows += poison.reshape(poison.shape + (1,) * (rows.ndim - poison.ndim))
+    return rows
 
 
 _embedding = unary(
     "embedding",
-    lambda weight, ids, count: weight[ids],
-    lambda F, g, _out, _weight, ids, count: F.sum_rows(g, ids=ids, count=count),
+    _rows_read,
+    lambda F, g, _out, _weight, ids, count, poison=None: F.sum_rows(g, ids=ids, count=count),
     floats=False,
     along=_along_ids,
 )
@@ -253,17 +225,23 @@ ARRAYS.sum_rows = RowsGrad
 def embedding(weight: object, ids: Any) -> Tensor:
     """The rows of ``weight`` (V, E) that the integers ``ids`` name: shape (*ids.shape, E)."""
     weight = as_tensor(weight, "embedding")
-    ids = _integers("embedding", ids)
+    ids = integers("embedding", ids)
     if not weight.ndim:
         raise ShapeError("embedding: the weight is a single number, expected rows: (V, E).")
     count = weight.shape[0]
-    if ids.size and (ids.min() < 0 or ids.max() >= count):
+    looked_at = isinstance(ids, np.ndarray) or modes.watched()
+    if looked_at and ids.size and (ids.min() < 0 or ids.max() >= count):
         bad = ids.max() if ids.max() >= count else ids.min()
         raise IndexRangeError(
             f"embedding: id {bad} among {ids.size} ids, expected 0 to {count - 1}: "
             f"the weight has {count} rows."
         )
-    return _embedding(weight, ids=ids, count=count)
+    ids = beside("embedding", ids, weight._data)
+    if looked_at or weight.dtype.kind not in "fc":
+        return _embedding(weight, ids=ids, count=count)
+    with there(ids):
+        ids, poison = within(ids, count, weight.dtype)
+    return _embedding(weight, ids=ids, count=count, poison=poison)
 
 
 # ----- writing, into a copy -----
@@ -276,14 +254,17 @@ def _updated(x: Array, value: Array, index: Any) -> Array:
 
 
 def _added(x: Array, value: Array, index: Any) -> Array:
-    result = x.copy()
+    result, xp = x.copy(), array_module(x)
+    if is_basic(index):
+        result[index] += value
+        return result
     # NumPy 2.4 reads past the end of a row that it has to spread over a matrix of indices.
-    np.add.at(result, index, np.broadcast_to(value, result[index].shape))
+    add_at(result, index, xp.broadcast_to(xp.asarray(value), result[index].shape))
     return result
 
 
 def _value_rule(F: Any, g: Any, _out: Any, _x: Any, _value: Any, index: Any) -> Any:
-    read = F.getitem if _is_basic(index) else F.take
+    read = F.getitem if is_basic(index) else F.take
     return read(g, index=index, before=g.shape)
 
 
@@ -303,53 +284,39 @@ _index_add = nary(
 def index_update(x: object, index: Any, value: object) -> Tensor:
     """A copy of ``x`` with ``x[index] = value``; an index array must not repeat a place."""
     x = as_tensor(x, "index_update")
-    index = _plain(index)
+    index = plain(index)
     if getattr(value, "ndim", 0) > 1:  # axes of size 1 in front go, as in NumPy's assignment
         value = as_tensor(value, "index_update")
-        extra = value.ndim - _read(x, index).ndim
+        extra = value.ndim - read("index_update", x, index).ndim
         if extra > 0 and value.shape[:extra] == (1,) * extra:
             value = reshape(value, value.shape[extra:])
-    if not _is_basic(index) and x.requires_grad | getattr(value, "requires_grad", False):
-        places, shape = _read(x, index).shape, x.shape
-        if isinstance(index, np.ndarray) and index.dtype.kind in "iu":  # of whole rows
-            places, shape = places[: index.ndim], shape[:1]
-        if _spread_forward(np.ones(places), index, shape).max(initial=0) > 1:
-            raise IndexRangeError(
-                "index_update: the index names a place more than once, so which value stays is "
-                "undefined; use index_add to add them up."
-            )
-    return _index_update(x, value, index=index)
-
-
-def _read(x: Tensor, index: Any) -> Array:
-    """What the index reads of an array of the shape of ``x``, for the shape that it has."""
-    try:
-        return np.broadcast_to(False, x.shape)[index]
-    except IndexError as error:
-        raise IndexRangeError(
-            f"index_update: got {x.dtype}{list(x.shape)}: {str(error).strip(' .')}."
-        ) from error
+    arrays = sent("index_update", index, x)
+    if not is_basic(index) and x.requires_grad | getattr(value, "requires_grad", False):
+        check_once(x, index)
+    return _index_update(x, value, index=arrays)
 
 
 def index_add(x: object, index: Any, value: object) -> Tensor:
     """A copy of ``x`` with ``value`` added at ``index``; repeated places add up."""
-    return _index_add(as_tensor(x, "index_add"), value, index=_plain(index))
+    x = as_tensor(x, "index_add")
+    return _index_add(x, value, index=sent("index_add", plain(index), x))
 
 
 def scatter_add(x: object, axis: int, index: Any, source: object) -> Tensor:
     """A copy of ``x`` with ``source`` added at ``index`` along an axis, as PyTorch's."""
     x, source = as_tensor(x, "scatter_add"), as_tensor(source, "scatter_add")
-    index = _integers("scatter_add", index)
+    index = integers("scatter_add", index)
     if index.shape != source.shape or index.ndim != x.ndim:
         raise ShapeError(
             f"scatter_add: index has shape {index.shape}, source {source.shape}, x {x.shape}; "
             "expected index and source of one shape, with as many axes as x."
         )
     axis = axis_of("scatter_add", axis, x.ndim)
+    index = sent_along("scatter_add", index, x, axis)
     try:
-        return _index_add(x, source, index=_along(index, axis, index.shape))
+        return _index_add(x, source, index=along(index, axis, index.shape))
     except IndexRangeError as error:
-        raise _unfit("scatter_add", x, index, axis) from error
+        raise unfit("scatter_add", x, index, axis) from error
 
 
 def masked_fill(x: object, mask: Any, value: float) -> Tensor:

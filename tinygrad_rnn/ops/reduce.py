@@ -16,7 +16,7 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.ops.arithmetic import abs as absolute
 from tinygrad_rnn.ops.arithmetic import mul, square, where
-from tinygrad_rnn.ops.axes import Axes, axes_of, axis_of
+from tinygrad_rnn.ops.axes import Axes, axes_of, axis_of, largest
 from tinygrad_rnn.primitive import unary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
@@ -155,10 +155,12 @@ def _extreme_rule(F: Any, g: Any, out: Any, x: Any, axis: Any, keepdims: Any) ->
     return F.reshape(g, shape=shape, before=g.shape) * share
 
 
-def _extreme(choose: np.ufunc, pick: str) -> Any:
+def _extreme(choose: np.ufunc, find: Any, pick: str) -> Any:
     def forward(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
         if x.dtype.kind != "c":
-            return choose.reduce(x, axis=axis, keepdims=keepdims)
+            if isinstance(x, np.ndarray):
+                return choose.reduce(x, axis=axis, keepdims=keepdims)
+            return find(x, axis=axis, keepdims=keepdims)
         rest = tuple(i for i in range(x.ndim) if i not in axis)
         count = math.prod(x.shape[i] for i in axis)
         flat = x.transpose(*rest, *axis).reshape(*(x.shape[i] for i in rest), count)
@@ -169,8 +171,8 @@ def _extreme(choose: np.ufunc, pick: str) -> Any:
     return forward
 
 
-_max = unary("max", _extreme(np.maximum, "argmax"), _extreme_rule, floats=False)
-_min = unary("min", _extreme(np.minimum, "argmin"), _extreme_rule, floats=False)
+_max = unary("max", _extreme(np.maximum, np.max, "argmax"), _extreme_rule, floats=False)
+_min = unary("min", _extreme(np.minimum, np.min, "argmin"), _extreme_rule, floats=False)
 
 
 def _some(name: str, x: Tensor, axes: tuple[int, ...]) -> None:
@@ -251,7 +253,7 @@ def norm(x: object, ord: float = 2, axis: Axes = None, keepdims: bool = False) -
 def _power_norm(x: Tensor, ord: float, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     """Any other order: in units of the largest element, whose powers might overflow."""
     sizes = absolute(x)
-    top = np.max(sizes._data.real, axis=axes, keepdims=True, initial=0)
+    top = largest(sizes._data.real, axes, 0)
     top = np.where(np.isfinite(top) & (top > 0), top, 1).astype(top.dtype)
     total = sum((sizes / top) ** ord, axes, keepdims=True)
     zero = total == 0  # where the root would be infinitely steep

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import modes
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, there
 from tinygrad_rnn.engine import ARRAYS, record, wrap
 from tinygrad_rnn.errors import DTypeError, TraceError
+from tinygrad_rnn.kernels import _cuda
 from tinygrad_rnn.primitive.operands import array_of, of_one_type, raise_as_ours, show
 from tinygrad_rnn.primitive.rows import AlongRule
 from tinygrad_rnn.primitive.table import Primitive, Rule, register
@@ -41,7 +42,11 @@ def apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Tens
                 raise
             return symbol.apply(op.name, *inputs, **attrs)  # type: ignore[no-any-return]
     try:
-        out = op.forward(*arrays, **attrs)
+        if _cuda.several():
+            with there(next(a for a in arrays if hasattr(a, "dtype"))):
+                out = op.forward(*arrays, **attrs)
+        else:
+            out = op.forward(*arrays, **attrs)
     except Exception as error:
         raise_as_ours(op, arrays, error)
         raise
@@ -57,19 +62,24 @@ def apply(op: Primitive, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Tens
 
 
 def _plain_arrays(op: Primitive, inputs: tuple[Any, ...]) -> list[Any] | None:
-    """The arrays of the operands if they are NumPy's and of one floating-point type, else None."""
+    """The arrays of the operands if they have nothing to be brought to, else None.
+
+    They are of one floating-point type, and NumPy's or of the only GPU.
+    """
     arrays: list[Any] = []
-    dtype = None
+    dtype, kind = None, ndarray
     for x, rule in zip(inputs, op.rules, strict=True):
         array = x._data if isinstance(x, Tensor) else x
-        if array.__class__ is ndarray:
+        if array.__class__ is kind:
             if rule is not None:
                 if dtype is None:
                     dtype = array.dtype
                 elif array.dtype is not dtype:
                     return None
         elif array.__class__ is not float and array.__class__ is not int:
-            return None
+            if array is x or arrays or rule is None or _cuda.several():
+                return None
+            kind, dtype = array.__class__, array.dtype  # of a GPU
         arrays.append(array)
     return arrays if dtype is not None and dtype.kind == "f" and dtype.isnative else None
 
@@ -128,6 +138,8 @@ def unary(
         recording = mode()
         if isinstance(x, Tensor) and recording.__class__ is bool:
             a = x._data
+            if a.__class__ is not ndarray and _cuda.several():
+                return apply(op, (x,), attrs)
             wanted = x._requires_grad and recording
             if wanted or not floats or a.dtype.kind == "f":
                 try:
@@ -190,6 +202,8 @@ def binary(
         except AttributeError:  # arrays, lists
             return apply(op, (x, y), {})
         if a.dtype is not b.dtype or recording.__class__ is not bool:
+            return apply(op, (x, y), {})
+        if a.__class__ is not ndarray and _cuda.several():
             return apply(op, (x, y), {})
         if recording and x._requires_grad:
             p = x._node or x

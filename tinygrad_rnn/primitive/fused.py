@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tinygrad_rnn import modes
+from tinygrad_rnn.device import there
 from tinygrad_rnn.engine import Node, OutputGrad, Walk, inputs_as_tensors, record, wrap
-from tinygrad_rnn.primitive.operands import array_of, parent_of, raise_as_ours, show
+from tinygrad_rnn.primitive.operands import array_of, check_devices, parent_of, raise_as_ours, show
 from tinygrad_rnn.primitive.rows import RowWise
 from tinygrad_rnn.primitive.table import register
 from tinygrad_rnn.tensor import FLOATS, Tensor, Version, tick
@@ -129,8 +130,10 @@ def outputs_of(name: str, whole: Node, outs: Sequence[Any]) -> tuple[Tensor, ...
 def run_fused(op: Fused, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
     """Run and record one call of a fused operation."""
     arrays = [None if x is None else array_of(x, op.name) for x in inputs]
+    check_devices(op, arrays)
     try:
-        outs, residuals = op.forward(*arrays, **attrs)
+        with there(next((a for a in arrays if hasattr(a, "dtype")), None)):
+            outs, residuals = op.forward(*arrays, **attrs)
     except Exception as error:
         raise_as_ours(op, arrays, error)
         raise

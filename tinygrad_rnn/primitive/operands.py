@@ -1,11 +1,12 @@
 """Operands on their way into an operation: arrays of one type, or the reason why not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_rnn import modes
+from tinygrad_rnn.device import beside, device_of, out_of_memory
 from tinygrad_rnn.errors import (
     DeviceError,
     DTypeError,
@@ -16,7 +17,7 @@ from tinygrad_rnn.errors import (
 from tinygrad_rnn.primitive.table import Primitive
 from tinygrad_rnn.tensor import CONSTANT, Tensor, as_operand
 
-__all__ = ["array_of", "of_one_type", "parent_of", "raise_as_ours", "show"]
+__all__ = ["array_of", "check_devices", "of_one_type", "parent_of", "raise_as_ours", "show"]
 
 _COMPLEX_STEP = {np.dtype(np.complex128), np.dtype(np.float64)}
 
@@ -51,15 +52,15 @@ def of_one_type(op: Primitive, arrays: list[Any]) -> list[Any]:
     """Bring the operands to one element type, or say why that must not be.
 
     Integers and booleans follow the floating-point operand, Python numbers follow anything.
-    Operands without a rule (indices, masks) are left as they are.
+    Operands without a rule (indices, masks) keep their type, and are sent to where the numbers
+    are.
     """
     indices = [
         i
         for i, (a, rule) in enumerate(zip(arrays, op.rules, strict=True))
         if rule is not None and hasattr(a, "dtype")
     ]
-    if len({type(arrays[i]) for i in indices}) > 1:
-        raise _mixed_devices(op, arrays)
+    arrays = _on_one_device(op, arrays, indices)
     types = {arrays[i].dtype for i in indices}
     floats = {dtype for dtype in types if dtype.kind in "fc"}
     if floats == _COMPLEX_STEP:  # constants in a function that is being differentiated so
@@ -86,11 +87,32 @@ def of_one_type(op: Primitive, arrays: list[Any]) -> list[Any]:
     return arrays
 
 
-def _mixed_devices(op: Any, arrays: Sequence[Any]) -> DeviceError:
-    homes = sorted({type(a).__module__ for a in arrays if hasattr(a, "dtype")})
+def _on_one_device(op: Any, arrays: list[Any], indices: list[int]) -> list[Any]:
+    """The operands, those without a rule beside the others; these have to be on one device."""
+    if all(a.__class__ is np.ndarray for a in arrays if hasattr(a, "dtype")):
+        return arrays
+    homes = {device_of(arrays[i]): arrays[i] for i in indices}
+    if len(homes) > 1:
+        raise _mixed_devices(op, homes)
+    return [
+        beside(op.name, a, home) if i not in indices and hasattr(a, "dtype") else a
+        for home in homes.values()
+        for i, a in enumerate(arrays)
+    ] or arrays
+
+
+def check_devices(op: Any, arrays: Sequence[Any]) -> None:
+    """Raise unless all arrays, None and numbers beside them, are on one device."""
+    if not all(a is None or a.__class__ is np.ndarray for a in arrays):
+        homes = {device_of(a) for a in arrays if hasattr(a, "dtype")}
+        if len(homes) > 1:
+            raise _mixed_devices(op, homes)
+
+
+def _mixed_devices(op: Any, homes: Iterable[str]) -> DeviceError:
     return DeviceError(
-        f"{op.name}: got arrays of {' and '.join(homes)}, expected all on one device: nothing is "
-        "moved silently. Move one side with .to()."
+        f"{op.name}: got arrays of {' and '.join(sorted(homes))}, expected all on one device: "
+        "numbers are never moved silently. Move one side with .to()."
     )
 
 
@@ -98,8 +120,11 @@ def raise_as_ours(op: Any, arrays: Sequence[Any], error: Exception) -> None:
     """Raise what a forward function raised as this library's kind of error, with the operands."""
     if isinstance(error, TinygradError):
         return
-    if len({type(a) for a in arrays if hasattr(a, "dtype")}) > 1:
-        raise _mixed_devices(op, arrays) from error
+    homes = {device_of(a) for a in arrays if hasattr(a, "dtype")}
+    if len(homes) > 1:
+        raise _mixed_devices(op, homes) from error
+    if isinstance(error, MemoryError):
+        raise out_of_memory(op.name, arrays, error) from error
     given = " and ".join(
         f"{a.dtype}{list(a.shape)}" if hasattr(a, "shape") else repr(a) for a in arrays
     )
