@@ -88,10 +88,11 @@ def export_onnx(
 
 def _on_cpu(module: Module) -> Module:
     """The module itself, or of one on a GPU a copy: the file has NumPy's numbers."""
+    if not isinstance(module, Module):
+        return module  # to where the error is raised
     tensors = (*module.parameters(), *module.buffers())
-    if all(tensor.device == "cpu" for tensor in tensors):
-        return module
-    return copy.deepcopy(module).to("cpu")
+    elsewhere = any(tensor.device != "cpu" for tensor in tensors)
+    return copy.deepcopy(module).to("cpu") if elsewhere else module
 
 
 class _Value(NamedTuple):
