@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_rnn.errors import DeviceError
 from tinygrad_rnn.kernels import _cuda
 
-__all__ = ["Array", "twin", "use_reference"]
+__all__ = ["Array", "only_reference", "twin", "use_reference"]
 
 Array: TypeAlias = Any  # a NumPy or a CuPy array; CuPy has no types of its own to name
 
@@ -22,7 +22,7 @@ _COMPILED = frozenset("?bBhHiIlLqQfd")  # element types, by character, that cpu.
 _reference_only: ContextVar[bool] = ContextVar("reference_only", default=False)
 
 # Every call of a kernel asks: looking these up in two steps would cost it a tenth.
-_ndarray, _only_reference = np.ndarray, _reference_only.get
+_ndarray, only_reference = np.ndarray, _reference_only.get
 
 
 def twin(package: str, array: Array) -> ModuleType:
@@ -32,7 +32,7 @@ def twin(package: str, array: Array) -> ModuleType:
     are not compiled for go to ``reference``.
     """
     if array.__class__ is _ndarray:
-        if array.dtype.char in _COMPILED and not _only_reference():
+        if array.dtype.char in _COMPILED and not only_reference():
             return _cpu[package]
         return _reference[package]
     return _other(package, array)

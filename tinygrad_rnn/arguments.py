@@ -44,11 +44,20 @@ def whole(
     return found
 
 
+_WHOLE = (int, np.integer)  # a union of types would be made anew by every call
+
+
 def shape_of(
     where: str, sizes: tuple[Any, ...], name: str = "a size", least: int | None = None
 ) -> tuple[int, ...]:
     """A shape, or axes, given as several whole numbers or as one sequence of them."""
-    one = len(sizes) == 1 and not isinstance(sizes[0], int | np.integer)
+    for n in sizes:
+        if n.__class__ is not int:
+            break
+    else:
+        if least is None:
+            return sizes  # nothing to be found out
+    one = len(sizes) == 1 and sizes[0].__class__ is not int and not isinstance(sizes[0], _WHOLE)
     try:
         shape = tuple(map(index, sizes[0] if one else sizes))
     except (TypeError, ValueError):

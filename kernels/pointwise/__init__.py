@@ -11,36 +11,68 @@ size, layout or place in memory, nor on the number of threads or the CPU. Number
 normal range are taken as zeros, and results there become zeros.
 """
 
-from tinygrad_rnn.kernels._twin import Array, twin
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.kernels._twin import Array, only_reference, twin
 
 __all__ = [
     "exp", "rectify", "rectify_slope", "sigmoid", "sigmoid_slope", "tanh", "tanh_slope",
 ]  # fmt: skip
 
+# A dozen numbers are computed in a third of the time that it takes to find out who computes
+# them. So small arrays go straight to the CPU's loop, once that is there: by function, then by
+# element type, filled by cpu.py.
+LOOPS: dict[str, Mapping[str, Any]] = {}
+SMALL = 256  # elements
 
-def exp(x: Array, out: Array | None = None) -> Array:
-    """Return e to the power of each element of x, in ``out`` or a new C-contiguous array."""
-    return twin(__name__, x).exp(x, out)
-
-
-def tanh(x: Array, out: Array | None = None) -> Array:
-    """Return the hyperbolic tangent of each element of x, in ``out`` or a new array."""
-    return twin(__name__, x).tanh(x, out)
-
-
-def sigmoid(x: Array, out: Array | None = None) -> Array:
-    """Return 1 / (1 + exp(-x)) of each element of x, in ``out`` or a new array."""
-    return twin(__name__, x).sigmoid(x, out)
+_ndarray = np.ndarray
+_none: Mapping[str, Any] = {}
 
 
-def tanh_slope(g: Array, y: Array) -> Array:
-    """Return g (1 - y^2) of each element: the gradient of x where g is that of y = tanh(x)."""
-    return twin(__name__, y).tanh_slope(g, y)
+def _function(name: str, doc: str) -> Callable[..., Array]:
+    """A function of an array and an optional place for the result."""
+
+    def of_one(x: Array, out: Array | None = None) -> Array:
+        if out is None and x.__class__ is _ndarray and x.size < SMALL and not only_reference():
+            loop = LOOPS.get(name, _none).get(x.dtype.char)
+            if loop is not None and x.ndim and x.flags.c_contiguous:
+                return loop(x)
+        return getattr(twin(__name__, x), name)(x, out)
+
+    return _documented(of_one, name, doc)
 
 
-def sigmoid_slope(g: Array, y: Array) -> Array:
-    """Return g y (1 - y) of each element: the gradient of x where y = sigmoid(x)."""
-    return twin(__name__, y).sigmoid_slope(g, y)
+def _slope(name: str, doc: str) -> Callable[[Array, Array], Array]:
+    """A function of a gradient and a result."""
+
+    def of_two(g: Array, y: Array) -> Array:
+        if y.__class__ is _ndarray and y.size < SMALL and not only_reference():
+            loop, dtype = LOOPS.get(name, _none).get(y.dtype.char), y.dtype
+            if loop is not None and y.ndim and g.__class__ is _ndarray and g.dtype is dtype:
+                return loop(g, y)
+        return getattr(twin(__name__, y), name)(g, y)
+
+    return _documented(of_two, name, doc)
+
+
+def _documented(function: Callable[..., Array], name: str, doc: str) -> Callable[..., Array]:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+exp = _function("exp", "Return e to the power of each element, in ``out`` or new.")
+tanh = _function("tanh", "Return the hyperbolic tangent of each element, in ``out`` or new.")
+sigmoid = _function("sigmoid", "Return 1 / (1 + exp(-x)) of each element, in ``out`` or new.")
+tanh_slope = _slope(
+    "tanh_slope", "Return g (1 - y^2): the gradient of x where g is that of y = tanh(x)."
+)
+sigmoid_slope = _slope(
+    "sigmoid_slope", "Return g y (1 - y): the gradient of x where g is that of y = sigmoid(x)."
+)
 
 
 def rectify(x: Array) -> Array:

@@ -12,14 +12,14 @@ from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import parallel
 from tinygrad_rnn.kernels._ufunc import AVAILABLE, loop
 from tinygrad_rnn.kernels._vector import BYTES, Element, address, at, element_size, integer
-from tinygrad_rnn.kernels.pointwise import reference
+from tinygrad_rnn.kernels.pointwise import LOOPS, SMALL, reference
 
 __all__ = [
     "exp", "rectify", "rectify_slope", "sigmoid", "sigmoid_slope", "tanh", "tanh_slope",
 ]  # fmt: skip
 
 _GRAIN = 8192  # elements that are worth another thread: about as long as waking it
-_SMALL = 256 if AVAILABLE else 0  # fewer elements than this are NumPy's to run through
+_SMALL = SMALL if AVAILABLE else 0  # fewer elements than this are NumPy's to run through
 _ALL = FUNCTIONS + SLOPES
 _ONE = len(FUNCTIONS)  # so many, the first, have one operand; the others have two
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -96,9 +96,18 @@ def _run(data, sizes, steps, which, like):
         _over(like, x, y, out, which, together)
 
 
+def _loops(which, operands):
+    """NumPy's ways to run one of the functions, by element type."""
+    name = _ALL[which].__name__
+    found = _run.ufuncs(name, operands, number=which)
+    if AVAILABLE:
+        LOOPS[name] = found
+    return found
+
+
 def _function(which):
     """Return a function of an array and an optional place for the result."""
-    ufuncs = _run.ufuncs(_ALL[which].__name__, 1, number=which)
+    ufuncs = _loops(which, 1)
 
     def apply(x, out=None):
         if out is None and x.size < _SMALL and x.ndim and x.flags.c_contiguous:
@@ -112,7 +121,7 @@ def _function(which):
 
 def _slope(which):
     """Return a function of a gradient and a result."""
-    ufuncs = _run.ufuncs(_ALL[which].__name__, 2, number=which)
+    ufuncs = _loops(which, 2)
 
     def apply(g, y):
         if y.size < _SMALL and y.ndim:

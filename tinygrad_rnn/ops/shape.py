@@ -29,7 +29,7 @@ __all__ = [
 _reshape = unary(
     "reshape",
     lambda x, shape, before: x.reshape(shape),
-    lambda F, g, _out, _x, shape, before: F.reshape(g, shape=before, before=g.shape),
+    lambda _F, g, _out, _x, shape, before: g.reshape(before),
     view=True,
     floats=False,
 )
