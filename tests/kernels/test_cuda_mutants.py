@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.kernels.on_gpu import close, fetched, in_all_orders, sent
+from tests.kernels.on_gpu import close, fetched, in_all_orders, same_bits, sent
 from tests.standin import cuda
 from tinygrad_rnn.errors import DeviceError
-from tinygrad_rnn.kernels import _cuda, attention, noise, normalization, rows, update
+from tinygrad_rnn.kernels import _cuda, attention, noise, normalization, pooling, rows, update
 from tinygrad_rnn.kernels.attention import reference as of_attention
+from tinygrad_rnn.kernels.convolution import Windows
 from tinygrad_rnn.kernels.normalization import reference as of_rows
+from tinygrad_rnn.kernels.pooling import reference as of_pooling
 
 ROOT = Path(_cuda.__file__).parent
 
@@ -96,7 +98,31 @@ def found_rows():
     assert fetched(update.touched(sent(x))).nonzero()[0].tolist() == [4, 7]
 
 
-CHECKS = (scores, gradients, single, weights, standardized, added, random, clipped, found_rows)
+def pooled():
+    x = numbers(2, 3, 9, 16)
+    windows = Windows((2, 1), ((1, 0), (0, 1)), (1, 1))
+    g = numbers(2, 3, 4, 15)
+
+    def found():
+        y, at = pooling.max_pool(sent(x), (3, 3), windows)
+        return [y, at, pooling.max_pool_input(sent(g), at, x.shape[2:])]
+
+    y, at = of_pooling.max_pool(x, (3, 3), windows)
+    same_bits(in_all_orders(found), [y, at, of_pooling.max_pool_input(g, at, x.shape[2:])])
+
+
+CHECKS = (
+    scores,
+    gradients,
+    single,
+    weights,
+    standardized,
+    added,
+    random,
+    clipped,
+    found_rows,
+    pooled,
+)
 MUTANTS = [
     (scores, "attention", "h = lane; h < H", "h = lane + 1; h < H"),
     (scores, "attention", "wanted[i] ? score : 0", "score + 1"),
@@ -127,6 +153,10 @@ MUTANTS = [
     (clipped, "update", "plain == INFINITY", "plain != INFINITY"),
     (found_rows, "update", "c = lane; c < width", "c = lane; c < width - 1"),
     (found_rows, "update", "__any_sync(WHOLE_WARP, any)", "any"),
+    (pooled, "pooling", "number > best", "number >= best || number > best - 1"),
+    (pooled, "pooling", "c >= W", "c >= W - 1"),
+    (pooled, "pooling", "other < lane", "other == lane"),
+    (pooled, "pooling", "            __syncwarp();", ""),
 ]  # fmt: skip
 
 BEYOND = [  # what is read beyond an array changes no number here

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.kernels.on_gpu import fetched, same_bits, sent
+from tests.kernels.on_gpu import fetched, in_all_orders, same_bits, sent
 from tinygrad_rnn.kernels import pooling
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.kernels.convolution import Windows
+from tinygrad_rnn.kernels.pooling import reference
 from tinygrad_rnn.testing import strategies as gs
 
 
@@ -49,10 +50,35 @@ def test_kernels_give_what_the_definition_says(call, dtype):
 def test_a_gpu_finds_the_same(cupy, call, dtype):
     x, kernel, windows = call[0].astype(dtype), *call[1:]
     y, places, dx = both(x, kernel, windows)
-    there = pooling.max_pool(sent(x), kernel, windows)
     g = np.arange(1, y.size + 1, dtype=dtype).reshape(y.shape)
-    back = pooling.max_pool_input(sent(g), there[1], x.shape[2:])
-    same_bits(fetched([*there, back]), [y, places, dx])
+
+    def found():
+        y, places = pooling.max_pool(sent(x), kernel, windows)
+        return [y, places, pooling.max_pool_input(sent(g), places, x.shape[2:])]
+
+    same_bits(in_all_orders(found), [y, places, dx])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_on_a_gpu_gradients_are_added_in_their_order(cupy, dtype):
+    rng = np.random.default_rng(0)
+    places = rng.integers(0, 5, (2, 3, 7, 11)).astype(np.int32)
+    g = (100 * rng.standard_normal(places.shape)).astype(dtype)
+    expected = reference.max_pool_input(g, places, (2, 4))
+    turned = sent(np.ascontiguousarray(np.flip(g, -1)))[..., ::-1]
+    for there in (sent(g), turned):
+        (found,) = in_all_orders(
+            lambda there=there: [pooling.max_pool_input(there, sent(places), (2, 4))]
+        )
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_on_a_gpu_whole_numbers_stay_what_they_are(cupy):
+    x = np.array([[[0, 3, 3, 1, 0]]])
+    pooled = pooling.max_pool(sent(x), (2,), Windows((1,), ((1, 1),), (1,)))
+    same_bits(
+        fetched(list(pooled)), list(pooling.max_pool(x, (2,), Windows((1,), ((1, 1),), (1,))))
+    )
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
