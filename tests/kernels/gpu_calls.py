@@ -57,6 +57,15 @@ def pointwise(xp: Any, dtype: Any) -> None:
         one(x, x)
 
 
+def pooling(xp: Any, dtype: Any) -> None:
+    from tinygrad_rnn.kernels import pooling
+    from tinygrad_rnn.kernels.convolution import Windows
+
+    x, windows = numbers(xp, dtype, 2, 3, 9, 16), Windows((2, 1), ((1, 0), (0, 1)), (1, 1))
+    y, places = pooling.max_pool(x, (3, 3), windows)
+    pooling.max_pool_input(y, places, x.shape[2:])
+
+
 def rows(xp: Any, dtype: Any) -> None:
     from tinygrad_rnn.kernels import rows
 
@@ -116,6 +125,7 @@ CALLS: dict[str, Callable[[Any, Any], None]] = {
     "noise/noise.cu": noise,
     "normalization/normalization.cu": normalization,
     "pointwise/pointwise.cu": pointwise,
+    "pooling/pooling.cu": pooling,
     "rows/rows.cu": rows,
     "softmax/softmax.cu": softmax,
     "update/update.cu": update,
