@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinygrad_rnn as tg
+from tests.standin import cuda
 from tinygrad_rnn import decoding, errors
 from tinygrad_rnn.decoding.candidates import likely
 
@@ -108,3 +110,49 @@ def test_what_is_no_distribution_is_named(bad):
     for begin in (0, 2):
         with np.errstate(all="ignore"), pytest.raises(errors.NotFiniteError, match="NaN in row 1"):
             decoding.beam_search(step, np.full(2, begin), bos=1, eos=None, beam=1, max_length=4)
+
+
+# ----- scores on a GPU -----
+
+
+@pytest.fixture
+def on_both(on_gpu):
+    """Scores that are on a GPU as a Tensor, and the same on the CPU."""
+    if on_gpu is not None and cuda.missing():
+        pytest.skip(cuda.missing())
+    scores = 5 * np.random.default_rng(0).standard_normal((5, 700)).astype("float32")
+    return decoding.LogProbs(tg.tensor(scores).to("gpu")), decoding.LogProbs(scores)
+
+
+def test_scores_on_a_gpu_stay_there_and_give_what_is_asked_for(on_both):
+    there, here = on_both
+    assert (there.shape, len(there), there.dtype) == ((5, 700), 5, "float32")
+    np.testing.assert_allclose(np.asarray(there), np.asarray(here), atol=1e-5)
+    row, token, best = there.likely(4)
+    expected, others, most = here.likely(4)
+    wanted = set(zip(expected.tolist(), others.tolist(), strict=True))
+    found = set(zip(row.tolist(), token.tolist(), strict=True))
+    assert {pair for pair in wanted if here[pair] >= best_of(here, 4)[pair[0]]} <= found
+    assert len(found) <= 5 * (4 * 4 + 8)
+    np.testing.assert_allclose(best, most, atol=1e-5)
+    assert isinstance(there[row, token], np.ndarray)
+    np.testing.assert_allclose(there[row, token], np.asarray(here)[row, token], atol=1e-5)
+
+
+def best_of(rows, count):
+    return np.sort(np.asarray(rows), axis=1)[:, -count]
+
+
+def test_a_beam_search_over_scores_on_a_gpu_finds_the_same(on_both):
+    step, _ = table(3, values=10**6)
+
+    def on_gpu_step(tokens, place):
+        rows, place = step(tokens, place)
+        return decoding.LogProbs(tg.tensor(rows.scores).to("gpu")), place
+
+    how = {"bos": 1, "eos": END, "beam": 3, "max_length": 5, "n_best": 3}
+    state = np.zeros((2, 1), np.int64)
+    for here, there in zip(decoding.beam_search(step, state, **how),
+                           decoding.beam_search(on_gpu_step, state, **how), strict=True):  # fmt: skip
+        assert [h.tokens.tolist() for h in here] == [h.tokens.tolist() for h in there]
+        np.testing.assert_allclose([h.score for h in here], [h.score for h in there], rtol=1e-5)

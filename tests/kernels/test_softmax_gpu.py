@@ -1,10 +1,8 @@
 """Rows of scores on the GPU: the definition's values, for rows from one score to many thousands."""
 
-import sys
-
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
@@ -12,17 +10,10 @@ from tests.kernels.test_softmax import DTYPES, all_of, best_by_hand, draw
 from tests.standin import cuda
 from tinygrad_rnn import losses
 from tinygrad_rnn.kernels import softmax
-from tinygrad_rnn.kernels.softmax import reference
+from tinygrad_rnn.kernels.softmax import gpu, reference
 
 # What a block of threads is chosen by: a warp, a few, many; less than a turn of them, and more.
 WIDTHS = [1, 5, 32, 257, 2049, 9000]
-
-
-@pytest.fixture
-def cupy(standin):
-    if cuda.missing():
-        pytest.skip(cuda.missing())
-    return sys.modules["cupy"]
 
 
 def on_gpu(cupy, arrays):
@@ -122,27 +113,23 @@ def test_losses_of_classes_are_the_definition(cupy, dtype, smoothed, width):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     width=st.integers(1, 700), seed=st.integers(0, 99), count=st.integers(1, 70),
     values=st.sampled_from([3, 10**6]), lost=st.integers(0, 3),
 )  # fmt: skip
-def test_the_best_of_a_row_are_among_what_is_found(dtype, width, seed, count, values, lost):
-    from tests.standin import installed
-
-    if cuda.missing():
-        pytest.skip(cuda.missing())
+def test_the_best_of_a_row_are_among_what_is_found(cupy, dtype, width, seed, count, values, lost):
     rng = np.random.default_rng(seed)
     x = (rng.integers(0, values, (2, width)) * (1e-6 if values > 3 else 1)).astype(dtype)
     x[rng.random(x.shape) < lost / 3] = -np.inf
     x[rng.random(x.shape) < 0.01] *= -1  # keys of both signs
     with np.errstate(all="ignore"):
         wanted = best_by_hand(x, count)
-    with installed():
-        given = sys.modules["cupy"].asarray(x)
-        top, total, most, token, found = softmax.row_best(given, count)
-        for one, other in zip((top, total), softmax.row_sums(given), strict=False):
-            np.testing.assert_allclose(one.get(), other.get(), rtol=1e-5)
-        most, token, found = most.get(), token.get(), found.get()
+    there = cupy.asarray(x)
+    top, total, *best = softmax.row_best(there, count)
+    for one, other in zip((top, total), softmax.row_sums(there), strict=False):
+        np.testing.assert_allclose(one.get(), other.get(), rtol=1e-5)
+    most, token, found = (array.get() for array in best)
     np.testing.assert_array_equal(most, x.max(axis=1))
     for n, good in enumerate(wanted):
         places = token[n, : found[n]].tolist()
@@ -156,12 +143,25 @@ def test_the_best_of_a_row_are_among_what_is_found(dtype, width, seed, count, va
             assert found[n] <= 4 * count + 8
 
 
+def test_more_than_there_is_memory_for_is_said_to_be_more(cupy, monkeypatch):
+    monkeypatch.setattr(gpu, "_MOST_BYTES", 4096)
+    x = np.random.default_rng(0).standard_normal((2, 300)).astype(np.float32)
+    top, total, most, token, found = softmax.row_best(cupy.asarray(x), 200)
+    assert (found.get() > token.shape[1]).all()
+    np.testing.assert_array_equal(most.get(), x.max(axis=1))
+    monkeypatch.undo()
+    *_, token, found = softmax.row_best(cupy.asarray(x), 5000)  # of 300
+    assert (found.get() == 300).all()
+    np.testing.assert_array_equal(token.get()[:, :300], np.tile(np.arange(300), (2, 1)))
+
+
 @pytest.mark.parametrize("smoothing", [0, 0.1])
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 def test_a_linear_layer_with_its_cross_entropy_is_that_of_the_cpu(cupy, smoothing, reduction):
     rng = np.random.default_rng(0)
     h, w, b = (rng.standard_normal(shape) for shape in ((23, 7), (7, 60), (60,)))
     targets = rng.integers(0, 60, 23)
+    targets[4] = -100
     found = []
     for device in ("cpu", "gpu"):
         given = [tg.tensor(a, dtype="float64").to(device).requires_grad_() for a in (h, w, b)]
@@ -172,17 +172,17 @@ def test_a_linear_layer_with_its_cross_entropy_is_that_of_the_cpu(cupy, smoothin
         loss.sum().backward()
         assert all(x.grad.device == loss.device for x in given)
         found.append([loss.numpy(), *(x.grad.numpy() for x in given)])
-    for cpu, gpu in zip(*found, strict=True):
-        np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-12)
+    for here, there in zip(*found, strict=True):
+        np.testing.assert_allclose(there, here, rtol=0, atol=1e-12)
 
 
-def test_scores_of_a_large_vocabulary_are_never_all_in_memory(cupy, standin):
+def test_scores_of_a_large_vocabulary_are_never_all_in_memory(machine):
     rows, width, vocabulary = 512, 8, 2000
     h = tg.zeros(rows, width).to("gpu").requires_grad_()
     w = tg.zeros(width, vocabulary).to("gpu").requires_grad_()
     targets = tg.tensor(np.zeros(rows, np.int64)).to("gpu")
-    standin.peak[0] = standin.used[0]
-    before = standin.used[0]
+    machine.peak[0] = machine.used[0]
+    before = machine.used[0]
     losses.linear_cross_entropy(h, w, targets, chunk=32).backward()
     # A chunk of scores, and of products with them; the gradient of w, twice while it is added to.
-    assert standin.peak[0] - before < 4 * (3 * 32 + 4 * width) * vocabulary
+    assert machine.peak[0] - before < 4 * (3 * 32 + 4 * width) * vocabulary

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, array_module, to_host
 from tinygrad_rnn.kernels.softmax import log_rows, row_best, row_sums
+from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["LogProbs", "Rows"]
 
@@ -15,10 +16,12 @@ class LogProbs:
 
     A beam search asks for a few tokens of each row, which are found while the scores are summed
     up, and for nothing else, unless rules want to see all. ``np.asarray`` gives the array.
+    Scores may be a Tensor, and on a GPU: there they stay, and what is asked for is fetched.
     """
 
-    def __init__(self, scores: Array) -> None:
-        self.scores, self.shape, self.dtype = scores, scores.shape, scores.dtype
+    def __init__(self, scores: Any) -> None:
+        self.scores: Array = scores._data if isinstance(scores, Tensor) else scores
+        self.shape, self.dtype = scores.shape, scores.dtype
         self.ndim = scores.ndim
         self._known_sums: tuple[Array, Array] | None = None
 
@@ -33,30 +36,32 @@ class LogProbs:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         with np.errstate(all="ignore"):
-            rows = log_rows(self.scores, *self._sums())
+            rows = to_host(log_rows(self.scores, *self._sums()))
         return rows if dtype is None else rows.astype(dtype, copy=False)
 
     def __getitem__(self, at: tuple[Array, Array]) -> Array:
         """Those of some rows and tokens, as the array has them."""
-        row, (top, total) = at[0], self._sums()
+        xp, (top, total) = array_module(self.scores), self._sums()
+        row, token = map(xp.asarray, at)
         with np.errstate(all="ignore"):
-            found: Array = (self.scores[at] - top[row]) - np.log(total)[row]
-        return found
+            found: Array = (self.scores[row, token] - top[row]) - np.log(total)[row]
+        return found if xp is np else to_host(found)
 
     def likely(self, count: int) -> tuple[Array, Array, Array] | None:
         """As ``candidates.likely``; None where the array has to be looked at.
 
         Now and then there is a token more, which a search passes over.
         """
-        top, total, most, token, found = row_best(self.scores, count)
-        self._known_sums = top, total
+        best = row_best(self.scores, count)
+        self._known_sums = best[:2]
+        top, total, most, token, found = map(to_host, best)
         room = token.shape[1]
         if found.max(initial=0) > room:
             return None
         row = np.repeat(np.arange(len(found)), found)
         with np.errstate(all="ignore"):
-            best = (most - top) - np.log(total)
-        return row, token[np.arange(room) < found[:, None]], best
+            likeliest = (most - top) - np.log(total)
+        return row, token[np.arange(room) < found[:, None]], likeliest
 
 
 Rows = Array | LogProbs

@@ -253,7 +253,7 @@ class Captioner(Describer):
         with no_grad():
             words = self.embedding(host_array(tokens)[None])
             features, looks, carried = self.decoder(words, self._as_given(state))
-            found = decoding.LogProbs(self.out(features[0]).numpy())
+            found = decoding.LogProbs(self.out(features[0]))
         after = self._as_arrays(carried, state.places, len(tokens))
         return (found, after, {"attention": looks.shares()[:, 0]}) if looks else (found, after)
 

@@ -267,7 +267,7 @@ class Seq2Seq(Translator):
                 memory, carried = self._as_given(state)
                 words = self.target_embedding(tokens[None])
                 features, weights, carried = self.decoder(words, memory, carried)
-                scores = self.out(features[0]).numpy()
+                scores = self.out(features[0])
                 looked = None if weights is None else weights.numpy()[:, 0]
                 state = self._as_arrays(memory, carried)
         found = decoding.LogProbs(scores)

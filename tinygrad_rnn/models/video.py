@@ -218,7 +218,7 @@ class S2VT(Describer):
                 tokens.shape[1],
             )
             features, watched = self._say(tokens, watched)
-            found = decoding.LogProbs(self.out(features[0]).numpy())
+            found = decoding.LogProbs(self.out(features[0]))
         return found, self.start(watched)
 
     def log_likelihoods(self, clips: Any, captions: Any, of: Any = None) -> list[Floats]:
