@@ -152,7 +152,7 @@ def test_a_beam_search_over_scores_on_a_gpu_finds_the_same(on_both):
 
     how = {"bos": 1, "eos": END, "beam": 3, "max_length": 5, "n_best": 3}
     state = np.zeros((2, 1), np.int64)
-    for here, there in zip(decoding.beam_search(step, state, **how),
-                           decoding.beam_search(on_gpu_step, state, **how), strict=True):  # fmt: skip
+    found = [decoding.beam_search(one, state, **how) for one in (step, on_gpu_step)]
+    for here, there in zip(*found, strict=True):
         assert [h.tokens.tolist() for h in here] == [h.tokens.tolist() for h in there]
         np.testing.assert_allclose([h.score for h in here], [h.score for h in there], rtol=1e-5)
