@@ -129,6 +129,11 @@ class Callbacks:
         answers = [c.on_not_finite(trainer, error) for c in self.having("on_not_finite")]
         return any(answers)
 
+    def due(self, step: int) -> bool:
+        """Whether one does something after this step that shows values."""
+        every = [callback.every for callback in self.all if isinstance(callback, Recurring)]
+        return any(number is not None and step % number == 0 for number in every)
+
     def having(self, method: str) -> list[Any]:
         """Those that have this method."""
         return [callback for callback in self.all if hasattr(callback, method)]

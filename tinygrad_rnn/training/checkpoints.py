@@ -21,6 +21,7 @@ from tinygrad_rnn.errors import (
 from tinygrad_rnn.training.callback import Recurring
 from tinygrad_rnn.training.not_finite import bad_parameters
 from tinygrad_rnn.training.stopping import Best
+from tinygrad_rnn.training.together import Alone
 
 if TYPE_CHECKING:
     from tinygrad_rnn.training.trainer import Trainer
@@ -44,7 +45,8 @@ def save_checkpoint(path: str | os.PathLike[str], trainer: "Trainer") -> None:
             "before the step."
         )
     arrays, tree = files.flatten(trainer.state_dict(), "save_checkpoint")
-    files.write(path, arrays, {_TREE: json.dumps(tree)}, "save_checkpoint")
+    if trainer.rank == 0:
+        files.write(path, arrays, {_TREE: json.dumps(tree)}, "save_checkpoint")
 
 
 def load_checkpoint(path: str | os.PathLike[str], trainer: "Trainer") -> None:
@@ -117,6 +119,8 @@ class Checkpoints(Recurring):
 
     def on_fit_begin(self, trainer: "Trainer") -> None:
         """Make the folder, and refuse one with another run in it."""
+        if trainer.rank:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in self.folder.glob(f".*{files.UNFINISHED}"):  # by a run that was killed
             left.unlink(missing_ok=True)
@@ -137,12 +141,16 @@ class Checkpoints(Recurring):
 
     def on_fit_end(self, trainer: "Trainer") -> None:
         """Save what came after the last checkpoint."""
-        if self._saved != _place(trainer):
+        if trainer.together.any(self._saved != _place(trainer)):  # it takes all of them
             self.save(trainer)
 
     def on_error(self, trainer: "Trainer", error: BaseException) -> None:
-        """Save what came after the last checkpoint, before the error is raised."""
-        self.on_fit_end(trainer)
+        """Save what came after the last checkpoint, before the error is raised.
+
+        Of several processes one cannot do so.
+        """
+        if trainer.together.size == 1:
+            self.on_fit_end(trainer)
 
     def do(self, trainer: "Trainer", logs: dict[str, Any] | None) -> None:
         """Save the run; a full disk does not end it."""
@@ -152,6 +160,8 @@ class Checkpoints(Recurring):
             warnings.warn(f"{error} Training goes on.", stacklevel=2)
 
     def _save_best(self, trainer: "Trainer") -> bool:
+        if trainer.rank:
+            return True
         if bad_parameters(trainer.model):
             return False
         self._make_folder()
@@ -165,9 +175,12 @@ class Checkpoints(Recurring):
     def save(self, trainer: "Trainer") -> Path:
         """Write a checkpoint now, and remove those that are too old."""
         path = self.folder / f"step-{trainer.step:09d}.safetensors"
-        self._make_folder()
+        if trainer.rank == 0:
+            self._make_folder()
         save_checkpoint(path, trainer)
         self._saved = _place(trainer)
+        if trainer.rank:
+            return path
         # Later ones are torn, or the run would not be here: they are none of those to keep.
         older = [one for one in self.found() if _step_of(one) < trainer.step]
         for old in older[self.keep - 1 :]:
@@ -220,15 +233,20 @@ class Checkpoints(Recurring):
         self.best.value = state_dict["best"]
 
 
-def newest_of(keepers: Sequence[Checkpoints]) -> tuple[Path, dict[str, Any]] | None:
-    """The newest whole checkpoint in all of their folders."""
-    found = [newest for keeper in keepers if (newest := keeper.newest())]
-    return max(found, key=lambda one: one[1]["step"], default=None)
+def newest_of(
+    keepers: Sequence[Checkpoints], together: Alone
+) -> tuple[Path, dict[str, Any]] | None:
+    """The newest whole checkpoint in all of their folders, which the first process looks into."""
+    found = None
+    if together.rank == 0:
+        all_newest = [newest for keeper in keepers if (newest := keeper.newest())]
+        found = max(all_newest, key=lambda one: one[1]["step"], default=None)
+    return together.of_first(found, _read)
 
 
 def resume(trainer: "Trainer", keepers: Sequence[Checkpoints]) -> bool:
     """Go where the newest whole checkpoint in all of their folders says; False without one."""
-    found = newest_of(keepers)
+    found = newest_of(keepers, trainer.together)
     if found is None:
         return False
     path, state = found
@@ -239,7 +257,8 @@ def resume(trainer: "Trainer", keepers: Sequence[Checkpoints]) -> bool:
             f"Checkpoints: {os.fspath(path)!r} is of another model or run.\n{error}"
         ) from error
     for keeper in keepers:
-        keeper._saved = _place(trainer) if keeper.folder == path.parent else _NOWHERE
+        here = trainer.rank or keeper.folder == path.parent
+        keeper._saved = _place(trainer) if here else _NOWHERE
     return True
 
 

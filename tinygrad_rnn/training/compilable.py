@@ -133,6 +133,7 @@ class Compilable(Module):
         before = trainer.batch, trainer.means
         trainer.means = Means()
         trainer.train_step([batch])
+        trainer.look()
         trainer.batch, trainer.means = before  # a step beside all epochs
         return _scores(trainer.values)
 

@@ -50,7 +50,7 @@ class Fit:
         self.callbacks = Callbacks(callbacks)
         self.epochs: float = 1 if epochs is None and steps is None else _or_endless(epochs)
         self.steps: float = _or_endless(steps)
-        self.progress = progress
+        self.progress = progress and trainer.rank == 0
         self.interrupt = Interrupt()
         self._since = time.perf_counter()
         self._saves = bool(self.callbacks.having("on_error"))
@@ -70,7 +70,9 @@ class Fit:
             self.callbacks.call("on_fit_begin", trainer)
             while not self._over():
                 self._epoch()
-            history.interrupted = self.interrupt.asked
+            history.interrupted = self.interrupt.asked or (
+                trainer.ends and history.stopped is None  # another process was
+            )
             self._safely("on_fit_end")
         return history
 
@@ -85,6 +87,7 @@ class Fit:
 
     def _over(self) -> bool:
         trainer = self.trainer
+        trainer.ends = trainer.together.any(self.wants_end())
         epoch, step = trainer.began
         return (
             trainer.epoch >= epoch + self.epochs
@@ -93,6 +96,11 @@ class Fit:
         )
 
     def _to_stop(self) -> bool:
+        """Processes end after the same step, whichever of them wants it."""
+        return self.wants_end() if self.trainer.together.size == 1 else self.trainer.ends
+
+    def wants_end(self) -> bool:
+        """Whether this process would end the run."""
         return self.interrupt.asked or self.trainer.history.stopped is not None
 
     def _epoch(self) -> None:
@@ -113,6 +121,7 @@ class Fit:
             limit = trainer.began[1] + self.steps
             while not (trainer.read or trainer.step >= limit or self._to_stop()):
                 self._step(reader, bar)
+            self._look()
             trainer.seconds = self.seconds()
             if trainer.read or trainer.step >= limit:
                 self._end_epoch(bar)
@@ -125,14 +134,16 @@ class Fit:
         group = self._group(reader)
         trainer.read = len(group) < trainer.accumulate
         if group:
+            batch, step = trainer.batch, trainer.step
             try:
                 trainer.train_step(group)
             except NotFiniteError as error:
-                if not self.callbacks.forgive(trainer, error):
-                    raise
-                trainer.batch += len(group)
-            else:
+                self._forgive(error)
+                trainer.batch = batch + len(group)  # also where no step was made
+            if trainer.step > step:
                 self._before_reading = None
+                if self.callbacks.due(trainer.step):
+                    self._look()
                 if self.callbacks.all:
                     self._safely("on_step")
             if bar.shown:
@@ -143,6 +154,16 @@ class Fit:
                 "used up, and not something that can be looped over again in each epoch?"
             )
         self._before_reading = None
+
+    def _look(self) -> None:
+        try:
+            self.trainer.look()
+        except NotFiniteError as error:
+            self._forgive(error)
+
+    def _forgive(self, error: NotFiniteError) -> None:
+        if not self.callbacks.forgive(self.trainer, error):
+            raise error
 
     def _group(self, reader: Iterator[Any]) -> list[Any]:
         """The batches of one step; fewer, or none, where the epoch ends."""

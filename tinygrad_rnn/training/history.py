@@ -1,6 +1,6 @@
 """What a run has come to: a record for each epoch, and the means of the one that goes on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = ["History", "Means"]
@@ -43,6 +43,11 @@ class Means:
             pair = self.sums.setdefault(name, [0.0, 0.0])
             pair[0] += value * weight
             pair[1] += weight
+
+    def take(self, outcomes: Iterable[Any]) -> None:
+        """Take in what batches came to, in their order."""
+        for outcome in outcomes:
+            self.add(outcome.values, outcome.weight)
 
     def values(self) -> dict[str, float]:
         """The means so far."""

@@ -31,6 +31,8 @@ class CSVLog(Recurring):
 
     def on_fit_begin(self, trainer: "Trainer") -> None:
         """Remove rows of steps that are still to be made."""
+        if trainer.rank:
+            return
         rows = self._rows()
         counted, done = ("epoch", trainer.epoch) if self.every is None else ("step", trainer.step)
         kept = [row for row in rows if int(row[counted]) <= done] if done else []
@@ -39,6 +41,8 @@ class CSVLog(Recurring):
 
     def do(self, trainer: "Trainer", logs: dict[str, Any] | None) -> None:
         """Write a row."""
+        if trainer.rank:
+            return
         if logs is None:
             lr = trainer.optimizer.param_groups[0]["lr"]
             logs = {"step": trainer.step, "epoch": trainer.epoch, **trainer.values, "lr": lr}
@@ -103,6 +107,8 @@ class Sample(Recurring):
 
     def do(self, trainer: "Trainer", logs: dict[str, Any] | None) -> None:
         """Let it say something."""
+        if trainer.rank:
+            return
         with in_use(trainer.model):
             said = self.function(trainer)
         if said is not None:

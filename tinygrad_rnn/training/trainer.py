@@ -5,25 +5,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tinygrad_rnn import optim, random
-from tinygrad_rnn.arguments import bounded, choice, flag, function_of, shortened, whole
-from tinygrad_rnn.errors import ArgumentError, GradientError, NotFiniteError, StateDictError
+from tinygrad_rnn.arguments import choice, flag, function_of, whole
+from tinygrad_rnn.errors import ArgumentError, GradientError, NotFiniteError
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.optim.gradients import clipped
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.checkpoints import newest_of
 from tinygrad_rnn.training.fitting import Fit
 from tinygrad_rnn.training.history import History, Means
-from tinygrad_rnn.training.not_finite import bad_gradients, first_bad
-from tinygrad_rnn.training.run_state import (
-    at_home,
-    carried_by,
-    detached,
-    in_use,
-    load_carried,
-    stateful_layers,
-)
+from tinygrad_rnn.training.not_finite import bad_gradients, bad_parameters, first_bad
+from tinygrad_rnn.training.outcomes import Outcome, Unread, read, result_of, scalar
+from tinygrad_rnn.training.parallel import ProcessGroup
+from tinygrad_rnn.training.run_state import detached, in_use, load_carried, stateful_layers
+from tinygrad_rnn.training.settings import above_0, instance, metrics_of, schedule_of
+from tinygrad_rnn.training.standing import check_kinds, load_state, part_of, state_of
+from tinygrad_rnn.training.together import Alone, Together
 
 __all__ = ["Trainer"]
+
+_LOG_EVERY = 50  # steps from look to look, where a look means to wait
 
 
 class Trainer:
@@ -53,6 +53,11 @@ class Trainer:
             that it is the ``first``, and with the epoch.
         weight: A function of a batch that says how much it counts in means of an epoch, such as
             its rows; None: each as much as any other.
+        log_every: How many steps are made from one look at losses and norms to the next: a look
+            waits for a GPU, or for other processes. None: 1 on a CPU, else 50.
+        group: Processes that train together, each on its share of the batches
+            (``training.parallel``). All make the same calls; ``weight`` says how much of a batch
+            its share is. Rank 0 writes what is written.
     """
 
     def __init__(
@@ -69,31 +74,42 @@ class Trainer:
         accumulate: int = 1,
         carry_state: bool = False,
         weight: Callable[[Any], float] | None = None,
+        log_every: int | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
-        self.model = _instance("model", model, Module)
-        self.optimizer = _instance("optimizer", optimizer, optim.Optimizer)
+        self.model = instance("model", model, Module)
+        self.optimizer = instance("optimizer", optimizer, optim.Optimizer)
         self.loss = function_of("Trainer", "loss", loss)
-        self.metrics = _metrics({} if metrics is None else metrics)
-        self.schedule = schedule and _schedule(schedule)
+        self.metrics = metrics_of({} if metrics is None else metrics)
+        self.schedule = schedule and schedule_of(schedule)
         self.schedule_each = choice("Trainer", "schedule_each", schedule_each, ("step", "epoch"))
-        self.clip_norm = _above_0("clip_norm", clip_norm)
-        self.clip_value = _above_0("clip_value", clip_value)
+        self.clip_norm = above_0("clip_norm", clip_norm)
+        self.clip_value = above_0("clip_value", clip_value)
         self.accumulate = whole("Trainer", "accumulate", accumulate, 1, ArgumentError)
         self.carry_state = flag("Trainer", "carry_state", carry_state)
         self.weight = weight and function_of("Trainer", "weight", weight)
+        if log_every is not None:
+            log_every = whole("Trainer", "log_every", log_every, 1, ArgumentError)
+        self.log_every = log_every
+        if group is not None and weight is None:
+            raise ArgumentError(
+                "Trainer: given a group and no weight, expected a function that says how much of "
+                "a batch a share is, such as lambda batch: len(batch[0])."
+            )
+        self.together = Alone() if group is None else Together(model, group)
+        self.rank = self.together.rank
         # Where the run stands.
         self.step = 0  # of the optimiser, in all
         self.epoch = 0  # that are over
         self.batch = 0  # that were read in this epoch
         self.read = False  # all batches of the epoch are read, but it is not over yet
         self.seconds = 0.0  # that this epoch has taken so far
+        self.ends = False  # after this step, because a process wants it
         self.began = (0, 0)  # epoch and step at which the fit that goes on was called
         self.carried: Any = None
         self.means = Means()
         self.history = History()
-        # What the last step was like.
-        self.values: dict[str, float] = {}
-        self.norm: float | None = None  # of all gradients, where they are clipped by it
+        self.unread = Unread(self.together)  # what steps came to that nobody has looked at
         self._stateful = stateful_layers(model)
         self._fit: Fit | None = None
         self._left: dict[str, Any] | None = None  # for a fit to come: data, callbacks
@@ -147,12 +163,13 @@ class Trainer:
 
         The place in the data and the numbers of steps stay.
         """
-        found = newest_of(self._fit.callbacks.having("newest")) if self._fit else None
+        keepers = self._fit.callbacks.having("newest") if self._fit else []
+        found = newest_of(keepers, self.together)
         if found is None:
             return False
         state = found[1]
         self.model.load_state_dict(state["model"])
-        load_carried(self.model, state["carried_by_model"])
+        load_carried(self.model, part_of(self, state)["carried_by_model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.carried = None
         return True
@@ -167,20 +184,28 @@ class Trainer:
         self, batches: Iterable[Any], stopped: Callable[[], bool]
     ) -> dict[str, float] | None:
         """None if it was stopped."""
-        means, state, count = Means(), None, 0
+        means, state, outcomes, count = Means(), None, [], 0
+        self.together.share_buffers()
         with in_use(self.model):
             for batch in batches:
-                if stopped():
+                if self.together.size == 1 and stopped():
                     return None
+                count += 1
+                if batch is None:
+                    continue
                 if getattr(batch, "first", False):
                     state = None
                 _, state, values = self._outcome(batch, state)
-                means.add(values, self._weight_of(batch))
-                count += 1
+                outcomes.append(Outcome(0, values, self._weight_of(batch)))
+                if len(outcomes) == _LOG_EVERY:
+                    means.take(read(outcomes))
+                    outcomes.clear()
         if not count:
             raise ArgumentError(
                 "evaluate: there was no batch. Is it an iterator that has been used up?"
             )
+        means.take(read(outcomes))
+        means.sums = self.together.sums(means.sums)
         return self.logs_of(means)
 
     def logs_of(self, means: Means) -> dict[str, float]:
@@ -194,13 +219,14 @@ class Trainer:
         """One step of the optimiser with the mean gradient of some batches.
 
         Where a loss is no number, or a gradient that is clipped by its norm, nothing is changed
-        and the error is a NotFiniteError that names the first bad layer.
+        and the error is a NotFiniteError that names the first bad layer; or it is one of a later
+        ``look``, where numbers are left on a GPU until then.
         """
         self.optimizer.zero_grad()
         passing = [(layer, layer.passing_state()) for layer in self._stateful]
         try:
             state, outcomes = self._backward(batches)
-            self._clip(batches)
+            norm = self._clip(batches)
         except NotFiniteError:
             for layer, before in passing:
                 layer.load_passing_state(before)
@@ -211,63 +237,102 @@ class Trainer:
         self.step += 1
         self.batch += len(batches)
         self.carried = state
-        for values, weight in outcomes:
-            self.means.add(values, weight)
-        self.values = values
+        self.unread.add(outcomes, norm)
+        if self.together.size == 1 and not self.unread.waits():
+            self.unread.read(self.means, self.step)
+        elif self.step % (self.log_every or _LOG_EVERY) == 0:
+            self.look()
 
-    def _backward(self, batches: Sequence[Any]) -> tuple[Any, list[tuple[dict[str, float], float]]]:
-        """Gradients of some batches; the state after them, the values and the weight of each."""
+    def _backward(self, batches: Sequence[Any]) -> tuple[Any, list[Outcome]]:
+        """Gradients of some batches; the state after them, and what each came to."""
         state, outcomes = self.carried, []
-        for batch in batches:
-            if getattr(batch, "first", False):
-                state = None
-            place = random.mark()
-            loss, after, values = self._outcome(batch, state)
-            if not math.isfinite(values["loss"]):
-                reason = first_bad(self, batch, state, place.state())
-                raise self._not_finite(f"the loss, {values['loss']},", reason)
-            (loss if len(batches) == 1 else loss * (1 / len(batches))).backward()
+        reason: tuple[str, str] | None = None
+        for number, batch in enumerate(batches):
+            loss, after, weight = None, None, 0.0
+            if batch is not None:  # as the share of a process may be
+                state = None if getattr(batch, "first", False) else state
+                place = random.mark()
+                loss, after, values = self._outcome(batch, state)
+                weight = self._weight_of(batch)
+                outcome = Outcome(self.step + 1, values, weight)
+                outcomes.append(outcome if self.log_every != 1 else read([outcome])[0])
+                value = outcomes[-1].values["loss"]
+                if isinstance(value, float) and not math.isfinite(value):
+                    reason = (
+                        f"the loss, {value},",
+                        first_bad(self, batch, state, place.state()),
+                    )
+                loss = loss if len(batches) == 1 else loss * (1 / len(batches))
+            if reason and self.together.size == 1:
+                raise self._not_finite(*reason)
+            flags = self.together.backward(
+                loss,
+                weight,
+                number == len(batches) - 1,
+                [reason is not None, (self._fit is not None and self._fit.wants_end())],
+            )
             state = detached(after)
-            outcomes.append((values, self._weight_of(batch)))
+        bad, self.ends = flags
+        if bad:
+            raise self._not_finite(*(reason or ("the loss", "another process says why")))
         return state, outcomes
 
-    def _outcome(self, batch: Any, state: Any) -> tuple[Tensor, Any, dict[str, float]]:
-        """The loss, the state after it, and all values as numbers."""
-        result = self.loss(self.model, batch, *([state] if self.carry_state else []))
-        parts = list(result) if isinstance(result, tuple) else [result]
-        after = parts.pop(1) if self.carry_state and len(parts) > 1 else None
-        loss, *more = parts
-        if (
-            not isinstance(loss, Tensor)
-            or loss.size != 1
-            or len(more) > 1
-            or (more and not isinstance(more[0], Mapping))
-            or (self.carry_state and not isinstance(result, tuple))
-        ):
-            expected = "(loss, state), or (loss, state, values)" if self.carry_state else (
-                "the loss, or (loss, values)"
-            )  # fmt: skip
-            raise ArgumentError(
-                f"Trainer: loss returned {_kinds(result)}, expected {expected}: the loss as a "
-                "Tensor of one number, values as a dict."
+    # ----- what steps came to -----
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The loss and what was returned beside it, of the last step.
+
+        Of several processes: of the last one before the last look.
+        """
+        if self.together.size == 1:
+            self.unread.read(self.means, self.step)
+        return self.unread.values
+
+    @property
+    def norm(self) -> float | None:
+        """How long all gradients were, where they are clipped by it; of the same step."""
+        if self.together.size == 1:
+            self.unread.read(self.means, self.step)
+        return self.unread.norm
+
+    def look(self) -> None:
+        """Read what the steps since the last look came to; NotFiniteError if it was no number.
+
+        ``fit`` does so every ``log_every`` steps, and where somebody is to see the values.
+        """
+        self.unread.read(self.means, self.step)
+        bad, self.unread.bad = self.unread.bad, None
+        if bad is not None:
+            weights = bad_parameters(self.model)
+            spoilt = f" By now {', '.join(weights[:3])} hold NaN or infinity." if weights else ""
+            raise NotFiniteError(
+                f"fit: {bad}, as was seen after step {self.step}; with log_every=1 such a step is "
+                f"not made.{spoilt}"
             )
-        values = {"loss": float(loss.item())}
-        for name, value in (more[0] if more else {}).items():
-            values[name] = float(value.item() if hasattr(value, "item") else value)
-        return loss, after, values
+
+    def _outcome(self, batch: Any, state: Any) -> tuple[Tensor, Any, dict[str, Any]]:
+        """The loss, the state after it, and all values; those on a GPU stay there."""
+        result = self.loss(self.model, batch, *([state] if self.carry_state else []))
+        return result_of(result, self.carry_state)
 
     def _weight_of(self, batch: Any) -> float:
         return 1.0 if self.weight is None else float(self.weight(batch))
 
-    def _clip(self, batches: Sequence[Any]) -> None:
+    def _clip(self, batches: Sequence[Any]) -> Any:
+        """What the trainer was told to do to gradients; their norm, where it asks for it."""
         if self.clip_value:
             optim.clip_grad_value(self.optimizer.names, self.clip_value)
-        if self.clip_norm:
-            try:  # the optimiser has checked its parameters once, not in each step
-                parameters = list(self.optimizer.names)
-                self.norm = clipped(parameters, self.clip_norm, error_if_nonfinite=True)
-            except GradientError as error:
-                raise self._not_finite("a gradient", bad_gradients(self.model, batches)) from error
+        if not self.clip_norm:
+            return None
+        # The optimiser has checked its parameters once, not in each step.
+        parameters = list(self.optimizer.names)
+        at_once = self.log_every == 1 or parameters[0].device == "cpu"
+        try:
+            norm = clipped(parameters, self.clip_norm, error_if_nonfinite=at_once)
+        except GradientError as error:
+            raise self._not_finite("a gradient", bad_gradients(self.model, batches)) from error
+        return scalar(norm)
 
     def _not_finite(self, what: str, reason: str) -> NotFiniteError:
         return NotFiniteError(
@@ -285,27 +350,12 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """All that a run depends on, in dicts, lists, numbers and arrays: copies.
 
-        Within ``fit``, also the place in the data and what callbacks remember.
+        Within ``fit``, also the place in the data and what callbacks remember. Of several
+        processes all have to call it.
         """
         left = self._fit.state_dict() if self._fit else (self._left or {})
-        return {
-            "kinds": self._kinds(),
-            "model": self.model.state_dict(),
-            "carried_by_model": carried_by(self.model),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule and self.schedule.state_dict(),
-            "random": random.get_state(),
-            "step": self.step,
-            "epoch": self.epoch,
-            "batch": self.batch,
-            "read": self.read,
-            "seconds": self._fit.seconds() if self._fit else self.seconds,
-            "began": self.began,
-            "carried": self.carried,
-            "sums": {name: list(pair) for name, pair in self.means.sums.items()},
-            "history": [dict(logs) for logs in self.history.epochs],
-            "left": left,
-        }
+        self.unread.read(self.means, self.step)
+        return state_of(self) | {"left": left}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go where another run of the same make stood; unless all fits, nothing changes.
@@ -313,83 +363,12 @@ class Trainer:
         The place in the data is taken by the next ``fit``, in the middle of an epoch if it was
         there.
         """
-        missing = set(self.state_dict()) - set(state_dict)
-        if missing:
-            raise StateDictError(
-                "Trainer.load_state_dict: expected what the state_dict() of a trainer returned; "
-                f"there is no {', '.join(sorted(missing))}."
-            )
-        theirs, mine = state_dict["kinds"], self._kinds()
-        others = [
-            f"{k} is {mine[k]} here, and was {theirs[k]}" for k in mine if mine[k] != theirs[k]
-        ]
-        if others:
-            raise StateDictError(
-                f"Trainer.load_state_dict: this is another run: {'; '.join(others)}. Nothing was "
-                "changed."
-            )
         before, left = self.state_dict(), self._left
+        check_kinds(state_dict, before)
         try:
-            self._load(state_dict)
+            load_state(self, state_dict)
+            self._left = state_dict["left"]
         except Exception:
-            self._load(before)
+            load_state(self, before)
             self._left = left
             raise
-
-    def _load(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        load_carried(self.model, state["carried_by_model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.schedule is not None:
-            self.schedule.load_state_dict(state["schedule"])
-        random.set_state(state["random"])
-        for name in ("step", "epoch", "batch", "read", "seconds", "began"):
-            setattr(self, name, state[name])
-        self.carried = at_home(state["carried"], self.model)
-        self.means.sums = {name: list(pair) for name, pair in state["sums"].items()}
-        self.history.epochs = [dict(logs) for logs in state["history"]]
-        self._left = state["left"]
-
-    def _kinds(self) -> dict[str, str]:
-        parts = {"optimizer": self.optimizer, "schedule": self.schedule}
-        return {name: type(part).__name__ for name, part in parts.items()}
-
-
-def _above_0(name: str, value: float | None) -> float | None:
-    return None if value is None else bounded("Trainer", name, value, above=0)
-
-
-def _instance(name: str, value: Any, kind: type[Any]) -> Any:
-    if not isinstance(value, kind):
-        raise ArgumentError(
-            f"Trainer: {name} is a {type(value).__name__}, expected a {kind.__name__}."
-        )
-    return value
-
-
-def _metrics(given: Any) -> dict[str, Callable[[dict[str, float]], float]]:
-    if not isinstance(given, Mapping):
-        raise ArgumentError(
-            f"Trainer: metrics is {shortened(given)}, expected a dict from names to functions of "
-            "an epoch's means; what is measured batch by batch is returned by loss, beside it."
-        )
-    return {name: function_of("Trainer", f"metrics[{name!r}]", f) for name, f in given.items()}
-
-
-def _schedule(value: Any) -> Any:
-    found = _instance("schedule", value, optim.schedules.Schedule)
-    if isinstance(found, optim.schedules.ReduceLROnPlateau):
-        raise ArgumentError(
-            "Trainer: schedule is a ReduceLROnPlateau, which wants to be told a loss; expected "
-            "the callback training.ReduceOnPlateau(...) in its place."
-        )
-    return found
-
-
-def _kinds(result: Any) -> str:
-    parts = result if isinstance(result, tuple) else (result,)
-    names = [
-        f"a Tensor of shape {part.shape}" if isinstance(part, Tensor) else type(part).__name__
-        for part in parts
-    ]
-    return f"({', '.join(names)})" if isinstance(result, tuple) else names[0]
