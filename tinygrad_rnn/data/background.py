@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.data.epochs import place_of
+from tinygrad_rnn.data.transfer import Arrival, Transfer
+from tinygrad_rnn.device import normalize_device
 from tinygrad_rnn.errors import ArgumentError
 
 __all__ = ["Background"]
@@ -38,12 +40,16 @@ class Background:
     Without ``with`` the thread ends with the epoch, with ``close()``, or with the last reference.
     While it runs, ``batches`` belong to it.
 
+    With ``device="gpu"`` the thread also copies arrays there, through pinned memory and beside
+    what is computed, so that nobody waits for them; lengths of ``Padded`` stay on the CPU.
+
     Args:
         batches: Batches, Streams, or anything that can be iterated.
         ahead: How many batches may wait.
+        device: Where arrays are handed out.
     """
 
-    def __init__(self, batches: Any, ahead: int = 2) -> None:
+    def __init__(self, batches: Any, ahead: int = 2, device: str = "cpu") -> None:
         if not hasattr(batches, "__iter__"):
             raise ArgumentError(
                 f"Background: batches is {shortened(batches)}, expected data.Batches, "
@@ -51,6 +57,8 @@ class Background:
             )
         self.batches = batches
         self.ahead = whole("Background", "ahead", ahead, 1)
+        self.device = normalize_device(device)
+        self._transfer: Transfer | None = None  # begun by who computes with the batches
         self._run: _Run | None = None
         self._handed_out = False  # a batch, since the epoch began or a place was loaded
 
@@ -132,7 +140,7 @@ class Background:
         self._handed_out = True
         run.wanted.put(True)
         if read.error is None:
-            return read.batch
+            return read.batch.batch() if isinstance(read.batch, Arrival) else read.batch
         try:
             raise read.error
         finally:
@@ -149,7 +157,9 @@ class Background:
             self.batches.load_state_dict(run.place)
             run = None
         if run is None:
-            run = self._run = _Run(self)
+            if self.device != "cpu" and self._transfer is None:
+                self._transfer = Transfer(self.device)
+            run = self._run = _Run(self, self._transfer)
         return run
 
 
@@ -177,7 +187,7 @@ class _Loop:
 class _Run:
     """A thread that reads what is left of an epoch."""
 
-    def __init__(self, background: Background) -> None:
+    def __init__(self, background: Background, transfer: Transfer | None) -> None:
         batches = background.batches
         iterator = iter(batches)
         self.process = os.getpid()
@@ -190,7 +200,7 @@ class _Run:
             self.wanted.put(True)
         self.stop = weakref.finalize(background, _stop, self.wanted)
         # The thread must not know the Background, which would never be garbage then.
-        work = (_read_on, batches, iterator, self.wanted, self.read)
+        work = (_read_on, batches, iterator, self.wanted, self.read, transfer)
         self.thread = threading.Thread(
             target=contextvars.copy_context().run, args=work, name="reading ahead", daemon=True
         )
@@ -211,12 +221,14 @@ def _read_on(
     iterator: Iterator[Any],
     wanted: "SimpleQueue[bool]",
     read: "SimpleQueue[_Read]",
+    transfer: Transfer | None,
 ) -> None:
     """Read as much as is wanted, up to the end."""
+    sent = transfer.send if transfer is not None else lambda batch: batch
     number = 0
     while wanted.get():
         try:
-            read.put(_Read(next(iterator), _where(batches)))
+            read.put(_Read(sent(next(iterator)), _where(batches)))
         except StopIteration:
             read.put(_Read(None, None, end=True))
             return
