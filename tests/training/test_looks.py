@@ -20,7 +20,9 @@ def run(x=X, device="gpu", **options):
     tg.seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).to(device)
     optimizer = optim.Adam(model.parameters(), lr=0.01)
-    trainer = training.Trainer(model, optimizer, loss, weight=len, clip_norm=0.5, clip_value=0.5, **options)
+    trainer = training.Trainer(
+        model, optimizer, loss, weight=len, clip_norm=0.5, clip_value=0.5, **options
+    )
     return trainer, data.Background(data.Batches(x, 8, shuffle=True), device=device)
 
 
