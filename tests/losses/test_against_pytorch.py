@@ -13,48 +13,56 @@ import tinygrad_rnn as tg
 from tests.golden.make_losses import CASES, GOLDEN, D, N, V, compute
 from tests.golden.stored import fresh, stored
 from tinygrad_rnn import losses, ops
+from tinygrad_rnn.device import normalize_device, to_device, to_host
 
 
 def close(got, want):
     np.testing.assert_allclose(got.numpy(), want, rtol=1e-10, atol=1e-12)
 
 
-def agrees_with(torch, kind, options, reduction="mean"):
-    """Hold our loss against the arrays of PyTorch's."""
+def agrees_with(torch, kind, options, reduction="mean", device="cpu", labels=np.asarray):
+    """Hold our loss against the arrays of PyTorch's; ``labels`` says where those of ours are."""
     if kind == "AdaptiveSoftmax":
-        adaptive_agrees_with(torch, options, reduction)
+        adaptive_agrees_with(torch, options, reduction, device, labels)
         return
+    loss, leaves = computed(torch, kind, options, reduction, device, labels)
+    close(loss, torch["loss"])
+    for name, leaf in leaves.items():
+        assert leaf.grad.device == loss.device == normalize_device(device)
+        close(leaf.grad, torch[f"d_{name}"])
+
+
+def computed(torch, kind, options, reduction, device, labels):
+    """The loss, and its operands with their gradients."""
     theirs = ("weights", "pos_weights", "soft", "lead", "ignored", "masked")
     options = {k: v for k, v in options.items() if k not in theirs}
-    options |= {name: torch[name] for name in ("weights", "pos_weight") if name in torch}
+    options |= {name: labels(torch[name]) for name in ("weights", "pos_weight") if name in torch}
     names = [name for name in ("x", "w", "bias", "y") if f"d_{name}" in torch]
-    leaves = {name: tg.tensor(torch[name], requires_grad=True) for name in names}
-    x, y = leaves["x"], leaves.get("y", torch["y"])
+    leaves = {name: tg.tensor(torch[name], device=device, requires_grad=True) for name in names}
+    x, y = leaves["x"], leaves["y"] if "y" in leaves else labels(torch["y"])
     if kind == "linear_cross_entropy":
         inputs = x, leaves["w"], y, leaves["bias"]
     else:
         inputs = ops.log_softmax(x) if kind in ("nll", "kl_divergence") else x, y
     if not torch["mask"].all():
-        options["mask"] = torch["mask"]
+        options["mask"] = labels(torch["mask"])
     loss = getattr(losses, kind)(*inputs, reduction=reduction, **options)
-    close(loss, torch["loss"])
     loss.sum().backward()
-    for name, leaf in leaves.items():
-        close(leaf.grad, torch[f"d_{name}"])
+    return loss, leaves
 
 
-def adaptive_agrees_with(torch, options, reduction):
-    layer = losses.AdaptiveSoftmax(D, V, **options).astype(np.float64)
+def adaptive_agrees_with(torch, options, reduction, device, labels):
+    layer = losses.AdaptiveSoftmax(D, V, **options).astype(np.float64).to(device)
     weights = dict(layer.named_parameters())
     names = {name: name.replace("tails", "tail").replace(".", "_") for name in weights}
     for name, weight in weights.items():
         weight.assign_(torch[names[name]].T)
-    h = tg.tensor(torch["x"], requires_grad=True)
-    loss = layer(h, torch["y"], reduction=reduction)
+    h = tg.tensor(torch["x"], device=device, requires_grad=True)
+    loss = layer(h, labels(torch["y"]), reduction=reduction)
     loss.sum().backward()
     close(loss, torch["loss"])
     close(layer.log_prob(h), torch["log_prob"])
-    np.testing.assert_array_equal(layer.predict(h), torch["best"])
+    np.testing.assert_array_equal(to_host(layer.predict(h)), torch["best"])
     close(h.grad, torch["d_x"])
     for name, weight in weights.items():
         want = torch[f"d_{names[name]}"].T
@@ -64,6 +72,25 @@ def adaptive_agrees_with(torch, options, reduction):
 @pytest.mark.parametrize("case", CASES)
 def test_golden_losses(case):
     agrees_with(stored(GOLDEN, case), *CASES[case])
+
+
+@pytest.mark.parametrize("where", ["cpu", "gpu"])
+@pytest.mark.parametrize("case", CASES)
+def test_golden_losses_on_a_gpu(case, where, on_gpu):
+    """With labels, masks and weights of classes on the CPU, and on the GPU."""
+    torch, (kind, options) = stored(GOLDEN, case), CASES[case]
+    agrees_with(torch, kind, options, device="gpu", labels=lambda a: to_device(a, where))
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize("case", [case for case in CASES if case != "adaptive"])
+def test_nothing_waits_for_what_is_on_a_gpu(case, reduction, on_gpu):
+    """But for an adaptive softmax: the rows of a cluster have to be known."""
+    import cupyx
+
+    torch, (kind, options) = stored(GOLDEN, case), CASES[case]
+    with cupyx.allow_synchronize(False):
+        computed(torch, kind, options, reduction, "gpu", lambda a: to_device(a, "gpu"))
 
 
 # ----- fresh cases: our function -> a strategy of its options -----

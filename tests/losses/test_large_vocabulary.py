@@ -42,6 +42,24 @@ def test_probabilities_sum_to_1(name):
     np.testing.assert_allclose(np.exp(log_p).sum(-1), 1, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", MAKE)
+def test_a_gpu_gives_the_same(name, on_gpu):
+    found = []
+    for device in ("cpu", "gpu"):
+        layer, (h, y) = make(name).to(device), draw(12)
+        y[3] = -100  # does not count
+        h = tg.tensor(h, device=device, requires_grad=True)
+        tg.seed(5)
+        loss = layer(h, y)
+        loss.backward()
+        found.append([loss, layer.log_prob(h), h.grad, *(w.grad for w in layer.parameters())])
+        assert {x.device for x in found[-1] if x is not None} == {loss.device}
+    for here, there in zip(*found, strict=True):
+        if here is not None:
+            np.testing.assert_allclose(there.numpy(), here.numpy(), rtol=0, atol=1e-12)
+    assert there.device == "gpu:0"
+
+
 @pytest.mark.parametrize("name", EXACT)
 def test_the_loss_is_that_of_the_probabilities(name):
     layer, (h, y) = make(name), draw(40)

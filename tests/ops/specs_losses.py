@@ -62,7 +62,7 @@ def _slopes(draw, side):
 
 
 def _gradient(g, h, w, b, **how):
-    kind = np.asarray(getattr(h, "data", h)).real.dtype
+    kind = getattr(h, "data", h).real.dtype
     how = {
         name: a.astype(kind) if getattr(a, "dtype", None) == np.float64 else a
         for name, a in how.items()

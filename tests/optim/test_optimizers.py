@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tests.optim.optimizer_list import CASES, expected, make
 from tinygrad_rnn import nn, optim
+from tinygrad_rnn.device import to_device
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.optim.adam import _Products
 
@@ -19,7 +20,9 @@ def run(optimizer, parameters, gradients):
     """One step for each gradient of every parameter."""
     for step in range(len(gradients[0])):
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = tg.tensor(gradient[step].astype(parameter.dtype))
+            parameter.grad = tg.tensor(
+                gradient[step].astype(parameter.dtype), device=parameter.device
+            )
         optimizer.step()
 
 
@@ -31,12 +34,12 @@ def drawn(shapes, steps=9, seed=0):
     )
 
 
-def parameters_of(weights, dtype="float32"):
-    return [nn.Parameter(w.astype(dtype)) for w in weights]
+def parameters_of(weights, dtype="float32", device="cpu"):
+    return [nn.Parameter(to_device(w.astype(dtype), device)) for w in weights]
 
 
-def train(case, weights, gradients, dtype="float32", **more):
-    parameters = parameters_of(weights, dtype)
+def train(case, weights, gradients, dtype="float32", device="cpu", **more):
+    parameters = parameters_of(weights, dtype, device)
     optimizer = make(case, parameters, **more)
     run(optimizer, parameters, gradients)
     return [p.numpy() for p in parameters], optimizer
@@ -53,6 +56,25 @@ def test_it_is_its_definition(case, dtype):
         # 16 eps sqrt(n), n the operations of nine steps; divisions by small roots amplify.
         np.testing.assert_allclose(result, wanted, rtol=0, atol=16 * EPS[dtype] * np.sqrt(150) * 9)
         assert result.dtype == dtype
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_a_gpu_does_the_same(case, lazy, on_gpu):
+    weights, gradients = drawn([(4, 5), (), (3,)], steps=4)
+    gradients[0][:, 1] = 0  # of a row that is left alone by lazy steps
+    with use_reference():
+        wanted, here = train(case, weights, gradients, "float64", lazy=lazy)
+    found, there = train(case, weights, gradients, "float64", "gpu", lazy=lazy)
+    for w, result in zip(wanted, found, strict=True):
+        np.testing.assert_allclose(result, w, rtol=1e-12, atol=1e-14)
+    kept = [there.state[p] for p in there.param_groups[0]["params"]]
+    assert all(a.device.id == 0 for own in kept for name, a in own.items() if name != "step")
+    again = make(case, parameters_of(weights, "float64", "gpu"), lazy=lazy)
+    again.load_state_dict(there.state_dict())
+    for own, other in zip(here.state.values(), again.state.values(), strict=True):
+        for name in own.keys() - {"step"}:
+            np.testing.assert_allclose(other[name].get(), own[name], rtol=1e-12, atol=1e-14)
 
 
 # In float64 those that have a root, a maximum, a size, a sign and a branch among them.

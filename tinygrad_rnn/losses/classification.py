@@ -13,10 +13,10 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import bounded
-from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.device import Array, array_module, beside
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import softmax as kernel
-from tinygrad_rnn.losses.labels import Labels, check_weights, labels_of
+from tinygrad_rnn.losses.labels import Labels, beside_weights, check_weights, labels_of
 from tinygrad_rnn.losses.reducing import check_alike, masked, reduced, spread_mask
 from tinygrad_rnn.primitive import RowWise, fused
 from tinygrad_rnn.tensor import FLOATS, Tensor, as_array, as_tensor
@@ -153,7 +153,7 @@ def cross_entropy(
         where, targets, scores.shape[:-1], classes, scores,
         weights=weights, ignore_index=ignore_index, mask=mask, reduction=reduction,
     )  # fmt: skip
-    how = factors_of(labels, smoothing, weights, classes)
+    how = factors_of(labels, smoothing, beside_weights(where, weights, scores), classes)
     losses: Tensor = _rows(scores.reshape(-1, classes), ids=labels.ids, **how)
     return losses.reshape(scores.shape[:-1]) if reduction == "none" else losses.sum()
 
@@ -180,6 +180,7 @@ def _soft(
         scores, targets = masked(mask[..., None], scores), masked(mask[..., None], targets)
     if smoothing:
         targets = targets * (1 - smoothing) + smoothing / scores.shape[-1]
+    weights = beside_weights(where, weights, scores)
     terms = targets * ops.log_softmax(scores)
     losses = -(terms if weights is None else terms * weights).sum(-1)
     return reduced(where, masked(mask, losses), mask, reduction)
@@ -236,7 +237,7 @@ def kl_divergence(
     mask = spread_mask(where, mask, p.shape[:-1])
     counts = p._data.real != 0
     if mask is not None:
-        counts = counts & mask[..., None]
+        counts = counts & beside(where, mask, counts)[..., None]
     p, log_q = masked(counts, p), masked(counts, log_q)
     losses = (p * (ops.log(ops.where(counts, p, 1.0)) - log_q)).sum(-1)
     return reduced(where, losses, mask, reduction)

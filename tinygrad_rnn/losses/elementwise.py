@@ -7,9 +7,11 @@ Gradients go to both sides.
 
 from typing import Any
 
-from tinygrad_rnn import ops
+import numpy as np
+
+from tinygrad_rnn import modes, ops
 from tinygrad_rnn.arguments import bounded
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, beside, to_host
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.losses.reducing import check_alike, masked, reduced, spread_mask
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
@@ -74,16 +76,19 @@ def bce_with_logits(
     """
     where = "bce_with_logits"
     s, y, mask = _pair(where, scores, targets, mask)
-    lowest, highest = y._data.real.min(initial=0), y._data.real.max(initial=1)
-    if not (lowest >= 0 and highest <= 1):
-        bad = highest if lowest >= 0 else lowest
-        raise ArgumentError(f"{where}: the targets hold {bad}, expected 0 to 1.")
+    if isinstance(y._data, np.ndarray) or modes.watched():
+        given = to_host(y._data).real
+        lowest, highest = given.min(initial=0), given.max(initial=1)
+        if not (lowest >= 0 and highest <= 1):
+            bad = highest if lowest >= 0 else lowest
+            raise ArgumentError(f"{where}: the targets hold {bad}, expected 0 to 1.")
     positive = y * ops.softplus(-s)
     if pos_weight is not None:
         weight = pos_weight
         if not isinstance(weight, Tensor):
-            weight = Tensor(as_array(weight, where, exact=True))
-        if not (weight._data.real >= 0).all():
+            weight = Tensor(beside(where, as_array(weight, where, exact=True), s._data))
+        looked_at = isinstance(weight._data, np.ndarray) or modes.watched()
+        if looked_at and not (weight._data.real >= 0).all():
             raise ArgumentError(
                 f"{where}: pos_weight holds {weight._data.min()}, expected numbers from 0 up."
             )

@@ -12,7 +12,7 @@ from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.losses.layers import ClassLoss
 from tinygrad_rnn.nn import Parameter, init
-from tinygrad_rnn.tensor import Tensor, as_array
+from tinygrad_rnn.tensor import Tensor, as_array, constant
 
 __all__ = ["HierarchicalSoftmax"]
 
@@ -57,11 +57,11 @@ class HierarchicalSoftmax(ClassLoss):
         init.zeros_(self.bias)
 
     def _losses(self, h: Tensor, ids: Array, *, summed: bool) -> Tensor:
-        ways, signs = self.ways[ids], self.signs[ids].astype(h.dtype)  # (N, steps)
+        ways, signs = self.ways[ids], self.signs[ids]  # (N, steps)
         vectors = ops.embedding(self.weight, ways)  # (N, steps, D)
         scores = (vectors @ h.reshape(*h.shape, 1)).squeeze(-1)
         scores = scores + ops.embedding(self.bias, ways)
-        steps = ops.where(signs != 0, ops.softplus(scores * -signs), 0.0)
+        steps = ops.where(signs != 0, ops.softplus(scores * constant(-signs, scores)), 0.0)
         return steps.sum() if summed else steps.sum(-1)
 
     def log_prob(self, h: object) -> Tensor:

@@ -4,9 +4,10 @@ from typing import Any
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import whole
-from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.device import Array, array_module, to_host
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.losses.labels import Labels, labels_of
+from tinygrad_rnn.losses.reducing import masked
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.nn.checks import check_like
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -46,7 +47,8 @@ class ClassLoss(Module):
             type(self).__name__, targets, lead, self.classes, h,
             weights=None, ignore_index=ignore_index, mask=mask, reduction=reduction,
         )  # fmt: skip
-        losses = self._losses(*rows_that_count(h, labels), summed=reduction != "none")
+        rows, ids = rows_that_count(h, labels)
+        losses = self._losses(rows, to_host(ids), summed=reduction != "none")
         return gathered(losses, labels, lead, reduction)
 
     def _losses(self, h: Tensor, ids: Array, *, summed: bool) -> Tensor:
@@ -75,19 +77,17 @@ class ClassLoss(Module):
 def rows_that_count(h: Tensor, labels: Labels) -> tuple[Tensor, Array]:
     """The rows (N, D) that count, and their classes; the others cost nothing."""
     flat = h.reshape(-1, h.shape[-1])
-    if labels.counts is None or labels.counts.all():
+    if labels.kept is None:
         return flat, labels.ids
-    kept = array_module(labels.ids).flatnonzero(labels.counts)
-    return ops.embedding(flat, kept), labels.ids[kept]
+    return ops.embedding(flat, labels.kept), labels.ids[labels.kept]
 
 
 def gathered(losses: Tensor, labels: Labels, lead: tuple[int, ...], reduction: str) -> Tensor:
     """Losses of the rows that count: reduced, or each in its place and 0 in the others."""
     if reduction != "none":
-        return losses.sum() * labels.scale
-    if labels.counts is None or labels.counts.all():
-        return losses.reshape(lead)
-    xp = array_module(labels.ids)
-    kept = xp.flatnonzero(labels.counts)
-    nothing = xp.zeros(labels.ids.shape, losses.dtype)
-    return ops.index_update(nothing, kept, losses).reshape(lead)
+        total: Tensor = losses.sum() * labels.scale
+        return total
+    if labels.kept is None:
+        return masked(labels.counts, losses).reshape(lead)
+    nothing = array_module(labels.ids).zeros(labels.ids.shape, losses.dtype)
+    return ops.index_update(nothing, labels.kept, losses).reshape(lead)

@@ -27,7 +27,7 @@ from tinygrad_rnn.kernels.matmul import matmul
 from tinygrad_rnn.kernels.softmax import class_losses
 from tinygrad_rnn.losses.chunks import Gradients, chunks, gradients_of, part_of
 from tinygrad_rnn.losses.classification import composite, factors_of, row_losses
-from tinygrad_rnn.losses.labels import check_weights, labels_of
+from tinygrad_rnn.losses.labels import beside_weights, check_weights, labels_of
 from tinygrad_rnn.losses.layers import gathered, rows_that_count
 from tinygrad_rnn.losses.linear_twice import gradient
 from tinygrad_rnn.primitive import fused
@@ -156,10 +156,11 @@ def linear_cross_entropy(
         where, targets, lead, classes, h,
         weights=weights, ignore_index=ignore_index, mask=mask, reduction=reduction,
     )  # fmt: skip
+    weights = beside_weights(where, weights, h)
     how = {"ids": labels.ids, **factors_of(labels, smoothing, weights, classes)}
     flat = rows_that_count(h, labels)[0]
-    if flat.shape[0] < len(labels.ids):
-        how, known = part_of(how, labels.counts), ()
+    if labels.kept is not None:
+        how, known = part_of(how, labels.kept), ()
     summed = reduction != "none"
     inputs = flat, w, bias
     wanted = tuple(x is not None and x.requires_grad for x in inputs)

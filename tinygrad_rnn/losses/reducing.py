@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn import ops
+from tinygrad_rnn import modes, ops
 from tinygrad_rnn.arguments import choice
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
@@ -56,6 +56,10 @@ def reduced(where: str, losses: Tensor, mask: Array | None, reduction: str) -> T
         return losses
     if reduction == "sum":
         return losses.sum()
+    if mask is not None and not isinstance(mask, np.ndarray) and not modes.watched():
+        share = (1.0 / mask.sum(dtype=np.float64)).astype(losses.dtype)  # of nothing it is NaN
+        mean: Tensor = losses.sum() * share
+        return mean
     count = losses.size if mask is None else int(mask.sum())
     if not count:
         raise nothing_left(where, f"{losses.size} losses", "masked" if losses.size else None)

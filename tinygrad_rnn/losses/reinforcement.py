@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import bounded
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, beside, to_host
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.losses.reducing import masked, reduced, spread_mask, with_axes
 from tinygrad_rnn.nn import Module
@@ -49,6 +49,7 @@ def _of_draws(name: str, given: Any, log_probs: Tensor) -> Array:
             f"reinforce: {name} has shape {array.shape}, expected {log_probs.shape} as log_probs "
             "or its leading axes."
         )
+    array = beside("reinforce", array, log_probs._data)
     return with_axes(array.astype(np.float64), log_probs.ndim)
 
 
@@ -76,7 +77,7 @@ class MovingBaseline(Module):
 
     def forward(self, rewards: Any) -> float:
         """The baseline for these rewards, any shape."""
-        rewards = as_array(rewards, "MovingBaseline", exact=True)
+        rewards = to_host(as_array(rewards, "MovingBaseline", exact=True))
         if not rewards.size:
             raise ArgumentError("MovingBaseline: there are no rewards, expected one or more.")
         before = self.mean.item() / self.known.item() if self.known.item() else 0.0

@@ -21,7 +21,7 @@ from tinygrad_rnn.losses.layers import ClassLoss
 from tinygrad_rnn.losses.reducing import masked
 from tinygrad_rnn.losses.samplers import LogUniformSampler, Sampler
 from tinygrad_rnn.nn import Parameter, init
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.tensor import Tensor, constant
 
 __all__ = ["NCE", "NegativeSampling", "SampledSoftmax"]
 
@@ -85,9 +85,9 @@ class _Sampled(ClassLoss):
         """The loss of rows, own (N) the scores of the targets and others (N, k) those drawn."""
         raise NotImplementedError
 
-    def _expected(self, classes: Any, dtype: Any) -> Any:
+    def _expected(self, classes: Any, like: Tensor) -> Tensor:
         """How often classes are drawn in a call, on average: log(k q)."""
-        return (math.log(self.samples) + self.sampler.log_q[classes]).astype(dtype)
+        return constant(math.log(self.samples) + self.sampler.log_q[classes], like)
 
     def scores(self, h: object) -> Tensor:
         """The scores of all classes: h (..., D) -> (..., V)."""
@@ -113,7 +113,7 @@ class SampledSoftmax(_Sampled):
     """
 
     def _contrast(self, own: Tensor, others: Tensor, ids: Any, drawn: Any) -> Tensor:
-        others = others - self._expected(drawn, own.dtype)
+        others = others - self._expected(drawn, own)
         others = ops.masked_fill(others, drawn == ids[:, None], -math.inf)
         scores = ops.concat([own.reshape(-1, 1), others], axis=1)
         return cross_entropy(scores, np.zeros(len(ids), np.int64), reduction="none")
@@ -130,8 +130,8 @@ class NCE(_Sampled):
     """
 
     def _contrast(self, own: Tensor, others: Tensor, ids: Any, drawn: Any) -> Tensor:
-        true = own - self._expected(ids, own.dtype)
-        noise = others - self._expected(drawn, own.dtype)
+        true = own - self._expected(ids, own)
+        noise = others - self._expected(drawn, own)
         return ops.softplus(-true) + ops.softplus(noise).sum(-1)
 
 

@@ -15,7 +15,7 @@ from weakref import ref
 import numpy as np
 
 from tinygrad_rnn.arguments import whole
-from tinygrad_rnn.device import Array, device_of
+from tinygrad_rnn.device import Array, device_of, host_array
 from tinygrad_rnn.engine import TENSORS
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import recurrence as kernel
@@ -200,7 +200,7 @@ def recurrence(
         raise ShapeError(f"recurrence: steps is {steps}, x has {'none' if x is None else T}.")
     B = states[0].shape[0]
     if mask is not None:
-        mask = np.ascontiguousarray(mask, np.uint8)
+        mask = np.ascontiguousarray(host_array(mask), np.uint8)  # which rows go on is planned here
         if mask.shape != (T, B):
             raise ShapeError(f"recurrence: mask has shape {mask.shape}, expected {(T, B)}.")
     count = 0 if record is not None else _pieces_of(T, recompute)

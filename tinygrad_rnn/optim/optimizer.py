@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tinygrad_rnn.arguments import shortened
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, out_of_memory
 from tinygrad_rnn.errors import ArgumentError, GradientError
 from tinygrad_rnn.kernels.update import Equations, Item, touched, update, written
 from tinygrad_rnn.optim import state
@@ -125,7 +125,17 @@ class Optimizer:
                 tensor.grad = None
 
     def step(self) -> None:
-        """Update every parameter that has a gradient and is not frozen."""
+        """Update every parameter that has a gradient and is not frozen.
+
+        Where there is no memory left for what is kept, nothing is changed.
+        """
+        try:
+            self._step()
+        except MemoryError as error:
+            weights = [tensor._data for tensor in self.names]
+            raise out_of_memory(f"{self.name}.step", weights, error) from error
+
+    def _step(self) -> None:
         items: list[Item] = []
         states: list[dict[str, Any]] = []
         tensors: list[Tensor] = []
