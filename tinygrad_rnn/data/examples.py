@@ -53,7 +53,7 @@ class Examples:
 
     def batch(self, rows: Any, collate: Callable[[Sequence[Any]], Any] | None) -> Any:
         """The examples of these numbers, side by side."""
-        if collate is None and all(isinstance(column, np.ndarray) for column in self.columns):
+        if collate is None and all(map(_is_array, self.columns)):
             return self._put_together([column[rows] for column in self.columns])
         return (collate or stack)([self[number] for number in rows.tolist()])
 
@@ -82,19 +82,24 @@ class _Part:
 
 
 def _part(column: Any, rows: Any) -> Any:
-    if isinstance(column, np.ndarray):
+    if _is_array(column):
         return column[rows]
     found = _Part(column, rows)
     return list(found) if isinstance(column, list) else found
 
 
+def _is_array(column: Any) -> bool:
+    """Whether rows are taken out at once: arrays of a GPU are cut there."""
+    return isinstance(column, np.ndarray) or hasattr(column, "__cuda_array_interface__")
+
+
 def _column(where: str, name: str, given: Any) -> Any:
-    if hasattr(given, "__array__"):
+    if hasattr(given, "__array__") and not hasattr(given, "__cuda_array_interface__"):
         given = np.asarray(given)
     if (
         isinstance(given, str | bytes)
         or not all(hasattr(given, needed) for needed in ("__len__", "__getitem__"))
-        or (isinstance(given, np.ndarray) and not given.ndim)
+        or (_is_array(given) and not given.ndim)
     ):
         raise ArgumentError(
             f"{where}: {name} is {shortened(given)}, expected an array, or a sequence of examples "

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import Array, array_module, device_of, there
+from tinygrad_rnn.device import Array, array_module, device_of, to_device
 from tinygrad_rnn.errors import ArgumentError, DTypeError, GradientError
 from tinygrad_rnn.kernels import _memory
 from tinygrad_rnn.tensor import FLOATS, Tensor
@@ -20,15 +20,13 @@ def zeros_like(array: Array) -> Array:
     """Zeros of its shape, type and device, in memory of the library's own."""
     if isinstance(array, np.ndarray):
         return _memory.zeros(array.shape, array.dtype)
-    with there(array):
-        return array_module(array).zeros_like(array)
+    return array_module(array).zeros_like(array)
 
 
 def copy_of(array: Array) -> Array:
     """A copy, in memory of the library's own."""
     copy = zeros_like(array)
-    with there(array):
-        copy[...] = array
+    copy[...] = array
     return copy
 
 
@@ -114,15 +112,19 @@ def weight_of(where: str, name: str, tensor: Tensor) -> Array:
 
 
 def fitting(where: str, name: str, tensor: Tensor, what: str, array: Array) -> Array:
-    """An array that was made for a tensor, if it still is like the tensor's own."""
+    """An array that was made for a tensor, if it still is like the tensor's own.
+
+    It follows a tensor that has been moved to another device.
+    """
     w = tensor._data
-    if array.dtype != w.dtype or array.shape != w.shape or type(array) is not type(w):
+    if array.dtype != w.dtype or array.shape != w.shape:
         raise DTypeError(
-            f"{where}: {name} is {w.dtype}{list(w.shape)} on {device_of(w)}, but its {what!r} was "
-            f"kept as {array.dtype}{list(array.shape)} on {device_of(array)}, expected the same. "
-            "Was it moved or converted in the meantime? Make what keeps it after that."
+            f"{where}: {name} is {w.dtype}{list(w.shape)}, but its {what!r} was kept as "
+            f"{array.dtype}{list(array.shape)}, expected the same. Was it converted in the "
+            "meantime? Make what keeps it after that."
         )
-    return array
+    home = device_of(w)
+    return array if device_of(array) == home else to_device(array, home)
 
 
 def gradients_of(tensors: Sequence[Tensor]) -> list[Array]:

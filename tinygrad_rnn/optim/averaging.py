@@ -64,8 +64,10 @@ class EMA:
 
     def update(self) -> None:
         """Take the weights as they are now into the average."""
-        for name, tensor, average in self._averages():
+        self.averages = [
             fitting("EMA.update", name, tensor, "average", average)
+            for name, tensor, average in self._averages()
+        ]
         t = self.t + 1
         share = self._share(t)
 

@@ -177,7 +177,8 @@ class Optimizer:
                 if name not in kept:
                     kept[name] = self.initial(group, name, w)
                 where = f"{self.name}.step"
-                arrays[name] = fitting(where, self.names[tensor], tensor, name, kept[name])
+                kept[name] = fitting(where, self.names[tensor], tensor, name, kept[name])
+                arrays[name] = kept[name]
         return Item(equations, arrays, touched(g) if group["lazy"] and g.ndim > 1 else None)
 
     def state_dict(self) -> dict[str, Any]:
