@@ -2,6 +2,7 @@
 
     python benchmarks/run.py                 all of them
     python benchmarks/run.py engine matmul   only these; the other tables stay as they are
+    python benchmarks/run.py gpu             on a machine with a GPU; not among all of them
 
 TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none; TINYGRAD_DATA
 the folder of the data that some of them read; TINYGRAD_MULTI30K that of the runs of multi30k.py,

@@ -64,9 +64,9 @@ def at_once(functions):
 def results(function, size=2, **options):
     """The same where none may raise."""
     found = in_threads(function, size, **options)
-    for one in found:
-        if isinstance(one, BaseException):
-            raise one
+    wrong = [one for one in found if isinstance(one, BaseException)]
+    if wrong:
+        raise ExceptionGroup("in these processes", wrong)
     return found
 
 

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.standin import cuda
 from tinygrad_rnn import data, nn, optim, training
 from tinygrad_rnn.errors import ArgumentError, NotFiniteError
+
+pytestmark = pytest.mark.skipif(bool(cuda.missing()), reason=cuda.missing() or "-")
 
 X = np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32)
 
@@ -149,3 +152,37 @@ def test_on_a_cpu_each_step_is_looked_at(reference):
     assert len({values["loss"] for values in told}) == 8
     with pytest.raises(ArgumentError, match="log_every"):
         run(device="cpu", log_every=0)
+
+
+class Speaker(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(11, 8)
+        self.rnn = nn.LSTM(8, 8)
+        self.out = nn.TiedLinear(self.embedding)
+
+    def forward(self, ids, state=None):
+        y, state = self.rnn(self.embedding(ids), state)
+        return self.out(y), state
+
+
+def off(model, chunk, state):
+    """Not a language model's loss, but its whole way there and back."""
+    scores, state = model(chunk.x, state)
+    return (scores * scores).mean(), state
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_an_lstm_that_carries_its_state_waits_for_looks_alone(standin, device):
+    """Embedding, LSTM, tied weights, clipping, Adam; ids that are there, and ids sent by need."""
+    text = np.random.default_rng(0).integers(0, 11, 400)
+    tg.seed(0)
+    model = Speaker().to("gpu")
+    trainer = training.Trainer(
+        model, optim.Adam(model.parameters()), off, clip_norm=0.1, carry_state=True
+    )
+    chunks = data.Background(data.Streams(text, 4, 10), device=device)
+    history = trainer.fit(chunks, 2)
+    assert trainer.step == 20
+    assert standin.synchronised == 2, standin.waits
+    assert history["loss"][1] < history["loss"][0]

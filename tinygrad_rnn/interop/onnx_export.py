@@ -1,6 +1,5 @@
 """Models as files of ONNX, by running them on an example."""
 
-import copy
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -54,7 +53,6 @@ def export_onnx(
     onnx = _onnx()
     given = example if isinstance(example, tuple) else (example,)
     inputs = [to_host(as_array(x, "export_onnx")) for x in given]
-    module = _on_cpu(module)
     names = ["x"] if len(inputs) == 1 else [f"x{k}" for k in range(len(inputs))]
     axes = _axes(dynamic, inputs)
     a = {name: inputs[k].shape[axis] for k, n in enumerate(axes) for axis, name in n.items()}
@@ -84,15 +82,6 @@ def export_onnx(
     model = _model(onnx, type(module).__name__, graph, first, described, results)
     with replacing(path, "export_onnx") as file:
         file.write(model.SerializeToString())
-
-
-def _on_cpu(module: Module) -> Module:
-    """The module itself, or of one on a GPU a copy: the file has NumPy's numbers."""
-    if not isinstance(module, Module):
-        return module  # to where the error is raised
-    tensors = (*module.parameters(), *module.buffers())
-    elsewhere = any(tensor.device != "cpu" for tensor in tensors)
-    return copy.deepcopy(module).to("cpu") if elsewhere else module
 
 
 class _Value(NamedTuple):

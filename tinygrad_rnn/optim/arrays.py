@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import Array, array_module, device_of, to_device
+from tinygrad_rnn.device import Array, array_module, device_of, there, to_device
 from tinygrad_rnn.errors import ArgumentError, DTypeError, GradientError
 from tinygrad_rnn.kernels import _memory
 from tinygrad_rnn.tensor import FLOATS, Tensor
@@ -20,13 +20,15 @@ def zeros_like(array: Array) -> Array:
     """Zeros of its shape, type and device, in memory of the library's own."""
     if isinstance(array, np.ndarray):
         return _memory.zeros(array.shape, array.dtype)
-    return array_module(array).zeros_like(array)
+    with there(array):
+        return array_module(array).zeros_like(array)
 
 
 def copy_of(array: Array) -> Array:
     """A copy, in memory of the library's own."""
     copy = zeros_like(array)
-    copy[...] = array
+    with there(array):
+        copy[...] = array
     return copy
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_rnn import modes
 from tinygrad_rnn.arguments import TYPES, function_of, shortened
-from tinygrad_rnn.device import Array, array_module, to_device, to_host
+from tinygrad_rnn.device import Array, array_module, there, to_device, to_host
 from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_rnn.tensor.protocols import Protocols
 from tinygrad_rnn.tensor.version import Version, tick
@@ -209,7 +209,8 @@ class Tensor(Protocols):
         version = self.shared_version()
         version.bump()
         try:
-            self._data[...] = new
+            with there(self._data):
+                self._data[...] = new
         finally:
             # Again: what another thread has made of the numbers meanwhile, such as a packed
             # copy, may hold old ones, and must not pass for what stands here now.

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.device import Array, array_module, there
 from tinygrad_rnn.kernels import _memory
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.parallel.group import ProcessGroup, Work
@@ -84,12 +84,13 @@ class Buckets:
         bucket = self._of[parameter]
         if bucket.array is None:
             bucket.array = _zeros(bucket.size, parameter)
-        view = bucket.view(parameter)
-        if parameter in self.given:
-            view += gradient * factor
-        else:
-            np.multiply(gradient, factor, out=view)
-            self.given.add(parameter)
+        with there(bucket.array):
+            view = bucket.view(parameter)
+            if parameter in self.given:
+                view += gradient * factor
+            else:
+                np.multiply(gradient, factor, out=view)
+        self.given.add(parameter)
         bucket.expected -= 1
         while self._sending and self._is_next_full():
             self._send()
@@ -102,9 +103,10 @@ class Buckets:
         bucket = self._all[len(self._works)]
         if bucket.array is None:
             bucket.array = _zeros(bucket.size, next(iter(bucket.places)))
-        for parameter in bucket.places:
-            if parameter not in self.given:
-                bucket.view(parameter)[...] = 0
+        with there(bucket.array):
+            for parameter in bucket.places:
+                if parameter not in self.given:
+                    bucket.view(parameter)[...] = 0
         self._works.append(self.group.all_reduce(bucket.array, async_op=True))
 
     def finish(self) -> None:
@@ -124,5 +126,5 @@ class Buckets:
 def _zeros(size: int, like: Tensor) -> Array:
     if like.device == "cpu":
         return _memory.zeros((size,), like.dtype)
-    with like.data.device:
-        return array_module(like.data).zeros(size, like.dtype)
+    with there(like._data):
+        return array_module(like._data).zeros(size, like.dtype)

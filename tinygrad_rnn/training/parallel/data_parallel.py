@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_rnn import random
 from tinygrad_rnn.arguments import bounded, flag
+from tinygrad_rnn.device import there
 from tinygrad_rnn.engine import backward_each
 from tinygrad_rnn.errors import ArgumentError, DistributedError
 from tinygrad_rnn.nn import Module
@@ -143,7 +144,8 @@ def _add(leaf: Tensor, gradient: Any) -> None:
     """Add to ``grad``, in an array of its own: one that was handed out stays as it is."""
     total = copy_of(gradient)
     if leaf.grad is not None:
-        total += leaf.grad._data
+        with there(total):
+            total += leaf.grad._data
     leaf.grad = Tensor(total)
 
 
