@@ -9,6 +9,7 @@ import importlib.util
 import sys
 import threading
 import warnings
+from contextlib import nullcontext
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -172,22 +173,27 @@ def launch(
     grid = grid if isinstance(grid, tuple) else (-(-grid // prod(block)),)
     if 0 in grid:
         return  # CuPy would launch one block
-    cupy = require(function.source)
-    kind = cupy.ndarray
-    number = next((a.device.id for a in args if isinstance(a, kind)), None)
     given = tuple([_NULL if a is None else a for a in args])
     try:
-        if number is None or number == cupy.cuda.runtime.getDevice():
-            _run(cupy, function, grid, block, given, shared)
+        if _count() > 1:
+            with _home(args):
+                _run(function, grid, block, given, shared)
         else:
-            with cupy.cuda.Device(number):
-                _run(cupy, function, grid, block, given, shared)
+            _run(function, grid, block, given, shared)
     except RuntimeError as error:  # CuPy's CUDADriverError and CUDARuntimeError are such
         raise DeviceError(_failure(function, grid, block, args, shared, error)) from error
 
 
+def _home(args: tuple[Any, ...]) -> Any:
+    """Where the first array is, as the current device."""
+    cupy = require()
+    for arg in args:
+        if isinstance(arg, cupy.ndarray):
+            return arg.device if arg.device.id != cupy.cuda.runtime.getDevice() else nullcontext()
+    return nullcontext()
+
+
 def _run(
-    cupy: Any,
     function: Function,
     grid: tuple[int, ...],
     block: tuple[int, ...],
@@ -198,7 +204,7 @@ def _run(
         function.raw.max_dynamic_shared_size_bytes = shared
     function.raw(grid, block, args, shared_mem=shared)
     if _watchers:
-        cupy.cuda.get_current_stream().synchronize()
+        require().cuda.get_current_stream().synchronize()
 
 
 def _failure(

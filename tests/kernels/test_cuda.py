@@ -265,6 +265,16 @@ def test_the_same_text_and_definitions_are_one_module(gpu):
     assert kernel("sums").raw is not kernel("tiny").raw
 
 
+def test_a_kernel_runs_where_its_arrays_are(machine):
+    cupy = machine.cupy
+    with cupy.cuda.Device(1):
+        x, out = cupy.ones(300, np.float32), cupy.empty(300, np.float32)
+    _cuda.launch(kernel("tiny"), 300 - 44, x, out)
+    assert (out.get()[:256] == 0.5).all()
+    with pytest.raises(DeviceError, match=r"launched on device 1 with arrays of \[0, 1\]"):
+        _cuda.launch(kernel("tiny"), 256, x, cupy.empty(300, np.float32))
+
+
 def test_a_debug_session_waits_for_launches_and_an_error_names_its_own(gpu):
     x = Array(np.zeros(8, np.float32))
     _cuda.launch(kernel("tiny"), (1,), x, x, block=8)

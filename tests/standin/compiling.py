@@ -11,12 +11,15 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from tinygrad_rnn.kernels import _cache
 
 HERE = Path(__file__).parent
+KEPT = 30 * 24 * 3600  # seconds
 SANITIZE = "STANDIN_SANITIZE"  # set in the process that run_sanitized begins
 
 _KERNEL = re.compile(
@@ -61,6 +64,10 @@ def folder() -> Path:
         try:
             made = top / "cuda_on_cpu"
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in made.iterdir():  # each edit of a source leaves one behind
+                with suppress(OSError):
+                    if path.stat().st_mtime < time.time() - KEPT:
+                        path.unlink()
             return made
         except OSError:
             pass
