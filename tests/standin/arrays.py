@@ -253,8 +253,9 @@ def scalar(value):
 
 
 def spoil(host):
-    """Fill what has no numbers yet with NaN, or with -1."""
-    host[...] = np.nan if host.dtype.kind in "fc" else True if host.dtype == bool else -1
+    """Fill what has no numbers yet with NaN, or with -1, or the largest where there is none."""
+    whole = -1 if host.dtype.kind == "i" else True if host.dtype == bool else None
+    host[...] = np.nan if host.dtype.kind in "fc" else whole or np.iinfo(host.dtype).max
 
 
 def new(host):
