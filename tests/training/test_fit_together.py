@@ -2,6 +2,11 @@
 
 import copy
 import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -272,3 +277,46 @@ def test_a_trainer_of_several_processes_is_not_copied():
             copy.deepcopy(small(group))
 
     results(work)
+
+
+ENDLESS = """
+import sys
+from tests.training.process_groups import speaker
+from tests.training.test_fit_together import streams, trainer
+from tinygrad_rnn import training
+from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.training import parallel
+
+class Tells(training.Callback):
+    def on_step(self, trainer):
+        if trainer.rank == 0 and trainer.step == 2:
+            print("running", flush=True)
+
+def endless(group, folder):
+    with use_reference():
+        run = trainer(speaker(), group)
+        history = run.fit(streams(group.rank, group.size), 10**6, progress=False,
+                          callbacks=[Tells(), training.Checkpoints(folder, every=10**6)])
+        return history.interrupted, run.step
+
+if __name__ == "__main__":
+    first, second = parallel.spawn(endless, 2, args=(sys.argv[1],), timeout=60)
+    assert first == second and first[0], (first, second)
+    print("after step", first[1])
+"""
+
+
+def test_ctrl_c_finishes_the_step_of_all_and_saves(tmp_path):
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    with subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "run")],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "running\n"
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    step = int(out.removeprefix("after step "))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [f"step-{step:09d}.safetensors"]

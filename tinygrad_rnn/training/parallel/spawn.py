@@ -6,7 +6,7 @@ import socket
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinygrad_rnn.arguments import function_of, whole
 from tinygrad_rnn.device import num_threads, set_num_threads
@@ -34,7 +34,8 @@ def spawn(
             parallel.spawn(train, 2, args=(10,))
 
     Threads of the machine are shared out among them. Where one raises or dies the others are
-    ended, and that is the error. The function is found by its name, so it stands in a file.
+    ended, and that is the error. Ctrl-C comes to all of them: a ``fit`` finishes its step, and
+    what functions return then is returned. The function is found by its name: it stands in a file.
 
     Args:
         timeout: As ``SocketGroup`` has it: how long one waits for another.
@@ -57,8 +58,12 @@ def spawn(
             theirs.close()  # so that its end is seen when the process is gone
             processes.append(process)
             pipes.append(ours)
+    told: dict[int, _Told] = {}
     try:
-        return _results(pipes)
+        interrupted = _hear(pipes, told)
+        # So were they then: they end as they do, unless it comes a second time.
+        if interrupted and _hear(pipes, told):
+            raise KeyboardInterrupt
     except BaseException:
         for process in processes:
             process.terminate()
@@ -66,6 +71,7 @@ def spawn(
     finally:
         for process in processes:
             process.join()
+    return _results(told, interrupted)
 
 
 def _run(
@@ -78,43 +84,54 @@ def _run(
         group: ProcessGroup
         with SocketGroup(address, rank, size, key=key, timeout=timeout, listener=listener) as group:
             found = function(group, *args)
-        pipe.send((True, found))
+        pipe.send(_Told(found, None))
     except BaseException as error:
-        pipe.send((False, ("".join(traceback.format_exception(error)), _second_hand(error))))
+        text = "".join(traceback.format_exception(error))
+        pipe.send(_Told(None, text, isinstance(error, DistributedError)))
         raise SystemExit(1) from None
 
 
-def _second_hand(error: BaseException) -> bool:
-    """Whether it is what one hears of when another one has failed."""
-    return isinstance(error, DistributedError)
+class _Told(NamedTuple):
+    """What a process has said in the end.
+
+    hearsay    whether its error is what one sees of it when another process has failed
+    """
+
+    found: Any
+    error: str | None
+    hearsay: bool = False
 
 
-def _results(pipes: list[Connection]) -> list[Any]:
-    """What all return; the error of the one that failed first, if one did."""
-    found: dict[int, Any] = {}
-    told: Any
-    failed: dict[int, tuple[str, bool]] = {}
-    waiting = {pipe: rank for rank, pipe in enumerate(pipes)}
-    while waiting:
-        ready = wait(list(waiting), _GRACE if failed else None)
-        if not ready:
-            break
-        for pipe in ready:
-            assert isinstance(pipe, Connection)
-            rank = waiting.pop(pipe)
-            try:
-                fine, told = pipe.recv()
-            except EOFError:
-                fine, told = (
-                    False,
-                    ("the process died without a word, as one that is killed", False),
-                )
-            if fine:
-                found[rank] = told
-            else:
-                failed[rank] = told
-    if failed:
-        # What others say of it comes after the cause, however late that was heard.
-        rank = min(failed, key=lambda one: (failed[one][1], one))
-        raise DistributedError(f"spawn: rank {rank} failed:\n{failed[rank][0]}")
-    return [found[rank] for rank in range(len(pipes))]
+def _hear(pipes: list[Connection], told: dict[int, _Told]) -> bool:
+    """Wait for what all say; whether Ctrl-C came before that."""
+    try:
+        while waiting := [pipe for rank, pipe in enumerate(pipes) if rank not in told]:
+            failed = any(one.error for one in told.values())
+            ready = wait(waiting, _GRACE if failed else None)
+            if not ready:
+                raise DistributedError(_cause(told))
+            for pipe in ready:
+                assert isinstance(pipe, Connection)
+                try:
+                    said = pipe.recv()
+                except EOFError:
+                    said = _Told(None, "the process died without a word, as one that is killed")
+                told[pipes.index(pipe)] = said
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _results(told: dict[int, _Told], interrupted: bool) -> list[Any]:
+    if any(one.error for one in told.values()):
+        if interrupted:
+            raise KeyboardInterrupt
+        raise DistributedError(_cause(told))
+    return [told[rank].found for rank in sorted(told)]
+
+
+def _cause(told: dict[int, _Told]) -> str:
+    """The error of which those of others are a consequence, however late it was heard."""
+    failed = {rank: one for rank, one in told.items() if one.error}
+    rank = min(failed, key=lambda one: (failed[one].hearsay, one))
+    return f"spawn: rank {rank} failed:\n{failed[rank].error}"
