@@ -81,8 +81,7 @@ sums(const Real* x, long long width, const Real* weights, Real* top, Real* total
         leaning = block_sum(leaning);
         if (threadIdx.x == 0) lean[n] = leaning;
     }
-    if (out) {  // which may be x: each thread reads what it writes, after all have read the row
-        __syncthreads();
+    if (out) {  // which may be x: a score is read by nobody but the thread that writes there
         EACH_IN_BLOCK(c, width) out[n * width + c] = exp(row[c] - over);
     }
 }
@@ -200,7 +199,7 @@ best(const Real* x, long long width, int count, int classes, Real slack, long lo
         const long long c = begin + threadIdx.x;
         const bool passes = c < width && row[c] > -INFINITY && row[c] >= bound;
         const unsigned votes = __ballot_sync(WHOLE_WARP, passes);
-        if (!__syncthreads_or(votes != 0)) continue;
+        if (!__syncthreads_or(votes != 0)) continue;  // nobody reads numbers of the last turn now
         if (lane == 0) before[warp] = __popc(votes);
         __syncthreads();
         long long place = passed + __popc(votes & ((1u << lane) - 1));
@@ -209,7 +208,6 @@ best(const Real* x, long long width, int count, int classes, Real slack, long lo
             passed += before[w];
         }
         if (passes && place < room) token[n * room + place] = c;
-        __syncthreads();  // before the next numbers are in place
     }
     if (threadIdx.x == 0) found[n] = passed;
 }

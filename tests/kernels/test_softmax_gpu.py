@@ -71,6 +71,31 @@ def test_infinities_and_nan(cupy, dtype, width):
     np.testing.assert_array_equal(found.get()[:2], [2, 0])
 
 
+@pytest.mark.parametrize("width", [3, 300])
+def test_scores_far_from_zero_are_no_trouble(cupy, width):
+    x = draw(4, width, "float32")[0]
+    _, expected, _ = softmax.row_sums(cupy.asarray(x))
+    for far in (-3000, 3000):
+        top, total, _ = softmax.row_sums(cupy.asarray(x + np.float32(far)))
+        np.testing.assert_allclose(top.get(), x.max(axis=1) + far, atol=1e-3)
+        np.testing.assert_allclose(total.get(), expected.get(), rtol=1e-3 * width)
+
+
+def test_rows_of_no_weight_have_no_slope_whatever_they_hold(cupy):
+    x = cupy.asarray(np.array([[np.nan, np.inf], [1, 1]], np.float32))
+    top, total, _ = softmax.row_sums(x)
+    g = cupy.asarray(np.array([0, 2], np.float32))
+    np.testing.assert_array_equal(softmax.row_slopes(x, top, total, g).get(), [[0, 0], [1, 1]])
+
+
+def test_what_rounding_makes_as_good_as_the_best_is_found(cupy):
+    """Scores that differ by less than their log P can show."""
+    x = np.arange(300, dtype=np.float32)[None] * np.float32(1e-8)
+    *_, token, found = softmax.row_best(cupy.asarray(x), 2)
+    assert len(best_by_hand(x, 2)[0]) > token.shape[1]
+    assert found.get()[0] >= len(best_by_hand(x, 2)[0])
+
+
 def test_the_sums_leave_the_exponentials_and_slopes_take_the_place_of_scores(cupy):
     x, g, even, weights = on_gpu(cupy, draw(9, 70, "float32"))
     top, total, _ = softmax.row_sums(x)
