@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import bounded, flag
-from tinygrad_rnn.device import Array, array_module, to_host
+from tinygrad_rnn.device import Array, array_module, beside, to_host
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_rnn.kernels import attention as kernel
 from tinygrad_rnn.modes import recording
@@ -182,7 +182,7 @@ class Attention(Module):
     def _shared(self, query: Tensor, memory: Prepared) -> tuple[Tensor, Tensor] | None:
         """The same for single queries to rows that they may share; None where it is not quick."""
         mask, of, dropped = memory.mask, memory.of, self.training and self.dropout
-        if of is None or query.shape[1] != 1 or dropped or self.causal or query.device != "cpu":
+        if of is None or query.shape[1] != 1 or dropped or self.causal:
             return None
         if recording.get() is not False or not (mask is None or _of_keys(mask)):
             return None
@@ -191,11 +191,17 @@ class Attention(Module):
             return None
         asked, vector = score.single(query.squeeze(1))
         arrays = asked._data, memory.keys._data, memory.values._data
-        queries, keys, values = map(np.ascontiguousarray, arrays)
+        if len({x.device for x in (asked, memory.keys, memory.values)}) > 1:
+            return None  # to where the error is raised, as below
+        xp = array_module(asked._data)
+        queries, keys, values = map(xp.ascontiguousarray, arrays)
         if queries.shape[1] != keys.shape[2] or not ((of >= 0) & (of < len(keys))).all():
-            return None  # to where the error is raised
+            return None
         vector = None if vector is None else vector._data
-        seen = None if mask is None else np.ascontiguousarray(mask[:, 0]).view(np.uint8)
+        seen = None
+        if mask is not None:
+            mask = beside("Attention", mask, queries)
+            seen = xp.ascontiguousarray(mask[:, 0]).view(np.uint8)
         context, weights = kernel.attend(queries, keys, vector, values, seen, of)
         return Tensor(context[:, None]), Tensor(weights[:, None])
 
@@ -247,7 +253,7 @@ class Attention(Module):
                 "Attention: the mask requires a gradient, expected constants; what is learned "
                 "belongs into a Score."
             )
-        array = to_host(as_array(mask, "Attention"))
+        array = as_array(mask, "Attention")
         if array.dtype.kind not in "bf":
             raise DTypeError(
                 f"Attention: the mask holds {array.dtype}, expected booleans, true where there is "
@@ -272,14 +278,17 @@ class Attention(Module):
         added = None
         if mask is not None and mask.dtype != np.bool_:
             mask, numbers = mask != -np.inf, mask
-            added = np.where(mask, numbers, 0) if np.any(numbers[mask]) else None
+            # Nobody waits for a GPU to find out whether there is anything to add.
+            if not isinstance(numbers, np.ndarray) or np.any(numbers[mask]):
+                added = np.where(mask, numbers, 0)
         if self.causal:
             if T != S:
                 raise ShapeError(
                     f"Attention: causal=True with {T} queries and {S} keys, expected as many, the "
                     "same sequence; for single queries, give the keys so far."
                 )
-            earlier = np.tri(S, dtype=np.bool_)[None]
+            xp = np if mask is None else array_module(mask)
+            earlier = xp.tri(S, dtype=np.bool_)[None]
             mask = earlier if mask is None else mask & earlier
         return mask, added
 
