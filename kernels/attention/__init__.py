@@ -74,11 +74,11 @@ def attend(
     return found
 
 
-def masked_softmax(x: Array, seen: Array) -> Array:
+def masked_softmax(x: Array, seen: Array | None) -> Array:
     """Return the weights (..., S) of scores x.
 
     x (..., S)
-    seen       booleans, or bytes, that broadcast to x: 0 where there is no key
+    seen       booleans, or bytes, that broadcast to x: 0 where there is no key; or None
     """
     return twin(__name__, x).masked_softmax(x, seen)
 

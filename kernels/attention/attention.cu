@@ -137,6 +137,7 @@ extern "C" __global__ void attend(const Real *query, const Real *key, const Real
 
 // Rows of x (rows, S) as weights, a warp each. The mask of row r is row
 // r / period * inner + r % inner of seen: masks that are the same for some axis in the middle.
+// Without a mask every key is seen.
 extern "C" __global__ void masked_softmax(const Real *x, const unsigned char *seen, Real *out,
                                           long long rows, long long S, long long period,
                                           long long inner) {
@@ -147,11 +148,12 @@ extern "C" __global__ void masked_softmax(const Real *x, const unsigned char *se
         const Real *scores = x + r * S;
         Real top = -Real(INFINITY), sum = 0;
         for (long long s = lane; s < S; s += 32)
-            if (there[s] && scores[s] > top) top = scores[s];
+            if ((seen == nullptr || there[s]) && scores[s] > top) top = scores[s];
         top = warp_max(top);
         if (isinf(top)) top = 0;
         for (long long s = lane; s < S; s += 32) {
-            const Real power = there[s] ? exp(scores[s] - top) : Real(0);
+            const bool wanted = seen == nullptr || there[s];
+            const Real power = wanted ? exp(scores[s] - top) : Real(0);
             sum += power;
             out[r * S + s] = power;
         }

@@ -66,7 +66,9 @@ def masked_softmax(x, seen):
     xp = require(__name__)
     x, out, S = xp.ascontiguousarray(x), xp.empty(x.shape, x.dtype), x.shape[-1]
     if x.size:
-        seen, period, inner = rows_of(xp, seen, x.shape)
+        period = inner = 1
+        if seen is not None:
+            seen, period, inner = rows_of(xp, seen, x.shape)
         sizes = map(np.int64, (x.size // S, S, period, inner))
         launch(_kernel("masked_softmax", x), x.size // S * 32, x, seen, out, *sizes)
     return out

@@ -11,8 +11,10 @@ def rows_of(xp: Any, seen: Any, shape: tuple[int, ...]) -> tuple[Any, int, int]:
 
     Of two numbers, period and inner: row r of the whole has the mask r // period * inner +
     r % inner. So it is where the mask has one size for all on some axes side by side, as (B, 1,
-    S) and (B, 1, T, S) have; any other is spread out.
+    S) and (B, 1, T, S) have; any other is spread out. None stands for one row of ones.
     """
+    if seen is None:
+        return xp.ones((1, shape[-1]), "uint8"), prod(shape[:-1]), 1
     sizes = (1,) * (len(shape) - seen.ndim) + seen.shape
     axes = [(n == m, m) for n, m in zip(sizes[:-1], shape[:-1], strict=True) if m != 1]
     behind = len(axes)

@@ -33,7 +33,8 @@ def attend(query, key, vector, value, seen, of):
 
 
 def masked_softmax(x, seen):
-    x = np.where(seen, x, -np.inf).astype(x.dtype, copy=False)
+    if seen is not None:
+        x = np.where(seen, x, -np.inf).astype(x.dtype, copy=False)
     if not x.size:
         return x
     top = np.max(x.real, axis=-1, keepdims=True)

@@ -262,6 +262,10 @@ def test_weights_of_a_gpu_and_of_the_cpu_are_those_of_the_definition(cupy, shape
     ):
         close(weights, y, dtype, shape[-1])
     back = in_all_orders(lambda: [attention.softmax_slope(*sent([g, y.astype(dtype)]))])
+    plain = reference.masked_softmax(g.astype(np.float64), None)
+    for weights in (attention.masked_softmax(g, None),
+                    *in_all_orders(lambda: [attention.masked_softmax(sent(g), None)])):  # fmt: skip
+        close(weights, plain, dtype, shape[-1])
     for found in (attention.softmax_slope(g, y.astype(dtype)), *back):
         close(found, slopes, dtype, shape[-1])
 

@@ -92,10 +92,20 @@ def test_attention_is_that_of_the_cpu(on_gpu, score, mask, dtype):
         lambda: Asking(nn.Attention(score, **SCORES[score]), given), inputs, dtype, on_gpu
     )
     if on_gpu:
-        wanted = set() if mask == "none" else {"masked_softmax", "softmax_slope"}
+        wanted = {"masked_softmax", "softmax_slope"}
         if score == "additive":
             wanted |= {"additive_scores", "additive_queries_back", "additive_keys_back"}
         assert wanted <= names
+
+
+def test_causal_attention_of_a_gpu(on_gpu):
+    (x,) = drawn("float64", (B, S, WIDTH))
+    for mask in (None, masks()["keys"]):
+        names = compare(
+            lambda mask=mask: Asking(nn.Attention("dot", causal=True), mask), [x] * 3, "float64",
+            on_gpu,
+        )  # fmt: skip
+        assert not on_gpu or "masked_softmax" in names
 
 
 @pytest.mark.parametrize("score", ["dot", "scaled_dot", "general", "additive"])

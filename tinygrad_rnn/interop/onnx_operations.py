@@ -149,6 +149,9 @@ def _logsumexp(g: Graph, call: Call) -> None:
 
 def _masked_softmax(g: Graph, call: Call) -> None:
     seen = call.attrs["seen"]
+    if seen is None:
+        g.add("Softmax", call.inputs[0], to=call.outputs, axis=-1)
+        return
     if not seen.any(-1).all():
         raise Obstacle("masked_softmax with a row that sees nothing, which would be NaN")
     x = g.add("Where", g.constant(seen), call.inputs[0], _like(g, call, -np.inf))

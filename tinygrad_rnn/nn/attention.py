@@ -214,10 +214,7 @@ class Attention(Module):
         if added is not None:
             added = array_module(scores._data).asarray(added, scores.dtype)
             scores = scores + Tensor(added[:, None] if heads else added)
-        if seen is None:
-            weights = ops.softmax(scores)
-        else:
-            weights = ops.masked_softmax(scores, seen[:, None] if heads else seen)
+        weights = ops.masked_softmax(scores, seen[:, None] if heads and seen is not None else seen)
         context = self.score.combine(
             ops.dropout(weights, self.dropout, self.training), memory.values
         )

@@ -41,9 +41,12 @@ def _total(F: Any, x: Any) -> Any:
 def masked_softmax(x: object, mask: Any) -> Tensor:
     """``exp(x) / sum(exp(x))`` over those entries of the last axis where the mask is true.
 
-    The others are 0; so is all of a row without any true entry, and its gradient: no NaN.
+    The others are 0; so is all of a row without any true entry, and its gradient: no NaN. Without
+    a mask, None, it is over all entries.
     """
     x = as_tensor(x, "masked_softmax")
+    if mask is None and x.ndim > 0:
+        return _masked_softmax(x, seen=None)
     seen = beside("masked_softmax", as_array(mask, "masked_softmax"), x._data)
     if seen.dtype != np.bool_:
         raise DTypeError(f"masked_softmax: the mask holds {seen.dtype}, expected booleans.")
