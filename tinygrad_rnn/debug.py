@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_rnn.device import to_host
+from tinygrad_rnn.device import host_array, to_host
 from tinygrad_rnn.engine import Node, OutputGrad, Walk, resolved
 from tinygrad_rnn.engine.faults import forward_line
 from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
@@ -220,7 +220,7 @@ def _check_derived(node: Node, number: int, g: Any, part: Any, called_at: str) -
 
 
 def _array(x: Any) -> Any:
-    return to_host(x._data) if isinstance(x, Tensor) else to_host(np.asarray(x))
+    return host_array(x._data if isinstance(x, Tensor) else x)
 
 
 def _all(test: Callable[[Any], Any], x: Any) -> bool:
@@ -233,6 +233,7 @@ def _all(test: Callable[[Any], Any], x: Any) -> bool:
 
 
 def _first_bad(array: Any) -> tuple[str, float]:
+    array = host_array(array)
     index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
     value = complex(array[index])
     return f"index {list(index)}", value.real if not math.isfinite(value.real) else value.imag

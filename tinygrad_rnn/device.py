@@ -5,10 +5,11 @@ needs no choice at all; ``array_module`` is for making new arrays.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,11 +17,13 @@ from tinygrad_rnn.errors import DeviceError, OutOfMemoryError
 from tinygrad_rnn.kernels import _cuda
 
 Array = Any  # numpy.ndarray or cupy.ndarray
+F = TypeVar("F", bound=Callable[..., Any])
 _NUMPY = (np.ndarray, np.generic)  # a union of types would be made anew by every test
 
 __all__ = [
     "array_module", "beside", "device_of", "empty_cache", "host_array", "normalize_device",
     "num_threads", "out_of_memory", "set_num_threads", "there", "to_device", "to_host",
+    "where_it_is",
 ]  # fmt: skip
 
 
@@ -94,6 +97,19 @@ def there(array: Array) -> AbstractContextManager[Any]:
 
 
 _HERE = nullcontext()
+
+
+def where_it_is(function: F) -> F:
+    """A function of a tensor and more, with all that it makes made where that tensor is."""
+
+    @wraps(function)
+    def called(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _cuda.several():
+            return function(x, *args, **kwargs)
+        with there(getattr(x, "_data", None)):
+            return function(x, *args, **kwargs)
+
+    return called  # type: ignore[return-value]
 
 
 def out_of_memory(where: str, arrays: Sequence[Any], error: Exception) -> OutOfMemoryError:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.ops.specs import SPECS
@@ -13,6 +13,7 @@ from tinygrad_rnn.testing.numeric import as_list
 
 ROOM = 1e-10  # against the definition in float64
 
+RUN = [spec for spec in SPECS.values() if spec.name != "to"]  # which goes where it is told
 # What only other operations call, which have sent all arrays to the device.
 OF_ONE_DEVICE = {"linear_cross_entropy_gradient"}
 
@@ -57,7 +58,7 @@ def _drawn(rng, like, device):
     return Tensor(to_device(rng.standard_normal(like.shape), device))
 
 
-@pytest.mark.parametrize("spec", [s for s in SPECS.values() if s.name != "to"], ids=str)
+@pytest.mark.parametrize("spec", RUN, ids=str)
 def test_an_operation_gives_what_the_cpu_gives(spec, on_gpu):
     @settings(
         max_examples=3, derandomize=True, deadline=None, database=None,
@@ -80,3 +81,22 @@ def test_an_operation_gives_what_the_cpu_gives(spec, on_gpu):
                 close(a, b, f"gradient {number}")
 
     same()
+
+
+@pytest.mark.parametrize("spec", [s for s in RUN if s.name not in OF_ONE_DEVICE], ids=str)
+def test_all_of_an_operation_happens_where_its_operands_are(spec, standin):
+    """Also where that is not the GPU on which a thread makes what it makes."""
+
+    @settings(
+        max_examples=1, derandomize=True, deadline=None, database=None,
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate],
+    )  # fmt: skip
+    @given(spec.sample(1))
+    def there(case):
+        case = case._replace(attrs={k: moved(v, "gpu:1") for k, v in case.attrs.items()})
+        found, slopes = run(spec, case, "gpu:1")
+        arrays = [getattr(x, "_data", x) for x in (*found, *slopes) if x is not None]
+        assert {array.device.id for array in arrays} == {1}
+        assert standin.peak[0] == 0
+
+    there()

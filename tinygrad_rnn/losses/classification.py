@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import bounded
-from tinygrad_rnn.device import Array, array_module, beside
+from tinygrad_rnn.device import Array, array_module, beside, where_it_is
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import softmax as kernel
 from tinygrad_rnn.losses.labels import Labels, beside_weights, check_weights, labels_of
@@ -119,6 +119,7 @@ def factors_of(labels: Labels, smoothing: float, weights: Array | None, classes:
 # ----- what users call -----
 
 
+@where_it_is
 def cross_entropy(
     scores: object,
     targets: Any,
@@ -186,6 +187,7 @@ def _soft(
     return reduced(where, masked(mask, losses), mask, reduction)
 
 
+@where_it_is
 def nll(
     log_probs: object,
     targets: Any,
@@ -212,6 +214,7 @@ def nll(
     return losses.reshape(lead) if reduction == "none" else losses.sum()
 
 
+@where_it_is
 def kl_divergence(
     log_probs: object, targets: object, *, mask: Any = None, reduction: str = "mean"
 ) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_rnn import modes, ops
 from tinygrad_rnn.arguments import bounded
-from tinygrad_rnn.device import Array, beside, to_host
+from tinygrad_rnn.device import Array, beside, to_host, where_it_is
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.losses.reducing import check_alike, masked, reduced, spread_mask
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
@@ -32,18 +32,21 @@ def _pair(where: str, x: object, targets: object, mask: Any) -> tuple[Tensor, Te
     return masked(mask, x), masked(mask, targets), mask
 
 
+@where_it_is
 def mse(x: object, targets: object, *, mask: Any = None, reduction: str = "mean") -> Tensor:
     """Squared error, ``(x - y)^2``."""
     x, y, mask = _pair("mse", x, targets, mask)
     return reduced("mse", ops.square(x - y), mask, reduction)
 
 
+@where_it_is
 def l1(x: object, targets: object, *, mask: Any = None, reduction: str = "mean") -> Tensor:
     """Absolute error, ``|x - y|``; its slope where they are equal is 0."""
     x, y, mask = _pair("l1", x, targets, mask)
     return reduced("l1", ops.abs(x - y), mask, reduction)
 
 
+@where_it_is
 def huber(
     x: object, targets: object, *, delta: float = 1.0, mask: Any = None, reduction: str = "mean"
 ) -> Tensor:
@@ -58,6 +61,7 @@ def huber(
     return reduced("huber", near * (d - near * 0.5), mask, reduction)
 
 
+@where_it_is
 def bce_with_logits(
     scores: object,
     targets: object,

@@ -20,7 +20,7 @@ import numpy as np
 
 from tinygrad_rnn import modes, ops
 from tinygrad_rnn.arguments import bounded, whole
-from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.device import Array, array_module, where_it_is
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels.matmul import matmul
@@ -117,6 +117,7 @@ def _reference(
 _linear = fused("linear_cross_entropy", _forward, _backward, _reference, gradient=gradient)
 
 
+@where_it_is
 def linear_cross_entropy(
     h: object,
     w: object,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import bounded
-from tinygrad_rnn.device import Array, beside, to_host
+from tinygrad_rnn.device import Array, beside, to_host, where_it_is
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.losses.reducing import masked, reduced, spread_mask, with_axes
 from tinygrad_rnn.nn import Module
@@ -14,6 +14,7 @@ from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 __all__ = ["MovingBaseline", "reinforce"]
 
 
+@where_it_is
 def reinforce(
     log_probs: object,
     rewards: Any,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, there
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels.recurrence.symbols import Symbol
 from tinygrad_rnn.ops import (
@@ -42,6 +42,7 @@ from tinygrad_rnn.ops.recurrence import recurrence as recurrence
 from tinygrad_rnn.ops.reduce import *  # noqa: F403
 from tinygrad_rnn.ops.shape import *  # noqa: F403
 from tinygrad_rnn.ops.window import *  # noqa: F403
+from tinygrad_rnn.primitive import check_devices
 from tinygrad_rnn.tensor import Tensor, as_array
 
 __all__ = (
@@ -73,8 +74,11 @@ def _compare(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Arra
         mine = self._data
         if mine.dtype.kind == "c" or getattr(theirs, "dtype", mine.dtype).kind == "c":
             mine, theirs = mine.real, theirs.real  # complex steps decide by the real part
+        if mine.__class__ is not np.ndarray or hasattr(theirs, "__cuda_array_interface__"):
+            check_devices(compare, [mine, theirs])
         try:
-            return compare(mine, theirs)
+            with there(mine):
+                return compare(mine, theirs)
         except ValueError as error:
             raise ShapeError(
                 f"{compare.__name__}: shapes {self.shape} and {np.shape(theirs)} do not broadcast: "

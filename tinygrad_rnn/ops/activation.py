@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, where_it_is
 from tinygrad_rnn.kernels import pointwise
 from tinygrad_rnn.ops.arithmetic import expm1, operand, where
 from tinygrad_rnn.ops.axes import axis_of, largest
@@ -69,12 +69,14 @@ _rectify_slope = binary(
 )
 
 
+@where_it_is
 def leaky_relu(x: object, slope: float = 0.01) -> Tensor:
     """``x`` where it is positive, else ``slope * x``."""
     x = as_tensor(x, "leaky_relu")
     return where(x.data.real > 0, x, x * operand("leaky_relu", "slope", slope))
 
 
+@where_it_is
 def elu(x: object, alpha: float = 1.0) -> Tensor:
     """``x`` where it is positive, else ``alpha (exp(x) - 1)``."""
     x = as_tensor(x, "elu")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import Array, array_module, beside
+from tinygrad_rnn.device import Array, array_module, beside, where_it_is
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import attention as kernel
 from tinygrad_rnn.ops.activation import tanh
@@ -38,6 +38,7 @@ def _total(F: Any, x: Any) -> Any:
     return F.sum(x, axis=(x.ndim - 1,), keepdims=True, shape=x.shape)
 
 
+@where_it_is
 def masked_softmax(x: object, mask: Any) -> Tensor:
     """``exp(x) / sum(exp(x))`` over those entries of the last axis where the mask is true.
 
@@ -99,6 +100,7 @@ _additive_scores = fused(
 )  # fmt: skip
 
 
+@where_it_is
 def additive_scores(query: object, key: object, vector: object, mask: Any = None) -> Tensor:
     """``scores[b, t, s] = sum over h of vector[h] tanh(query[b, t, h] + key[b, s, h])``.
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_rnn import modes
 from tinygrad_rnn.arguments import whole
-from tinygrad_rnn.device import Array, array_module, beside, there
+from tinygrad_rnn.device import Array, array_module, beside, there, where_it_is
 from tinygrad_rnn.engine import ARRAYS, Part, SliceGrad
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.kernels.rows import add_rows
@@ -106,6 +106,7 @@ def getitem(x: object, index: Any) -> Tensor:
         raise IndexRangeError(str(error).replace("take", "getitem", 1)) from error
 
 
+@where_it_is
 def take_along_axis(x: object, index: Any, axis: int = -1) -> Tensor:
     """``x[..., index[...], ...]``: for every place of ``index``, the element it names."""
     x = as_tensor(x, "take_along_axis")
@@ -125,6 +126,7 @@ def _taken(where: str, x: Tensor, index: Array, axis: int, shape: tuple[int, ...
         raise unfit(where, x, index, axis) from error
 
 
+@where_it_is
 def gather(x: object, axis: int, index: Any) -> Tensor:
     """As PyTorch's: like ``take_along_axis``, but of the shape of ``index``, nothing broadcasts."""
     x = as_tensor(x, "gather")
@@ -140,6 +142,7 @@ def gather(x: object, axis: int, index: Any) -> Tensor:
     return _taken("gather", x, index, axis, index.shape)
 
 
+@where_it_is
 def topk(x: object, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Array]:
     """The k largest elements in order, differentiable, and their places; the first of equals.
 
@@ -302,6 +305,7 @@ def index_add(x: object, index: Any, value: object) -> Tensor:
     return _index_add(x, value, index=sent("index_add", plain(index), x))
 
 
+@where_it_is
 def scatter_add(x: object, axis: int, index: Any, source: object) -> Tensor:
     """A copy of ``x`` with ``source`` added at ``index`` along an axis, as PyTorch's."""
     x, source = as_tensor(x, "scatter_add"), as_tensor(source, "scatter_add")

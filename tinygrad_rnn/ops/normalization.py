@@ -6,6 +6,7 @@ import numpy as np
 
 from tinygrad_rnn import random
 from tinygrad_rnn.arguments import bounded, number, shortened
+from tinygrad_rnn.device import where_it_is
 from tinygrad_rnn.engine import ARRAYS, TENSORS
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels import normalization as kernel
@@ -46,6 +47,7 @@ def layer_norm(x: object, weight: Any = None, bias: Any = None, eps: float = 1e-
     return result if bias is None else result + bias
 
 
+@where_it_is
 def dropout(
     x: object,
     rate: float = 0.5,

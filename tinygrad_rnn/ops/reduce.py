@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import number
-from tinygrad_rnn.device import Array
+from tinygrad_rnn.device import Array, where_it_is
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.ops.arithmetic import abs as absolute
 from tinygrad_rnn.ops.arithmetic import mul, square, where
@@ -196,11 +196,13 @@ def min(x: object, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return _min(x, axis=axes, keepdims=keepdims)
 
 
+@where_it_is
 def argmax(x: object, axis: int | None = None) -> Array:
     """The place of the largest element, the first of equals: an integer array, no Tensor."""
     return _place("argmax", np.argmax, x, axis)
 
 
+@where_it_is
 def argmin(x: object, axis: int | None = None) -> Array:
     """The place of the smallest element, the first of equals: an integer array, no Tensor."""
     return _place("argmin", np.argmin, x, axis)
@@ -233,6 +235,7 @@ _norm = unary(
 )
 
 
+@where_it_is
 def norm(x: object, ord: float = 2, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The vector norm over axes: ``sum(|x|^ord)^(1/ord)``; ``ord`` may be inf."""
     x = as_tensor(x, "norm")

@@ -19,14 +19,15 @@ from typing import Any
 from tinygrad_rnn.engine import ARRAYS, TENSORS
 from tinygrad_rnn.primitive.declare import apply, binary, nary, unary, variadic
 from tinygrad_rnn.primitive.fused import Fused, fused, run_fused
+from tinygrad_rnn.primitive.operands import check_devices
 from tinygrad_rnn.primitive.rows import Along, AlongRule, RowWise, first_axis, place_for_place
 from tinygrad_rnn.primitive.table import PRIMITIVES, Primitive
 from tinygrad_rnn.primitive.taps import tap
 
 __all__ = [
     "ARRAYS", "PRIMITIVES", "TENSORS", "Along", "AlongRule", "Fused", "Primitive", "RowWise",
-    "apply_again", "binary", "first_axis", "fused", "nary", "place_for_place", "run_fused",
-    "tap", "unary", "variadic",
+    "apply_again", "binary", "check_devices", "first_axis", "fused", "nary", "place_for_place",
+    "run_fused", "tap", "unary", "variadic",
 ]  # fmt: skip
 
 

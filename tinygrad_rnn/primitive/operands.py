@@ -111,7 +111,8 @@ def check_devices(op: Any, arrays: Sequence[Any]) -> None:
 
 def _mixed_devices(op: Any, homes: Iterable[str]) -> DeviceError:
     return DeviceError(
-        f"{op.name}: got arrays of {' and '.join(sorted(homes))}, expected all on one device: "
+        f"{getattr(op, 'name', None) or op.__name__}: got arrays of "
+        f"{' and '.join(sorted(homes))}, expected all on one device: "
         "numbers are never moved silently. Move one side with .to()."
     )
 

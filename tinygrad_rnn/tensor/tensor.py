@@ -13,7 +13,13 @@ import numpy as np
 from tinygrad_rnn import modes
 from tinygrad_rnn.arguments import TYPES, function_of, shortened
 from tinygrad_rnn.device import Array, array_module, there, to_device, to_host
-from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
+from tinygrad_rnn.errors import (
+    DeviceError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+    TinygradError,
+)
 from tinygrad_rnn.tensor.protocols import Protocols
 from tinygrad_rnn.tensor.version import Version, tick
 
@@ -137,7 +143,11 @@ class Tensor(Protocols):
                 raise TypeError(f"grad: got {type(value).__name__}, expected a Tensor or None.")
             mine, theirs = (f"{t.dtype}{list(t.shape)} on {t.device}" for t in (self, value))
             if mine != theirs:
-                kind = ShapeError if value.shape != self.shape else DTypeError
+                kind: type[TinygradError] = DTypeError
+                if value.shape != self.shape:
+                    kind = ShapeError
+                elif value.dtype == self.dtype:
+                    kind = DeviceError
                 raise kind(f"grad: got {theirs}, expected {mine}, as the tensor is.")
         self._grad = value
 
@@ -266,7 +276,8 @@ class Tensor(Protocols):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         self._refuse_result("deepcopy")
-        return self._copy_state(type(self).__new__(type(self)), self._data.copy())
+        with there(self._data):
+            return self._copy_state(type(self).__new__(type(self)), self._data.copy())
 
     def _copy_state(self, copy: "Tensor", data: Array) -> "Tensor":
         copy._data = data
@@ -357,7 +368,8 @@ def _wants_gradient(data: Any) -> bool:
 
 def constant(data: Any, like: Tensor) -> Tensor:
     """Numbers of the host as a constant of the type of a tensor, on its device."""
-    return Tensor(array_module(like._data).asarray(data, like.dtype))
+    with there(like._data):
+        return Tensor(array_module(like._data).asarray(data, like.dtype))
 
 
 def as_tensor(data: Any, where: str = "tensor") -> Tensor:
