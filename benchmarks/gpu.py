@@ -1,6 +1,8 @@
 """Recurrent layers and what surrounds them on a GPU, against PyTorch on the same one.
 
-python benchmarks/gpu.py [ceilings] [layers] [rest]    (TINYGRAD_PEER_PYTHON: one with PyTorch)
+    python benchmarks/gpu.py [ceilings] [layers] [persistent] [rest]
+
+TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none.
 
 First what the GPU can do at best, then both sides in turns, each in a process of its own, with
 one wait for ten calls. PyTorch runs a call at a time, and recorded as a graph; this library
@@ -11,6 +13,7 @@ precision. Where there is no GPU, it says so and measures nothing.
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from duel import HERE, Result, duel, peer_python, short
@@ -22,6 +25,7 @@ from tinygrad_rnn.errors import DeviceError
 from tinygrad_rnn.kernels import _cuda
 
 OURS, PYTORCH = HERE / "sides" / "gpu_ours.py", HERE / "sides" / "gpu_torch.py"
+PERSISTENT = HERE / "sides" / "gpu_persistent.py"
 CALLS = 10  # between two waits, as both sides have it
 
 # T, B, H of LSTMs for which PyTorch takes cuDNN's kernels for single steps, in float32; each with
@@ -41,7 +45,12 @@ REST = {
     "losses 700 650 10000": (0.9, 1.2), "losses 700 650 33000": (0.9, 1.2),
     "attention 64 50 50 512": (1.5, 4.0),
 }  # fmt: skip
-PRECISIONS = {"fp32": {}, "tf32": {"CUPY_TF32": "1"}}  # and what CuPy has to be told
+PRECISIONS = {"fp32": {}, "tf32": {"CUPY_TF32": "1"}}  # and what our side has to be told
+OF_PERSISTENT = {
+    "fp32": {"BENCHMARK_PRECISION": "highest"},
+    "tf32": {"BENCHMARK_PRECISION": "high", "CUPY_TF32": "1"},
+    "bf16": {"BENCHMARK_PRECISION": "medium", "CUPY_TF32": "1"},  # products with x: of tf32
+}
 COLUMNS = ["case", "ours, µs", "PyTorch, µs", "PyTorch's graph, µs", "against a call at a time",
            "against the graph", "must", "goal"]  # fmt: skip
 
@@ -86,15 +95,19 @@ def limits() -> list[str]:
 
 
 def against_pytorch(
-    cases: dict[str, tuple[float, float]], precision: str = "fp32", graphs: bool = True
+    cases: dict[str, tuple[float, float]],
+    precision: str = "fp32",
+    graphs: bool = True,
+    persistent: bool = False,
 ) -> tuple[list[str], list[Result]]:
     """Rows of cases in turns with PyTorch in both ways; and the results that the bars are for."""
     rows, kept = [], []
+    side, told = (PERSISTENT, OF_PERSISTENT) if persistent else (OURS, PRECISIONS)
     for case, bars in cases.items():
         ways = [f"eager {case} precision={precision}"]
         ways += [f"graph {case} precision={precision}"] if graphs else []
         pairs = [(case, way) for way in ways]
-        found = duel(pairs, OURS, PYTORCH, rounds=9, environment=PRECISIONS[precision])
+        found = duel(pairs, side, PYTORCH, rounds=9, environment=told[precision])
         rows.append(row(case, found, bars))
         kept.append(found[-1])
     return rows, kept
@@ -110,18 +123,17 @@ def row(case: str, found: list[Result], bars: tuple[float, float]) -> str:
     return f"| {' | '.join([case, *micro, *ratios, *map(str, bars)])} |"
 
 
-def layers(precision: str) -> list[str]:
+def layers(precision: str, persistent: bool = False) -> list[str]:
     """Training and inference of LSTMs, then the other layers."""
     rows = []
     for what in ("train", "infer"):
-        more, kept = against_pytorch(
-            {f"{what} LSTM {size}": bars for size, bars in LSTMS.items()}, precision
-        )
+        named = {f"{what} LSTM {size}": bars for size, bars in LSTMS.items()}
+        more, kept = against_pytorch(named, precision, persistent=persistent)
         mean = f"**{geometric_mean(kept):.2f}**"
         rows += [*more, f"| {what} LSTM, geometric mean | | | | | {mean} | | |"]
     for cases, graphs in ((OTHERS, True), (PACKED, False)):
         named = {f"train {case}": bars for case, bars in cases.items()}
-        rows += against_pytorch(named, precision, graphs)[0]
+        rows += against_pytorch(named, precision, graphs, persistent)[0]
     return table(f"{setting()}. Precision of products: {precision}.", COLUMNS, rows)
 
 
@@ -160,8 +172,12 @@ def _said(python: str, *arguments: object) -> str:
 PARTS = {
     "ceilings": {"The GPU at best": limits, "What cuDNN chooses": algorithms},
     "layers": {
-        f"Recurrent layers on a GPU, {precision}": lambda precision=precision: layers(precision)
+        f"Recurrent layers on a GPU, {precision}": partial(layers, precision)
         for precision in PRECISIONS
+    },
+    "persistent": {
+        f"Persistent kernels on a GPU, {precision}": partial(layers, precision, persistent=True)
+        for precision in OF_PERSISTENT
     },
     "rest": {"Training steps, losses and attention on a GPU": rest},
 }

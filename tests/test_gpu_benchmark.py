@@ -65,6 +65,23 @@ def test_our_side_runs_every_kind_of_case(standin, benchmark, monkeypatch, case)
     )
 
 
+def test_persistent_kernels_run_where_they_have_a_plan(standin, benchmark, monkeypatch, capsys):
+    needs_shim()
+    monkeypatch.setenv("BENCHMARK_CALLS", "1")
+    side, gpu = benchmark("sides.gpu_persistent"), importlib.import_module(
+        "tinygrad_rnn.kernels.recurrence.gpu"
+    )  # fmt: skip
+    for name in ("forward", "backward"):
+        monkeypatch.setattr(gpu, name, getattr(gpu, name))  # put back afterwards
+    with cuda.launches() as seen:
+        side.case("train GRU 3 2 4")()
+    assert {launch.source for launch in seen} >= {"fma_forward.cu", "fma_backward.cu"}
+    assert "recurrence.cu" not in {launch.source for launch in seen}
+    monkeypatch.setattr(side, "PRECISION", "some")
+    side.case("infer LSTM 3 2 4")()
+    assert capsys.readouterr().err.startswith("By steps: ")
+
+
 def test_tables_put_bars_beside_ratios(standin, benchmark, monkeypatch):
     gpu, result = benchmark("gpu"), benchmark("duel").Result
     asked = []
@@ -77,9 +94,10 @@ def test_tables_put_bars_beside_ratios(standin, benchmark, monkeypatch):
     monkeypatch.setattr(gpu, "peer", lambda: "2.11, CUDA 13.0")
     monkeypatch.setattr(gpu, "setting", lambda: "some GPU")
     monkeypatch.setattr(gpu, "_said", lambda *words: "1048576")
-    found = gpu.sections(["layers", "rest"])
+    found = gpu.sections(["layers", "persistent", "rest"])
     assert ("train GRU 100 64 512", "graph train GRU 100 64 512 precision=tf32",
             {"CUPY_TF32": "1"}) in asked  # fmt: skip
+    assert {"BENCHMARK_PRECISION": "medium", "CUPY_TF32": "1"} in [told for *_, told in asked]
     lines = found["Recurrent layers on a GPU, fp32"]
     assert (
         "| train LSTM 35 20 200 | 100.0 | 200.0 | 200.0 | **2.00** | **2.00** | 1.0 | 2.5 |"

@@ -149,7 +149,10 @@ class Device:
 
     @property
     def attributes(self):
-        return {"MultiProcessorCount": 132, "MaxSharedMemoryPerBlockOptin": 232448}
+        return {
+            "MultiProcessorCount": 132, "MaxSharedMemoryPerBlockOptin": 232448,
+            "MaxRegistersPerBlock": 65536, "MaxThreadsPerBlock": 1024,
+        }  # fmt: skip
 
 
 class Pointer:
