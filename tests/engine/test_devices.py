@@ -330,3 +330,28 @@ def test_a_module_moves_as_a_whole_or_not_at_all(full):
     with pytest.raises(OutOfMemoryError):
         module.to("gpu")
     assert {p.device for p in module.parameters()} == {"cpu"}
+
+
+@pytest.mark.parametrize("labels_on", ["cpu", "gpu"])
+def test_a_training_step_waits_for_nothing(labels_on, on_gpu):
+    import cupyx
+
+    tg.seed(1)
+    embedding = nn.Embedding(7, 6).to("gpu")
+    layers = nn.LSTM(6, 8, batch_first=True).to("gpu")
+    out = nn.Linear(8, 7).to("gpu")
+    parameters = [p for module in (embedding, layers, out) for p in module.parameters()]
+    optimizer = optim.Adam(parameters, lr=0.05)
+    rng = np.random.default_rng(0)
+    ids, targets = (tg.tensor(rng.integers(0, 7, (3, 5)), device=labels_on) for _ in range(2))
+    seen = []
+    for _ in range(3):
+        with cupyx.allow_synchronize(False):
+            y, _ = layers(embedding(ids))
+            loss = tg.losses.cross_entropy(out(y), targets)
+            loss.backward()
+            optim.clip_grad_norm(parameters, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        seen.append(loss.item())
+    assert seen[0] > seen[1] > seen[2]
