@@ -9,7 +9,8 @@ operations in ``elementwise.py``; ``reference.py`` runs it line by line and defi
 (``blocks.py``), with a place for every product (``placement.py``); ``derivative.py`` derives
 what backward does; ``writer/`` writes both, as a Numba module or as CUDA; ``run.py`` surrounds
 the steps with the products over all of them, ``cpu.py`` and ``gpu.py`` do the steps. Sizes, masks
-and threads are arguments: one compile per program and element type.
+and threads are arguments: one compile per program and element type. ``persistent/`` has kernels
+for all steps of a few cells at once, on a GPU and where that is asked for.
 
 On the CPU a row of a batch depends on nothing but itself: its outputs and input gradients have
 the same bits alone and in any batch, on any number of threads. On a GPU that holds of the steps;

@@ -82,8 +82,8 @@ INLINE void warps_meet(int number, int threads) {
 #if CLUSTER > 1
 
 INLINE void cluster_meet() {
-    asm volatile("barrier.cluster.arrive.release.aligned;" : : : "memory");
-    asm volatile("barrier.cluster.wait.acquire.aligned;" : : : "memory");
+    asm volatile("barrier.cluster.arrive.release;" : : : "memory");
+    asm volatile("barrier.cluster.wait.acquire;" : : : "memory");
 }
 
 // ----- messages -----

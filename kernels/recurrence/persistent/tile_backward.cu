@@ -136,6 +136,7 @@ struct Backward {
 #if CLUSTER > 1
         if (whole) whole = barrier_wait(full + buffer, (step - 1) / 2 % 2);
         if (whole && thread == 0 && step + 1 < count) barrier_arm(full + buffer, ARRIVING);
+        __syncwarp();  // lanes may have waited differently long
 #endif
         if (!owner()) return;
         float sum[2] = {0.0f, 0.0f};

@@ -208,6 +208,7 @@ struct Forward {
         if (step > 0) {
             if (whole) whole = barrier_wait(full + buffer, (step - 1) / 2 % 2);
             if (whole && thread == 0 && step + 2 < count) barrier_arm(full + buffer, ARRIVING);
+            __syncwarp();  // lanes may have waited differently long; matrices want them together
         }
 #endif
         float sum[TILES][4] = {};
@@ -215,7 +216,7 @@ struct Forward {
         if (PARTS > 1) share(sum);
         if (part < 2) {
             float kept[GROUPS][OWN][GATES], inner[GROUPS][OWN];
-            finish(x, runs, sum, kept, inner);
+            finish(x, sum, kept, inner);
             if (step + 1 < count) publish(buffer ^ 1);
             keep(step, runs, kept, inner);
             load(x, runs, step + 2);
@@ -225,9 +226,8 @@ struct Forward {
 #endif
     }
 
-    INLINE void finish(const float (&x)[GROUPS][OWN][GATES], const bool (&runs)[OWN],
-                       const float (&sum)[TILES][4], float (&kept)[GROUPS][OWN][GATES],
-                       float (&inner)[GROUPS][OWN]) {
+    INLINE void finish(const float (&x)[GROUPS][OWN][GATES], const float (&sum)[TILES][4],
+                       float (&kept)[GROUPS][OWN][GATES], float (&inner)[GROUPS][OWN]) {
 #pragma unroll
         for (int s = 0; s < GROUPS; ++s)
 #pragma unroll
@@ -236,11 +236,9 @@ struct Forward {
 #pragma unroll
                 for (int g = 0; g < GATES; ++g)
                     p[g] = total(sum, pair_of(own), 2 * TILE[g * GROUPS + s] + HALF[g * GROUPS + s]);
-                float new_h = h[s][own], new_c = c[s][own];
                 const float b_h = INNER && given.b_h && real(s, own) ? given.b_h[unit_of(s)] : 0.0f;
-                advance(x[s][own], p, b_h, new_h, new_c, kept[s][own], inner[s][own]);
-                h[s][own] = runs[own] || !PACKED ? new_h : h[s][own];
-                c[s][own] = runs[own] || !PACKED ? new_c : c[s][own];
+                // A row that has ended goes on, and nobody looks at what it becomes.
+                advance(x[s][own], p, b_h, h[s][own], c[s][own], kept[s][own], inner[s][own]);
                 if (!whole) h[s][own] = __int_as_float(0x7fc00000);  // not to be mistaken for results
             }
     }

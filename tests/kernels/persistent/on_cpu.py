@@ -8,14 +8,18 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from tests.standin import cuda
+from tests.standin import cuda, installed
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels.matmul import matmul
 from tinygrad_rnn.kernels.recurrence import run as surround
 from tinygrad_rnn.kernels.recurrence.persistent import gpu, sources
-from tinygrad_rnn.kernels.recurrence.persistent.planner import Device
+from tinygrad_rnn.kernels.recurrence.persistent.planner import Device, plan
+from tinygrad_rnn.kernels.recurrence.persistent.recognised import recognised
+from tinygrad_rnn.kernels.recurrence.persistent.reference import GRU, LSTM
 from tinygrad_rnn.kernels.recurrence.persistent.shape import FullShape
+from tinygrad_rnn.kernels.recurrence.tracing import trace
 from tinygrad_rnn.ops.recurrence import RULES
 
 HARDWARE = Path(__file__).with_name("hardware_on_cpu.cuh")
@@ -104,3 +108,24 @@ def drawn(program, T, B, I, H, seed=0):
         "x": rng.standard_normal((T, B, I)), "dy": rng.standard_normal((T, B, H)),
         "states": states, "ends": [rng.standard_normal((B, H)) for _ in states], "params": params,
     }  # fmt: skip
+
+
+def _all_kernels():
+    """Launch every source once, at sizes that fill nothing: for the address sanitizer."""
+    import cupy
+
+    mask = np.array([[1, 1, 1], [1, 0, 1]], np.uint8)
+    small = Device(capability=90, threads=64)
+    for cell, precision, way in ((LSTM(True), "high", "cluster"), (GRU(True), "highest", "cta")):
+        program = trace(cell)
+        found = plan(recognised(program).kind, 2, 3, 4, 20, "float32", precision,
+                     HOPPER if way == "cta" else small, ways=(way,))  # fmt: skip
+        arrays, needed = drawn(program, 2, 3, 4, 20), [name for name, _ in program.params]
+        with hardware(pytest.MonkeyPatch()):
+            on = device(found)
+            _results(cupy, program, arrays, needed, np.dtype("float32"), on, mask=mask)
+
+
+if __name__ == "__main__":
+    with installed(devices=1):
+        _all_kernels()

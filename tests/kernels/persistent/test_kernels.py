@@ -26,7 +26,8 @@ SMALL = Device(capability=90, threads=64)
 # Shim compiles are what these cost: a kernel each way for every shape and kind of steps.
 TILED = [
     ("lstm", 100, "medium", "cluster", True), ("gru", 72, "high", "cluster", False),
-    ("tanh", 200, "medium", "cluster", False), ("gru", 24, "high", "cta", True),
+    ("gru", 24, "high", "cta", True),
+    pytest.param("tanh", 200, "medium", "cluster", False, marks=pytest.mark.slow),  # of 16 blocks
 ]  # fmt: skip
 
 
@@ -58,7 +59,11 @@ def agree(found, kind, arrays, room, **options):
 
 @pytest.mark.parametrize(
     ("kind", "dtype"),
-    [("lstm", "float32"), ("gru", "float64"), ("plain gru", "float32"), ("relu", "float32")],
+    [
+        ("lstm", "float32"),
+        ("gru", "float64"),
+        *(pytest.param(kind, "float32", marks=pytest.mark.slow) for kind in ("plain gru", "relu")),
+    ],
 )
 def test_full_precision_is_the_cell(kind, dtype):
     arrays = drawn(PROGRAMS[kind], 7, 11, 4, 20)
@@ -171,3 +176,10 @@ def test_nothing_waits_for_the_device(machine, monkeypatch):
     monkeypatch.setattr(gpu, "walk", counted)
     both(found, cupy, program, arrays, ["w_h"], mask=MASK)
     assert before is not None
+
+
+@pytest.mark.slow
+def test_the_sanitizer_finds_nothing():
+    code = "import runpy; runpy.run_module('tests.kernels.persistent.on_cpu', run_name='__main__')"
+    done = cuda.run_sanitized(code)
+    assert done.returncode == 0, done.stderr[-4000:]
