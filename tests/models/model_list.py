@@ -132,7 +132,7 @@ def _of_clips(kind):
     given = videos.clips(shape=(2, 3, 4)) if encoder else videos.clips()
     make = partial(videos.speaker, kind)
     if encoder:
-        own = partial(nn.Sequential, nn.Conv2d(2, 1, 2), nn.Flatten(), nn.Linear(6, videos.D))
+        own = lambda: nn.Sequential(nn.Conv2d(2, 1, 2), nn.Flatten(), nn.Linear(6, videos.D))
         make = lambda: videos.model_of(kind.split()[0], encoder=own())
     return Row(
         make, lambda model: model.loss(given, videos.CAPTIONS, videos.OF),

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 import tinygrad_rnn as tg
-from tests.devices import assert_alike, assert_same
+from tests.devices import assert_alike, assert_same, leaves
 from tests.models.model_list import ROWS, TOKENS, WRAPPERS
 from tinygrad_rnn import data, models
 
@@ -25,6 +25,22 @@ def test_the_list_has_every_model():
 def test_every_loss_and_its_gradients(on_gpu, name):
     row = ROWS[name]
     assert_same(row.make(), (), lambda model: row.loss(model))
+
+
+# What has to see numbers on the way: where it looks is drawn, or where its joints are known.
+LOOKING = {"Captioner, hard", "PoseFeatures"}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_on_a_gpu_that_is_not_the_current_one_and_without_waiting(standin, name):
+    """With ids, lengths and targets from the host a step in training waits for nothing."""
+    row = ROWS[name]
+    model = row.make().to("gpu:1")
+    tg.seed(7)
+    loss = next(leaves(row.loss(model)))
+    loss.backward()
+    assert bool(standin.waits) == (name in LOOKING)
+    assert {p.grad.device for p in model.parameters() if p.grad is not None} == {"gpu:1"}
 
 
 @pytest.mark.parametrize(

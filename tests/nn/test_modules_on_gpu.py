@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.devices import assert_alike, leaves, placed
+from tests.devices import assert_alike, leaves, placed, run
 from tests.nn import layer_list
 from tests.nn.layer_list import LAYERS, B, H, I, T
 from tinygrad_rnn import models, nn, ops
@@ -145,12 +145,18 @@ def test_stateful_layers_go_on_where_they_are_moved(on_gpu):
     assert_alike(*found)
 
 
-# ----- nothing waits -----
+# ----- the second GPU -----
 
-# The layers that look at a number: why.
-WAITING = {
-    "numbers as a mask",  # nothing but the mask
-}
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_runs_on_a_gpu_that_is_not_the_current_one(standin, name):
+    layer, given, options = layer_list.of(name)
+    call = lambda layer, *given: layer(*given, **options)
+    (outs, grads), (others, other_grads) = (run(layer, call, given, d) for d in ("cpu", "gpu:1"))
+    assert_alike([outs, grads], [others, other_grads])
+
+
+# ----- nothing waits -----
 
 
 @pytest.mark.parametrize("name", LAYERS)

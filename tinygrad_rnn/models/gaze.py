@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import nn, ops
-from tinygrad_rnn.device import Array, host_array
+from tinygrad_rnn.device import Array, host_array, there
 from tinygrad_rnn.models.clip_reader import FrameNumbers
 from tinygrad_rnn.tensor import Tensor, constant
 
@@ -49,8 +49,10 @@ class GazeDirections(FrameNumbers):
         count = constant(known, found)
         cosines = (found * constant(targets, found)).sum(-1)
         loss = ((1 - cosines) * count).sum() / count.sum()
-        degrees = np.degrees(np.arccos(np.clip(cosines.data, -1, 1)))
-        return loss, {"degrees": (degrees * count.data).sum() / np.count_nonzero(known)}
+        with there(cosines._data):
+            degrees = np.degrees(np.arccos(np.clip(cosines.data, -1, 1)))
+            mean = (degrees * count.data).sum() / np.count_nonzero(known)
+        return loss, {"degrees": mean}
 
     def directions(self, clips: Any, *, batch_size: int = 64) -> list[Array]:
         """The direction in each frame of each clip, (T, 3), of length 1."""

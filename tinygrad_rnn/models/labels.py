@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import shortened
-from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.device import Array, array_module, there
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
 from tinygrad_rnn.models.speaker import IGNORED
 from tinygrad_rnn.tensor import Tensor
@@ -66,8 +66,9 @@ def numbers_of(
 
 def right_share(scores: Tensor, targets: Array) -> Any:
     """How many labels are the likeliest ones, of those that there are; found where scores are."""
-    right = scores.data.argmax(axis=-1) == array_module(scores._data).asarray(targets)
-    return right.sum() / np.count_nonzero(targets != IGNORED)  # which none is equal to
+    with there(scores._data):
+        right = scores.data.argmax(axis=-1) == array_module(scores._data).asarray(targets)
+        return right.sum() / np.count_nonzero(targets != IGNORED)  # which none is equal to
 
 
 def named(names: Sequence[str], scores: Array, lengths: Array) -> list[Any]:

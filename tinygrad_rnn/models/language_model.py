@@ -7,9 +7,15 @@ import numpy as np
 
 from tinygrad_rnn import decoding, nn
 from tinygrad_rnn.arguments import flag, whole
-from tinygrad_rnn.device import Array, array_module, host_array
+from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.models.layers import CellChoice, arrays_of, recurrent_layers, state_of
+from tinygrad_rnn.models.layers import (
+    CellChoice,
+    arrays_of,
+    nothing,
+    recurrent_layers,
+    state_of,
+)
 from tinygrad_rnn.models.scores import ScoreLayer, cross_entropy, losses_in_pieces, tied_to
 from tinygrad_rnn.models.text_model import Floats, TextModel, vocabulary_and_size
 from tinygrad_rnn.nn.stepping import Stepper, Weights, stacked
@@ -155,9 +161,9 @@ class LanguageModel(TextModel, nn.Module):
         """The state before any token, as arrays (rows, ...)."""
         rows = whole(f"{type(self).__name__}.start", "rows", rows, 1)
         weight = self.embedding.weight
-        nothing = array_module(weight._data).zeros((0, rows, weight.shape[1]), weight.dtype)
         with evaluating(self):
-            return arrays_of(self.layers, self.layers(nothing)[1], rows)
+            _, state = self.layers(nothing(0, rows, weight.shape[1], like=weight))
+            return arrays_of(self.layers, state, rows)
 
     def step(self, tokens: Any, state: Any) -> tuple[Floats, Any]:
         """tokens (rows,) -> log-probabilities of what comes next (rows, V), and the state."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from tinygrad_rnn import nn
 from tinygrad_rnn.arguments import shortened
-from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.device import Array, array_module, there
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.tensor import Tensor
 
@@ -78,12 +78,14 @@ def state_of(layers: nn.Recurrent, arrays: Any) -> Any:
 
 def in_order(x: Tensor) -> Array:
     """The numbers row by row, for what every step of a search reads."""
-    return array_module(x._data).ascontiguousarray(x.data)
+    with there(x._data):
+        return array_module(x._data).ascontiguousarray(x.data)
 
 
 def nothing(*shape: int, like: Tensor) -> Tensor:
     """Zeros of the type of another tensor and where that is: before a beginning, or as padding."""
-    return Tensor(array_module(like._data).zeros(shape, like.dtype))
+    with there(like._data):
+        return Tensor(array_module(like._data).zeros(shape, like.dtype))
 
 
 def _cells() -> dict[str, type[nn.Cell]]:

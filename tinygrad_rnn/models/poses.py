@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_rnn import losses, nn, ops
 from tinygrad_rnn.arguments import flag, shortened, whole
-from tinygrad_rnn.device import Array, array_module, host_array
+from tinygrad_rnn.device import Array, array_module, host_array, there
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.clip_reader import FrameNumbers
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
@@ -269,8 +269,9 @@ def _shape(where: str, joints: int, dims: int) -> tuple[int, int]:
 def _distance(found: Tensor, targets: Array, known: Array) -> Any:
     """The mean distance of joints that are known, found where the forecast ones are."""
     xp, joints = array_module(found._data), found.data
-    away = np.sqrt(np.square(joints - xp.asarray(targets)).sum(axis=-1))
-    return np.where(xp.asarray(known), away, 0).sum() / np.count_nonzero(known)
+    with there(joints):
+        away = np.sqrt(np.square(joints - xp.asarray(targets)).sum(axis=-1))
+        return np.where(xp.asarray(known), away, 0).sum() / np.count_nonzero(known)
 
 
 def filled(clips: list[Array], dtype: Any) -> tuple[Array, Array]:

@@ -6,13 +6,20 @@ import numpy as np
 
 from tinygrad_rnn import decoding, nn, ops, random
 from tinygrad_rnn.arguments import choice
-from tinygrad_rnn.device import Array, array_module, host_array
+from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.attending import Attending
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.decoder import AttentionDecoder, Carried, Feeding, checked_feeding
 from tinygrad_rnn.models.encoder import Encoder, Memory
-from tinygrad_rnn.models.layers import CellChoice, arrays_of, in_order, recurrent_layers, state_of
+from tinygrad_rnn.models.layers import (
+    CellChoice,
+    arrays_of,
+    in_order,
+    nothing,
+    recurrent_layers,
+    state_of,
+)
 from tinygrad_rnn.models.quick_step import quick_step
 from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.models.scores import ScoreLayer, cross_entropy, tied_to
@@ -197,8 +204,7 @@ class Seq2Seq(Translator):
             how["known"] = spoken.scores
             loss = self._cross_entropy(spoken.features, said[places], **how)
             if reduction == "none":
-                nothing = array_module(loss._data).zeros(said.shape, loss.dtype)
-                loss = ops.index_update(nothing, places, loss)
+                loss = ops.index_update(nothing(*said.shape, like=loss), places, loss)
         return loss, {} if smoothing or reduction == "none" else {"nats": loss.detach()}
 
     def _told(self, target: Any) -> tuple[Array, Array, Array]:

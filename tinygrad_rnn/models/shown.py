@@ -7,7 +7,7 @@ import numpy as np
 
 from tinygrad_rnn import nn
 from tinygrad_rnn.arguments import shortened, whole
-from tinygrad_rnn.device import Array, host_array, to_device
+from tinygrad_rnn.device import Array, host_array, there, to_device
 from tinygrad_rnn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.tensor import Tensor, as_array
 from tinygrad_rnn.text.vocabulary import Ids
@@ -40,7 +40,8 @@ def side_by_side(where: str, images: Any, like: Tensor) -> Tensor:
     if isinstance(images, Tensor):
         return images
     array = to_device(as_array(images, where), like.device)
-    return Tensor(array.astype(like.dtype) / 255 if array.dtype == np.uint8 else array)
+    with there(array):
+        return Tensor(array.astype(like.dtype) / 255 if array.dtype == np.uint8 else array)
 
 
 def of_one_type(where: str, name: str, arrays: Sequence[Array]) -> None:

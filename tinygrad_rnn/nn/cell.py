@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_rnn import ops, random
 from tinygrad_rnn.arguments import choice, flag
-from tinygrad_rnn.device import array_module
+from tinygrad_rnn.device import array_module, there
 from tinygrad_rnn.errors import CellError, ModuleError, TraceError
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.kernels.recurrence.program import Program
@@ -330,7 +330,8 @@ class Cell(Module):
         weight = self.any_weight()
         dtype = dtype or (np.float32 if weight is None else weight.dtype)
         xp = np if weight is None else array_module(weight._data)
-        return [Tensor(xp.zeros((rows, n), dtype)) for n in self.state_sizes.values()]
+        with there(None if weight is None else weight._data):
+            return [Tensor(xp.zeros((rows, n), dtype)) for n in self.state_sizes.values()]
 
     def any_weight(self) -> Tensor | None:
         """Any of the weights; they share device and type."""

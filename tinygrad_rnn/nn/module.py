@@ -20,6 +20,7 @@ from tinygrad_rnn.nn.assigning import (
 from tinygrad_rnn.nn.constructing import arguments_by_name
 from tinygrad_rnn.nn.members import CONTAINERS, dotted, first_of_each, held_by, joined
 from tinygrad_rnn.nn.parameter import Parameter, own, replace
+from tinygrad_rnn.nn.placing import called_there, several
 from tinygrad_rnn.nn.state_dict import IncompatibleKeys, load, snapshot
 from tinygrad_rnn.nn.symbol import Symbol
 from tinygrad_rnn.tensor import FLOATS, HookHandle, Tensor, as_array
@@ -86,7 +87,7 @@ class Module:
         for given in (*args, *kwargs.values()) if kwargs else args:
             if isinstance(given, Symbol):
                 return given.called(self, args, kwargs)
-        result = self.forward(*args, **kwargs)
+        result = called_there(self, args, kwargs) if several() else self.forward(*args, **kwargs)
         # A copy: hooks may come and go meanwhile, in a hook or in another thread.
         for hook in tuple(self._forward_hooks.values()):
             answer = hook(self, args, result)
