@@ -60,11 +60,13 @@ def _drawn(rng, like, device):
 
 @pytest.mark.parametrize("spec", RUN, ids=str)
 def test_an_operation_gives_what_the_cpu_gives(spec, on_gpu):
+    sides = (spec.sample(1), spec.sample(0)) if spec.empty else (spec.sample(1),)
+
     @settings(
-        max_examples=3, derandomize=True, deadline=None, database=None,
+        max_examples=4, derandomize=True, deadline=None, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    @given(spec.sample(1), st.booleans())
+    @given(st.one_of(sides), st.booleans())
     def same(case, there):
         if spec.dodge:
             case = spec.dodged(case, 1e-3)

@@ -299,7 +299,7 @@ def give(result, inputs, elsewhere=False):
     if not elsewhere:
         for array in inputs:
             check_device(array)
-    return new(host)
+    return new(host if host.flags.writeable else host.copy())  # as of a view without elements
 
 
 def on_device(value):
