@@ -27,6 +27,8 @@ __all__ = ["backward", "forward", "kept", "source_of"]
 _NO_MEETING = np.zeros(0, np.int64)
 _LIKE = {char: np.zeros((1, 1), char) for char in "fd"}  # it tells the element type
 FLOPS_WORTH_A_TEAM = 1e6
+_FEW_ROWS = 8  # of a step: weights are read for them alone
+_NO_TURN = np.zeros(1, np.int64)
 _CACHE = 2 << 20  # bytes of the second level
 
 
@@ -56,15 +58,26 @@ def _walk(run, values, *, backwards):
     kernel, arguments = module.forward, module.FORWARD
     if backwards:
         kernel, arguments = module.backward, module.BACKWARD
-    values |= shared_values(run, pays_to_pack(run, backwards), backwards)
+    pack = pays_to_pack(run, backwards)
+    values |= shared_values(run, pack, backwards, values.get("inside", 0))
     flops = 2.0 * run.schedule.size * run.sized.weight_count
     limit = None if flops > FLOPS_WORTH_A_TEAM else 1
     team(kernel, *[values[name] for name, _ in arguments[2:]], limit=limit)
+    values["turn"][0] ^= run.schedule.steps & 1
     if backwards and not values["packed"]:
         _multiply_states(run, values)
 
 
-def shared_values(run, pack, backwards):
+def does_inputs(sized, rows, steps=1):
+    """Whether a step does the products with x itself.
+
+    All weights are then read panel by panel, those of x beside those of the state; and step
+    after step from the other end, so that what was read last is read first, from the cache.
+    """
+    return steps == 1 and rows <= _FEW_ROWS and bool(sized.layout.input_parts)
+
+
+def shared_values(run, pack, backwards, inside=0):
     """What the written kernels of both ways take besides their rows: weights, sizes, flags."""
     sized, dtype, schedule, values = run.sized, run.like.dtype, run.schedule, {}
     for name, part, block, back in sized.parts:
@@ -72,14 +85,30 @@ def shared_values(run, pack, backwards):
             values[name] = packed(run, part, block, back if backwards else None)
         else:
             values[name] = weight_of(run, part, block)
+    if not backwards:
+        for name, part, block in sized.input_parts:
+            values[name] = (packed if inside and pack else weight_of)(run, part, block)
     by_columns = _by_columns(schedule.rows, sized.weight_count * dtype.itemsize)
     return values | run.given | {
         "reverse": int(run.reverse), "by_columns": int(by_columns), "packed": int(pack),
         "T": schedule.steps, "B": schedule.rows, "offsets": schedule.offsets,
         "places": schedule.places, "flags": schedule.flags, "like_array": _LIKE[dtype.char],
         "rows_times_weight": rows_times_weight.address(dtype),
-        "meeting": zeros(16, np.int64) if by_columns else _NO_MEETING, **sized.sizes,
+        "meeting": zeros(16, np.int64) if by_columns else _NO_MEETING, "turn": _turn_of(run),
+        **sized.sizes,
     }  # fmt: skip
+
+
+def _turn_of(run):
+    """From which end a call begins: kept with the first weight, where its forms are kept."""
+    for _, part, _, _ in run.sized.parts:
+        forms = run.forms.get(part.weight)
+        if forms is None:
+            break
+        if "turn" not in forms:
+            forms["turn"] = np.zeros(1, np.int64)
+        return forms["turn"]
+    return _NO_TURN
 
 
 def _by_columns(rows, weights):
@@ -108,6 +137,10 @@ def _multiplied(rows, params, forms, weight, bias):
     return matmul(rows, input_weight(params, forms, weight), bias=bias)
 
 
-_CPU = surround.Device(_walk, _multiplied, standardize, standardize_back, column_sums)
+def _inside(sized, schedule):
+    return does_inputs(sized, schedule.rows, schedule.steps)
+
+
+_CPU = surround.Device(_inside, _walk, _multiplied, standardize, standardize_back, column_sums)
 forward = partial(surround.forward, _CPU)
 backward = partial(surround.backward, _CPU)

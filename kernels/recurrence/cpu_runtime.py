@@ -10,8 +10,8 @@ from tinygrad_rnn.kernels.matmul.cpu_block import rows_times_panels
 from tinygrad_rnn.kernels.recurrence.reference import CUT, RESET
 
 __all__ = [
-    "CUT", "RESET", "add_columns", "clear_columns", "copy_columns", "has", "multiply",
-    "rows_times_weight", "share_of_rows",
+    "CUT", "RESET", "add_columns", "clear_columns", "copy_columns", "count_of_panels", "has",
+    "multiply", "panel_of", "rows_times_weight", "share_of_rows",
 ]  # fmt: skip
 
 
@@ -85,6 +85,20 @@ def clear_columns(like, target, left, right):
 def has(flags, place, wanted):
     """Whether there are flags, and at a place one of those that are wanted."""
     return len(flags) > 0 and flags[place] & wanted != 0
+
+
+@helper(fastmath=NO_FASTMATH)
+def count_of_panels(left, right, span):
+    """How many panels there are between two columns."""
+    return (right - left + span - 1) // span
+
+
+@helper(fastmath=NO_FASTMATH)
+def panel_of(left, right, span, number, turned):
+    """The first column of a panel; turned, the last panel comes first."""
+    if turned:
+        number = count_of_panels(left, right, span) - 1 - number
+    return left + number * span
 
 
 @helper(fastmath=NO_FASTMATH)

@@ -13,7 +13,12 @@ import numpy as np
 from tinygrad_rnn.kernels._chain import Chain, Link
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels.matmul.cpu import matmul, pack, product_link
-from tinygrad_rnn.kernels.recurrence.cpu import FLOPS_WORTH_A_TEAM, kernels_of, shared_values
+from tinygrad_rnn.kernels.recurrence.cpu import (
+    FLOPS_WORTH_A_TEAM,
+    does_inputs,
+    kernels_of,
+    shared_values,
+)
 from tinygrad_rnn.kernels.recurrence.cpu_standard import standardize_link
 from tinygrad_rnn.kernels.recurrence.ends import no_rows
 from tinygrad_rnn.kernels.recurrence.run import given_values, output_of, own_arrays
@@ -51,6 +56,7 @@ class Steps:
         self.rows, self.dtype, self.table = rows, like.dtype, table
         self._sources: list[tuple[Array, Array]] = []  # rows by number, and where they go
         self._links: list[Link] = []
+        self._turns: list[Array] = []
         self._multiplied = 0
         self.before: list[list[Array]] = []
         self.after: list[list[Array]] = []
@@ -64,7 +70,13 @@ class Steps:
             self.sums = empty((3, rows), self.dtype)
             self._links.append(sums_link(x, self.sums))
         worth = 2.0 * rows * self._multiplied > FLOPS_WORTH_A_TEAM
-        self.run = Chain(self._links, limit=None if worth else 1)
+        self._chain = Chain(self._links, limit=None if worth else 1)
+
+    def run(self) -> None:
+        """Do a step."""
+        self._chain()
+        for turn in self._turns:  # the next one begins at the other end
+            turn ^= 1
 
     def read(self, numbers: Array) -> None:
         """Let the input be rows of the table; their numbers have been checked."""
@@ -81,7 +93,7 @@ class Steps:
         sized = at_sizes(layer.program, rules, shapes_of(sequence, given, weights))
         layout, schedule = sized.layout, schedule_of(None, 1, rows, False)
         arrays = own_arrays(sized, schedule, params, rows, x)
-        self._hoist(sized, layer, arrays, x, first)
+        inside = self._hoist(sized, layer, arrays, x, first)
         self._links += [
             standardize_link(arrays[f"z{i}"], e, arrays[f"r{i}"]) for i, e in sized.standards
         ]
@@ -94,7 +106,9 @@ class Steps:
             sized, schedule, (1, rows), False, given, False,
             x, params, layer.forms, settings, arrays,
         )  # fmt: skip
-        values = arrays | shared_values(run, pack=True, backwards=False)
+        values = arrays | {"inside": int(inside)}
+        values |= shared_values(run, pack=True, backwards=False, inside=inside)
+        self._turns.append(values["turn"])
         module = kernels_of(layout).module
         arguments = [values[name] for name, _ in module.FORWARD[2:]]
         self._links.append(Link(module.forward, 0, tuple(arguments)))
@@ -103,21 +117,30 @@ class Steps:
 
     def _hoist(
         self, sized: Sized, layer: Layer, arrays: dict[str, Array], x: Array, first: bool
-    ) -> None:
-        """What is multiplied with x alone: looked up where that is known before."""
+    ) -> bool:
+        """What is multiplied with x alone: looked up where that is known before.
+
+        Returns whether the step does it itself.
+        """
         known = self.table if first else None
         looked_up = known is not None and len(known) <= _TABLE_ROWS
+        inside = not looked_up and does_inputs(sized, self.rows)
         for name, weight, bias in sized.hoisted:
             begin = None if bias is None else layer.params[bias[0]][bias[1]]
             if looked_up:
                 source = matmul(known, layer.params[weight], bias=begin)
                 arrays[name] = empty((self.rows, source.shape[1]), self.dtype)
                 self._sources.append((source, arrays[name]))
+            elif inside:
+                weights = layer.params[weight]
+                arrays[name] = empty((self.rows, weights.shape[1]), self.dtype)
+                self._multiplied += weights.size
             else:
                 product = Product(layer.params[weight], layer.forms[weight], begin)
                 arrays[name] = self._product(x, product)
         if known is not None and not (looked_up and not sized.layout.reads_input):
             self._sources.append((known, x))
+        return inside
 
     def _product(self, x: Array, product: Product) -> Array:
         """Add a product with x; give where it goes."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tinygrad_rnn.kernels.recurrence.derivative import Derivative
 from tinygrad_rnn.kernels.recurrence.lowering import Lowered
+from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.program import Width
 
 __all__ = ["Layout", "bytes_of"]
@@ -42,6 +43,23 @@ class Layout:
         self.settings = program.settings
         self.sites = program.sites
         self.reads_input = any(expression.name == "input" for expression in table.entries)
+        self.input_parts = self._input_parts()
+
+    def _input_parts(self) -> list[Part]:
+        """Products with x alone, as parts of a step: where all can be, of the first round."""
+        lowered = self.lowered
+        hoisted = [(i, b) for i, b in enumerate(lowered.buffers) if b.hoisted]
+        if lowered.segments[0] or any(buffer.eps is not None for _, buffer in hoisted):
+            return []  # what stands before the first round reads them
+        return [
+            Part(0, ("input", 0), buffer.hoisted or "", 0, buffer.blocks, i, 0, adds=False)
+            for i, buffer in hoisted
+        ]
+
+    @property
+    def given_input(self) -> bool:
+        """Whether a forward kernel is given x."""
+        return self.reads_input or bool(self.input_parts)
 
 
 def bytes_of(width: Width) -> str:

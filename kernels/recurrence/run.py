@@ -40,6 +40,7 @@ Values = dict[str, Any]
 class Device:
     """How the steps of a run are done.
 
+    inside            whether steps do the products with x themselves, of a program and a schedule
     walk              do all steps of a run, or with backwards=True go back through them; the
                       arrays that kernels read and write are given by name
     multiplied        the product of all rows of x with a weight: (x, weights, forms, name, bias)
@@ -48,6 +49,7 @@ class Device:
     column_sums       the sum of all rows, in blocks of a fixed height
     """
 
+    inside: Callable[[Sized, Schedule], bool]
     walk: Callable[..., None]
     multiplied: Callable[..., Array]
     standardize: Callable[[Array, float, Array], None]
@@ -70,7 +72,11 @@ def forward(
     schedule = schedule_of(mask, steps, B, reverse).beside(like)
     arrays = own_arrays(sized, schedule, params, steps * B, like)
     rows = None if x is None else gathered(schedule, x)
+    inside = device.inside(sized, schedule)
     for name, weight, bias in sized.hoisted:
+        if inside:
+            arrays[name] = empty((schedule.size, params[weight].shape[1]), like)
+            continue
         begin = None if bias is None else params[bias[0]][bias[1]]
         arrays[name] = device.multiplied(rows, params, forms, weight, begin)
     for i, eps in sized.standards:
@@ -88,7 +94,7 @@ def forward(
         sized, schedule, (steps, B), reverse, states, restart is not None,
         rows, params, forms, given, arrays,
     )  # fmt: skip
-    device.walk(run, {**arrays}, backwards=False)
+    device.walk(run, {**arrays, "inside": int(inside)}, backwards=False)
     y = output_of(layout, arrays, steps * B, B, reverse)
     finals = [arrays[name][last : last + schedule.rows] for name in layout.states]
     finals = final_states(schedule, finals, states, again)

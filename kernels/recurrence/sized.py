@@ -42,6 +42,7 @@ class Sized:
     biases: list[tuple[str, str, slice]]  # array, weight, columns
     standards: list[tuple[int, float]]  # buffers that are standardised before the steps, eps
     parts: list[tuple[str, Part, int, int]]  # array, part, its block forward and backward
+    input_parts: list[tuple[str, Part, int]]  # those of x, in a step that does them itself
     weight_count: int  # how many a step multiplies with
     output_width: int
     restarts: list[str]  # the arrays of what states are put back to
@@ -65,7 +66,8 @@ def at_sizes(program: Program, rules: Rules, shapes: Shapes) -> Sized:
             hoisted.append((f"z{i}", buffer.hoisted, bias))
         else:
             forward.append((f"z{i}", 1, 0, width))
-            biases += [(f"b{i}", *bias)] if bias else []
+        if bias and (layout.input_parts or not buffer.hoisted):
+            biases.append((f"b{i}", *bias))
         backward.append((f"dz{i}", 1, 0, width))
         if buffer.eps is not None:
             forward.append((f"r{i}", 1, 0, 1))
@@ -83,8 +85,12 @@ def at_sizes(program: Program, rules: Rules, shapes: Shapes) -> Sized:
         left = (layout.state_widths if kind == "state" else layout.operand_widths)[number]
         parts.append((f"w{i}", part, size, sizes[left.letter]))
         weights += left.of(sizes) * part.blocks * size
+    inputs = [
+        (f"v{i}", part, sizes[layout.buffer_widths[part.buffer].letter])
+        for i, part in enumerate(layout.input_parts)
+    ]
     return Sized(
-        layout, sizes, forward, backward, hoisted, biases, standards, parts, weights,
+        layout, sizes, forward, backward, hoisted, biases, standards, parts, inputs, weights,
         layout.output.of(sizes), [f"{name}_again" for name in layout.states],
     )  # fmt: skip
 

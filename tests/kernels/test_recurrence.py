@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
@@ -337,3 +339,20 @@ def test_what_cannot_be_fused_is_named_with_its_line():
 
     with pytest.raises(TraceError, match=r"\.sort is nothing .*test_recurrence.py:\d+: return"):
         trace(Sorted())
+
+
+@pytest.mark.parametrize("rows", [1, 3, 9])
+def test_single_steps_have_the_bits_of_a_sequence(rows):
+    """They do the products with x themselves, where rows are few, and turn about each time."""
+    cell = nn.LSTMCell(5, 150)  # more panels than one, of either thread
+    rng = np.random.default_rng(0)
+    x, h, c = (rng.standard_normal((n, rows, w)).astype(np.float32) for n, w in
+               ((4, 5), (1, 150), (1, 150)))  # fmt: skip
+    states = [tg.tensor(h[0]), tg.tensor(c[0])]
+    with tg.no_grad():
+        expected, _ = cell.sequence(tg.tensor(x), states)
+        for _ in range(2):  # from the second time on weights are packed
+            current = states
+            for t in range(4):
+                current = cell(tg.tensor(x[t]), tuple(current))
+                np.testing.assert_array_equal(current[0].numpy(), expected.numpy()[t])

@@ -188,8 +188,10 @@ class Backward(Writer):
         # Of a single step the caller does the products with states, and packs nothing.
         blocks = f"{width.count}" if kind == "operand" else f"{width.count} if packed else 0"
         return [
-            f"for k in range({blocks}):",
-            f"    for u in range({c}_left, {c}_right, span):",
+            f"for block in range({blocks}):",
+            f"    k = {width.count} - 1 - block if turned else block",
+            f"    for number in range(count_of_panels({c}_left, {c}_right, span)):",
+            f"        u = panel_of({c}_left, {c}_right, span, number, turned)",
             f"        there = {row}_t + first * ({bytes_of(width)}) + (k * {c} + u) * size",
             f"        panel = address(w{number}) + (k * (({c} + step - 1) // step * step) + u) "
             f"* {depth} * size",

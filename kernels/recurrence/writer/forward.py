@@ -101,8 +101,8 @@ class Forward(Writer):
         """Names and types of the kernel's arguments, in order."""
         layout = self.layout
         arguments = self.call_arguments()
-        if layout.reads_input:
-            arguments.append(("x", "const(T[:, ::1])"))
+        if layout.given_input:
+            arguments += [("x", "const(T[:, ::1])"), ("inside", "intp")]
         arguments += [(f"z{i}", MATRIX) for i in range(len(layout.buffer_widths))]
         arguments += self.deviations()
         arguments += [(f"a{i}", MATRIX) for i in range(len(layout.operand_widths))]
@@ -111,14 +111,15 @@ class Forward(Writer):
         arguments += [("y", MATRIX)]
         arguments += [(f"p_{name}", FLAT) for name in layout.row_params]
         for i, buffer in enumerate(self.lowered.buffers):
-            if buffer.bias and not buffer.hoisted:
+            if buffer.bias and (layout.input_parts or not buffer.hoisted):
                 arguments.append((f"b{i}", FLAT))
+        arguments += [(f"v{i}", WEIGHT) for i in range(len(layout.input_parts))]
         return arguments + [(f"w{i}", WEIGHT) for i in range(len(self.lowered.parts))]
 
     def places(self) -> list[Let]:
         """Where the rows of a step are."""
         layout, found = self.layout, []
-        if layout.reads_input and layout.input:
+        if layout.given_input and layout.input:
             found.append(Let("x_t", f"address(x) + now * ({bytes_of(layout.input)})"))
         for i, width in enumerate(layout.buffer_widths):
             found.append(Let(f"z{i}_t", f"address(z{i}) + now * ({bytes_of(width)})"))
@@ -147,7 +148,8 @@ class Forward(Writer):
 
     def segment_with_products(self, index: int) -> list[str]:
         """The products before a segment, and the segment, a panel of columns at a time."""
-        parts = [p for p in self.lowered.parts if p.level == index - 1]
+        parts = [p for p in self.layout.input_parts if p.level == index - 1]
+        parts += [p for p in self.lowered.parts if p.level == index - 1]
         segments = [letter for i, letter in self.written if i == index]
         standard = self.standardized(index - 1, "standardize_row")
         # What is standardised needs all columns of its products, from all threads.
@@ -165,8 +167,10 @@ class Forward(Writer):
         lines: list[str] = []
         letters = [self.layout.buffer_widths[p.buffer].letter for p in parts]
         for letter in dict.fromkeys(letters + segments):
+            columns = f"{letter}_left, {letter}_right, span"
             lines += [
-                f"for u in range({letter}_left, {letter}_right, span):",
+                f"for number in range(count_of_panels({columns})):",
+                f"    u = panel_of({columns}, number, turned)",
                 f"    wide = min(span, {letter}_right - u)",
             ]
             for part in parts:
@@ -178,12 +182,17 @@ class Forward(Writer):
 
     def part(self, part: Part) -> list[str]:
         """One part of a product, for the columns from ``u`` on."""
-        number = self.lowered.parts.index(part)
         buffer = self.layout.buffer_widths[part.buffer]
         kind, operand = part.operand
+        if kind == "input":
+            assert self.layout.input
+            weight = f"v{self.layout.input_parts.index(part)}"
+            row, width = "x", self.layout.input
+        else:
+            weight = f"w{self.lowered.parts.index(part)}"
         if kind == "state":
             row, width = f"{self.layout.states[operand]}_old", self.layout.state_widths[operand]
-        else:
+        elif kind == "operand":
             row, width = f"a{operand}", self.layout.operand_widths[operand]
         letter, depth = buffer.letter, f"{width.count} * {width.letter}"
         start, start_row = "there", f"{bytes_of(buffer)}"
@@ -192,20 +201,21 @@ class Forward(Writer):
             start, start_row = "0", "0"
             if bias:
                 start = f"address(b{part.buffer}) + (({part.block} + k) * {letter} + u) * size"
-        return [
+        lines = [
             f"for k in range({part.blocks}):",
             f"    there = z{part.buffer}_t + first * ({bytes_of(buffer)}) "
             f"+ (({part.block} + k) * {letter} + u) * size",
-            f"    panel = address(w{number}) + (k * {letter} + u) * size",
+            f"    panel = address({weight}) + (k * {letter} + u) * size",
             "    if packed:",
-            f"        panel = address(w{number}) "
+            f"        panel = address({weight}) "
             f"+ (k * (({letter} + step - 1) // step * step) + u) * {depth} * size",
             "    multiply(",
             f"        rows_times_weight, like, {row}_t + first * ({bytes_of(width)}),",
             f"        {bytes_of(width)}, size,",
-            f"        panel, 0 if packed else w{number}.strides[0],",
+            f"        panel, 0 if packed else {weight}.strides[0],",
             f"        width * size * ({depth} if packed else 1), "
             f"there, {bytes_of(buffer)}, {start}, {start_row},",
             f"        last - first, {depth}, wide,",
             "    )",
         ]
+        return ["if inside:", *indent(lines, 1)] if kind == "input" else lines

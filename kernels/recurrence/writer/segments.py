@@ -228,6 +228,7 @@ class Writer:
             "    if last <= first:",
             "        continue",
             "    span = 2 * width if last - first == 1 else width  # one row takes panels in pairs",
+            "    turned = (turn[0] + s) % 2  # to begin with the weights that were read last",
             *indent(body, 1),
         ]
 
@@ -246,7 +247,7 @@ COMMON = [
     ("T", "intp"), ("B", "intp"), ("like_array", "T[:, ::1]"),
     ("offsets", "const(int64[::1])"), ("places", "const(int64[::1])"),
     ("flags", "const(uint8[::1])"), ("meeting", "int64[::1]"),
-    ("rows_times_weight", "intp"), ("packed", "intp"),
+    ("rows_times_weight", "intp"), ("packed", "intp"), ("turn", "const(int64[::1])"),
 ]  # fmt: skip
 
 MATRIX, FLAT = "T[:, ::1]", "const(T[::1])"
