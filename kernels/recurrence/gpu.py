@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_rnn.kernels import _cuda
 from tinygrad_rnn.kernels._twin import Array
 from tinygrad_rnn.kernels.matmul import matmul
+from tinygrad_rnn.kernels.recurrence import persistent
 from tinygrad_rnn.kernels.recurrence import run as surround
 from tinygrad_rnn.kernels.recurrence.derivative import Rules
 from tinygrad_rnn.kernels.recurrence.gpu_replay import launched
@@ -50,6 +51,13 @@ def _steps(dtype: Any, each: int = 1) -> _cuda.Module:
 
 
 def _walk(run: Run, values: dict[str, Any], *, backwards: bool) -> None:
+    if not backwards:
+        run.plan = persistent.chosen(run)
+    if run.plan is not None and not (backwards and values["kept"] > 2):
+        from tinygrad_rnn.kernels.recurrence.persistent import gpu
+
+        gpu.walk(run.plan, run, values, backwards=backwards)
+        return
     source, dtype = _source(run.sized.layout), run.like.dtype
     values |= _in_memory(run) | {
         **run.sized.sizes, "T": run.schedule.steps, "B": run.schedule.rows,

@@ -110,6 +110,7 @@ class Run:
     forms: Mapping[str, dict[Any, Any]]
     given: Mapping[str, Any]  # settings and noise, as the kernels take them
     arrays: dict[str, Any]
+    plan: Any = None  # of persistent kernels on a GPU, where they do the steps
 
     @property
     def like(self) -> Any:

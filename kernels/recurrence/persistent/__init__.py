@@ -4,12 +4,13 @@ A launch a step costs more than the step where a layer is small. Here weights st
 for all steps, and h goes from step to step without leaving the processors: within one block
 (``cta``), or from block to block of a cluster (``cluster``, compute capability 9.0).
 
-    plan = plan_of(run, precision="high")          # or in words why there is none
-    gpu.walk(plan, run, values, backwards=False)   # in place of the walk by steps
-    gpu.check(device)                              # where one waits for the GPU anyway
+    with using("high"):             # runs inside, and their backward wherever that is
+        recurrence.forward(...)
+    gpu.check(device)               # where one waits for the GPU anyway
 
-``gpu.walk`` is what ``run.Device.walk`` asks for: it reads and writes what the walk by steps does,
-with H units, N packed rows (``schedule.py``), B rows of the batch, and G gates:
+Where there is no plan for a run, it goes by steps, and why is said once. ``gpu.walk`` is what
+``run.Device.walk`` asks for: it reads and writes what the walk by steps does. With H units, N
+packed rows (``schedule.py``), B rows of the batch and G gates:
 
     forward    z0 (N, G H)   x w_x + b; becomes the gates, after their nonlinearity
                z1 (N, H)     GRU alone: h w_h + b_h of the last gate
@@ -31,12 +32,49 @@ A block that waits in vain for another gives up after seconds: its results are N
 that ``check`` looks at is set.
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 from tinygrad_rnn.kernels.recurrence.persistent.planner import Device, Plan, plan
 from tinygrad_rnn.kernels.recurrence.persistent.recognised import recognised
 
-__all__ = ["Device", "Plan", "plan", "plan_of"]
+__all__ = ["Device", "Plan", "chosen", "plan", "plan_of", "using"]
+
+_WAYS = ("cta", "cluster")
+_asked: ContextVar[tuple[str, tuple[str, ...]] | None] = ContextVar("persistent", default=None)
+
+
+@contextmanager
+def using(precision: str = "highest", ways: tuple[str, ...] = _WAYS) -> Iterator[None]:
+    """Run recurrences by persistent kernels on a GPU, in this context, where there is a plan."""
+    token = _asked.set((precision, ways))
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def chosen(run: Any) -> Plan | None:
+    """The plan of a run, if one is asked for and there is one; if not, say once why."""
+    asked = _asked.get()
+    if asked is None:
+        return None
+    precision, ways = asked
+    found = plan_of(run, precision, ways=ways)
+    if isinstance(found, Plan):
+        return found
+    _say_once(found)
+    return None
+
+
+@cache
+def _say_once(reason: str) -> None:
+    text = f"There is no persistent kernel for this recurrence: {reason}. It is run by steps."
+    warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
 def plan_of(
@@ -44,8 +82,7 @@ def plan_of(
     precision: str = "highest",
     device: Device | None = None,
     *,
-    later: bool = False,
-    ways: tuple[str, ...] = ("cta", "cluster"),
+    ways: tuple[str, ...] = _WAYS,
 ) -> Plan | str:
     """The plan of a run on a GPU, or why there is none.
 
@@ -53,7 +90,6 @@ def plan_of(
         run: Its program, sizes and schedule are looked at.
         precision: Of the recurrent product: see ``planner.plan``.
         device: What the GPU offers; None: what the run's GPU does.
-        later: Whether gradients of states after every step are wanted of backward.
         ways: Which kinds of plan are asked for.
     """
     roles = recognised(run.sized.layout.lowered.program)
@@ -61,8 +97,6 @@ def plan_of(
         return "the cell is none of those that a persistent kernel is written for"
     if run.schedule.flagged:
         return "states are put back or cut off inside"
-    if later:
-        return "gradients of states after every step are not kept"
     if device is None:
         from tinygrad_rnn.kernels.recurrence.persistent.gpu import device_of
 

@@ -1,5 +1,7 @@
 """The persistent kernels themselves, run on the CPU: their values are the cell's."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -8,10 +10,14 @@ from tests.kernels.persistent import on_cpu
 from tests.kernels.persistent.on_cpu import both, drawn
 from tests.standin import cuda
 from tinygrad_rnn.errors import DeviceError
+from tinygrad_rnn.kernels import recurrence
+from tinygrad_rnn.kernels.recurrence import persistent
 from tinygrad_rnn.kernels.recurrence.persistent import gpu
 from tinygrad_rnn.kernels.recurrence.persistent.planner import Device, plan
 from tinygrad_rnn.kernels.recurrence.persistent.reference import GRU, LSTM, RNN
+from tinygrad_rnn.kernels.recurrence.reference import RESET
 from tinygrad_rnn.kernels.recurrence.tracing import trace
+from tinygrad_rnn.ops.recurrence import RULES
 
 PROGRAMS = {
     "lstm": trace(LSTM(True)), "gru": trace(GRU(True)), "plain gru": trace(GRU(False)),
@@ -176,6 +182,66 @@ def test_nothing_waits_for_the_device(machine, monkeypatch):
     monkeypatch.setattr(gpu, "walk", counted)
     both(found, cupy, program, arrays, ["w_h"], mask=MASK)
     assert before is not None
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_persistent_kernels_are_used_where_asked_for(inside):
+    import cupy
+
+    program, arrays = PROGRAMS["lstm"], drawn(PROGRAMS["lstm"], 7, 11, 4, 20)
+    x, dy = (cupy.asarray(arrays[name].astype("f")) for name in ("x", "dy"))
+    states = [cupy.asarray(a.astype("f")) for a in arrays["states"]]
+    params = {name: cupy.asarray(a.astype("f")) for name, a in arrays["params"].items()}
+    results = []
+    for asked in (False, True):
+        with persistent.using() if asked else nullcontext(), cuda.launches() as seen:
+            y, _, run = recurrence.forward(program, x, states, params, rules=RULES, steps=7)
+            if inside:
+                back = recurrence.backward(run, dy, [None, None], needs_x=True, needed={"w_h"})
+        if not inside:
+            with cuda.launches() as more:
+                back = recurrence.backward(run, dy, [None, None], needs_x=True, needed={"w_h"})
+            seen += more
+        sources = {launch.source for launch in seen}
+        assert ({"fma_forward.cu", "fma_backward.cu"} <= sources) == asked
+        assert ("recurrence.cu" in sources) != asked
+        results.append([a.get() for a in (y, back[0], *back[1], back[3]["w_h"])])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5 * np.abs(one).max())
+
+
+def test_gradients_of_all_states_go_by_steps():
+    """Of what the persistent forward kept: both read and write the same arrays."""
+    import cupy
+
+    program, arrays = PROGRAMS["gru"], drawn(PROGRAMS["gru"], 5, 3, 4, 20)
+    x, dy = (cupy.asarray(arrays[name].astype("f")) for name in ("x", "dy"))
+    states = [cupy.asarray(a.astype("f")) for a in arrays["states"]]
+    params = {name: cupy.asarray(a.astype("f")) for name, a in arrays["params"].items()}
+    found = []
+    for asked in (False, True):
+        with persistent.using() if asked else nullcontext():
+            _, _, run = recurrence.forward(program, x, states, params, rules=RULES, steps=5)
+            later = [cupy.zeros((5, 3, 20), "f")]
+            recurrence.backward(run, dy, [None], needs_x=False, needed=set(), later=later)
+        found.append([a.get() for a in later])
+    np.testing.assert_allclose(*found, atol=1e-5)
+
+
+def test_why_there_is_none_is_said_once():
+    import cupy
+
+    program = trace(LSTM(True))
+    arrays = drawn(program, 2, 3, 4, 20)
+    x, *states = (cupy.asarray(a.astype("f")) for a in (arrays["x"], *arrays["states"]))
+    params = {name: cupy.asarray(a.astype("f")) for name, a in arrays["params"].items()}
+    mask = np.ones((2, 3), np.uint8)
+    mask[1, 1] |= RESET
+    persistent._say_once.cache_clear()
+    with persistent.using():
+        with pytest.warns(RuntimeWarning, match="states are put back or cut off inside. It is run"):
+            recurrence.forward(program, x, states, params, rules=RULES, steps=2, mask=mask)
+        recurrence.forward(program, x, states, params, rules=RULES, steps=2, mask=mask)
 
 
 @pytest.mark.slow
