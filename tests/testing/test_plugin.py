@@ -182,6 +182,43 @@ def test_devices_that_are_not_there_are_skipped_with_the_reason(run):
     run(text, "--tgr-devices=cpu,gpu:7", "-m", "not gpu").assert_outcomes(passed=1, deselected=1)
 
 
+STANDIN = """
+import pytest
+from tests.standin import installed
+
+@pytest.fixture(scope="session", autouse=True)
+def stood_in():
+    with installed(devices=2):
+        yield
+"""
+
+
+def test_devices_that_are_there_run_and_are_compared(run):
+    text = """
+import numpy as np
+import tinygrad_rnn as tg
+from hypothesis import HealthCheck, settings
+from tinygrad_rnn.testing import check_gradients, strategies as gs
+
+QUICK = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+
+def test_it(device):
+    assert (tg.zeros(2) + 1).to(device).device == {"gpu": "gpu:0"}.get(device, device)
+
+@check_gradients(x=gs.arrays((2, 3)), devices=("cpu", "gpu:1"), settings=QUICK)
+def test_compared(x):
+    return tg.ops.tanh(x).sum(-1)
+
+def test_differ():
+    @check_gradients(x=gs.arrays((2,)), devices=("cpu", "gpu"), settings=QUICK)
+    def check(x):
+        return x * (2.0 if x.device == "cpu" else 2.001) + 1.0
+    with pytest.raises(AssertionError, match="on cpu and gpu differ"):
+        check()
+"""
+    run(text, "--tgr-devices=cpu,gpu,gpu:1", conftest=STANDIN).assert_outcomes(passed=5)
+
+
 def test_a_fixture_of_the_same_name_is_left_alone(run):
     run(
         """
