@@ -4,6 +4,7 @@ A cluster is launched as one block whose threads stand in ranks; see ``hardware_
 """
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.standin import cuda, installed
 from tinygrad_rnn.kernels import recurrence
-from tinygrad_rnn.kernels.matmul import matmul
+from tinygrad_rnn.kernels.recurrence import gpu as by_steps
 from tinygrad_rnn.kernels.recurrence import run as surround
 from tinygrad_rnn.kernels.recurrence.persistent import gpu, sources
 from tinygrad_rnn.kernels.recurrence.persistent.planner import Device, plan
@@ -57,14 +58,10 @@ def forget():
     gpu._offsets.clear()
 
 
-def _multiplied(rows, params, forms, weight, bias):
-    return matmul(rows, params[weight], bias=bias)
-
-
 def device(plan):
-    """A device whose steps are those of a plan."""
+    """The GPU, but that its steps are those of a plan."""
     walk = partial(gpu.walk, plan)
-    return surround.Device(walk, _multiplied, None, None, lambda rows: rows.sum(axis=0))
+    return replace(by_steps._GPU, walk=walk, column_sums=lambda rows: rows.sum(axis=0))
 
 
 def both(plan, xp, program, arrays, needed, *, dtype="float32", **options):

@@ -20,7 +20,7 @@ CASES = [
     ("lstm", 200, "high", "cluster"), ("lstm", 512, "medium", "cluster"),
     ("lstm", 512, "high", "cluster"), ("lstm", 650, "medium", "cluster"),
     ("gru", 512, "medium", "cluster"), ("gru", 650, "medium", "cluster"),
-    ("tanh", 1024, "medium", "cluster"), ("relu", 512, "high", "cluster"),
+    ("tanh", 1024, "medium", "cluster"), ("tanh", 512, "high", "cluster"),
 ]  # fmt: skip
 T = 35
 
