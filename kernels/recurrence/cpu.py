@@ -58,8 +58,9 @@ def _walk(run, values, *, backwards):
     kernel, arguments = module.forward, module.FORWARD
     if backwards:
         kernel, arguments = module.backward, module.BACKWARD
-    pack = pays_to_pack(run, backwards)
-    values |= shared_values(run, pack, backwards, values.get("inside", 0))
+    inside = values.get("inside", 0)
+    pack = pays_to_pack(run, backwards, inside)
+    values |= shared_values(run, pack, backwards, inside)
     flops = 2.0 * run.schedule.size * run.sized.weight_count
     limit = None if flops > FLOPS_WORTH_A_TEAM else 1
     team(kernel, *[values[name] for name, _ in arguments[2:]], limit=limit)

@@ -43,16 +43,18 @@ def packed(run, part, block, back=None):
     return forms[key]
 
 
-def pays_to_pack(run, backwards):
+def pays_to_pack(run, backwards, inside=False):
     """Whether weights are packed: for a single step only the second time that they are met.
 
     Packing costs more than one step, and less than two. Rows that are spread out in memory
-    cannot be read as they lie.
+    cannot be read as they lie, those of x neither, if steps multiply with them ``inside``.
     """
-    weights = [run.params[part.weight] for _, part, _, _ in run.sized.parts]
+    parts = [part for _, part, _, _ in run.sized.parts]
+    read = parts + [part for _, part, _ in run.sized.input_parts] if inside else parts
+    weights = [run.params[part.weight] for part in read]
     if run.schedule.steps > 1 or any(w.strides[1] != w.itemsize for w in weights):
         return True
-    kept = [run.forms.get(part.weight, {}) for _, part, _, _ in run.sized.parts]
+    kept = [run.forms.get(part.weight, {}) for part in parts]
     met = [_met(forms, ("met", backwards)) for forms in kept]
     return all(met)
 

@@ -299,7 +299,9 @@ def give(result, inputs, elsewhere=False):
     if not elsewhere:
         for array in inputs:
             check_device(array)
-    return new(host if host.flags.writeable else host.copy())  # as of a view without elements
+    if not host.size:  # maybe a view that repeats nothing, which warns of being asked
+        host = host.copy()
+    return new(host if host.flags.writeable else host.copy())
 
 
 def on_device(value):
