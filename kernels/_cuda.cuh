@@ -23,6 +23,11 @@
 // All i below count, shared among the threads of a block of one dimension.
 #define EACH_IN_BLOCK(i, count) for (long long i = threadIdx.x; i < (count); i += blockDim.x)
 
+// All i below count, shared among all warps of a grid of one dimension.
+#define EACH_OF_A_WARP(i, count)                                                                \
+    for (long long i = (blockIdx.x * (long long)blockDim.x + threadIdx.x) / 32; i < (count); \
+         i += gridDim.x * (long long)blockDim.x / 32)
+
 #define WHOLE_WARP 0xffffffffu
 
 struct Plus {

@@ -13,10 +13,9 @@ extern "C" __global__ void additive_scores(const Real *query, const Real *key, c
                                            const unsigned char *seen, Real *scores, long long B,
                                            long long T, long long S, long long H,
                                            long long every) {
-    const long long groups = (T + TOGETHER - 1) / TOGETHER, warps = B * groups * S;
+    const long long groups = (T + TOGETHER - 1) / TOGETHER;
     const int lane = threadIdx.x % 32;
-    const long long first = (blockIdx.x * (long long)blockDim.x + threadIdx.x) / 32;
-    for (long long place = first; place < warps; place += gridDim.x * (long long)blockDim.x / 32) {
+    EACH_OF_A_WARP(place, B * groups * S) {
         const long long s = place % S, group = place / S, b = group / groups;
         const long long t0 = group % groups * TOGETHER;
         const Real *k = key + (b * S + s) * H;
@@ -142,8 +141,7 @@ extern "C" __global__ void masked_softmax(const Real *x, const unsigned char *se
                                           long long rows, long long S, long long period,
                                           long long inner) {
     const int lane = threadIdx.x % 32;
-    const long long first = (blockIdx.x * (long long)blockDim.x + threadIdx.x) / 32;
-    for (long long r = first; r < rows; r += gridDim.x * (long long)blockDim.x / 32) {
+    EACH_OF_A_WARP(r, rows) {
         const unsigned char *there = seen + (r / period * inner + r % inner) * S;
         const Real *scores = x + r * S;
         Real top = -Real(INFINITY), sum = 0;
@@ -166,8 +164,7 @@ extern "C" __global__ void masked_softmax(const Real *x, const unsigned char *se
 extern "C" __global__ void softmax_slope(const Real *g, const Real *y, Real *out, long long rows,
                                          long long S) {
     const int lane = threadIdx.x % 32;
-    const long long first = (blockIdx.x * (long long)blockDim.x + threadIdx.x) / 32;
-    for (long long r = first; r < rows; r += gridDim.x * (long long)blockDim.x / 32) {
+    EACH_OF_A_WARP(r, rows) {
         Real sum = 0;
         for (long long s = lane; s < S; s += 32) sum += g[r * S + s] * y[r * S + s];
         sum = warp_sum(sum);

@@ -33,8 +33,7 @@ extern "C" __global__ void max_pool(const Real *x, Real *y, int *at, long long p
 extern "C" __global__ void max_pool_input(const Real *g, const int *places, Real *dx,
                                           long long planes, long long count, long long size) {
     const int lane = threadIdx.x % 32;
-    const long long first = (blockIdx.x * (long long)blockDim.x + threadIdx.x) / 32;
-    for (long long plane = first; plane < planes; plane += gridDim.x * (long long)blockDim.x / 32) {
+    EACH_OF_A_WARP(plane, planes) {
         Real *out = dx + plane * size;
         for (long long begin = 0; begin < count; begin += 32) {
             const long long i = begin + lane;

@@ -3,8 +3,7 @@
 // found[r] says whether any number of row r is not 0; a warp a row.
 extern "C" __global__ void touched(const Real *x, bool *found, long long rows, long long width) {
     const int lane = threadIdx.x % 32;
-    const long long first = (blockIdx.x * (long long)blockDim.x + threadIdx.x) / 32;
-    for (long long r = first; r < rows; r += gridDim.x * (long long)blockDim.x / 32) {
+    EACH_OF_A_WARP(r, rows) {
         bool any = false;
         for (long long c = lane; c < width; c += 32) any |= x[r * width + c] != 0;
         any = __any_sync(WHOLE_WARP, any);
