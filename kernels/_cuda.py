@@ -20,10 +20,12 @@ import numpy as np
 from tinygrad_rnn.errors import DeviceError
 
 __all__ = [
-    "Function", "Module", "capability", "forget", "full_text", "launch", "load", "module",
-    "require", "several", "suits", "watch", "watched",
+    "THREEFRY", "Function", "Module", "capability", "forget", "full_text", "joined", "launch",
+    "load", "module", "require", "several", "suits", "watch", "watched",
 ]  # fmt: skip
 
+THREEFRY = Path(__file__).with_name("_threefry.cuh")  # for sources that draw random numbers
+_PRELUDE = Path(__file__).with_name("_cuda.cuh")
 _OPTIONS = ("--std=c++17",)
 _NAMES = {"f": "float", "d": "double"}  # element types, as CUDA calls them
 _MORE_THAN_ASKED = 48 * 1024  # of shared memory, a kernel gets only on request
@@ -105,13 +107,13 @@ class Module:
 
 def full_text(text: str, source: str) -> str:
     """The text that is compiled: what all sources begin with, and ``text``, under its name."""
-    prelude = Path(__file__).with_name("_cuda.cuh")
-    return f'#line 1 "{prelude.name}"\n{_read(prelude)}\n#line 1 "{source}"\n{text}'
+    return f'{joined(_PRELUDE)}\n#line 1 "{source}"\n{text}'
 
 
-@cache
-def _read(path: Path) -> str:
-    return path.read_text("utf-8")
+@cache  # every launch asks
+def joined(*paths: Path) -> str:
+    """Files one after the other: to compilers, each line is that of its own file."""
+    return "\n".join(f'#line 1 "{path.name}"\n{path.read_text("utf-8")}' for path in paths)
 
 
 def _defined(definitions: dict[str, Any]) -> tuple[str, ...]:
@@ -140,9 +142,9 @@ def module(
 _module = cache(Module)
 
 
-def load(path: Path, needs: int = _FEWEST, **definitions: Any) -> Module:
-    """Return the module of a ``.cu`` file, as ``module`` does of a text."""
-    return module(_read(path), path.name, needs, **definitions)
+def load(*paths: Path, needs: int = _FEWEST, **definitions: Any) -> Module:
+    """Return the module of a ``.cu`` file behind the files it needs, as ``module`` of a text."""
+    return module(joined(*paths), paths[-1].name, needs, **definitions)
 
 
 def forget() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_rnn.kernels._cuda import launch, load, require
+from tinygrad_rnn.kernels._cuda import THREEFRY, launch, load, require
 from tinygrad_rnn.kernels.noise.reference import parted
 
 __all__ = ["uniform"]
@@ -20,7 +20,8 @@ def uniform(key, site, steps, rows, width, like):
     out = xp.empty((len(steps), len(rows), width), like.real.dtype)
     places = len(steps) * len(rows)
     launch(
-        load(_SOURCE, Real=out.dtype).get_function("uniform"), places * -(-width // _PARTS),
+        load(THREEFRY, _SOURCE, Real=out.dtype).get_function("uniform"),
+        places * -(-width // _PARTS),
         *map(np.uint32, (*parted(key), site)), steps, rows, out,
         *map(np.int64, (places, len(rows), width)),
     )  # fmt: skip

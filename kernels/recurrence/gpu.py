@@ -5,6 +5,7 @@ else, so a run whose arrays stand where those of an earlier one stood, as they d
 is replayed as a graph: one launch, in place of some for each step.
 """
 
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tinygrad_rnn.kernels.recurrence.writer.cuda_text import source_of as writte
 __all__ = ["backward", "forward", "kept", "source_of"]
 
 _HERE = Path(__file__).parent
+_WRITTEN = "recurrence.cu"  # what compilers and errors call the kernels of a program
 _SUMMED = 64  # rows that are summed before their sum is added to the others', as on the CPU
 
 
@@ -36,8 +38,8 @@ _SUMMED = 64  # rows that are summed before their sum is added to the others', a
 def _source(layout: Layout) -> Source:
     """The kernels of a program, written once, behind the operations that they consist of."""
     source = written(layout)
-    source.text = (_HERE / "gpu_operations.cuh").read_text("utf-8") + "\n" + source.text
-    return source
+    before = _cuda.joined(_cuda.THREEFRY, _HERE / "gpu_operations.cuh")
+    return replace(source, text=f'{before}\n#line 1 "{_WRITTEN}"\n{source.text}')
 
 
 def source_of(program: Program, rules: Rules) -> str:
@@ -63,7 +65,7 @@ def _walk(run: Run, values: dict[str, Any], *, backwards: bool) -> None:
         **run.sized.sizes, "T": run.schedule.steps, "B": run.schedule.rows,
         "places": run.schedule.places, "flags": run.schedule.flags,
     }  # fmt: skip
-    module = _cuda.module(source.text, source="recurrence.cu", Real=dtype)
+    module = _cuda.module(source.text, source=_WRITTEN, Real=dtype)
     walk = Walk(run, values, source, module, _steps)
     launched(walk, backwards)
 

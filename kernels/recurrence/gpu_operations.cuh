@@ -63,38 +63,20 @@ __device__ inline float fma(float a, float b, float c) { return ::fmaf(a, b, c);
 __device__ inline double fma(double a, double b, double c) { return ::fma(a, b, c); }
 __device__ inline Real sigmoid(Real a) { return Real(1) / (Real(1) + exp(-a)); }
 
-// ----- random numbers: Threefry-2x32 with 20 rounds, as kernels/noise says -----
+// ----- random numbers, of the words in _threefry.cuh -----
 
-struct Words {
-    unsigned low, high;
-};
-
-__device__ inline Words threefry(long long key, long long unit, long long of) {
-    const unsigned k0 = (unsigned)key, k1 = (unsigned)((unsigned long long)key >> 32);
-    const unsigned keys[3] = {k0, k1, k0 ^ k1 ^ 0x1BD11BDAu};
-    const unsigned turns[8] = {13, 15, 26, 6, 17, 29, 16, 24};
-    unsigned a = (unsigned)unit + k0, b = (unsigned)of + k1;
-#pragma unroll
-    for (unsigned r = 0; r < 20; ++r) {
-        a += b;
-        b = ((b << turns[r % 8]) | (b >> (32 - turns[r % 8]))) ^ a;
-        if (r % 4 == 3) {
-            const unsigned turn = r / 4 + 1;
-            a += keys[turn % 3];
-            b += keys[(turn + 1) % 3] + turn;
-        }
-    }
-    return {a, b};
+__device__ inline Words words_of(long long key) {
+    return {(unsigned)key, (unsigned)((unsigned long long)key >> 32)};
 }
 
 __device__ inline long long step_key(long long key, long long site, long long step) {
-    const Words words = threefry(key, site, step);
+    const Words words = threefry(words_of(key), {(unsigned)site, (unsigned)step});
     return (long long)(words.low | ((unsigned long long)words.high << 32));
 }
 
 // A number from [0, 1) for a unit of a row.
 __device__ inline Real uniform(long long key, long long of, long long unit) {
-    return Real(threefry(key, unit, of).low >> 8) * Real(5.9604644775390625e-8);
+    return uniform_of(threefry(words_of(key), {(unsigned)unit, (unsigned)of}));
 }
 #define noise(like, key, row, unit) uniform(key, row, unit)
 

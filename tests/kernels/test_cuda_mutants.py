@@ -143,9 +143,9 @@ MUTANTS = [
     (standardized, "normalization", "+ eps", "- eps"),
     (added, "rows", "place += 4", "place += 3"),
     (added, "rows", "(((sum + a) + b) + c) + d", "sum + ((a + b) + (c + d))"),
-    (random, "noise", "r % 4 == 3", "r % 4 == 2"),
+    (random, "_threefry", "r % 4 == 3", "r % 4 == 2"),
     (random, "noise", "unit < width", "unit < width - 1"),
-    (random, "noise", "words.a", "words.b"),
+    (random, "_threefry", "words.low >> 8", "words.high >> 8"),
     (clipped, "update", "        __syncthreads();\n        for (int way", "        for (int way"),
     (clipped, "update", "half > 0", "half > 1"),
     (clipped, "update", "starts[middle] <= block", "starts[middle] < block"),
@@ -180,11 +180,16 @@ def test_a_wrong_source_is_noticed(machine, monkeypatch, check, family, right, w
 
 
 def spoiled(put, family, right, wrong):
-    """Put a wrong source in the place of a family's."""
-    path = ROOT / family / f"{family}.cu"
-    text, read = path.read_text(), _cuda._read
+    """Put a wrong source in the place of a family's, or of what several share."""
+    path = ROOT / f"{family}.cuh" if family.startswith("_") else ROOT / family / f"{family}.cu"
+    text, joined = path.read_text(), _cuda.joined
     assert right in text
-    put(_cuda, "_read", lambda name: text.replace(right, wrong) if name == path else read(name))
+
+    def as_spoiled(*paths):
+        whole = joined(*paths)
+        return whole.replace(text, text.replace(right, wrong)) if path in paths else whole
+
+    put(_cuda, "joined", as_spoiled)
 
 
 def sanitized(check, *mutant):

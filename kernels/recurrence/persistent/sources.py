@@ -4,6 +4,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tinygrad_rnn.kernels import _cuda
+
 __all__ = ["FOLDER", "packing", "text_of"]
 
 FOLDER = Path(__file__).parent
@@ -17,7 +19,7 @@ def text_of(file: str) -> str:
         parts = ["hardware.cuh", file]
     elif file.startswith("tile"):
         parts = ["hardware.cuh", *parts]
-    return "\n".join(f'#line 1 "{name}"\n{(FOLDER / name).read_text("utf-8")}' for name in parts)
+    return _cuda.joined(*(FOLDER / name for name in parts))
 
 
 def packing(shape: Any) -> dict[str, int | str]:
