@@ -21,9 +21,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _NUMPY = (np.ndarray, np.generic)  # a union of types would be made anew by every test
 
 __all__ = [
-    "array_module", "beside", "device_of", "empty_cache", "host_array", "normalize_device",
-    "num_threads", "out_of_memory", "set_num_threads", "there", "to_device", "to_host",
-    "where_it_is",
+    "array_module", "beside", "device_of", "empty_cache", "gpu_named", "host_array",
+    "normalize_device", "num_threads", "on_gpu", "out_of_memory", "set_num_threads", "there",
+    "to_device", "to_host", "where_it_is",
 ]  # fmt: skip
 
 
@@ -32,6 +32,11 @@ def device_of(array: Array) -> str:
     if isinstance(array, np.ndarray):
         return "cpu"
     return f"gpu:{array.device.id}"
+
+
+def on_gpu(given: Any) -> bool:
+    """Whether it is an array of a GPU; a Tensor is none."""
+    return hasattr(given, "__cuda_array_interface__")
 
 
 def array_module(array: Array) -> ModuleType:
@@ -59,16 +64,21 @@ def to_device(array: Array, device: str) -> Array:
         return array
     if name == "cpu":
         return to_host(array)
-    cupy = _cuda.require()
-    index = int(name.partition(":")[2])
-    count = cupy.cuda.runtime.getDeviceCount()
-    if index >= count:
-        raise DeviceError(f"device {name!r} was asked for, but this machine has {count} GPU(s).")
-    with cupy.cuda.Device(index):
+    with gpu_named(name):
         try:
-            return cupy.asarray(array)
+            return _cuda.require().asarray(array)
         except MemoryError as error:
             raise out_of_memory(f"to {name!r}", [array], error) from error
+
+
+def gpu_named(device: str, where: str = "gpu") -> Any:
+    """The GPU of this machine that "gpu" or "gpu:N" names, as CuPy's Device."""
+    name = normalize_device(device)
+    cuda = _cuda.require(where).cuda
+    index, count = int(name.partition(":")[2]), cuda.runtime.getDeviceCount()
+    if index >= count:
+        raise DeviceError(f"device {name!r} was asked for, but this machine has {count} GPU(s).")
+    return cuda.Device(index)
 
 
 def beside(where: str, array: Array, home: Array) -> Array:
@@ -130,7 +140,7 @@ def to_host(array: Array) -> np.ndarray[Any, Any]:
 
 def host_array(given: Any) -> np.ndarray[Any, Any]:
     """Anything array-like as an array in the CPU's memory, fetched from a GPU if it is there."""
-    return given.get() if hasattr(given, "__cuda_array_interface__") else np.asarray(given)
+    return given.get() if on_gpu(given) else np.asarray(given)
 
 
 # ----- the machine; the kernels' modules are loaded when they are first asked -----

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.data.collate import stack
+from tinygrad_rnn.device import on_gpu
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 
 __all__ = ["Examples"]
@@ -90,11 +91,11 @@ def _part(column: Any, rows: Any) -> Any:
 
 def _is_array(column: Any) -> bool:
     """Whether rows are taken out at once: arrays of a GPU are cut there."""
-    return isinstance(column, np.ndarray) or hasattr(column, "__cuda_array_interface__")
+    return isinstance(column, np.ndarray) or on_gpu(column)
 
 
 def _column(where: str, name: str, given: Any) -> Any:
-    if hasattr(given, "__array__") and not hasattr(given, "__cuda_array_interface__"):
+    if hasattr(given, "__array__") and not on_gpu(given):
         given = np.asarray(given)
     if (
         isinstance(given, str | bytes)

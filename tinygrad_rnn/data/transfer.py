@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.data.collate import Padded
-from tinygrad_rnn.device import Array, normalize_device, to_device
+from tinygrad_rnn.device import Array, gpu_named
 from tinygrad_rnn.kernels import _cuda
 
 __all__ = ["Arrival", "Transfer"]
@@ -24,10 +24,8 @@ class Transfer:
     """
 
     def __init__(self, device: str) -> None:
-        name = normalize_device(device)
-        self.cupy = _cuda.require("Background")
-        to_device(np.zeros(1), name)  # or an error that says what there is
-        self.device = self.cupy.cuda.Device(int(name.partition(":")[2]))
+        self.device = gpu_named(device, "Background")
+        self.cupy = _cuda.require()
         with self.device:
             self.users = self.cupy.cuda.get_current_stream()
             self.stream = self.cupy.cuda.Stream(non_blocking=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import to_host
+from tinygrad_rnn.device import on_gpu, to_host
 from tinygrad_rnn.errors import ArgumentError, FileFormatError
 from tinygrad_rnn.files.layout import CODES, Arrays
 from tinygrad_rnn.tensor import Tensor
@@ -45,7 +45,7 @@ def flatten(tree: Any, where: str = "flatten") -> tuple[Arrays, Any]:
             return {"tensor": named(to_host(value._data), way)}
         if isinstance(value, np.generic):
             return {"scalar": named(np.asarray(value), way)}
-        if kind is np.ndarray or hasattr(value, "__cuda_array_interface__"):
+        if kind is np.ndarray or on_gpu(value):
             return {"array": named(to_host(value), way)}
         raise ArgumentError(
             f"{where}: {way.strip('/') or 'the tree'} is a {kind.__name__}, expected a dict, list "

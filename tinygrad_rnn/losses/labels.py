@@ -12,13 +12,22 @@ import numpy as np
 
 from tinygrad_rnn import modes
 from tinygrad_rnn.arguments import whole
-from tinygrad_rnn.device import Array, array_module, beside, device_of, there, to_device, to_host
+from tinygrad_rnn.device import (
+    Array,
+    array_module,
+    beside,
+    device_of,
+    on_gpu,
+    there,
+    to_device,
+    to_host,
+)
 from tinygrad_rnn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from tinygrad_rnn.losses.reducing import check_reduction, nothing_left, spread_mask
 from tinygrad_rnn.ops.places import within
 from tinygrad_rnn.tensor import Tensor, as_array
 
-__all__ = ["Labels", "beside_weights", "check_weights", "labels_of", "on_gpu"]
+__all__ = ["Labels", "beside_weights", "check_weights", "labels_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +97,6 @@ def labels_of(
     home = device_of(like._data)
     arrays = [x if x is None else to_device(x, home) for x in (ids, parts, counts, kept)]
     return Labels(arrays[0], arrays[1], scale, arrays[2], arrays[3])
-
-
-def on_gpu(x: Any) -> bool:
-    """Whether it is an array of a GPU."""
-    return hasattr(x, "__cuda_array_interface__")
 
 
 def _on_gpu(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.device import array_module, to_host
+from tinygrad_rnn.device import array_module, on_gpu, to_host
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
@@ -80,4 +80,4 @@ def unpadded(y: Tensor, lengths: Sequence[int]) -> list[Tensor]:
 
 def _is_array(part: Any) -> bool:
     """Whether this is an array, on any device, rather than numbers that make one up."""
-    return isinstance(part, Tensor | np.ndarray) or hasattr(part, "__cuda_array_interface__")
+    return isinstance(part, Tensor | np.ndarray) or on_gpu(part)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import Array, there
+from tinygrad_rnn.device import Array, on_gpu, there
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels.recurrence.symbols import Symbol
 from tinygrad_rnn.ops import (
@@ -74,7 +74,7 @@ def _compare(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Arra
         mine = self._data
         if mine.dtype.kind == "c" or getattr(theirs, "dtype", mine.dtype).kind == "c":
             mine, theirs = mine.real, theirs.real  # complex steps decide by the real part
-        if mine.__class__ is not np.ndarray or hasattr(theirs, "__cuda_array_interface__"):
+        if mine.__class__ is not np.ndarray or on_gpu(theirs):
             check_devices(compare, [mine, theirs])
         try:
             with there(mine):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import modes
-from tinygrad_rnn.device import Array, array_module, beside, to_host
+from tinygrad_rnn.device import Array, array_module, beside, on_gpu, to_host
 from tinygrad_rnn.errors import DTypeError, IndexRangeError
 from tinygrad_rnn.kernels.rows import add_rows
 from tinygrad_rnn.tensor import Tensor, as_array
@@ -86,7 +86,7 @@ def _mapped(change: Any, index: Any) -> Any:
 def read(where: str, x: Tensor, index: Any) -> Array:
     """What the index reads of an array of the shape of ``x``, for the shape that it has."""
     parts = index if isinstance(index, tuple) else (index,)
-    there = any(hasattr(part, "__cuda_array_interface__") for part in parts)
+    there = any(on_gpu(part) for part in parts)
     shown = array_module(x._data) if there else np
     try:
         return shown.broadcast_to(shown.zeros((), bool), x.shape)[index]
@@ -99,7 +99,7 @@ def read(where: str, x: Tensor, index: Any) -> Array:
 def check_once(x: Tensor, index: Any) -> None:
     """Raise if an index names a place twice, where that can be seen without waiting."""
     parts = index if isinstance(index, tuple) else (index,)
-    if any(hasattr(part, "__cuda_array_interface__") for part in parts):
+    if any(on_gpu(part) for part in parts):
         if not modes.watched():
             return
         index = _mapped(to_host, index)

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_rnn import modes
 from tinygrad_rnn.arguments import TYPES, function_of, shortened
-from tinygrad_rnn.device import Array, array_module, there, to_device, to_host
+from tinygrad_rnn.device import Array, array_module, on_gpu, there, to_device, to_host
 from tinygrad_rnn.errors import (
     DeviceError,
     DTypeError,
@@ -323,7 +323,7 @@ def as_array(data: Any, where: str = "tensor", *, exact: bool = False) -> Array:
                     "has no mask. Give what is masked a value, with .filled()."
                 )
             array = np.asarray(data)
-    elif hasattr(data, "__cuda_array_interface__"):
+    elif on_gpu(data):
         return data
     elif isinstance(data, np.generic):
         array = np.asarray(data)

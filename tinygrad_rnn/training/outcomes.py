@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_rnn.device import array_module, to_host
+from tinygrad_rnn.device import array_module, on_gpu, to_host
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.history import Means
@@ -154,7 +154,7 @@ def result_of(result: Any, carry_state: bool) -> tuple[Tensor, Any, dict[str, Sc
 def scalar(value: Any) -> Scalar:
     """A float; where it is on a GPU, the number there, which nobody waits for."""
     array = value._data if isinstance(value, Tensor) else value
-    if hasattr(array, "__cuda_array_interface__") and array.size == 1:
+    if on_gpu(array) and array.size == 1:
         return array.reshape(())
     return float(value.item() if hasattr(value, "item") else value)
 

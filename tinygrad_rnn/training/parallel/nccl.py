@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.arguments import shortened
-from tinygrad_rnn.device import normalize_device
+from tinygrad_rnn.device import gpu_named, normalize_device
 from tinygrad_rnn.errors import ArgumentError, DistributedError
 from tinygrad_rnn.kernels import _cuda
 from tinygrad_rnn.training.parallel.group import ProcessGroup, Work
@@ -39,7 +39,7 @@ class NCCLGroup(ProcessGroup):
             raise ArgumentError("NCCLGroup: device is 'cpu', expected a GPU of this process.")
         self._cupy = _cuda.require("NCCLGroup")
         self.control, self.rank, self.size = control, control.rank, control.size
-        self._device = self._cupy.cuda.Device(int(name.partition(":")[2]))
+        self._device = gpu_named(name, "NCCLGroup")
         with self._device:
             self._nccl = _backend(self.size, self.rank, address)
             self._stream = self._cupy.cuda.Stream(non_blocking=True)
