@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tests.kernels.on_gpu import close, fetched, sent
 from tests.kernels.test_softmax import DTYPES, all_of, best_by_hand, draw
 from tests.standin import cuda
 from tinygrad_rnn import losses
@@ -14,17 +15,6 @@ from tinygrad_rnn.kernels.softmax import gpu, reference
 
 # What a block of threads is chosen by: a warp, a few, many; less than a turn of them, and more.
 WIDTHS = [1, 5, 32, 257, 2049, 9000]
-
-
-def on_gpu(cupy, arrays):
-    return [None if a is None else cupy.asarray(a) for a in arrays]
-
-
-def as_defined(found, expected, dtype, width):
-    assert found.dtype == dtype
-    size = max(1.0, np.abs(expected).max(initial=0))
-    room = 16 * np.finfo(dtype).eps * np.sqrt(width) * size
-    np.testing.assert_allclose(found.get(), expected, rtol=0, atol=room)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -36,9 +26,9 @@ def test_it_is_the_definition_in_any_order_of_threads(cupy, dtype, width, rows):
     found = []
     for order in cuda.ORDERS[-3:] if width < 5000 else [2]:
         with cuda.orders(order):
-            found.append(all_of(softmax, *on_gpu(cupy, drawn)))
+            found.append(all_of(softmax, *sent(drawn)))
     for got, want in zip(found[0], wide, strict=True):
-        as_defined(got, want, dtype, width)
+        close(fetched(got), want, dtype, width)
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(one.get(), two.get())
@@ -46,7 +36,7 @@ def test_it_is_the_definition_in_any_order_of_threads(cupy, dtype, width, rows):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_row_has_the_same_bits_alone(cupy, dtype):
-    x, g, even, weights = on_gpu(cupy, draw(9, 333, dtype))
+    x, g, even, weights = sent(draw(9, 333, dtype))
     whole = all_of(softmax, x, g, even, weights)
     alone = all_of(softmax, x[7:8], g[7:8], even[7:8], weights)
     for all_rows, one in zip(whole, alone, strict=True):
@@ -97,7 +87,7 @@ def test_what_rounding_makes_as_good_as_the_best_is_found(cupy):
 
 
 def test_the_sums_leave_the_exponentials_and_slopes_take_the_place_of_scores(cupy):
-    x, g, even, weights = on_gpu(cupy, draw(9, 70, "float32"))
+    x, g, even, weights = sent(draw(9, 70, "float32"))
     top, total, _ = softmax.row_sums(x)
     want = softmax.row_slopes(x, top, total, g, even, weights).get()
     gaps = cupy.zeros((9, 140), np.float32)[:, ::2]
@@ -125,11 +115,11 @@ def test_losses_of_classes_are_the_definition(cupy, dtype, smoothed, width):
     wide = x.astype(float)
     want = reference.class_losses(wide, ids, hard.astype(float), *rest)
     for order in (1, 2):
-        given = on_gpu(cupy, (x, ids, hard, *rest))
+        given = sent((x, ids, hard, *rest))
         with cuda.orders(order):
             found = softmax.class_losses(*given)
         for got, expected in zip((*found, given[0]), (*want, wide), strict=True):
-            as_defined(got, expected, dtype, width)
+            close(fetched(got), expected, dtype, width)
     assert not given[0].get()[2].any()
     gaps = cupy.zeros((6, 2 * width), dtype)[:, ::2]
     gaps[...] = cupy.asarray(x)

@@ -161,6 +161,12 @@ def test_bad_arguments(nccl):
         parallel.NCCLGroup(control, "cpu", ("h", 1))
 
 
+def test_a_gpu_that_is_not_there_is_told(nccl):
+    control = parallel.SocketGroup("h:1", 0, 1, key="k")
+    with pytest.raises(DeviceError, match="'gpu:7' was asked for, but this machine has 2 GPU"):
+        parallel.NCCLGroup(control, "gpu:7", ("h", 1))
+
+
 def test_no_nccl_is_told(standin):
     control = parallel.SocketGroup("h:1", 0, 1, key="k")
     with pytest.raises(DistributedError, match="rank 0 cannot begin with NCCL"):
