@@ -21,6 +21,8 @@ def _kernel(name, like):
 
 
 def additive_scores(query, key, vector, seen):
+    if query.dtype.char not in "fd":
+        return reference.additive_scores(query, key, vector, seen)
     (B, T, H), S = query.shape, key.shape[1]
     scores = require(__name__).empty((B, T, S), query.dtype)
     every = int(seen is not None and seen.shape[1] != 1)
@@ -32,6 +34,8 @@ def additive_scores(query, key, vector, seen):
 
 
 def additive_backward(g, query, key, vector, d_key=None):
+    if query.dtype.char not in "fd":
+        return reference.additive_backward(g, query, key, vector, d_key)
     xp = require(__name__)
     (B, T, H), S = query.shape, key.shape[1]
     d_query, d_vector = xp.empty(query.shape, query.dtype), xp.empty((B, H), query.dtype)

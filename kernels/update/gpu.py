@@ -100,19 +100,20 @@ def touched(x):
 def sum_of_squares(arrays, scale):
     by_device = {}
     for array in arrays:
+        array = array.astype(np.float32) if _is_half(array) else array
         by_device.setdefault(array.device.id, []).append(array)
     sums = [_summed(some, scale, _ENDLESS)[0][0] for some in by_device.values()]
     return sums[0] if len(sums) == 1 else sum(map(float, sums))
 
 
 def norm(arrays):
-    if len({array.device.id for array in arrays}) > 1:
+    if not _at_once(arrays):
         return norm_by(sum_of_squares, arrays)
     return _summed(arrays, 1.0, _ENDLESS)[0][1]
 
 
 def clip(arrays, most):
-    if len({array.device.id for array in arrays}) > 1:
+    if not _at_once(arrays):
         return clip_by(sum_of_squares, update, arrays, most)
     found, tables = _summed(arrays, 1.0, most)
     for dtype, (table, rows), blocks in tables:
@@ -121,6 +122,15 @@ def clip(arrays, most):
             block=_MOST_THREADS,
         )  # fmt: skip
     return found[1]
+
+
+def _at_once(arrays):
+    """Whether one GPU can do all of it: the kernels know no numbers of half precision."""
+    return len({array.device.id for array in arrays}) == 1 and not any(map(_is_half, arrays))
+
+
+def _is_half(array):
+    return array.dtype.char == "e"
 
 
 def _summed(arrays, scale, most):
