@@ -13,9 +13,10 @@ from tests.optim import test_averaging, test_gradients, test_optimizers
 from tests.optim import test_schedules as of_schedules
 from tinygrad_rnn import losses, nn, optim
 from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.kernels.update import norms
 from tinygrad_rnn.losses import classification, hierarchical, labels, reducing
 from tinygrad_rnn.nn import attention_scores
-from tinygrad_rnn.optim import adaptive, gradients, schedules
+from tinygrad_rnn.optim import adaptive, schedules
 
 
 def definition(case):
@@ -51,7 +52,7 @@ MUTANTS = [  # where, the line, what stands in its place, what finds it
     (optim.RMSprop.update, "v - np.square(x.a), 0.0", "v - x.a, 0.0", definition("centered")),
     (optim.NTASGD.update, "s.averaging + 1", "s.averaging + 2", trigger),
     (optim.Optimizer.gradient, "s.lr * s.weight_decay", "s.weight_decay", definition("adamw")),
-    (gradients._norm, "return math.sqrt(total)", "return total",
+    (norms.norm_by, "return math.sqrt(total)", "return total",
      test_gradients.test_parameters_without_gradients_are_passed_over),
     (optim.EMA._share, "1 / t", "1 / (t + 1)",
      test_averaging.test_without_decay_it_is_the_mean),
@@ -99,8 +100,8 @@ def mutated(function, line, wrong):
     source = textwrap.dedent(inspect.getsource(function))
     assert source.count(line) == 1
     names = {}
-    exec(source.replace(line, wrong), function.__globals__, names)
-    return names[function.__name__].__code__
+    exec(source.replace(line, wrong), inspect.unwrap(function).__globals__, names)
+    return inspect.unwrap(names[function.__name__]).__code__
 
 
 def finds(test):
@@ -115,5 +116,5 @@ def finds(test):
 @pytest.mark.parametrize(("function", "line", "wrong", "test"), MUTANTS)
 def test_a_wrong_line_is_found(monkeypatch, function, line, wrong, test):
     assert not finds(test)
-    monkeypatch.setattr(function, "__code__", mutated(function, line, wrong))
+    monkeypatch.setattr(inspect.unwrap(function), "__code__", mutated(function, line, wrong))
     assert finds(test)

@@ -194,7 +194,8 @@ class Forward(Writer):
             row, width = f"{self.layout.states[operand]}_old", self.layout.state_widths[operand]
         elif kind == "operand":
             row, width = f"a{operand}", self.layout.operand_widths[operand]
-        letter, depth = buffer.letter, f"{width.count} * {width.letter}"
+        letter = buffer.letter
+        depth = f"{width.count} * {width.letter}" if width.letter else f"{width.count}"
         start, start_row = "there", f"{bytes_of(buffer)}"
         if not part.adds:
             bias = self.lowered.buffers[part.buffer].bias
