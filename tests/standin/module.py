@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import threading
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -40,16 +41,14 @@ class Stream:
     captured = None  # launches that are recorded, and not done
 
     def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
-        self.ptr, self.done, self._before = 0 if null else id(self), True, []
+        self.ptr, self.done = 0 if null else id(self), True
 
     def __enter__(self):
-        self._before.append(_streams[-1:])
-        _streams.append(self)
+        _streams().append(self)
         return self
 
     def __exit__(self, *error):
-        self._before.pop()
-        _streams.pop()
+        _streams().remove(self)
 
     def synchronize(self):
         here().wait("Stream.synchronize")
@@ -84,12 +83,19 @@ class Graph:
             launch()
 
 
-def current_stream():
-    return _streams[-1]
-
-
 Stream.null = Stream(null=True)
-_streams = [Stream.null]
+_local = threading.local()
+
+
+def _streams():
+    """The streams that have been entered: of each thread and device its own."""
+    of_devices = _local.__dict__.setdefault("streams", {})
+    current = sys.modules["cupy"].cuda.runtime.getDevice() if "cupy" in sys.modules else 0
+    return of_devices.setdefault(current, [Stream.null])
+
+
+def current_stream():
+    return _streams()[-1]
 
 
 class PinnedMemory(bytearray):
@@ -177,7 +183,7 @@ def _cuda():
         "runtime": runtime, "memory": memory, "Device": Device, "Stream": Stream, "Event": Event,
         "MemoryPool": MemoryPool, "PinnedMemoryPool": PinnedMemoryPool,
         "PinnedMemoryPointer": PinnedMemory, "alloc_pinned_memory": PinnedMemory,
-        "get_current_stream": lambda device_id=-1: _streams[-1],
+        "get_current_stream": lambda device_id=-1: current_stream(),
         "get_device_id": lambda: here().current,
         "is_available": lambda: bool(here().devices),
         "get_elapsed_time": lambda start, end: 0.0,

@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -247,6 +248,19 @@ def test_what_cupy_makes_of_other_objects_operators(cupy, x):
     assert x + Mine() == "mine"
     assert not (x == None).any()  # noqa: E711
     assert (x != object()).all()
+
+
+def test_a_stream_is_current_for_its_thread_and_device(cupy):
+    current, seen = cupy.cuda.get_current_stream, []
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        thread = threading.Thread(target=lambda: seen.append(current()))
+        thread.start()
+        thread.join()
+        with cupy.cuda.Device(1):
+            seen.append(current())
+        assert current() is stream
+    assert seen == [cupy.cuda.Stream.null, cupy.cuda.Stream.null]
+    assert current() is cupy.cuda.Stream.null
 
 
 def test_it_is_gone_afterwards():
