@@ -1,5 +1,7 @@
 """Optimisers on a GPU, or on what stands in for one: the CPU's numbers, and nobody waits."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ import tinygrad_rnn as tg
 from tests.optim.optimizer_list import CASES, make
 from tests.standin import cuda
 from tinygrad_rnn import nn, optim
-from tinygrad_rnn.errors import GradientError
+from tinygrad_rnn.errors import DeviceError, GradientError
 from tinygrad_rnn.kernels._twin import use_reference
 
 SHAPES = ((3, 5), (5,), (2, 3, 4), (700, 9), ())
@@ -120,3 +122,30 @@ def test_a_norm_that_is_not_finite_is_refused_on_request(on_gpu):
         optim.clip_grad_norm(made, 1.0, error_if_nonfinite=True)
     assert np.isfinite(made[1].grad.numpy()).all()
     assert not np.isfinite(float(optim.clip_grad_norm(made, 1.0)))
+
+
+def test_parameters_of_two_gpus_are_trained_together(standin):
+    """Whichever is the current one: made, copied, begun, clipped, updated and averaged there."""
+    for make_optimizer in (optim.Adagrad, optim.Adam):
+        made = [nn.Parameter(tg.tensor(np.ones(3), device=d)) for d in ("gpu", "gpu:1")]
+        made.append(copy.deepcopy(made[1]))
+        made[0].grad = tg.ones(3, dtype="float64").to("gpu")
+        for parameter in made[1:]:  # a view
+            parameter.grad = tg.tensor(np.ones((3, 1)), device="gpu:1").expand(3, 2)[:, 0]
+        optimizer, average = make_optimizer(made, lr=0.1), optim.EMA(made, 0.5)
+        optim.clip_grad_value(made, 0.5)
+        optimizer.step()
+        average.update()
+        with average.averaged():
+            pass
+        assert [p.device for p in made] == ["gpu:0", "gpu:1", "gpu:1"]
+        for parameter in made:
+            np.testing.assert_array_equal(parameter.numpy(), made[0].numpy())
+            assert parameter.numpy()[0] < 1
+
+
+def test_classes_on_another_gpu_are_refused_by_name(standin):
+    scores = tg.zeros(2, 3).to("gpu")
+    targets = tg.tensor(np.array([0, 1]), device="gpu:1")
+    with pytest.raises(DeviceError, match=r"cross_entropy: got an array of gpu:1 .* of gpu:0"):
+        tg.losses.cross_entropy(scores, targets)

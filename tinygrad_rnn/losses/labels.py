@@ -152,7 +152,8 @@ def _ids(where: str, targets: Any, shape: tuple[int, ...]) -> Array:
             f"{where}: the targets have shape {ids.shape}, expected {shape}, one for each row of "
             f"scores.{hint}"
         )
-    return ids.astype(np.int64)
+    with there(ids):
+        return ids.astype(np.int64)
 
 
 def _check_range(where: str, ids: Array, classes: int) -> None:

@@ -4,7 +4,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from tinygrad_rnn.device import Array, to_host
+from tinygrad_rnn.device import Array, there, to_host
 from tinygrad_rnn.errors import GradientError
 from tinygrad_rnn.kernels import _memory
 from tinygrad_rnn.nn.allowance import claim
@@ -62,7 +62,8 @@ def own(array: Array, dtype: Any = None) -> Array:
     claim(array.size)
     dtype = array.dtype if dtype is None else np.dtype(dtype)
     if not isinstance(array, np.ndarray):
-        return array.astype(dtype, order="C", copy=True)
+        with there(array):
+            return array.astype(dtype, order="C", copy=True)
     copy = _memory.empty(array.shape, dtype)
     copy[...] = array
     return copy

@@ -136,7 +136,8 @@ def gradients_of(tensors: Sequence[Tensor]) -> list[Array]:
         grad = tensor.grad
         if grad is not None:
             if not (grad.is_leaf and _writable(grad._data)):  # of a graph, or a view
-                tensor.grad = grad = Tensor(grad._data.copy(order="C"))
+                with there(grad._data):
+                    tensor.grad = grad = Tensor(grad._data.copy(order="C"))
             arrays[id(grad._data)] = grad._data
     return list(arrays.values())
 

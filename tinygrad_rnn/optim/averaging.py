@@ -21,7 +21,7 @@ def exchanged(where: str, averages: Sequence[tuple[str, Tensor, Array]]) -> Iter
     """Let tensors hold their averages; give them their own numbers back, whatever happens."""
     for name, tensor, average in averages:
         fitting(f"{where}.averaged", name, tensor, "average", average)
-    own_numbers = [tensor._data.copy() for _, tensor, _ in averages]
+    own_numbers = [copy_of(tensor._data) for _, tensor, _ in averages]
     try:
         for _, tensor, average in averages:
             tensor.assign_(average)

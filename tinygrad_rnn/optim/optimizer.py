@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tinygrad_rnn.arguments import shortened
-from tinygrad_rnn.device import Array, out_of_memory
+from tinygrad_rnn.device import Array, out_of_memory, there
 from tinygrad_rnn.errors import ArgumentError, GradientError
 from tinygrad_rnn.kernels.update import Equations, Item, touched, update, written
 from tinygrad_rnn.optim import state
@@ -148,7 +148,8 @@ class Optimizer:
                     if t not in rules:
                         settings = SimpleNamespace(**group, t=t)
                         rules[t] = written(partial(self.update, settings))
-                    items.append(self._item(tensor, rules[t], kept, group))
+                    with there(tensor._data):
+                        items.append(self._item(tensor, rules[t], kept, group))
                     tensors.append(tensor)
                     states.append(kept)
         if not items:
