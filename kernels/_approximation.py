@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["CONSTANTS", "FUNCTIONS", "SLOPES", "exp", "sigmoid", "tanh"]
+__all__ = [
+    "CONSTANTS", "FUNCTIONS", "SLOPES", "exp", "rectified", "rectified_slope", "sigmoid", "tanh",
+]  # fmt: skip
 
 
 class Constants(NamedTuple):
@@ -111,6 +113,17 @@ def tanh_slope(F: Any, g: Any, y: Any) -> Any:
 def sigmoid_slope(F: Any, g: Any, y: Any) -> Any:
     """Return g y (1 - y)."""
     return F.multiply(F.multiply(g, y), F.add(F.number(1.0), F.negative(y)))
+
+
+def rectified(F: Any, x: Any) -> Any:
+    """Return x where it is not 0 or below, else 0."""
+    return rectified_slope(F, x, x)
+
+
+def rectified_slope(F: Any, g: Any, y: Any) -> Any:
+    """Return g where y is not 0 or below, else 0."""
+    zero = F.number(0.0)
+    return F.select(F.is_nan(y), g, F.select(F.less(zero, y), g, zero))
 
 
 SLOPES = (tanh_slope, sigmoid_slope)  # of a gradient and a result, over arrays

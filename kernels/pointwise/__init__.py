@@ -75,11 +75,7 @@ sigmoid_slope = _slope(
 )
 
 
-def rectify(x: Array) -> Array:
-    """Return each element of x that is not below 0, and 0 for the others."""
-    return twin(__name__, x).rectify(x)
-
-
-def rectify_slope(g: Array, y: Array) -> Array:
-    """Return the gradient of x where g is that of y = rectify(x); 0 where y is."""
-    return twin(__name__, y).rectify_slope(g, y)
+rectify = _function("rectify", "Return each element that is not below 0, and 0 for the others.")
+rectify_slope = _slope(
+    "rectify_slope", "Return the gradient of x where g is that of y = rectify(x); 0 where y is."
+)

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from tinygrad_rnn.errors import DTypeError, ShapeError
-from tinygrad_rnn.kernels._approximation import FUNCTIONS, SLOPES
+from tinygrad_rnn.kernels._approximation import FUNCTIONS, SLOPES, rectified, rectified_slope
 from tinygrad_rnn.kernels._arithmetic import Compiled, in_python
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, cgutils, intrinsic, kernel, types
 from tinygrad_rnn.kernels._memory import empty
@@ -20,8 +20,8 @@ __all__ = [
 
 _GRAIN = 8192  # elements that are worth another thread: about as long as waking it
 _SMALL = SMALL if AVAILABLE else 0  # fewer elements than this are NumPy's to run through
-_ALL = FUNCTIONS + SLOPES
-_ONE = len(FUNCTIONS)  # so many, the first, have one operand; the others have two
+_ALL = (*FUNCTIONS, rectified, *SLOPES, rectified_slope)
+_ONE = len(FUNCTIONS) + 1  # so many, the first, have one operand; the others have two
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -98,7 +98,7 @@ def _run(data, sizes, steps, which, like):
 
 def _loops(which, operands):
     """NumPy's ways to run one of the functions, by element type."""
-    name = _ALL[which].__name__
+    name = _ALL[which].__name__.replace("rectified", "rectify")
     found = _run.ufuncs(name, operands, number=which)
     if AVAILABLE:
         LOOPS[name] = found
@@ -163,30 +163,15 @@ def _flat(x):
     return x.reshape(-1)
 
 
-exp, tanh, sigmoid = map(_function, range(_ONE))
-tanh_slope, sigmoid_slope = map(_slope, range(_ONE, len(_ALL)))
+exp, tanh, sigmoid, _rectify = map(_function, range(_ONE))
+tanh_slope, sigmoid_slope, _rectify_slope = map(_slope, range(_ONE, len(_ALL)))
 
 
-@kernel("intp, intp, const(T[::1]), const(T[::1]), T[::1]", fastmath=NO_FASTMATH)
-def _where_positive(first, stop, g, y, out):
-    g, y, out = g[first:stop], y[first:stop], out[first:stop]
-    for i in range(len(out)):
-        out[i] = type(g[i])(0) if y[i] <= 0 else g[i]
-
-
-def rectify(x):
-    if x.size < _SMALL or x.dtype not in _DTYPES:
-        return reference.rectify(x)
-    return _chosen(x, x)
+def rectify(x, out=None):
+    return _rectify(x, out) if x.dtype in _DTYPES else reference.rectify(x, out)
 
 
 def rectify_slope(g, y):
-    if y.size < _SMALL or y.dtype not in _DTYPES or g.shape != y.shape:
+    if y.dtype not in _DTYPES or g.dtype != y.dtype:
         return reference.rectify_slope(g, y)
-    return _chosen(g, y)
-
-
-def _chosen(g, y):
-    out = empty(y.shape, y.dtype)
-    parallel(_where_positive, y.size, _flat(g), _flat(y), out.reshape(-1), grain=_GRAIN)
-    return out
+    return _rectify_slope(g, y)

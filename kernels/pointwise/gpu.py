@@ -68,8 +68,8 @@ def sigmoid_slope(g, y):
     return _slope("sigmoid_slope", g, y)
 
 
-def rectify(x):
-    return _applied("rectify", [x], None) if x.dtype.char in "fd" else reference.rectify(x)
+def rectify(x, out=None):
+    return _applied("rectify", [x], out) if x.dtype.char in "fd" else reference.rectify(x, out)
 
 
 def rectify_slope(g, y):

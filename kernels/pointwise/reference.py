@@ -33,10 +33,10 @@ def sigmoid_slope(g, y):
     return g * y * (1 - y)
 
 
-def rectify(x):
+def rectify(x, out=None):
     if x.dtype.kind == "c":
-        return np.where(x.real > 0, x, 0)
-    return np.maximum(x, _ZEROS.get(x.dtype, 0))
+        return np.where(x.real > 0, x, 0)  # no product: of infinities it would be none
+    return np.maximum(x, _ZEROS.get(x.dtype, 0), out=out)
 
 
 def rectify_slope(g, y):
