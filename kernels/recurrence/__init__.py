@@ -167,8 +167,12 @@ def unfusable(program: Program, rules: Rules) -> str:
     return ""
 
 
-def source_of(program: Program, rules: Rules) -> str:
-    """The text of the kernels that are written for a program."""
+def source_of(program: Program, rules: Rules, on_gpu: bool = False) -> str:
+    """The text of the kernels that are written for a program: Numba's, or a GPU's."""
+    if on_gpu:
+        from tinygrad_rnn.kernels.recurrence import gpu
+
+        return gpu.source_of(program, rules)
     from tinygrad_rnn.kernels.recurrence import cpu
 
     return cpu.source_of(program, rules)

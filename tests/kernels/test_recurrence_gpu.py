@@ -174,6 +174,12 @@ def test_float32_is_close_to_float64(on_gpu):
         np.testing.assert_allclose(one, value, rtol=0, atol=bound)
 
 
+def test_the_source_is_that_of_where_the_weights_are(standin):
+    layer = nn.LSTM(3, 4)
+    assert "def backward" in layer.kernel_source()
+    assert "__global__ void back_segment_1_H(" in layer.to("gpu").kernel_source()
+
+
 def test_nothing_waits_for_the_device(standin):
     layer = nn.GRU(3, 4, num_layers=2).to("gpu")
     x = put(np.ones((6, 2, 3), np.float32))

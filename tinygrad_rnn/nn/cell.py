@@ -259,8 +259,9 @@ class Cell(Module):
         return "composite" if reason else "fused"
 
     def kernel_source(self) -> str:
-        """The text of the kernels that are written for the cell."""
-        return source_of(self.program)
+        """The text of the kernels that are written for the cell where its weights are."""
+        weights = iter(self.weights().values())
+        return source_of(self.program, getattr(next(weights, None), "device", "cpu"))
 
     def weights(self) -> dict[str, Any]:
         """The weights by name."""

@@ -149,9 +149,9 @@ def unfusable(program: Program) -> str:
     return kernel.unfusable(program, RULES)
 
 
-def source_of(program: Program) -> str:
-    """The text of the kernels that are written for a program."""
-    return kernel.source_of(program, RULES)
+def source_of(program: Program, device: str = "cpu") -> str:
+    """The text of the kernels that are written for a program on a device."""
+    return kernel.source_of(program, RULES, on_gpu=device != "cpu")
 
 
 def recurrence(
