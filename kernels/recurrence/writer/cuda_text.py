@@ -118,17 +118,10 @@ class _Cuda(Writer):
         known = [*self.places(), Let("y_t", "address(y)")]
         return [f"char* const {k.name} = {k.value};" for k in known if _named(k.name, lines)]
 
-    def row(self, name: str, width: Width) -> str:
-        """How the address of row ``b`` is written."""
-        place = "(places ? places[now + b] : now + b)"  # among the caller's
-        if name == "y":
-            return f"y_t + {place} * ({bytes_of(width)})"
-        if name == "dy":
-            return f"dy_t + {place} * dy_row"
-        if name.removesuffix("_new") in self.layout.states:  # of a row that ends, the final state
-            end = name.replace("_new", "_end")
-            return f"(b < going ? {name}_t : {end}_t) + b * ({bytes_of(width)})"
-        return f"{name}_t + b * ({bytes_of(width)})"
+    def either(self, condition: str, one: str, other: str) -> str:
+        """How a choice is written; where there are no places, the array is none."""
+        condition = "places" if condition == "len(places) > 0" else condition
+        return f"({condition} ? {one} : {other})"
 
     def keys(self, lines: list[str]) -> list[str]:
         """The key of each place of noise at the step that the row takes."""

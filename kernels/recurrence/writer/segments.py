@@ -105,15 +105,19 @@ class Writer:
 
     def row(self, name: str, width: Width) -> str:
         """How the address of row ``b`` is written."""
-        place = "(places[now + b] if len(places) > 0 else now + b)"  # among the caller's
+        place = self.either("len(places) > 0", "places[now + b]", "now + b")  # among the caller's
         if name == "y":
             return f"y_t + {place} * ({bytes_of(width)})"
         if name == "dy":
             return f"dy_t + {place} * dy_row"
         if name.removesuffix("_new") in self.layout.states:  # of a row that ends, the final state
             end = name.replace("_new", "_end")
-            return f"({name}_t if b < going else {end}_t) + b * ({bytes_of(width)})"
+            return f"{self.either('b < going', f'{name}_t', f'{end}_t')} + b * ({bytes_of(width)})"
         return f"{name}_t + b * ({bytes_of(width)})"
+
+    def either(self, condition: str, one: str, other: str) -> str:
+        """How a choice is written."""
+        return f"({one} if {condition} else {other})"
 
     def call(self, index: int, letter: str, left: str, right: str) -> str:
         """The call of a segment."""
