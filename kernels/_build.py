@@ -89,7 +89,7 @@ def _build(definition, dtype):
     dispatcher = folder and _from_folder(entry, arguments, folder)
     loaded = bool(dispatcher) and sum(dispatcher.stats.cache_hits.values()) > 0
     if not dispatcher:
-        dispatcher = njit(entry)
+        dispatcher = njit(entry, from_python=True)
         _compile(dispatcher, arguments)
     dispatcher.disable_compile()
     BUILDS.append(Build(definition.name, dtype, loaded, time.perf_counter() - started))
@@ -159,7 +159,7 @@ def _decorated(entry, folder):
     saved = config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES
     config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = str(folder), ""
     try:
-        return njit(entry, cache=True)
+        return njit(entry, from_python=True, cache=True)
     except Exception:  # the folder is gone, or nothing can be written to it any more
         return None
     finally:
