@@ -40,6 +40,7 @@ RUN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN)
 def test_the_pages_run_from_top_to_bottom(page):
     names = {"__name__": "page"}

@@ -36,6 +36,7 @@ def here():
     return digests()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(DISABLED, reason="nothing is compiled under NUMBA_DISABLE_JIT=1")
 @pytest.mark.parametrize("name", CPUS)
 def test_other_cpus_compute_the_same_bits(name, here):

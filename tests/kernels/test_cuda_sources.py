@@ -78,6 +78,7 @@ def test_every_kernel_of_a_source_runs(seen, name):
         assert launched == kernels
 
 
+@pytest.mark.slow
 @needs_shim
 def test_every_source_is_clean_under_the_address_sanitizer():
     code = "import runpy; runpy.run_module('tests.kernels.gpu_calls', run_name='__main__')"

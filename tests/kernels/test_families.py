@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2] / "kernels"
 FAMILIES = sorted(path.parent.name for path in ROOT.glob("*/cpu.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(_jit.DISABLED, reason="nothing is compiled under NUMBA_DISABLE_JIT=1")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_float32_kernels_compute_in_float32(family):

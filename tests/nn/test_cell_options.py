@@ -165,7 +165,7 @@ def everything(layer, x, noise, **how):
     return {name: t.numpy() for name, t in found.items()}
 
 
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("kind", [nn.LSTM, pytest.param(nn.GRU, marks=pytest.mark.slow)])
 def test_all_options_at_once_give_in_the_kernel_what_they_give_line_by_line(kind):
     layer = kind(I, H, fused="require", **TOGETHER)
     generic(layer)

@@ -1,14 +1,12 @@
 """Every cell is its paper's equations, fused, differentiated right, and callable for one step."""
 
-import os
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tests.nn.cell_list import ALIKE, CELLS, blocks, draw, make
+from tests.nn.cell_list import CELLS, blocks, draw, make
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.kernels.recurrence.reference import NUMPY, sequence
@@ -18,8 +16,9 @@ from tinygrad_rnn.testing import directional_derivative
 
 every_cell = pytest.mark.parametrize("name", CELLS)
 
-# Compiling takes seconds a cell: those that are alike are compiled where there is time for it.
-COMPILED = [n for n in CELLS if n not in ALIKE or os.environ.get("TINYGRAD_PROFILE")]
+# Compiling takes seconds a cell: those that are like one of these are compiled in slow tests.
+USUAL = ["rnn_tanh", "indrnn", "autonomous", "lstm", "lstm_peephole", "gru", "gru_before", "mut2"]
+COMPILED = [pytest.param(n, marks=[] if n in USUAL else pytest.mark.slow) for n in CELLS]
 TOLERANCE = 1e-10  # fused against interpreter in float64, DESIGN section 6
 
 

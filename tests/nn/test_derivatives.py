@@ -57,6 +57,7 @@ def test_every_way_to_run_a_sequence(name, call):
     check(make(name), CALLS[call], fused=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_cell_with_every_option(option):
     for name in CELLS:

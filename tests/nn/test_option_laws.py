@@ -50,6 +50,7 @@ def held_to(law, subject):
     TWO(given(st.data())(lambda data: law(subject, data.draw)))()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_cell_keeps_the_laws_with_every_option(option):
     for cell in CELLS:

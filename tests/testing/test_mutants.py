@@ -34,6 +34,7 @@ def test_a_wrong_rule_is_found(mutant):
         found(middle_of(checking_op(mutant.primitive), op_cases(mutant.primitive)), mutant)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: f"{edit.system}-{edit.name}")
 def test_a_mistake_in_a_system_written_by_hand_is_found(edit):
     found(middle_of(*hunting_ground(edit)), edit.name)

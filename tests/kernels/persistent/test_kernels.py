@@ -31,10 +31,11 @@ SMALL = Device(capability=90, threads=64)
 
 # Shim compiles are what these cost: a kernel each way for every shape and kind of steps.
 TILED = [
-    ("lstm", 100, "medium", "cluster", True), ("gru", 72, "high", "cluster", False),
     ("gru", 24, "high", "cta", True),
+    pytest.param("lstm", 100, "medium", "cluster", True, marks=pytest.mark.slow),
+    pytest.param("gru", 72, "high", "cluster", False, marks=pytest.mark.slow),
     pytest.param("tanh", 200, "medium", "cluster", False, marks=pytest.mark.slow),  # of 16 blocks
-]  # fmt: skip
+]
 
 
 @pytest.fixture(autouse=True)
