@@ -56,7 +56,7 @@ class Steps:
         self.rows, self.dtype, self.table = rows, like.dtype, table
         self._sources: list[tuple[Array, Array]] = []  # rows by number, and where they go
         self._links: list[Link] = []
-        self._turns: list[Array] = []
+        self._turns: list[memoryview] = []  # an array would take ten times as long to change
         self._multiplied = 0
         self.before: list[list[Array]] = []
         self.after: list[list[Array]] = []
@@ -76,7 +76,7 @@ class Steps:
         """Do a step."""
         self._chain()
         for turn in self._turns:  # the next one begins at the other end
-            turn ^= 1
+            turn[0] ^= 1
 
     def read(self, numbers: Array) -> None:
         """Let the input be rows of the table; their numbers have been checked."""
@@ -108,7 +108,7 @@ class Steps:
         )  # fmt: skip
         values = arrays | {"inside": int(inside)}
         values |= shared_values(run, pack=True, backwards=False, inside=inside)
-        self._turns.append(values["turn"])
+        self._turns.append(memoryview(values["turn"]))
         module = kernels_of(layout).module
         arguments = [values[name] for name, _ in module.FORWARD[2:]]
         self._links.append(Link(module.forward, 0, tuple(arguments)))

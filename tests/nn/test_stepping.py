@@ -183,3 +183,39 @@ def test_cells_by_themselves(kind):
             again = copied(x, state)
             for one, other in zip(tuple(again), tuple(found), strict=True):
                 np.testing.assert_array_equal(one, other)
+
+
+WRONG = {
+    "x of another width": lambda x, h, c: (x[:, :2], (h, c)),
+    "x of more rows": lambda x, h, c: (np.concatenate([x, x]), (h, c)),
+    "x of another type": lambda x, h, c: (x.astype(np.float64), (h, c)),
+    "x of three axes": lambda x, h, c: (x[None], (h, c)),
+    "one state": lambda x, h, c: (x, (h,)),
+    "a bare state": lambda x, h, c: (x, h),
+    "three states": lambda x, h, c: (x, (h, c, c)),
+    "a state of another width": lambda x, h, c: (x, (h, c[:, :3])),
+    "a state of one row": lambda x, h, c: (x, (h, c[:1])),
+    "a state of another type": lambda x, h, c: (x, (h, c.astype(np.float64))),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_step_that_is_ready_says_what_is_wrong_as_it_did_before(wrong):
+    cell = nn.LSTMCell(I, H)
+    rng = np.random.default_rng(0)
+    right = [rng.standard_normal((2, n)).astype(np.float32) for n in (I, H, H)]
+    x, state = WRONG[wrong](*right)
+    given = tg.Tensor(x), tuple(map(tg.Tensor, state)) if type(state) is tuple else tg.Tensor(state)
+    with tg.no_grad():
+        with pytest.raises(tg.errors.TinygradError) as before:
+            cell(*given)
+        first = cell(tg.Tensor(right[0]), tuple(map(tg.Tensor, right[1:])))
+        for _ in range(2):
+            cell(tg.Tensor(right[0]), first)
+        assert cell._stepper._ready[2]
+        with pytest.raises(type(before.value)) as ready:
+            cell(*given)
+        assert str(ready.value) == str(before.value)
+        unbatched = cell(tg.Tensor(right[0][0]), tuple(tg.Tensor(s[0]) for s in right[1:]))
+    for one, many in zip(unbatched, first, strict=True):
+        np.testing.assert_array_equal(one, many[0])

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_rnn.engine import wrap
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.modes import recording
@@ -19,6 +20,10 @@ State = Tensor | tuple[Tensor, ...]
 
 def one_step(cell: "Cell", x: Any, state: Any, noise: Noise | None = None) -> State:
     """x (B, I) or (I) and the state -> the new state; no state means zeros."""
+    if noise is None and recording.get() is False:
+        quick = _quickly(cell, x, state)
+        if quick is not None:
+            return quick
     if cell.input is None:
         x, state = None, x if state is None else state
     x = None if x is None else as_tensor(x)
@@ -32,22 +37,30 @@ def one_step(cell: "Cell", x: Any, state: Any, noise: Noise | None = None) -> St
         states = states and [s.reshape(1, -1) for s in states]
     if states is None:
         states = cell.zero_state(1 if x is None else x.shape[0], None if x is None else x.dtype)
-    new = _quickly(cell, x, states) if recording.get() is False and noise is None else None
-    if new is None:
-        x = x if x is None else x.reshape(1, *x.shape)
-        _, new = cell.sequence(x, states, steps=1, noise=noise)
+    x = x if x is None else x.reshape(1, *x.shape)
+    _, new = cell.sequence(x, states, steps=1, noise=noise)
     if not batched:
         new = [s.reshape(-1) for s in new]
     return new[0] if len(new) == 1 else tuple(new)
 
 
-def _quickly(cell: "Cell", x: Tensor | None, states: list[Tensor]) -> list[Tensor] | None:
-    """The same where nothing is recorded, or None where there is no quicker way."""
-    if x is None:
+def _quickly(cell: "Cell", x: Any, state: Any) -> State | None:
+    """The same where nothing is recorded, or None where there is no quicker way.
+
+    What is given is only looked at: whatever is not just as it was when the step was made
+    ready goes the long way, which says what is wrong with it.
+    """
+    several = state.__class__ is tuple
+    given = state if several else (state,)
+    if x.__class__ is not Tensor or not all(s.__class__ is Tensor for s in given):
         return None
-    stepper = vars(cell).setdefault("_stepper", Stepper())
-    found = stepper([cell], x._data, [[state._data for state in states]])
-    return None if found is None else [Tensor(state) for state in found[1][0]]
+    stepper = vars(cell).get("_stepper")
+    if stepper is None:
+        stepper = vars(cell).setdefault("_stepper", Stepper())
+    new = stepper.states((cell,), x._data, ([s._data for s in given],))
+    if new is None:
+        return None
+    return tuple(map(wrap, new[0])) if several else wrap(new[0][0])
 
 
 def _as_states(cell: "Cell", state: Any) -> list[Tensor]:

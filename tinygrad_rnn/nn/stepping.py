@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tinygrad_rnn.device import Array, num_threads
+from tinygrad_rnn.engine import wrap
 from tinygrad_rnn.kernels import recurrence as kernel
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
@@ -63,43 +66,78 @@ class Stepper:
             products: What is multiplied with the last layer's outputs, one after the other.
             log_probs: Whether what comes out are scores, to be log-probabilities instead.
         """
-        rows = len(x)
-        if not 0 < rows <= _MOST_ROWS or not kernel.has_steps(states[0][0]):
+        steps, stock = self._taken(cells, len(x), states[0][0], table, products, log_probs)
+        if steps is None or not _written(steps, states):
             return None
+        if table is not None:
+            steps.read(x)
+        elif not _put(steps.x, x):
+            return None
+        steps.run()
+        out = log_rows(steps.out, *steps.sums[:2]) if log_probs else steps.out.copy()
+        found = out, _copied(steps.after)
+        stock.append(steps)
+        return found
+
+    def states(
+        self, cells: Sequence["Cell"], x: Array, states: Sequence[Sequence[Array]]
+    ) -> list[list[Array]] | None:
+        """The new states alone, of x (rows, I); None where they are not made this way."""
+        steps, stock = self._taken(cells, len(x), states[0][0], None, (), False)
+        if steps is None or not _written(steps, states) or not _put(steps.x, x):
+            return None
+        steps.run()
+        found = _copied(steps.after)
+        stock.append(steps)
+        return found
+
+    def _taken(
+        self, cells: Sequence["Cell"], rows: int, like: Array, table: Parameter | None,
+        products: Sequence[Weights], log_probs: bool,
+    ) -> tuple[Any, list[Any]]:  # fmt: skip
+        """Steps that nobody else uses, or None, and where they go after use."""
+        if not 0 < rows <= _MOST_ROWS or not kernel.has_steps(like):
+            return None, []
         mark = _mark(cells, table, products)
         if mark is None:
-            return None
-        mark += [states[0][0].dtype, log_probs]
+            return None, []
+        mark += [like.dtype, log_probs]
         ready = self._ready
         if len(mark) != len(self._mark) or not all(map(is_, mark, self._mark)):
             ready = self._ready = {}
             self._mark = mark
-        if rows not in ready:
+        stock = ready.get(rows)
+        if stock is None:
             if len(ready) >= _MOST_COUNTS:
                 ready.clear()
             ready[rows] = []
-            return None
-        stock = ready[rows]
+            return None, []
         try:
-            steps = stock.pop()  # at once: of several threads each has its own
+            return stock.pop(), stock  # at once: of several threads each has its own
         except IndexError:
-            steps = _made(cells, rows, states[0][0], table, products, log_probs)
-        if steps is None:
-            return None
-        for given, before in zip(states, steps.before, strict=True):
-            for state, place in zip(given, before, strict=True):
-                if state.shape != place.shape:
-                    return None  # to where the error is raised
-                place[...] = state
-        if table is None:
-            steps.x[...] = x
-        else:
-            steps.read(x)
-        steps.run()
-        out = log_rows(steps.out, *steps.sums[:2]) if log_probs else steps.out.copy()
-        found = out, [[state.copy() for state in cell] for cell in steps.after]
-        stock.append(steps)
-        return found
+            return _made(cells, rows, like, table, products, log_probs), stock
+
+
+def _written(steps: Any, states: Sequence[Sequence[Array]]) -> bool:
+    """Write the states before a step; False where they are others than it is made for."""
+    for given, before in zip(states, steps.before, strict=True):
+        if len(given) != len(before) or not all(map(_put, before, given)):
+            return False
+    return True
+
+
+def _put(place: Array, array: Array) -> bool:
+    """Write an array where it fits."""
+    if array.__class__ is not np.ndarray or array.shape != place.shape:
+        return False
+    if array.dtype != place.dtype:
+        return False
+    place[...] = array
+    return True
+
+
+def _copied(states: Sequence[Sequence[Array]]) -> list[list[Array]]:
+    return [[state.copy() for state in cell] for cell in states]
 
 
 def stacked(layers: "Recurrent") -> list["Cell"] | None:
@@ -124,7 +162,7 @@ def quick_step(layers: "Recurrent", call: "Call") -> tuple[Tensor, list[list[Ten
     if found is None:
         return None
     y, finals = found
-    return Tensor(y[None]), [[Tensor(state) for state in final] for final in finals]
+    return wrap(y[None]), [[wrap(state) for state in final] for final in finals]
 
 
 def _mark(
