@@ -30,11 +30,7 @@ compiled = pytest.mark.skipif(DISABLED, reason="nothing is compiled under NUMBA_
 # Of options that touch the same places of a program: after, before, without the others.
 SETS = [
     ("gru_before", {"input_dropout": 0.4, "zoneout": 0.3, "layer_norm": True}),
-    pytest.param(
-        "mgu",
-        {"recurrent_dropout": 0.4, "locked": False, "proj_size": 2, "state_clip": 0.5},
-        marks=pytest.mark.slow,
-    ),
+    ("mgu", {"recurrent_dropout": 0.4, "locked": False, "proj_size": 2, "state_clip": 0.5}),
 ]
 
 
@@ -113,7 +109,8 @@ def test_every_cell_with_every_option_in_python(option):
 
 
 @compiled
-@pytest.mark.parametrize(("name", "options"), SETS, ids=["gru_before", "mgu"])
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "options"), SETS, ids=[name for name, _ in SETS])
 def test_sets_of_options(name, options):
     check(name, options)
     check_rows(name, options)

@@ -43,6 +43,7 @@ def test_on_a_gpu_that_is_not_the_current_one_and_without_waiting(standin, name)
     assert {p.grad.device for p in model.parameters() if p.grad is not None} == {"gpu:1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "use"), [(name, use) for name, row in ROWS.items() for use in row.uses]
 )

@@ -17,7 +17,7 @@ from tinygrad_rnn.testing import directional_derivative
 every_cell = pytest.mark.parametrize("name", CELLS)
 
 # Compiling takes seconds a cell: those that are like one of these are compiled in slow tests.
-USUAL = ["rnn_tanh", "indrnn", "autonomous", "lstm", "lstm_peephole", "gru", "gru_before", "mut2"]
+USUAL = ["rnn_tanh", "indrnn", "autonomous", "lstm", "gru", "mut2"]
 COMPILED = [pytest.param(n, marks=[] if n in USUAL else pytest.mark.slow) for n in CELLS]
 TOLERANCE = 1e-10  # fused against interpreter in float64, DESIGN section 6
 

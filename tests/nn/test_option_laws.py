@@ -73,6 +73,7 @@ ABLE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAWS)
 @SOME
 @given(data=st.data())

@@ -104,6 +104,7 @@ def check(cell, masked=False, reverse=False, reset=False):
         agree(trace.part_norms(name), np.sqrt((want**2).reshape(T, -1).sum(axis=1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.usefixtures("reference")
 def test_every_cell_line_by_line(name):

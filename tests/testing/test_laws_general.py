@@ -29,6 +29,7 @@ def nothing_kept():
     KEPT.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", BROKEN, ids=str)
 @pytest.mark.usefixtures("nothing_kept")
 def test_a_law_finds_what_breaks_it(broken):

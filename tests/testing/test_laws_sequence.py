@@ -126,6 +126,7 @@ class Leaky(nn.Module):
         return y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAWS)
 def test_what_is_right_keeps_every_law(name):
     law = LAWS[name]

@@ -98,6 +98,7 @@ def _count(request):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "ini", "environment", "plain"),
     [

@@ -306,6 +306,7 @@ class AlsoWrong(Wrong):
         super().__init__(2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [partial(Wrong, 2), AlsoWrong])
 def test_a_module_is_made_again_with_its_weights(make, tmp_path):
     with pytest.raises(GradientMismatch) as caught:
