@@ -18,7 +18,7 @@ def lowered(kernel):
     Compiles afresh, for what comes from the cache cannot be looked into.
     """
     entry, arguments = _build.entry_of(kernel.definition, "float32")
-    dispatcher = njit(entry)
+    dispatcher = njit(entry, from_python=True)
     dispatcher.compile(arguments)
     return dispatcher.inspect_llvm(arguments)
 
