@@ -10,6 +10,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.nn import stepping
 from tinygrad_rnn.nn.stepping import Stepper, stacked
 
 V, I, H = 7, 5, 20
@@ -157,7 +158,7 @@ def test_layers_called_for_one_step(batch_first):
                 found.append(y)
     y = tg.ops.concat(found, axis=1 if batch_first else 0)
     np.testing.assert_array_equal(y, expected[:, :3] if batch_first else expected)
-    assert layers._stepper._ready
+    assert layers._stepper._ready.steps
     held = layers(steps[0], state, mask=np.zeros((len(steps[0]), steps[0].shape[1]), bool))[1]
     np.testing.assert_array_equal(held[0], state[0])
 
@@ -193,6 +194,9 @@ WRONG = {
     "one state": lambda x, h, c: (x, (h,)),
     "a bare state": lambda x, h, c: (x, h),
     "three states": lambda x, h, c: (x, (h, c, c)),
+    "no states": lambda x, h, c: (x, ()),
+    "x without axes": lambda x, h, c: (x[0, 0], (h, c)),
+    "x without rows, states with": lambda x, h, c: (x[0], (h, c)),
     "a state of another width": lambda x, h, c: (x, (h, c[:, :3])),
     "a state of one row": lambda x, h, c: (x, (h, c[:1])),
     "a state of another type": lambda x, h, c: (x, (h, c.astype(np.float64))),
@@ -212,10 +216,94 @@ def test_a_step_that_is_ready_says_what_is_wrong_as_it_did_before(wrong):
         first = cell(tg.Tensor(right[0]), tuple(map(tg.Tensor, right[1:])))
         for _ in range(2):
             cell(tg.Tensor(right[0]), first)
-        assert cell._stepper._ready[2]
+        assert cell._stepper._ready.steps[2]
         with pytest.raises(type(before.value)) as ready:
             cell(*given)
         assert str(ready.value) == str(before.value)
         unbatched = cell(tg.Tensor(right[0][0]), tuple(tg.Tensor(s[0]) for s in right[1:]))
     for one, many in zip(unbatched, first, strict=True):
         np.testing.assert_array_equal(one, many[0])
+
+
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell])
+def test_a_row_alone_has_its_step_ready_too(kind):
+    cell, x = kind(I, H), tg.randn(I)
+    expected = cell(x, cell(x))
+    with tg.no_grad():
+        state = cell(x)
+        for _ in range(2):
+            found = cell(x, state)
+        for one, other in zip(_several(found), _several(expected), strict=True):
+            assert one.shape == (H,)
+            np.testing.assert_array_equal(one, other.detach())
+        (ready,) = cell._stepper._ready.steps[1]
+        with pytest.raises(tg.errors.ShapeError):
+            cell(x[:2], state)
+        cell(x, state)
+        assert cell._stepper._ready.steps[1] == [ready]  # not made again for every call
+        with pytest.raises(tg.errors.ShapeError):
+            cell(tg.randn(1, I - 1), tuple(tg.randn(1, H) for _ in _several(state)))
+        assert cell._stepper._ready.steps[1] == [ready]  # nor after a call that was wrong
+
+
+def _several(state):
+    return state if isinstance(state, tuple) else (state,)
+
+
+def test_a_single_state_may_stand_in_a_tuple():
+    cell, x, h = nn.GRUCell(I, H), tg.randn(2, I), tg.randn(2, H)
+    with tg.no_grad():
+        for state in (h, (h,), [h]) * 3:
+            assert type(cell(x, state)) is tg.Tensor
+
+
+def test_ways_of_a_subclass_are_its_own():
+    class Doubled(nn.GRUCell):
+        def sequence(self, *given, **how):
+            y, finals = super().sequence(*given, **how)
+            return y, [state * 2 for state in finals]
+
+    class Scaled(nn.GRUCell):
+        def weights(self):
+            return {name: weight * 0.5 for name, weight in super().weights().items()}
+
+    for kind in (Doubled, Scaled):
+        cell, x, h = kind(I, H), tg.randn(2, I), tg.randn(2, H)
+        expected = cell(x, h).detach()
+        with tg.no_grad():
+            for _ in range(3):
+                np.testing.assert_array_equal(cell(x, h), expected)
+
+
+def test_weights_changed_while_threads_step(monkeypatch):
+    cell, x, h = nn.GRUCell(I, H), tg.randn(2, I), tg.randn(2, H)
+    mark_of = stepping._mark
+    others = []  # calls that come in between
+
+    class Mark(list):
+        def __len__(self):
+            if others:
+                others.pop()(x, h)
+            return super().__len__()
+
+    monkeypatch.setattr(stepping, "_mark", lambda *given: Mark(mark_of(*given)))
+    with tg.no_grad():
+        for _ in range(3):
+            cell(x, h)
+        cell.w_h.assign_(cell.w_h.numpy() + 1)
+        others.append(cell)
+        found = cell(x, h)
+    np.testing.assert_array_equal(found, cell(x, h).detach())
+
+
+def test_weights_that_have_moved_to_a_gpu(standin):
+    cell, x, h = nn.GRUCell(I, H), tg.randn(2, I), tg.randn(2, H)
+    with tg.no_grad():
+        for device in ("cpu", "gpu", "gpu"):
+            cell.to(device)
+            for given in ((x, h), (x.to("gpu"), h), (x, h.to("gpu"))) * 2:
+                if {t.device for t in given} == {cell.b.device}:
+                    cell(*given)
+                    continue
+                with pytest.raises(tg.errors.DeviceError):
+                    cell(*given)

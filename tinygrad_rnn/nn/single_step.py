@@ -50,17 +50,23 @@ def _quickly(cell: "Cell", x: Any, state: Any) -> State | None:
     What is given is only looked at: whatever is not just as it was when the step was made
     ready goes the long way, which says what is wrong with it.
     """
-    several = state.__class__ is tuple
-    given = state if several else (state,)
-    if x.__class__ is not Tensor or not all(s.__class__ is Tensor for s in given):
+    given = state if state.__class__ is tuple else (state,)
+    if x.__class__ is not Tensor or not given or not all(s.__class__ is Tensor for s in given):
+        return None
+    rows, states = x._data, [s._data for s in given]
+    batched = rows.ndim != 1
+    if not batched:
+        rows, states = rows[None], [s[None] for s in states]
+    elif not rows.ndim:
         return None
     stepper = vars(cell).get("_stepper")
     if stepper is None:
         stepper = vars(cell).setdefault("_stepper", Stepper())
-    new = stepper.states((cell,), x._data, ([s._data for s in given],))
-    if new is None:
+    found = stepper.states((cell,), rows, (states,))
+    if found is None:
         return None
-    return tuple(map(wrap, new[0])) if several else wrap(new[0][0])
+    new = [wrap(s if batched else s[0]) for s in found[0]]
+    return new[0] if len(new) == 1 else tuple(new)
 
 
 def _as_states(cell: "Cell", state: Any) -> list[Tensor]:

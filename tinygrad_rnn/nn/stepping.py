@@ -7,7 +7,7 @@ once, and again when a weight has changed. It records nothing.
 
 from collections.abc import Sequence
 from operator import is_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -35,12 +35,18 @@ _MOST_ROWS = 256  # from then on what surrounds the kernels hardly counts
 _MOST_COUNTS = 16  # numbers of rows for which steps are kept ready
 
 
+class _Ready(NamedTuple):
+    """Steps that nobody uses by their number of rows, and the mark for which they were made."""
+
+    mark: list[Any]
+    steps: dict[int, list[Any]]
+
+
 class Stepper:
     """Makes single steps of cells; copies of it know nothing yet."""
 
     def __init__(self) -> None:
-        self._mark: list[Any] = []
-        self._ready: dict[int, list[Any]] = {}  # by the number of rows, those that nobody uses
+        self._ready = _Ready([], {})
 
     def __reduce__(self) -> Any:  # what copies and pickles are made by
         return Stepper, ()
@@ -67,15 +73,15 @@ class Stepper:
             log_probs: Whether what comes out are scores, to be log-probabilities instead.
         """
         steps, stock = self._taken(cells, len(x), states[0][0], table, products, log_probs)
-        if steps is None or not _written(steps, states):
+        if steps is None:
             return None
-        if table is not None:
-            steps.read(x)
-        elif not _put(steps.x, x):
-            return None
-        steps.run()
-        out = log_rows(steps.out, *steps.sums[:2]) if log_probs else steps.out.copy()
-        found = out, _copied(steps.after)
+        found = None
+        if _written(steps, states) and (table is not None or _put(steps.x, x)):
+            if table is not None:
+                steps.read(x)
+            steps.run()
+            out = log_rows(steps.out, *steps.sums[:2]) if log_probs else steps.out.copy()
+            found = out, _copied(steps.after)
         stock.append(steps)
         return found
 
@@ -84,10 +90,12 @@ class Stepper:
     ) -> list[list[Array]] | None:
         """The new states alone, of x (rows, I); None where they are not made this way."""
         steps, stock = self._taken(cells, len(x), states[0][0], None, (), False)
-        if steps is None or not _written(steps, states) or not _put(steps.x, x):
+        if steps is None:
             return None
-        steps.run()
-        found = _copied(steps.after)
+        found = None
+        if _written(steps, states) and _put(steps.x, x):
+            steps.run()
+            found = _copied(steps.after)
         stock.append(steps)
         return found
 
@@ -101,11 +109,11 @@ class Stepper:
         mark = _mark(cells, table, products)
         if mark is None:
             return None, []
-        mark += [like.dtype, log_probs]
-        ready = self._ready
-        if len(mark) != len(self._mark) or not all(map(is_, mark, self._mark)):
-            ready = self._ready = {}
-            self._mark = mark
+        mark += [like.dtype.type, log_probs]  # equal dtypes may be several objects
+        known, ready = self._ready  # both at once: another thread may change them
+        if len(mark) != len(known) or not all(map(is_, mark, known)):
+            ready = {}
+            self._ready = _Ready(mark, ready)
         stock = ready.get(rows)
         if stock is None:
             if len(ready) >= _MOST_COUNTS:
@@ -174,6 +182,8 @@ def _mark(
         program = cell._trace()
         if not isinstance(program, Program) or program.sites or not cell.fused or cell.draws:
             return None
+        if cell._own_sequence:
+            return None
         mark += [program, cell.options]
         mark += [getattr(cell, name).forms() for name, _ in program.params]
     mark += [] if table is None else [table.forms()]
@@ -190,10 +200,10 @@ def _made(
     products: Sequence[Weights],
     log_probs: bool,
 ) -> Any:
-    """Steps of so many rows, or None where no kernel can be written, or types are mixed."""
+    """Steps of so many rows, or None where there are no kernels, or weights are of other kinds."""
     weights = [weight for cell in cells for weight in cell.weights().values()]
     weights += [weight for weight, _, _ in products] + ([] if table is None else [table])
-    if any(weight.dtype != like.dtype for weight in weights):
+    if not all(w.dtype == like.dtype and kernel.has_steps(w._data) for w in weights):
         return None
     if any(unfusable(cell.program) for cell in cells):
         return None
