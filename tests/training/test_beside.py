@@ -158,6 +158,25 @@ def test_the_bar_is_for_those_who_see_it(monkeypatch, progress, terminal, shown)
             assert part in text
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_numbers_of_the_bar_are_whole_in_a_narrow_terminal(monkeypatch, columns):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda stream: (columns, 24))
+    values = {"loss": 1.2345, "perplexity": 3.437}
+    bar = Bar(True, "epoch 12/20", range(5000), 0)
+    bar.advance(4321, lambda: values)
+    bar._bar.refresh()
+    values |= {f"val_{name}": value for name, value in values.items()}
+    bar.end(values | {"lr": 0.001234, "seconds": 12.3})
+    bar.close()
+    *bars, last = sys.stderr.getvalue().rstrip().split("\r")
+    shown = next(line for line in bars if "loss" in line)
+    assert ", loss=1.234, perplexity=3.437]" in shown
+    assert ("batch/s" in shown) == (columns == 120)
+    said = "epoch 12/20, loss=1.234, perplexity=3.437, val_loss=1.234, val_perplexity=3.437"
+    assert last.rstrip() == said + (", lr=0.001234, seconds=12.3" if columns == 120 else "")
+
+
 def test_the_bar_shows_metrics_and_leaves_their_errors_to_the_end_of_the_epoch(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     shown = []
