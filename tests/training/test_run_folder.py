@@ -25,8 +25,12 @@ def test_other_settings_have_to_say_what_is_meant(tmp_path):
     RunFolder(tmp_path, SETTINGS).begin()
     (tmp_path / "checkpoints").mkdir()
     other = {**SETTINGS, "rate": 0.2}
-    with pytest.raises(ArgumentError, match=r"a run with other arguments\. Expected to resume"):
+    with pytest.raises(ArgumentError, match=r"other arguments: rate was 0.1, is 0.2\. Expected to"):
         RunFolder(tmp_path, other)
+    with pytest.raises(ArgumentError, match=r"cell was 'GRU', is not among them; tied was not amo"):
+        RunFolder(tmp_path, {"rate": 0.1, "files": ["a", "b"], "tied": None})
+    with pytest.raises(ArgumentError, match=r"d was not among them, is 4; 1 more\. Expected"):
+        RunFolder(tmp_path, {**SETTINGS, "b": 2, "c": 3, "d": 4, "e": 5})
     resumed = RunFolder(tmp_path, other, resume=True)
     assert (resumed.resumes, resumed.settings) == (True, SETTINGS)
     resumed.begin()

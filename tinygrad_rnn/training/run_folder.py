@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinygrad_rnn.arguments import flag
+from tinygrad_rnn.arguments import flag, shortened
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.files import replacing
 
@@ -58,8 +58,9 @@ class RunFolder:
             raise ArgumentError(f"RunFolder: there is no run in {str(path)!r} to resume.")
         if found is not None and found["run"] != given and not resume:
             raise ArgumentError(
-                f"RunFolder: {str(path)!r} holds a run with other arguments. Expected to resume "
-                "it, to begin anew in its place, or another folder."
+                f"RunFolder: {str(path)!r} holds a run with other arguments: "
+                f"{_differing(found['run'], given)}. Expected to resume it, to begin anew in its "
+                "place, or another folder."
             )
         self.resumes = found is not None and (resume or not found["finished"])
         self.settings: Json = found["run"] if found is not None and self.resumes else given
@@ -91,3 +92,15 @@ class RunFolder:
             raise ArgumentError(
                 f"RunFolder: {str(place)!r} is damaged. Expected to begin anew, or another folder."
             ) from error
+
+
+def _differing(found: Json, given: Json) -> str:
+    """Which settings are not the same, the first of them, with what they were and are."""
+    missing = object()
+    names = [name for name in found | given if found.get(name, missing) != given.get(name, missing)]
+    said = [f"{name} was {_said(found, name)}, is {_said(given, name)}" for name in names[:3]]
+    return "; ".join(said) + (f"; {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _said(settings: Json, name: str) -> str:
+    return shortened(settings[name]) if name in settings else "not among them"
