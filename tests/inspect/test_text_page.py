@@ -84,6 +84,8 @@ def test_the_data_of_the_page_are_the_values():
     assert set(np.abs(levels[~inside])) <= {127}
     assert (first["sequential"], second["sequential"]) == (False, True)
     assert first["truth"] is None
+    assert "correlation" not in made.note  # of cells that were not found by a feature
+    assert "r is their correlation, F1 how well a threshold" in page().note
 
 
 def test_pieces_that_look_like_a_part_of_the_page():

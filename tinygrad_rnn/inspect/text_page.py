@@ -176,6 +176,11 @@ def text_page(
         f"{len(pieces):,}{of} steps of text, coloured by what one unit does as it reads: orange is "
         "above zero, blue below."
     )
+    if any(cell.found for cell in shown):
+        note += (
+            " A card draws the unit and, in grey, the feature that it follows best: r is their "
+            "correlation, F1 how well a threshold on the unit tells where the feature is true."
+        )
     return TextPage(title, note, pieces, part.start, shown, figures or {})
 
 
