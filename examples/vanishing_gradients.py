@@ -189,14 +189,15 @@ def the_cliff() -> Chart:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("vanishing_gradients"), help="a folder")
+    where = Path("out/vanishing_gradients")
+    parser.add_argument("--out", type=Path, default=where, help="a folder")
     folder = parser.parse_args().out
     tg.seed(0)
     charts = [*against_lag(), against_radius(), of_gates(), against_depth(), the_cliff()]
     folder.mkdir(parents=True, exist_ok=True)
     drawn = inspect.page_of_charts(charts, columns=2)
     (folder / "vanishing_gradients.svg").write_text(drawn, "utf-8")
-    print(f"written: {folder / 'vanishing_gradients.svg'}")
+    print(f"wrote {folder / 'vanishing_gradients.svg'}")
     print("slope of the linear networks: log of the spectral radius, within 0.01")
 
 
