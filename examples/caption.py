@@ -157,22 +157,23 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         f"{len(words):,} words.\n{sum(p.size for p in model.parameters()):,} parameters; "
         f"{args.epochs} epochs of {len(learns)} steps. Ctrl-C stops after a step; --resume goes on."
     )
-    run.begin()  # all that may be wrong with it has been found
 
     def said(trainer: training.Trainer) -> str:
         found = model.caption(others[:3])
         exact = metrics.exact_match(model.caption(others), true)
         return "\n".join([f"--- epoch {trainer.epoch}: {exact:.1%} exact", *found])
 
+    callbacks = [
+        training.Sample(said),
+        training.CSVLog(folder / "steps.csv", every=min(5, len(learns))),
+        training.CSVLog(folder / "epochs.csv"),
+        training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
+    ]
+    run.begin()  # all that may be wrong with it has been found
     history = trainer.fit(
         learns, args.epochs, resume=run.resumes,
         validation=model.batches(others, [several[:1] for several in true], args.batch),
-        callbacks=[
-            training.Sample(said),
-            training.CSVLog(folder / "steps.csv", every=min(5, len(learns))),
-            training.CSVLog(folder / "epochs.csv"),
-            training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
-        ],
+        callbacks=callbacks,
     )  # fmt: skip
     model.save(folder / "model")
     if history.interrupted:

@@ -153,7 +153,6 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         f"{len(chunks)} steps, {chunks.batch_size} rows of {args.steps} tokens each.\n"
         "Ctrl-C stops after a step; --resume goes on."
     )
-    run.begin()  # all that may be wrong with it has been found
     began = time.perf_counter()
 
     def said(trainer: training.Trainer) -> str:
@@ -172,6 +171,7 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         training.CSVLog(folder / "epochs.csv"),
         training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
     ]
+    run.begin()  # all that may be wrong with it has been found
     history = trainer.fit(
         chunks, args.epochs, validation=validation, callbacks=callbacks, resume=run.resumes
     )
@@ -252,15 +252,28 @@ def compare(args: argparse.Namespace) -> None:
     for name in COMPARED:
         tg.seed(args.seed)
         began = time.perf_counter()
-        model, steps = compared(name, vocabulary, ids, args)
+        model, ends = compared(name, vocabulary, ids, args)
         seconds = time.perf_counter() - began
         score = model.score(validation)
         size = size_of(model)
-        step = f"{1e3 * seconds / steps:6.1f} ms" if steps else "        -"
+        step = "        -"
+        if len(ends) > 1:  # the first step may have compiled kernels
+            step = f"{1e3 * (ends[-1] - ends[0]) / (len(ends) - 1):6.1f} ms"
         print(
             f"{name:>12}  {size:10,}  {seconds:7.1f} s {step}  {score.perplexity:10.2f}  "
             f"{score.bits:10.3f}"
         )
+
+
+class Ends(training.Callback):
+    """When each step ended."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_step(self, trainer: training.Trainer) -> None:
+        """Look at the clock."""
+        self.seconds.append(time.perf_counter())
 
 
 def size_of(model) -> int:
@@ -271,18 +284,19 @@ def size_of(model) -> int:
 
 
 def compared(name: str, vocabulary: text.Vocabulary, ids: np.ndarray, args: argparse.Namespace):
-    """A model of this kind that has read the text, and how many steps that took."""
+    """A model of this kind that has read the text, and when each step of that ended."""
+    ends = Ends()
     if name.endswith("gram"):
-        return models.NGram(int(name[0]), vocabulary).fit(ids), 0
+        return models.NGram(int(name[0]), vocabulary).fit(ids), ends.seconds
     if name.startswith("window"):
         model = models.FixedWindow(vocabulary, 8, args.embedding, args.hidden)
     else:
         model = language_model(vocabulary, args, name)
     chunks = streams(ids, args)
     trainer = trainer_of(model, args, args.epochs * len(chunks))
-    if trainer.fit(chunks, args.epochs).interrupted:
+    if trainer.fit(chunks, args.epochs, callbacks=[ends]).interrupted:
         raise KeyboardInterrupt
-    return model, trainer.step
+    return model, ends.seconds
 
 
 # ----- the command -----
@@ -299,7 +313,8 @@ def arguments() -> argparse.Namespace:
     add("text", nargs="*", help="files or folders; none: what this Python installation carries")
     add("--out", default="out/language_model", help="the folder for everything that is written")
     kinds = "characters", "bytes", "words", "subwords"
-    add("--tokens", choices=kinds, default="characters", help="what a text is cut into")
+    what = "what a text is cut into; characters that it lacks cannot be read later, bytes can"
+    add("--tokens", choices=kinds, default="characters", help=what)
     add("--cell", default="LSTM", help="LSTM, GRU, RNN, or any cell of nn")
     for name, value, what in (
         ("embedding", 64, "width of a token's vector"),
@@ -338,11 +353,20 @@ def arguments() -> argparse.Namespace:
 
 def check(args: argparse.Namespace) -> None:
     """Raise for what no run can be made of, before anything is written."""
-    for name in ("epochs", "batch", "steps"):
-        if vars(args)[name] < 1:
+    for name, least in ("epochs", 1), ("batch", 1), ("steps", 1), ("save_every", 1), ("shown", 0):
+        if vars(args)[name] < least:
             raise tg.errors.ArgumentError(
-                f"--{name} is {vars(args)[name]}, expected a whole number from 1 up."
+                f"--{name.replace('_', '-')} is {vars(args)[name]}, expected a whole number from "
+                f"{least} up."
             )
+    if not args.temperature > 0:
+        raise tg.errors.ArgumentError(
+            f"--temperature is {args.temperature}, expected a number above 0."
+        )
+    if not 0 <= args.dropout < 1:
+        raise tg.errors.ArgumentError(
+            f"--dropout is {args.dropout}, expected a share, from 0 to below 1."
+        )
     if not 0 < args.validation < 1:
         raise tg.errors.ArgumentError(
             f"--validation is {args.validation}, expected a share, between 0 and 1."

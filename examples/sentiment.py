@@ -188,14 +188,15 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         f"{len(pairs):,} texts to learn from, {len(kept):,} to validate with; {len(words):,} "
         f"words; labels: {', '.join(names)}"
     )
+    callbacks = [
+        training.CSVLog(folder / "epochs.csv"),
+        training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
+    ]
     run.begin()  # all that may be wrong with it has been found
     history = trainer.fit(
         batches, args.epochs, resume=run.resumes,
         validation=model.batches(*zip(*kept, strict=True), args.batch) if kept else None,
-        callbacks=[
-            training.CSVLog(folder / "epochs.csv"),
-            training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
-        ],
+        callbacks=callbacks,
     )  # fmt: skip
     model.save(folder / "model")
     if history.interrupted:

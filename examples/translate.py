@@ -115,7 +115,6 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         f"{sum(p.size for p in model.parameters()):,} parameters; {args.epochs} epochs of "
         f"{len(learns)} steps. Ctrl-C stops after a step; --resume goes on."
     )
-    run.begin()  # all that may be wrong with it has been found
     shown = SHOWN if not args.text else [pair.source for pair in kept[:3]]
 
     def said(trainer: training.Trainer) -> str:
@@ -124,14 +123,16 @@ def train(args: argparse.Namespace, folder: Path) -> None:
             rows += compare(model, kept[:MEASURED])
         return "\n".join([f"--- epoch {trainer.epoch}", *rows])
 
+    callbacks = [
+        training.Sample(said),
+        training.CSVLog(folder / "steps.csv", every=5),
+        training.CSVLog(folder / "epochs.csv"),
+        training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
+    ]
+    run.begin()  # all that may be wrong with it has been found
     history = trainer.fit(
         learns, args.epochs, validation=model.batches(kept, args.batch), resume=run.resumes,
-        callbacks=[
-            training.Sample(said),
-            training.CSVLog(folder / "steps.csv", every=5),
-            training.CSVLog(folder / "epochs.csv"),
-            training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
-        ],
+        callbacks=callbacks,
     )  # fmt: skip
     model.save(folder / "model")
     if history.interrupted:

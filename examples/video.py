@@ -281,14 +281,15 @@ def train(args: argparse.Namespace, folder: Path) -> None:
     trainer = training.Trainer(
         model, optimizer, lambda model, batch: model.loss(*batch), clip_norm=1.0
     )
-    run.begin()
+    callbacks = [
+        training.CSVLog(folder / "epochs.csv"),
+        training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
+    ]
+    run.begin()  # all that may be wrong with it has been found
     history = trainer.fit(
         batches, args.epochs, resume=run.resumes,
         validation=model.batches(kept.images, kept.captions, args.batch) if kept else None,
-        callbacks=[
-            training.CSVLog(folder / "epochs.csv"),
-            training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
-        ],
+        callbacks=callbacks,
     )  # fmt: skip
     model.save(folder / "model")
     if history.interrupted:

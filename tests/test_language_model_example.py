@@ -99,8 +99,12 @@ def test_what_cannot_be_done_is_said(tool):
 
 
 @pytest.mark.parametrize(
-    "argument", ["--epochs 0", "--batch -1", "--steps 0", "--validation nan", "--validation 1.5"]
-)
+    "argument",
+    [
+        "--epochs 0", "--batch -1", "--steps 0", "--save-every 0", "--shown -1",
+        "--validation nan", "--validation 1.5", "--temperature 0.0", "--dropout 2.0",
+    ],
+)  # fmt: skip
 def test_numbers_that_make_no_run_leave_no_folder(tool, argument):
     name, value = argument.split()
     assert f"{name} is {value}, expected a " in tool("cats.txt", *SMALL, name, value)[1]
