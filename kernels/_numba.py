@@ -81,7 +81,23 @@ def njit(function, fastmath=NO_FASTMATH, *, from_python=False, **options):
     """
     if not from_python:
         options["pipeline_class"] = _PartCompiler
-    return numba.njit(
+    made = numba.njit(
         function, nogil=True, error_model="numpy", fastmath=set(fastmath) or False, _nrt=False,
         no_cpython_wrapper=not from_python, no_cfunc_wrapper=True, **options,
     )  # fmt: skip
+    return made if from_python else _refusing(made)
+
+
+def _refusing(made):
+    """Make a call of a part from Python an error; it would jump to address 0."""
+
+    def refuse(*args, **named):
+        raise TypeError(
+            f"{made.py_func.__qualname__}: called from Python, expected a call by a kernel;"
+            " .py_func is the function as it was written."
+        )
+
+    # What Numba may call is what was inserted; where nothing fits, it compiles and calls that.
+    made._insert = lambda *overload: None
+    made._compile_for_args = refuse
+    return made
