@@ -16,7 +16,9 @@ from tinygrad_rnn.testing import directional_derivative
 
 every_cell = pytest.mark.parametrize("name", CELLS)
 
-# Compiling takes seconds a cell: those that are like one of these are compiled in slow tests.
+# Compiling takes seconds a cell. These have what kernels differ in: a product with a state or none,
+# no input, a second state, a gate times a product, an operand that is computed first. The others
+# are compiled in slow tests.
 USUAL = ["rnn_tanh", "indrnn", "autonomous", "lstm", "gru", "mut2"]
 COMPILED = [pytest.param(n, marks=[] if n in USUAL else pytest.mark.slow) for n in CELLS]
 TOLERANCE = 1e-10  # fused against interpreter in float64, DESIGN section 6
