@@ -246,6 +246,39 @@ def test_a_row_alone_has_its_step_ready_too(kind):
         assert cell._stepper._ready.steps[1] == [ready]  # nor after a call that was wrong
 
 
+# What a cell may be given besides Tensors of rows and a tuple of them.
+FORMS = {
+    "an array": lambda cell, x, state: cell(x.numpy(), state),
+    "a list of states": lambda cell, x, state: cell(x, list(state)),
+    "no states": lambda cell, x, state: cell(x),
+    "no batch": lambda cell, x, state: cell(x[0].numpy(), [s[0] for s in state]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell])
+def test_whatever_a_cell_may_be_given_a_step_is_made_ready_for(kind, form, monkeypatch):
+    cell, x, call = kind(I, H), tg.randn(1, I), FORMS[form]
+    state = tuple(tg.randn(1, n) for n in cell.state_sizes.values())
+    expected = call(cell, x, state)
+    with tg.no_grad():
+        call(cell, x, state)
+        assert cell._stepper._ready.steps == {1: []}  # for one call it would not be worth it
+        monkeypatch.setattr(kind, "sequence", None)  # the long way is taken no more
+        for _ in range(2):
+            found = call(cell, x, state)
+            assert type(found) is type(expected)
+            for one, other in zip(_several(found), _several(expected), strict=True):
+                np.testing.assert_array_equal(one, other.detach())
+
+
+def test_a_step_is_tried_once_a_call():
+    cell, x, h = nn.GRUCell(I, H), tg.randn(1, I), tg.randn(1, H)
+    with tg.no_grad():
+        cell(x, h)
+    assert cell._stepper._ready.steps == {1: []}
+
+
 def _several(state):
     return state if isinstance(state, tuple) else (state,)
 

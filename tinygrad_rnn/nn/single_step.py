@@ -1,5 +1,11 @@
-"""A cell called for one step: what it is given, checked, and the new state as it was given."""
+"""A cell called for one step: what it is given, checked, and the new state.
 
+Where nothing is recorded and a step is ready, checks would take as long as all else around the
+kernel. What is right by its looks goes straight to that step, which takes only what it was made
+for. The rest is checked first, and goes there then, or the long way: as a sequence of one step.
+"""
+
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_rnn.engine import wrap
@@ -20,10 +26,12 @@ State = Tensor | tuple[Tensor, ...]
 
 def one_step(cell: "Cell", x: Any, state: Any, noise: Noise | None = None) -> State:
     """x (B, I) or (I) and the state -> the new state; no state means zeros."""
-    if noise is None and recording.get() is False:
-        quick = _quickly(cell, x, state)
-        if quick is not None:
-            return quick
+    quick = noise is None and recording.get() is False and cell.input is not None
+    if quick and _looks_right(x, state):
+        new = _quickly(cell, x, state if state.__class__ is tuple else (state,))
+        if new is not None:
+            return new[0] if len(new) == 1 else tuple(new)
+        quick = False  # one try is enough: the second one would be that of the next call
     if cell.input is None:
         x, state = None, x if state is None else state
     x = None if x is None else as_tensor(x)
@@ -37,36 +45,34 @@ def one_step(cell: "Cell", x: Any, state: Any, noise: Noise | None = None) -> St
         states = states and [s.reshape(1, -1) for s in states]
     if states is None:
         states = cell.zero_state(1 if x is None else x.shape[0], None if x is None else x.dtype)
-    x = x if x is None else x.reshape(1, *x.shape)
-    _, new = cell.sequence(x, states, steps=1, noise=noise)
+    new = _quickly(cell, x, states) if quick else None
+    if new is None:
+        x = x if x is None else x.reshape(1, *x.shape)
+        _, new = cell.sequence(x, states, steps=1, noise=noise)
     if not batched:
         new = [s.reshape(-1) for s in new]
     return new[0] if len(new) == 1 else tuple(new)
 
 
-def _quickly(cell: "Cell", x: Any, state: Any) -> State | None:
-    """The same where nothing is recorded, or None where there is no quicker way.
+def _looks_right(x: Any, state: Any) -> bool:
+    """Whether these are Tensors; how many and how wide they are is for the step to compare."""
+    states = state if state.__class__ is tuple else (state,)
+    if x.__class__ is not Tensor or not x._data.ndim or not states:
+        return False
+    return all(s.__class__ is Tensor for s in states)
 
-    What is given is only looked at: whatever is not just as it was when the step was made
-    ready goes the long way, which says what is wrong with it.
-    """
-    given = state if state.__class__ is tuple else (state,)
-    if x.__class__ is not Tensor or not given or not all(s.__class__ is Tensor for s in given):
-        return None
-    rows, states = x._data, [s._data for s in given]
+
+def _quickly(cell: "Cell", x: Any, states: Sequence[Tensor]) -> list[Tensor] | None:
+    """The new states by a step that is ready, or None where there is none for what is given."""
+    rows, arrays = x._data, [s._data for s in states]
     batched = rows.ndim != 1
     if not batched:
-        rows, states = rows[None], [s[None] for s in states]
-    elif not rows.ndim:
-        return None
+        rows, arrays = rows[None], [array[None] for array in arrays]
     stepper = vars(cell).get("_stepper")
     if stepper is None:
         stepper = vars(cell).setdefault("_stepper", Stepper())
-    found = stepper.states((cell,), rows, (states,))
-    if found is None:
-        return None
-    new = [wrap(s if batched else s[0]) for s in found[0]]
-    return new[0] if len(new) == 1 else tuple(new)
+    found = stepper.states((cell,), rows, (arrays,))
+    return None if found is None else [wrap(s if batched else s[0]) for s in found[0]]
 
 
 def _as_states(cell: "Cell", state: Any) -> list[Tensor]:
