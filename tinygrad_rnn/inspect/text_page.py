@@ -178,7 +178,7 @@ def text_page(
     )
     if any(cell.found for cell in shown):
         note += (
-            " A card draws the unit and, in grey, the feature that it follows best: r is their "
+            " A card draws a unit and, in grey, the feature that it follows: r is their "
             "correlation, F1 how well a threshold on the unit tells where the feature is true."
         )
     return TextPage(title, note, pieces, part.start, shown, figures or {})
