@@ -18,7 +18,7 @@ PROFILES = ("dev", "ci", "nightly", "debug")
 MARKERS = (
     "gpu: needs a GPU; the `device` fixture marks its cases on one (tgr_markers = true in the"
     " configuration skips all of them where there is none)",
-    "slow: takes more than a few seconds (deselect with -m 'not slow')",
+    "slow: for CI, or where there is time for it (deselect with -m 'not slow')",
     "nojit: means nothing where kernels are compiled, run it with --tgr-no-jit (tgr_markers ="
     " true in the configuration skips it elsewhere)",
 )
