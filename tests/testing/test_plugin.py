@@ -65,7 +65,7 @@ def test_nothing_is_loaded():
 
 def test_markers_are_explained(run):
     said = run("", "--markers").stdout
-    said.fnmatch_lines(["@pytest.mark.gpu: needs a GPU*", "@pytest.mark.slow: takes more than*",
+    said.fnmatch_lines(["@pytest.mark.gpu: needs a GPU*", "@pytest.mark.slow: for CI, or where*",
                         "@pytest.mark.nojit: means nothing where*"])  # fmt: skip
 
 
