@@ -88,6 +88,7 @@ def _define_tile(function, builder, element, rows, width):
     def masked(j):
         return mask if j == vectors - 1 and vectors < TILE_VECTORS else None
 
+    distances = [_kept(builder, builder.mul(a_row, integer(i))) for i in range(1, rows)]
     a, b, c, start = (builder.inttoptr(x, BYTES) for x in (a, b, c, start))
 
     def begin(cell):
@@ -110,13 +111,12 @@ def _define_tile(function, builder, element, rows, width):
     # A pair reads two panels at the speed of the second-level cache: asking takes longer.
     for j in range(vectors if width != PAIR else 0):
         prefetch(builder, builder.gep(column(j), [ahead]))
-    numbers = [place(a, a_row, i, 0) for i in range(rows)]
-    added = _multiply_add(builder, element, numbers, columns, sums)
+    added = _multiply_add(builder, element, a, distances, columns, sums)
     next_left = builder.sub(left, integer(1))
     b_after = builder.gep(b, [b_row])
     after = next_left, builder.gep(a, [a_col]), b_after, *added.values()
     _again((left, a, b, *sums.values()), after, loop)
-    builder.cbranch(builder.icmp_signed(">", next_left, integer(0)), loop, next_run)
+    builder.cbranch(builder.icmp_signed("!=", next_left, integer(0)), loop, next_run)
 
     builder.position_at_end(next_run)
     fewer = builder.sub(left_runs, integer(1))
@@ -150,17 +150,27 @@ def _again(values, after, block):
         value.add_incoming(following, block)
 
 
-def _multiply_add(builder, element, numbers, columns, sums):
+def _multiply_add(builder, element, a, distances, columns, sums):
     """The sums after one more k: one number of A for each row, one vector of B for each column."""
     fma_ = element.function(builder, f"fma.{element.name}", element.vector, [element.vector] * 3)
     added = {}
-    for i, place in enumerate(numbers):
+    for i in range(1 + len(distances)):
+        place = a if i == 0 else builder.gep(a, [distances[i - 1]])
         number = builder.load(builder.bitcast(place, element.scalar.as_pointer()))
         number.align = element.size
         row = element.spread(builder, number, element.vector)
         for j, column in enumerate(columns):
             added[i, j] = builder.call(fma_, [row, column, sums[i, j]])
     return added
+
+
+def _kept(builder, number):
+    """A number that LLVM is to keep in a register.
+
+    It would go from row to row by additions, on the ports of the multipliers.
+    """
+    same = ir.InlineAsm(ir.FunctionType(WORD, [WORD]), "", "=r,0")
+    return builder.call(same, [number])
 
 
 def _merge(builder, *incoming):
