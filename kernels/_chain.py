@@ -6,6 +6,7 @@ after the other without going back to Python, and wait for each other in between
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from tinygrad_rnn.kernels import _crew
 from tinygrad_rnn.kernels._jit import DISABLED, kernel
 from tinygrad_rnn.kernels._memory import zeros
 from tinygrad_rnn.kernels._pool import team
+from tinygrad_rnn.kernels._twin import Array
 
 __all__ = ["Chain", "Link"]
 
@@ -46,17 +48,41 @@ def _run(worker, workers, links, count, words):
             _crew.barrier(words, workers)
 
 
+def _moved(moving: Sequence[Array], arrays: Sequence[Array], argument: Any) -> Any:
+    """An argument, or the array that is given in its place."""
+    for old, new in zip(moving, arrays, strict=True):
+        if argument is old:
+            return new
+    return argument
+
+
 class Chain:
     """Links that run one after the other when it is called; one thread at a time may call it.
 
     What kernels read and write is what their arrays hold at the time of the call.
+
+    Args:
+        limit: How many threads at most.
+        moving: Arrays that stand for others, which are given in each call: of the same shape and
+            type, with their rows together. They must not be empty.
     """
 
-    def __init__(self, links: Sequence[Link], limit: int | None = None) -> None:
-        self.links, self.limit = list(links), limit
+    def __init__(
+        self, links: Sequence[Link], limit: int | None = None, moving: Sequence[Array] = ()
+    ) -> None:
+        self.links, self.limit, self.moving = list(links), limit, list(moving)
         if DISABLED:
             return
         self._prepared = [link.kernel.prepared(*link.arguments) for link in links]
+        # Nothing else among arguments is the address of an array that lives.
+        self._places = [
+            [
+                (words, int(place))
+                for words in self._prepared
+                for place in np.flatnonzero(words == array.ctypes.data)
+            ]
+            for array in moving
+        ]
         table = [
             [words[0], words.ctypes.data + 16, link.pieces]
             for words, link in zip(self._prepared, links, strict=True)
@@ -65,12 +91,16 @@ class Chain:
         self._words = zeros(_WORDS, np.int64)
         self._arguments = self._table.ctypes.data, len(links), self._words.ctypes.data
 
-    def __call__(self) -> None:
-        """Run all links."""
+    def __call__(self, *arrays: Array) -> None:
+        """Run all links, on arrays in place of those that move."""
         if DISABLED:
             for kernel, pieces, arguments in self.links:
-                kernel(0, pieces or 1, *arguments)
+                kernel(0, pieces or 1, *map(partial(_moved, self.moving, arrays), arguments))
             return
+        for array, places in zip(arrays, self._places, strict=True):
+            address = array.ctypes.data
+            for words, place in places:
+                words[place] = address
         team(_run, *self._arguments, limit=self.limit)
         if self._words[_FAILED // 8]:
             failed, self._words[_FAILED // 8] = self.links[self._words[_FAILED // 8] - 1], 0

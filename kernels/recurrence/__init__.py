@@ -133,11 +133,12 @@ def steps(
     *,
     rules: Rules,
     width: int,
+    count: int = 1,
     table: Array | None = None,
     products: Sequence[Product] = (),
     sums: bool = False,
 ) -> Any:
-    """Single steps of ``rows`` rows, made ready to be run many times, where ``has_steps(like)``.
+    """``count`` steps of ``rows`` rows, made ready to be run many times, where ``has_steps(like)``.
 
     layers     each reads what the one below gives out; the first one rows of a ``width``
     table      (V, width), the rows that the input is one of; then numbers of rows are read
@@ -148,7 +149,10 @@ def steps(
     """
     from tinygrad_rnn.kernels.recurrence.cpu_steps import Steps
 
-    return Steps(layers, rows, rules, like, width=width, table=table, products=products, sums=sums)
+    return Steps(
+        layers, rows, rules, like,
+        width=width, count=count, table=table, products=products, sums=sums,
+    )  # fmt: skip
 
 
 def kept(run: Any) -> Kept:

@@ -1,6 +1,6 @@
-"""Single steps on the CPU: recurrences one above the other, and products behind, as one call.
+"""Steps on the CPU: recurrences one above the other, and products behind, as one call.
 
-What a step needs besides its numbers is made once: arrays that every step reads and writes,
+What steps need besides their numbers is made once: arrays that every call reads and writes,
 packed weights, and the calls of the kernels, as a chain. The kernels are those of whole
 sequences, so the bits are theirs, too.
 """
@@ -21,7 +21,12 @@ from tinygrad_rnn.kernels.recurrence.cpu import (
 )
 from tinygrad_rnn.kernels.recurrence.cpu_standard import standardize_link
 from tinygrad_rnn.kernels.recurrence.ends import no_rows
-from tinygrad_rnn.kernels.recurrence.run import given_values, output_of, own_arrays
+from tinygrad_rnn.kernels.recurrence.run import (
+    given_values,
+    output_holder,
+    output_of,
+    own_arrays,
+)
 from tinygrad_rnn.kernels.recurrence.schedule import schedule_of
 from tinygrad_rnn.kernels.recurrence.shapes import shapes_of
 from tinygrad_rnn.kernels.recurrence.sized import Run, Sized, at_sizes
@@ -35,13 +40,14 @@ _TABLE_ROWS = 512  # rows of an input that takes few values are multiplied ahead
 
 
 class Steps:
-    """A step of ``rows`` rows through all layers.
+    """``count`` steps of ``rows`` rows through all layers.
 
     Whoever calls writes the input and the states, calls ``run``, and reads what comes out; one
-    thread at a time.
+    thread at a time. A sequence is read where it is, and what comes out is an array of its
+    own: see ``over``.
 
     before, after   for each layer the states (rows, width) that are read, and the new ones
-    out             what the last layer gives out, or the products of it
+    out             what the last layer gives out, or the products of it: a row for each step
     sums            if they are asked for: of ``out`` as of scores, see ``kernels.softmax``
 
     Args:
@@ -51,16 +57,18 @@ class Steps:
 
     def __init__(
         self, layers: Sequence[Layer], rows: int, rules: Any, like: Array, *, width: int,
-        table: Array | None = None, products: Sequence[Product] = (), sums: bool = False,
+        count: int = 1, table: Array | None = None, products: Sequence[Product] = (),
+        sums: bool = False,
     ) -> None:  # fmt: skip
-        self.rows, self.dtype, self.table = rows, like.dtype, table
+        self.rows, self.count, self.dtype, self.table = rows, count, like.dtype, table
         self._sources: list[tuple[Array, Array]] = []  # rows by number, and where they go
         self._links: list[Link] = []
         self._turns: list[memoryview] = []  # an array would take ten times as long to change
         self._multiplied = 0
+        self._states: list[list[Array]] = []  # before all steps, and after each of them
         self.before: list[list[Array]] = []
         self.after: list[list[Array]] = []
-        x = self.x = empty((rows, width), self.dtype)
+        x = self.x = empty((count * rows, width), self.dtype)
         for number, layer in enumerate(layers):
             x = self._add(layer, rules, x, first=number == 0)
         for product in products:
@@ -69,14 +77,34 @@ class Steps:
         if sums:
             self.sums = empty((3, rows), self.dtype)
             self._links.append(sums_link(x, self.sums))
-        worth = 2.0 * rows * self._multiplied > FLOPS_WORTH_A_TEAM
-        self._chain = Chain(self._links, limit=None if worth else 1)
+        worth = 2.0 * rows * count * self._multiplied > FLOPS_WORTH_A_TEAM
+        moving = [self.x, self._given_out] if count > 1 else []
+        self._chain = Chain(self._links, limit=None if worth else 1, moving=moving)
 
-    def run(self) -> None:
-        """Do a step."""
-        self._chain()
-        for turn in self._turns:  # the next one begins at the other end
-            turn[0] ^= 1
+    def run(self, *arrays: Array) -> None:
+        """Do all steps."""
+        self._chain(*arrays)
+        if self.count & 1:
+            for turn in self._turns:  # the next one begins at the other end
+                turn[0] ^= 1
+
+    def over(
+        self, x: Array, states: Sequence[Sequence[Array]] | None
+    ) -> tuple[Array, list[list[Array]]]:
+        """Do all steps of x, which is read where it is; from zeros, if there are no states.
+
+        x (count, rows, I), its rows together  ->  what comes out (count, rows, width), and the
+        new states (rows, width) of each layer: new arrays
+        """
+        rows, held = self.rows, self._given_out
+        fresh = empty(held.shape, self.dtype)
+        layers = [[fresh if s is held else s for s in layer] for layer in self._states]
+        for number, layer in enumerate(layers):
+            for place, state in enumerate(layer):
+                state[:rows] = 0 if states is None else states[number][place]
+        self.run(x, fresh)
+        y = fresh[len(fresh) - self.count * rows :].reshape(self.count, rows, -1)
+        return y, [[state[-rows:].copy() for state in layer] for layer in layers]
 
     def read(self, numbers: Array) -> None:
         """Let the input be rows of the table; their numbers have been checked."""
@@ -85,25 +113,26 @@ class Steps:
 
     def _add(self, layer: Layer, rules: Any, x: Array, first: bool) -> Array:
         """Add a layer that reads x; give what it gives out."""
-        rows, params, dtype = self.rows, layer.params, self.dtype
-        # Shapes of a sequence of one step; the numbers in these arrays are never read.
+        rows, count, params, dtype = self.rows, self.count, layer.params, self.dtype
+        # Shapes of a sequence; the numbers in these arrays are never read.
         given = [np.empty((rows, width), dtype) for width in layer.widths]
         weights = [params[name] for name, _ in layer.program.params]
-        sequence = x[None] if layer.program.input else None
+        sequence = x.reshape(count, rows, -1) if layer.program.input else None
         sized = at_sizes(layer.program, rules, shapes_of(sequence, given, weights))
-        layout, schedule = sized.layout, schedule_of(None, 1, rows, False)
-        arrays = own_arrays(sized, schedule, params, rows, x)
+        layout, schedule = sized.layout, schedule_of(None, count, rows, False)
+        arrays = own_arrays(sized, schedule, params, count * rows, x)
         inside = self._hoist(sized, layer, arrays, x, first)
         self._links += [
             standardize_link(arrays[f"z{i}"], e, arrays[f"r{i}"]) for i, e in sized.standards
         ]
         states = [arrays[name] for name in layout.states]
+        self._states.append(states)
         self.before.append([state[:rows] for state in states])
-        self.after.append([state[rows:] for state in states])
+        self.after.append([state[-rows:] for state in states])
         arrays |= dict.fromkeys(sized.restarts, no_rows(x)) | {"x": x}
         settings = given_values(layout, layer.settings, None, schedule, rows, x)
         run = Run(
-            sized, schedule, (1, rows), False, given, False,
+            sized, schedule, (count, rows), False, given, False,
             x, params, layer.forms, settings, arrays,
         )  # fmt: skip
         values = arrays | {"inside": int(inside)}
@@ -113,7 +142,8 @@ class Steps:
         arguments = [values[name] for name, _ in module.FORWARD[2:]]
         self._links.append(Link(module.forward, 0, tuple(arguments)))
         self._multiplied += sized.weight_count
-        return output_of(layout, arrays, rows, rows, False)
+        self._given_out = output_holder(layout, arrays)
+        return output_of(layout, arrays, count * rows, rows, False)
 
     def _hoist(
         self, sized: Sized, layer: Layer, arrays: dict[str, Array], x: Array, first: bool
@@ -124,7 +154,7 @@ class Steps:
         """
         known = self.table if first else None
         looked_up = known is not None and len(known) <= _TABLE_ROWS
-        inside = not looked_up and does_inputs(sized, self.rows)
+        inside = not looked_up and does_inputs(sized, self.rows, self.count)
         for name, weight, bias in sized.hoisted:
             begin = None if bias is None else layer.params[bias[0]][bias[1]]
             if looked_up:
@@ -133,7 +163,7 @@ class Steps:
                 self._sources.append((source, arrays[name]))
             elif inside:
                 weights = layer.params[weight]
-                arrays[name] = empty((self.rows, weights.shape[1]), self.dtype)
+                arrays[name] = empty((len(x), weights.shape[1]), self.dtype)
                 self._multiplied += weights.size
             else:
                 product = Product(layer.params[weight], layer.forms[weight], begin)
@@ -148,7 +178,7 @@ class Steps:
         key = "packed" if weight.flags.c_contiguous else "packed transpose"
         if key not in forms:
             forms[key] = pack(weight)
-        out = empty((self.rows, weight.shape[1]), self.dtype)
+        out = empty((len(x), weight.shape[1]), self.dtype)
         begin = None if bias is None else np.ascontiguousarray(bias)
         self._links.append(product_link(x, forms[key], out, begin))
         self._multiplied += weight.size

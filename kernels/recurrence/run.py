@@ -31,7 +31,9 @@ from tinygrad_rnn.kernels.recurrence.schedule import Schedule, schedule_of
 from tinygrad_rnn.kernels.recurrence.shapes import shapes_of
 from tinygrad_rnn.kernels.recurrence.sized import Run, Sized, at_sizes
 
-__all__ = ["Device", "backward", "forward", "given_values", "output_of", "own_arrays"]
+__all__ = [
+    "Device", "backward", "forward", "given_values", "output_holder", "output_of", "own_arrays",
+]  # fmt: skip
 
 Values = dict[str, Any]
 
@@ -132,11 +134,18 @@ def own_arrays(
 
 
 def output_of(layout: Layout, arrays: Values, rows: int, B: int, reverse: bool) -> Array:
-    """The outputs of all steps, a row each: an array of their own, or a state's."""
+    """The outputs of all steps, a row each."""
+    holder = output_holder(layout, arrays)
+    if holder is arrays["y"]:
+        return holder
+    return holder[:rows] if reverse else holder[B:]
+
+
+def output_holder(layout: Layout, arrays: Values) -> Array:
+    """The array that outputs are in: their own, or a state's, with that before all steps."""
     if len(arrays["y"]):
         return arrays["y"]
-    states = arrays[layout.states[layout.lowered.output_state or 0]]
-    return states[:rows] if reverse else states[B:]
+    return arrays[layout.states[layout.lowered.output_state or 0]]
 
 
 def _arrays(listed: Any, schedule: Schedule, like: Array) -> Values:

@@ -32,6 +32,21 @@ def test_products_one_after_the_other(threads, rows):
         _pool.set_num_threads(before)
 
 
+def test_arrays_that_move():
+    x, a, b, y = drawn(5, 30), drawn(30, 520), drawn(520, 70), empty((5, 520))
+    z = empty((5, 70))
+    chain = Chain([product_link(x, pack(a), y), product_link(y, pack(b), z)], moving=[x, z])
+    for seed in range(3):
+        others = np.random.default_rng(seed).standard_normal((5, 30)).astype(np.float32)
+        target = empty((5, 70))
+        z.fill(7)
+        chain(others, target)
+        np.testing.assert_array_equal(target, matmul(matmul(others, a), b))
+        assert (z == 7).all()
+    with pytest.raises(ValueError, match="zip"):
+        chain(x)
+
+
 def test_without_links():
     chain = Chain([])
     assert chain() is None

@@ -36,7 +36,7 @@ def test_steps_that_are_made_ready_are_the_text(output, training):
     model, ids = model_of(output, output_dropout=0.5, hidden_dropout=0.5), np.arange(12) * 3 % V
     model.train(training)
     found = by_steps(model, ids)
-    assert model._stepper._ready.steps[1]
+    assert model._stepper._ready.steps[1, 1]
     assert all(module.training == training for module in model.modules())
     np.testing.assert_allclose(found, model.log_likelihoods(ids), rtol=1e-5)
 

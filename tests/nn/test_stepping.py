@@ -163,6 +163,164 @@ def test_layers_called_for_one_step(batch_first):
     np.testing.assert_array_equal(held[0], state[0])
 
 
+LAYERS = {
+    "LSTM": lambda **how: nn.LSTM(I, H, 2, **how),
+    "GRU": lambda **how: nn.GRU(I, H, **how),
+    "RNN, three layers": lambda **how: nn.RNN(I, H, 3, **how),
+    "layer norm": lambda **how: nn.LSTM(I, H, 2, layer_norm=True, **how),
+    "projected": lambda **how: nn.LSTM(I, H, 2, proj_size=3, **how),
+    "other widths": lambda **how: nn.Recurrent(nn.NASCell(I, H), hidden_sizes=[H, 7], **how),
+    "reset before": lambda **how: nn.Recurrent(nn.GRUCell(I, H, reset_after=False), **how),
+}
+SHAPES = {
+    "a batch": (lambda x: x, {}),
+    "batch first": (lambda x: x.swapaxes(0, 1), {"batch_first": True}),
+    "no batch": (lambda x: x[:, 1], {}),
+    "one row": (lambda x: x[:, :1], {}),
+    "one row, batch first": (lambda x: x[:, :1].swapaxes(0, 1), {"batch_first": True}),
+    "one step": (lambda x: x[:1], {}),
+    "every second step": (lambda x: x[::2], {}),
+}
+
+
+def same(found, expected):
+    """Nested tuples of equal arrays."""
+    if isinstance(expected, tuple):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            same(one, other)
+    else:
+        assert not found.requires_grad
+        assert found.shape == expected.shape
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", LAYERS)
+def test_sequences_have_the_bits_of_those_that_are_recorded(name, shape):
+    cut, how = SHAPES[shape]
+    tg.seed(0)
+    layers, x, kept = LAYERS[name](**how), tg.randn(6, 3, I), []
+    for state in (None, "given"):
+        for times in range(3):  # from the second time on it is ready
+            given = tg.Tensor(cut(np.copy(x.numpy()) * (times + 1)))
+            start = state and layers(given)[1]
+            expected = layers(given, start)
+            with tg.no_grad():
+                found = layers(given, start)
+            same(found, expected)
+            kept.append((found, expected))
+    for found, expected in kept:  # nobody has written over what came out before
+        same(found, expected)
+
+
+def ready_sequences(layers):
+    return [key for key, stock in layers._stepper._ready.steps.items() if key[0] > 1 and stock]
+
+
+def test_sequences_see_what_has_changed():
+    layers, x = nn.GRU(I, H, 2), tg.randn(4, 3, I)
+    for parameter in (None, *layers.parameters(), "option", "threads"):
+        if isinstance(parameter, nn.Parameter):
+            parameter.assign_(parameter.numpy() + 0.25)
+        elif parameter == "option":
+            layers.cells()[1].configure(state_clip=0.1)
+        before = tg.num_threads()
+        try:
+            tg.set_num_threads(3 if parameter == "threads" else before)
+            expected = layers(x)
+            with tg.no_grad():
+                for _ in range(3):
+                    same(layers(x), expected)
+        finally:
+            tg.set_num_threads(before)
+        assert ready_sequences(layers) == [(4, 3)]
+
+
+def test_only_so_much_is_kept_ready(monkeypatch):
+    layers = nn.GRU(I, H)
+    monkeypatch.setattr(stepping, "_MOST_NUMBERS", 6 * 3 * H)
+    with tg.no_grad():
+        for T in (*range(2, 9), 2):
+            x = tg.randn(T, 3, I)
+            first = layers(x)
+            for _ in range(2):
+                same(layers(x), first)
+    assert ready_sequences(layers) == [(6, 3), (2, 3)]  # others made room, or were too long
+
+
+@pytest.mark.parametrize("option", [
+    {"bidirectional": True}, {"reverse": True}, {"stateful": True}, {"output": "last"},
+    {"initial_state": "learned"}, {"truncate": 2}, {"dropout": 0.5}, {"fused": False},
+])  # fmt: skip
+def test_layers_that_take_the_long_way(option):
+    layers, x = nn.GRU(I, H, 2, **option), tg.randn(4, 3, I)
+    with tg.no_grad():
+        for _ in range(3):
+            layers(x)
+    assert "_stepper" not in vars(layers) or not ready_sequences(layers)
+
+
+def test_what_is_seen_by_hooks_and_by_others_is_the_long_way(monkeypatch):
+    layers, x = nn.GRU(I, H), tg.randn(4, 3, I)
+    with tg.no_grad():
+        first = layers(x)
+        for _ in range(2):
+            same(layers(x), first)
+        y, state, _ = layers(x, return_trace=True)
+        same((y, state), first)
+        held = layers(x, lengths=[4, 0, 2])[0].numpy()
+        assert not held[:, 1].any()
+        np.testing.assert_array_equal(held[:, 0], first[0][:, 0])
+    layers.astype(np.float64)
+    with tg.no_grad(), pytest.raises(tg.errors.DTypeError):
+        layers(x)
+
+
+WRONG_SEQUENCES = {
+    "another width": lambda x, h: (x[..., :2], h),
+    "another type": lambda x, h: (x.astype(np.float64), h),
+    "four axes": lambda x, h: (x[None], h),
+    "one axis": lambda x, h: (x[0, 0], h),
+    "a state of another width": lambda x, h: (x, h[..., :3]),
+    "a state of other rows": lambda x, h: (x, h[:, :1]),
+    "a state of another type": lambda x, h: (x, h.astype(np.float64)),
+    "a state without layers": lambda x, h: (x, h[0]),
+    "a state of three layers": lambda x, h: (x, np.concatenate([h, h[:1]])),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_SEQUENCES)
+def test_sequences_that_are_ready_say_what_is_wrong_as_before(wrong):
+    layers = nn.GRU(I, H, 2)
+    rng = np.random.default_rng(0)
+    right = [rng.standard_normal(shape).astype(np.float32) for shape in ((4, 3, I), (2, 3, H))]
+    given = [tg.Tensor(array) for array in WRONG_SEQUENCES[wrong](*right)]
+    with tg.no_grad():
+        with pytest.raises(tg.errors.TinygradError) as before:
+            layers(*given)
+        for _ in range(3):
+            layers(*map(tg.Tensor, right))
+        assert ready_sequences(layers)
+        with pytest.raises(type(before.value)) as ready:
+            layers(*given)
+        assert str(ready.value) == str(before.value)
+
+
+def test_sequences_in_several_threads():
+    layers = nn.LSTM(I, H, 2)
+
+    def run(seed):
+        x = tg.Tensor(np.random.default_rng(seed).standard_normal((5, 2, I)).astype(np.float32))
+        with tg.no_grad():
+            return [layers(x)[0].numpy() for _ in range(40)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for seed, seen in enumerate(pool.map(run, range(4))):
+            for y in seen:
+                np.testing.assert_array_equal(y, run(seed)[0])
+
+
 @pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell])
 def test_cells_by_themselves(kind):
     cell, x = kind(I, H), tg.randn(3, I)
@@ -216,7 +374,7 @@ def test_a_step_that_is_ready_says_what_is_wrong_as_it_did_before(wrong):
         first = cell(tg.Tensor(right[0]), tuple(map(tg.Tensor, right[1:])))
         for _ in range(2):
             cell(tg.Tensor(right[0]), first)
-        assert cell._stepper._ready.steps[2]
+        assert cell._stepper._ready.steps[1, 2]
         with pytest.raises(type(before.value)) as ready:
             cell(*given)
         assert str(ready.value) == str(before.value)
@@ -236,14 +394,14 @@ def test_a_row_alone_has_its_step_ready_too(kind):
         for one, other in zip(_several(found), _several(expected), strict=True):
             assert one.shape == (H,)
             np.testing.assert_array_equal(one, other.detach())
-        (ready,) = cell._stepper._ready.steps[1]
+        (ready,) = cell._stepper._ready.steps[1, 1]
         with pytest.raises(tg.errors.ShapeError):
             cell(x[:2], state)
         cell(x, state)
-        assert cell._stepper._ready.steps[1] == [ready]  # not made again for every call
+        assert cell._stepper._ready.steps[1, 1] == [ready]  # not made again for every call
         with pytest.raises(tg.errors.ShapeError):
             cell(tg.randn(1, I - 1), tuple(tg.randn(1, H) for _ in _several(state)))
-        assert cell._stepper._ready.steps[1] == [ready]  # nor after a call that was wrong
+        assert cell._stepper._ready.steps[1, 1] == [ready]  # nor after a call that was wrong
 
 
 # What a cell may be given besides Tensors of rows and a tuple of them.
@@ -263,7 +421,7 @@ def test_whatever_a_cell_may_be_given_a_step_is_made_ready_for(kind, form, monke
     expected = call(cell, x, state)
     with tg.no_grad():
         call(cell, x, state)
-        assert cell._stepper._ready.steps == {1: []}  # for one call it would not be worth it
+        assert cell._stepper._ready.steps == {(1, 1): []}  # for one call it would not be worth it
         monkeypatch.setattr(kind, "sequence", None)  # the long way is taken no more
         for _ in range(2):
             found = call(cell, x, state)
@@ -276,7 +434,7 @@ def test_a_step_is_tried_once_a_call():
     cell, x, h = nn.GRUCell(I, H), tg.randn(1, I), tg.randn(1, H)
     with tg.no_grad():
         cell(x, h)
-    assert cell._stepper._ready.steps == {1: []}
+    assert cell._stepper._ready.steps == {(1, 1): []}
 
 
 def _several(state):

@@ -1,8 +1,9 @@
-"""Single steps of cells, one above the other, by kernels that are called as one.
+"""Steps of cells, one above the other, by kernels that are called as one.
 
 A step of a decoder reads each weight once, in a fraction of a millisecond, and what stands around
-its kernels would take as long: Tensors, checks, arrays, calls. A Stepper makes all that ready
-once, and again when a weight has changed. It records nothing.
+its kernels would take as long: Tensors, checks, arrays, calls. Around a short sequence it would
+take a third of the time. A Stepper makes all that ready once, and again when a weight has
+changed. It records nothing.
 """
 
 from collections.abc import Sequence
@@ -23,23 +24,27 @@ from tinygrad_rnn.ops.recurrence import RULES, unfusable
 from tinygrad_rnn.tensor import Tensor
 
 if TYPE_CHECKING:
-    from tinygrad_rnn.nn.call import Call
     from tinygrad_rnn.nn.cell import Cell
     from tinygrad_rnn.nn.recurrent import Recurrent
 
-__all__ = ["Stepper", "Weights", "quick_step", "stacked"]
+__all__ = ["Stepper", "Weights", "quickly", "stacked"]
 
 Weights = tuple[Parameter, Parameter | None, bool]  # of a product: weight, bias, whether transposed
 
 _MOST_ROWS = 256  # from then on what surrounds the kernels hardly counts
+_MOST_NUMBERS = 1 << 19  # of states after the steps of a sequence: nor does it from then on
 _MOST_COUNTS = 16  # numbers of rows for which steps are kept ready
+_MOST_SEQUENCES = 4  # sizes of sequences: what they keep is larger
+
+
+_Stock = dict[tuple[int, int], list[Any]]
 
 
 class _Ready(NamedTuple):
-    """Steps that nobody uses by their number of rows, and the mark for which they were made."""
+    """Steps that nobody uses, by how many there are of how many rows, and the mark of them all."""
 
     mark: list[Any]
-    steps: dict[int, list[Any]]
+    steps: _Stock
 
 
 class Stepper:
@@ -72,7 +77,7 @@ class Stepper:
             products: What is multiplied with the last layer's outputs, one after the other.
             log_probs: Whether what comes out are scores, to be log-probabilities instead.
         """
-        steps, stock = self._taken(cells, len(x), states[0][0], table, products, log_probs)
+        steps, stock = self._taken(cells, 1, len(x), states[0][0], table, products, log_probs)
         if steps is None:
             return None
         found = None
@@ -88,8 +93,8 @@ class Stepper:
     def states(
         self, cells: Sequence["Cell"], x: Array, states: Sequence[Sequence[Array]]
     ) -> list[list[Array]] | None:
-        """The new states alone, of x (rows, I); None where they are not made this way."""
-        steps, stock = self._taken(cells, len(x), states[0][0], None, (), False)
+        """The new states alone, of x (rows, I); None where that is not done this way."""
+        steps, stock = self._taken(cells, 1, len(x), states[0][0], None, (), False)
         if steps is None:
             return None
         found = None
@@ -99,9 +104,30 @@ class Stepper:
         stock.append(steps)
         return found
 
+    def sequence(
+        self, cells: Sequence["Cell"], x: Array, states: Sequence[Sequence[Array]] | None
+    ) -> tuple[Array, list[list[Array]]] | None:
+        """What comes out of x (T, B, I), (T, B, width), and the final states; None as above.
+
+        states: Of each cell (B, width) each, or None for zeros.
+        """
+        T, B, width = x.shape
+        if T == 1:
+            before = _zeros(cells, B, x.dtype) if states is None else states
+            one = self(cells, x[0], before)
+            return one and (one[0][None], one[1])
+        if T == 0 or width != cells[0].input_size:
+            return None
+        steps, stock = self._taken(cells, T, B, x, None, (), False)
+        if steps is None:
+            return None
+        found = steps.over(x, states) if _fit(steps, x, states) else None
+        stock.append(steps)
+        return found
+
     def _taken(
-        self, cells: Sequence["Cell"], rows: int, like: Array, table: Parameter | None,
-        products: Sequence[Weights], log_probs: bool,
+        self, cells: Sequence["Cell"], count: int, rows: int, like: Array,
+        table: Parameter | None, products: Sequence[Weights], log_probs: bool,
     ) -> tuple[Any, list[Any]]:  # fmt: skip
         """Steps that nobody else uses, or None, and where they go after use."""
         if not 0 < rows <= _MOST_ROWS or not kernel.has_steps(like):
@@ -114,16 +140,45 @@ class Stepper:
         if len(mark) != len(known) or not all(map(is_, mark, known)):
             ready = {}
             self._ready = _Ready(mark, ready)
-        stock = ready.get(rows)
+        stock = ready.get((count, rows))
         if stock is None:
-            if len(ready) >= _MOST_COUNTS:
-                ready.clear()
-            ready[rows] = []
+            _make_room(cells, count, rows, ready)
             return None, []
         try:
             return stock.pop(), stock  # at once: of several threads each has its own
         except IndexError:
-            return _made(cells, rows, like, table, products, log_probs), stock
+            return _made(cells, count, rows, like, table, products, log_probs), stock
+
+
+def _make_room(cells: Sequence["Cell"], count: int, rows: int, ready: _Stock) -> None:
+    """Let so many steps of so many rows be made the next time that they are wanted."""
+    if count == 1:
+        if len(ready) >= _MOST_COUNTS:
+            ready.clear()
+    else:
+        width = sum(sum(cell.state_sizes.values()) for cell in cells)
+        if count * rows * width > _MOST_NUMBERS:
+            return
+        others = [key for key in list(ready) if key[0] > 1]
+        if len(others) >= _MOST_SEQUENCES:
+            for key in others:
+                ready.pop(key, None)
+    ready[count, rows] = []
+
+
+def _zeros(cells: Sequence["Cell"], rows: int, dtype: Any) -> list[list[Array]]:
+    return [[np.zeros((rows, n), dtype) for n in cell.state_sizes.values()] for cell in cells]
+
+
+def _fit(steps: Any, x: Array, states: Sequence[Sequence[Array]] | None) -> bool:
+    """Whether steps are made for these, and can read x where it is."""
+    if not (x.flags.c_contiguous and x.flags.aligned):
+        return False
+    return states is None or all(
+        state.shape == place.shape and state.dtype == place.dtype
+        for given, before in zip(states, steps.before, strict=True)
+        for state, place in zip(given, before, strict=True)
+    )
 
 
 def _written(steps: Any, states: Sequence[Sequence[Array]]) -> bool:
@@ -155,22 +210,48 @@ def stacked(layers: "Recurrent") -> list["Cell"] | None:
     return layers.cells() if plain and quiet and not layers._forward_hooks else None
 
 
-def quick_step(layers: "Recurrent", call: "Call") -> tuple[Tensor, list[list[Tensor]]] | None:
-    """The outputs and final states of a call of one step, or None where it takes the long way."""
-    plain = call.T == 1 and call.x is not None and call.pattern.flags(False) is None
-    if not plain or call.noise or call.records is not None or recording.get() is not False:
+def quickly(layers: "Recurrent", x: Any, state: Any) -> tuple[Tensor, Any] | None:
+    """What layers return of nothing but x and maybe a state; None where they take the long way."""
+    if recording.get() is not False or x.__class__ is not Tensor:
         return None
     cells = stacked(layers)
-    if cells is None or layers.output != "all":
+    if cells is None or layers.output != "all" or layers.initial or layers.truncate is not None:
         return None
-    given = [call.states(number) for number in range(len(cells))]
-    states = [[state._data for state in start] for start, _ in given]
-    stepper = vars(layers).setdefault("_stepper", Stepper())
-    found = stepper(cells, call.x._data[0], states)
+    rows, batched = x._data, x._data.ndim == 3
+    if not batched:
+        if rows.ndim != 2:
+            return None
+        rows = rows[:, None]
+    elif layers.batch_first:
+        rows = rows.swapaxes(0, 1)
+    states = None if state is None else _states_of(layers, state, batched)
+    if states is None and state is not None:
+        return None
+    stepper = vars(layers).get("_stepper")
+    if stepper is None:
+        stepper = vars(layers).setdefault("_stepper", Stepper())
+    found = stepper.sequence(cells, rows, states)
     if found is None:
         return None
     y, finals = found
-    return wrap(y[None]), [[wrap(state) for state in final] for final in finals]
+    if not batched:
+        y = y[:, 0]
+    elif layers.batch_first:
+        y = y.swapaxes(0, 1)
+    return wrap(y), layers.layout.pack([[wrap(s) for s in each] for each in finals], batched)
+
+
+def _states_of(layers: "Recurrent", state: Any, batched: bool) -> list[list[Array]] | None:
+    """The states (B, width) of each cell, if they are given as a Tensor for each name."""
+    given = state if state.__class__ is tuple else (state,)
+    cells, layout = len(layers.layers), layers.layout
+    if len(given) != len(layout.names) or not layout.uniform:
+        return None
+    for each in given:
+        if each.__class__ is not Tensor or each._data.ndim != 2 + batched or len(each) != cells:
+            return None
+    arrays = [each._data if batched else each._data[:, None] for each in given]
+    return [[array[k] for array in arrays] for k in range(cells)]
 
 
 def _mark(
@@ -194,6 +275,7 @@ def _mark(
 
 def _made(
     cells: Sequence["Cell"],
+    count: int,
     rows: int,
     like: Array,
     table: Parameter | None,
@@ -220,6 +302,6 @@ def _made(
         array = weight._data.T if turned else weight._data
         factors.append(Product(array, weight.forms(), None if bias is None else bias._data))
     return kernel.steps(
-        layers, rows, like, rules=RULES, width=cells[0].input_size or 0,
+        layers, rows, like, rules=RULES, width=cells[0].input_size or 0, count=count,
         table=None if table is None else table._data, products=factors, sums=log_probs,
     )  # fmt: skip
