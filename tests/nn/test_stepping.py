@@ -11,6 +11,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.nn import stepping
+from tinygrad_rnn.nn.step_mark import Mark
 from tinygrad_rnn.nn.stepping import Stepper, stacked
 
 V, I, H = 7, 5, 20
@@ -468,16 +469,14 @@ def test_ways_of_a_subclass_are_its_own():
 
 def test_weights_changed_while_threads_step(monkeypatch):
     cell, x, h = nn.GRUCell(I, H), tg.randn(2, I), tg.randn(2, H)
-    mark_of = stepping._mark
-    others = []  # calls that come in between
+    holds, others = Mark.holds, []  # calls that come in between
 
-    class Mark(list):
-        def __len__(self):
-            if others:
-                others.pop()(x, h)
-            return super().__len__()
+    def slowly(mark, *given):
+        if others:
+            others.pop()(x, h)
+        return holds(mark, *given)
 
-    monkeypatch.setattr(stepping, "_mark", lambda *given: Mark(mark_of(*given)))
+    monkeypatch.setattr(Mark, "holds", slowly)
     with tg.no_grad():
         for _ in range(3):
             cell(x, h)

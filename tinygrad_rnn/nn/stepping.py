@@ -7,7 +7,6 @@ changed. It records nothing.
 """
 
 from collections.abc import Sequence
-from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,11 +14,11 @@ import numpy as np
 from tinygrad_rnn.device import Array, num_threads
 from tinygrad_rnn.engine import wrap
 from tinygrad_rnn.kernels import recurrence as kernel
-from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
 from tinygrad_rnn.kernels.softmax import log_rows
 from tinygrad_rnn.modes import recording
 from tinygrad_rnn.nn.parameter import Parameter
+from tinygrad_rnn.nn.step_mark import NO_MARK, Mark, mark_of
 from tinygrad_rnn.ops.recurrence import RULES, unfusable
 from tinygrad_rnn.tensor import Tensor
 
@@ -43,7 +42,7 @@ _Stock = dict[tuple[int, int], list[Any]]
 class _Ready(NamedTuple):
     """Steps that nobody uses, by how many there are of how many rows, and the mark of them all."""
 
-    mark: list[Any]
+    mark: Mark
     steps: _Stock
 
 
@@ -51,7 +50,7 @@ class Stepper:
     """Makes single steps of cells; copies of it know nothing yet."""
 
     def __init__(self) -> None:
-        self._ready = _Ready([], {})
+        self._ready = _Ready(NO_MARK, {})
 
     def __reduce__(self) -> Any:  # what copies and pickles are made by
         return Stepper, ()
@@ -132,14 +131,16 @@ class Stepper:
         """Steps that nobody else uses, or None, and where they go after use."""
         if not 0 < rows <= _MOST_ROWS or not kernel.has_steps(like):
             return None, []
-        mark = _mark(cells, table, products)
-        if mark is None:
-            return None, []
-        mark += [like.dtype.type, log_probs]  # equal dtypes may be several objects
-        known, ready = self._ready  # both at once: another thread may change them
-        if len(mark) != len(known) or not all(map(is_, mark, known)):
+        others = [num_threads(), table, like.dtype.type, log_probs]  # equal dtypes may be several
+        for weight, bias, _ in products:
+            others += [weight, bias]
+        mark, ready = self._ready  # both at once: another thread may change them
+        if not mark.holds(cells, others):
+            found = mark_of(cells, others)
+            if found is None:
+                return None, []
             ready = {}
-            self._ready = _Ready(mark, ready)
+            self._ready = _Ready(found, ready)
         stock = ready.get((count, rows))
         if stock is None:
             _make_room(cells, count, rows, ready)
@@ -238,7 +239,17 @@ def quickly(layers: "Recurrent", x: Any, state: Any) -> tuple[Tensor, Any] | Non
         y = y[:, 0]
     elif layers.batch_first:
         y = y.swapaxes(0, 1)
-    return wrap(y), layers.layout.pack([[wrap(s) for s in each] for each in finals], batched)
+    return wrap(y), _packed(layers, finals, batched)
+
+
+def _packed(layers: "Recurrent", finals: list[list[Array]], batched: bool) -> Any:
+    """Final states as they are returned."""
+    if not layers.layout.uniform:
+        return layers.layout.pack([[wrap(s) for s in each] for each in finals], batched)
+    named = zip(*finals, strict=True)
+    arrays = [each[0][None] if len(each) == 1 else np.stack(each) for each in named]
+    tensors = tuple(wrap(array if batched else array[:, 0]) for array in arrays)
+    return tensors[0] if len(tensors) == 1 else tensors
 
 
 def _states_of(layers: "Recurrent", state: Any, batched: bool) -> list[list[Array]] | None:
@@ -252,25 +263,6 @@ def _states_of(layers: "Recurrent", state: Any, batched: bool) -> list[list[Arra
             return None
     arrays = [each._data if batched else each._data[:, None] for each in given]
     return [[array[k] for array in arrays] for k in range(cells)]
-
-
-def _mark(
-    cells: Sequence["Cell"], table: Parameter | None, products: Sequence[Weights]
-) -> list[Any] | None:
-    """Objects that are others when anything has changed; None where cells take the long way."""
-    mark: list[Any] = [num_threads(), table]
-    for cell in cells:
-        program = cell._trace()
-        if not isinstance(program, Program) or program.sites or not cell.fused or cell.draws:
-            return None
-        if cell._own_sequence:
-            return None
-        mark += [program, cell.options]
-        mark += [getattr(cell, name).forms() for name, _ in program.params]
-    mark += [] if table is None else [table.forms()]
-    for weight, bias, _ in products:
-        mark += [weight.forms(), None if bias is None else bias.forms()]
-    return mark
 
 
 def _made(
