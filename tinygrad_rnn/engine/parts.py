@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.device import Array
+from tinygrad_rnn.kernels._room import zeros
 
 __all__ = ["OutputGrad", "Part", "SliceGrad", "resolved", "unbroadcast"]
 
@@ -48,7 +49,7 @@ class SliceGrad(Part):
     def add_to(self, total: Array | None) -> Array:
         """As of ``Part``."""
         if total is None:
-            total = array_module(self.value).zeros(self.shape, self.value.dtype)
+            total = zeros(self.shape, self.value)
             total[self.index] = self.value
         else:
             total[self.index] += self.value

@@ -7,7 +7,7 @@ from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.kernels.matmul import matmul
 from tinygrad_rnn.kernels.softmax import class_losses
 
-__all__ = ["Gradients", "by_transposed", "chunks", "gradients_of", "part_of"]
+__all__ = ["Gradients", "chunks", "gradients_of", "part_of"]
 
 
 def chunks(count: int, rows: int, begin: int = 0) -> Iterator[slice]:
@@ -40,8 +40,8 @@ class Gradients:
         """Add what the slopes (n, V) of a chunk's scores give, each row times its factor."""
         factors = factors.astype(slopes.dtype, copy=False)  # real ones of complex steps
         if self.dh is not None:
-            dh = by_transposed(slopes, self.w)
-            array_module(dh).multiply(dh, factors[:, None], out=self.dh[chunk])
+            dh = matmul(slopes, self.w.T, out=self.dh[chunk])
+            dh *= factors[:, None]
         if self.wanted[1]:
             h = self.h[chunk] * factors[:, None]
             self.dw = matmul(h.T, slopes, out=self.dw, accumulate=self.dw is not None)
@@ -51,11 +51,6 @@ class Gradients:
     def result(self) -> list[Array | None]:
         """The gradients of h, w and b, or None."""
         return [self.dh, self.dw, None if self.db is None else self.db[0]]
-
-
-def by_transposed(a: Array, b: Array) -> Array:
-    """a bᵀ. The second factor of a product is packed, so the shorter one is made that."""
-    return matmul(b, a.T).T if len(a) < len(b) else matmul(a, b.T)
 
 
 def gradients_of(

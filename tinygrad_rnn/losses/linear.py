@@ -22,7 +22,7 @@ from tinygrad_rnn import modes, ops
 from tinygrad_rnn.arguments import bounded, whole
 from tinygrad_rnn.device import Array, array_module, where_it_is
 from tinygrad_rnn.errors import DTypeError, ShapeError
-from tinygrad_rnn.kernels._memory import empty
+from tinygrad_rnn.kernels._room import concatenate
 from tinygrad_rnn.kernels.matmul import matmul
 from tinygrad_rnn.kernels.softmax import class_losses
 from tinygrad_rnn.losses.chunks import Gradients, chunks, gradients_of, part_of
@@ -70,7 +70,7 @@ def _scores(
     """Chunks of rows and their scores, which are computed unless they are known."""
     begin = 0
     if known:
-        scores = _joined(known)
+        scores = concatenate(known)
         known.clear()
         begin = len(scores)
         yield slice(begin), scores
@@ -186,14 +186,6 @@ def _of_first_rows(known: Sequence[Array], h: Tensor, classes: int) -> list[Arra
             f"linear_cross_entropy: known has scores of {count} rows, expected {rows} at most."
         )
     return [scores for scores in known if len(scores)]
-
-
-def _joined(parts: Sequence[Array]) -> Array:
-    """A copy of all rows, one below the other."""
-    if not isinstance(parts[0], np.ndarray):
-        return array_module(parts[0]).concatenate(parts)
-    shape = sum(map(len, parts)), parts[0].shape[1]
-    return np.concatenate(parts, out=empty(shape, parts[0].dtype))
 
 
 def _rows_at_once(chunk: Any, count: int, classes: int) -> int:

@@ -20,7 +20,7 @@ from tinygrad_rnn import ops
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.kernels import softmax as kernel
 from tinygrad_rnn.kernels.matmul import matmul
-from tinygrad_rnn.losses.chunks import Gradients, by_transposed, chunks, gradients_of, part_of
+from tinygrad_rnn.losses.chunks import Gradients, chunks, gradients_of, part_of
 from tinygrad_rnn.losses.classification import row_slopes
 from tinygrad_rnn.primitive import fused
 from tinygrad_rnn.tensor import Tensor
@@ -70,7 +70,7 @@ def _backward(
         along.add(chunk, bent, share)
         across = unit * (own[:, None] if g.ndim else own)
         if v is not None and along.dh is not None:
-            along.dh[chunk] += by_transposed(across, v)
+            matmul(across, v.T, out=along.dh[chunk], accumulate=True)
         if u is not None and needs[2]:
             along.dw = matmul(u[chunk].T, across, out=along.dw, accumulate=True)
         del scores, unit, p, moved, bent, across

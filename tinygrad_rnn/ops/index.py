@@ -17,6 +17,7 @@ from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.device import Array, array_module, beside, there, where_it_is
 from tinygrad_rnn.engine import ARRAYS, Part, SliceGrad
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
+from tinygrad_rnn.kernels._room import zeros
 from tinygrad_rnn.kernels.rows import add_rows
 from tinygrad_rnn.ops.arithmetic import operand, where
 from tinygrad_rnn.ops.axes import axis_of
@@ -208,7 +209,7 @@ class RowsGrad(Part):
     def add_to(self, total: Array | None) -> Array:
         xp, width = array_module(self.x), math.prod(self.shape[1:])
         if total is None:
-            total = xp.zeros(self.shape, self.dtype)
+            total = zeros(self.shape, self.x)
         rows = xp.ascontiguousarray(self.x).reshape(self.ids.size, width)
         ids = xp.ascontiguousarray(self.ids, np.int64).reshape(self.ids.size)
         table = xp.ascontiguousarray(total)

@@ -13,6 +13,7 @@ from tinygrad_rnn.arguments import dtype_of, number, shape_of, shortened, whole
 from tinygrad_rnn.device import Array, array_module, device_of, normalize_device, to_device
 from tinygrad_rnn.engine import unbroadcast
 from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.kernels._room import concatenate
 from tinygrad_rnn.ops.axes import axes_of, axis_of
 from tinygrad_rnn.primitive import place_for_place, unary, variadic
 from tinygrad_rnn.tensor import Tensor, as_tensor
@@ -195,9 +196,7 @@ def _concat_rule(
     return F.getitem(g, index=(slice(None),) * axis + (slice(start, ends[number]),), before=g.shape)
 
 
-_concat = variadic(
-    "concat", lambda arrays, axis, ends: np.concatenate(arrays, axis=axis), _concat_rule
-)
+_concat = variadic("concat", lambda arrays, axis, ends: concatenate(arrays, axis), _concat_rule)
 
 
 def _parts(where: str, tensors: Any) -> list[Tensor]:
