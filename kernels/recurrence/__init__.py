@@ -98,6 +98,7 @@ def backward(
     *,
     needs_x: bool,
     needed: set[str],
+    needs_states: bool = True,
     later: list[Array] | None = None,
     by_rows: bool = False,
     sums: dict[str, Array] | None = None,
@@ -109,9 +110,9 @@ def backward(
     later         where the gradient of each state after every step goes, (T, B, width) each, as
                   far as it comes through later steps and the final states
 
-    Returns the gradients of x (if needed), of the given states, of the restart (none where
-    that was not given, or nothing put back), and of the weights that ``needed`` names, all of
-    them new arrays, but for ``sums``.
+    Returns the gradients of x (if needed), of the given states, of the restart (none of either
+    where they are not needed; none of the restart where that was not given, or nothing put
+    back), and of the weights that ``needed`` names, all of them new arrays, but for ``sums``.
 
     Args:
         by_rows: Give each row a gradient of the weights: (B, *weight).
@@ -121,7 +122,8 @@ def backward(
     grads: tuple[Array | None, list[Array], list[Array], dict[str, Array]]
     grads = twin(__name__, run.like).backward(
         run, dy, d_finals,
-        needs_x=needs_x, needed=needed, later=later, by_rows=by_rows, sums=sums,
+        needs_x=needs_x, needed=needed, needs_states=needs_states, later=later, by_rows=by_rows,
+        sums=sums,
     )  # fmt: skip
     return grads
 

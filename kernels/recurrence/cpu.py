@@ -65,7 +65,7 @@ def _walk(run, values, *, backwards):
     limit = None if flops > FLOPS_WORTH_A_TEAM else 1
     team(kernel, *[values[name] for name, _ in arguments[2:]], limit=limit)
     values["turn"][0] ^= run.schedule.steps & 1
-    if backwards and not values["packed"]:
+    if backwards and not values["packed"] and values["needs_states"]:
         _multiply_states(run, values)
 
 

@@ -92,6 +92,7 @@ def backward(
     *,
     needs_x: bool,
     needed: set[str],
+    needs_states: bool = True,
     by_rows: bool = False,
     sums: dict[str, Array] | None = None,
 ) -> tuple[Array | None, list[Array], list[Array], dict[str, Array]]:
@@ -113,6 +114,8 @@ def backward(
             dx[first:stop] = part
         if put_back:
             d_restart = list(map(add, d_restart, put_back)) if d_restart else put_back
+    if not needs_states:
+        return dx, [], [], sums
     if d_restart and not run.own_restart:
         d_states = list(map(add, d_states, d_restart))
     return dx, d_states, d_restart if run.own_restart else [], sums

@@ -176,14 +176,15 @@ def _restarts(sized: Sized, schedule: Schedule, states: Any, like: Array) -> Val
 
 def backward(
     device: Device, run: Run, dy: Array | None, d_finals: Sequence[Array | None], *,
-    needs_x: bool, needed: set[str], later: list[Array] | None = None, by_rows: bool = False,
-    sums: dict[str, Array] | None = None,
+    needs_x: bool, needed: set[str], needs_states: bool = True,
+    later: list[Array] | None = None, by_rows: bool = False, sums: dict[str, Array] | None = None,
 ) -> tuple[Array | None, list[Array], list[Array], dict[str, Array]]:  # fmt: skip
     """Differentiate a run, as ``recurrence.backward`` says."""
     sized, like, schedule = run.sized, run.like, run.schedule
     layout, (T, B) = sized.layout, run.extent
     values = {**run.arrays, **_arrays(sized.backward_arrays, schedule, like)}
     values["kept"] = 2 if later is None else schedule.steps + 1
+    values["needs_states"] = needs_states = needs_states or later is not None
     states = StateGradients(run, d_finals)
     states.put_into(values)
     for name, width in layout.row_grads.items():
@@ -201,7 +202,7 @@ def backward(
         device.standardize_back(values[f"z{i}"], values[f"dz{i}"], values[f"r{i}"])
     grads = weight_gradients(run, values, needed, by_rows, sums, device.column_sums)
     dx = scattered(schedule, _input_gradient(run, values), T, B) if needs_x else None
-    d_states, d_restart = states.of_given(values)
+    d_states, d_restart = states.of_given(values) if needs_states else ([], [])
     if later is not None:
         later += gradients_later(run, values, d_states)
     return dx, d_states, d_restart, grads

@@ -9,6 +9,7 @@ import tinygrad_rnn as tg
 from tests.nn.cell_list import CELLS, blocks, draw, make
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._twin import use_reference
+from tinygrad_rnn.kernels.recurrence import cpu
 from tinygrad_rnn.kernels.recurrence.reference import NUMPY, sequence
 from tinygrad_rnn.nn.composite import step_by_step
 from tinygrad_rnn.ops.recurrence import RULES
@@ -166,6 +167,31 @@ def test_forward_mode_is_the_complex_step(name):
 
     np.testing.assert_allclose(y, truth(x), atol=1e-12)
     np.testing.assert_allclose(moved, directional_derivative(truth, [x], [u]).value, atol=1e-11)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_states_that_want_no_gradient_cost_no_product(name, steps, monkeypatch):
+    cell = make(name)
+    multiplied = []
+    multiply = cpu._multiply_states
+    monkeypatch.setattr(cpu, "_multiply_states", lambda *given: multiplied.append(multiply(*given)))
+    x, states = draw(cell, steps, 2)
+    found = []
+    for wanted in (False, True):
+        xs, start = tg.tensor(x, requires_grad=True), [tg.tensor(s) for s in states]
+        start[0].requires_grad = wanted
+        y, _ = cell.sequence(xs, start)
+        (y * y).sum().backward()
+        assert len(multiplied) == (steps == 1 and wanted)  # longer ones do it in the kernel
+        assert (start[0].grad is not None) == wanted
+        assert all(s.grad is None for s in start[1:])
+        found.append([xs.grad, *(w.grad for w in cell.parameters())])
+        for weight in cell.parameters():
+            weight.grad = None
+            weight.assign_(weight.numpy())  # met for the first time again: nothing is packed
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_frozen_weights_get_no_gradient_and_cost_no_product(monkeypatch):

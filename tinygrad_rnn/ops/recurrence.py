@@ -81,7 +81,7 @@ def _backward(
     sums: Sequence[Array | None] = (),
     **how: Any,
 ) -> list[Array | None]:
-    *_, needs_params = _parts(program, needs, own_restart)
+    _, needs_states, needs_restart, needs_params = _parts(program, needs, own_restart)
     needed = {name for name, need in needs_params.items() if need}
     given = _parts(program, sums, own_restart)[-1] if sums else {}
     known = {name: total for name, total in given.items() if total is not None}
@@ -91,13 +91,14 @@ def _backward(
     more: dict[str, Any] = {"later": later} if seen else {}
     dx, d_states, d_restart, grads = back(
         run, gs[0], gs[1:],
-        needs_x=needs[0], needed=needed, by_rows=by_rows, sums=known or None, **more,
+        needs_x=needs[0], needs_states=any(needs_states + (needs_restart or [])),
+        needed=needed, by_rows=by_rows, sums=known or None, **more,
     )  # fmt: skip
     if seen:
         seen.went_back(gs[0], later)
-    if own_restart and not d_restart:
-        d_restart = [None] * len(d_states)
-    return [dx, *d_states, *d_restart, *(grads.get(name) for name in needs_params)]
+    nothing = [None] * len(needs_states)
+    starts = [*(d_states or nothing), *((d_restart or nothing) if own_restart else [])]
+    return [dx, *starts, *(grads.get(name) for name in needs_params)]
 
 
 def _row_axes(
