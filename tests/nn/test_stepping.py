@@ -1,4 +1,4 @@
-"""Single steps made ready: the bits of whole sequences, whatever changes in between."""
+"""Steps made ready, single ones and sequences: the bits of the long way, whatever changes."""
 
 import copy
 import pickle
@@ -157,10 +157,10 @@ def test_layers_called_for_one_step(batch_first):
                 y, state = layers(step, state)
                 assert not y.requires_grad
                 found.append(y)
+        held = layers(steps[0], state, mask=np.zeros(steps[0].shape[:2], bool))[1]
     y = tg.ops.concat(found, axis=1 if batch_first else 0)
     np.testing.assert_array_equal(y, expected[:, :3] if batch_first else expected)
-    assert layers._stepper._ready.steps
-    held = layers(steps[0], state, mask=np.zeros((len(steps[0]), steps[0].shape[1]), bool))[1]
+    assert any(layers._stepper._ready.steps.values())
     np.testing.assert_array_equal(held[0], state[0])
 
 
@@ -211,6 +211,7 @@ def test_sequences_have_the_bits_of_those_that_are_recorded(name, shape):
                 found = layers(given, start)
             same(found, expected)
             kept.append((found, expected))
+    assert any(layers._stepper._ready.steps.values())
     for found, expected in kept:  # nobody has written over what came out before
         same(found, expected)
 
@@ -262,7 +263,7 @@ def test_layers_that_take_the_long_way(option):
     assert "_stepper" not in vars(layers) or not ready_sequences(layers)
 
 
-def test_what_is_seen_by_hooks_and_by_others_is_the_long_way(monkeypatch):
+def test_calls_that_ask_for_more_take_the_long_way():
     layers, x = nn.GRU(I, H), tg.randn(4, 3, I)
     with tg.no_grad():
         first = layers(x)
@@ -273,9 +274,17 @@ def test_what_is_seen_by_hooks_and_by_others_is_the_long_way(monkeypatch):
         held = layers(x, lengths=[4, 0, 2])[0].numpy()
         assert not held[:, 1].any()
         np.testing.assert_array_equal(held[:, 0], first[0][:, 0])
-    layers.astype(np.float64)
-    with tg.no_grad(), pytest.raises(tg.errors.DTypeError):
-        layers(x)
+
+
+def test_layers_of_another_type_refuse_what_was_right_before():
+    layers, x = nn.GRU(I, H), tg.randn(4, 3, I)
+    with tg.no_grad():
+        for _ in range(2):
+            layers(x)
+        assert ready_sequences(layers)
+        layers.astype(np.float64)
+        with pytest.raises(tg.errors.DTypeError):
+            layers(x)
 
 
 WRONG_SEQUENCES = {
@@ -318,8 +327,9 @@ def test_sequences_in_several_threads():
 
     with ThreadPoolExecutor(4) as pool:
         for seed, seen in enumerate(pool.map(run, range(4))):
+            alone = run(seed)[0]
             for y in seen:
-                np.testing.assert_array_equal(y, run(seed)[0])
+                np.testing.assert_array_equal(y, alone)
 
 
 @pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell])
