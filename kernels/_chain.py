@@ -94,8 +94,9 @@ class Chain:
     def __call__(self, *arrays: Array) -> None:
         """Run all links, on arrays in place of those that move."""
         if DISABLED:
-            for kernel, pieces, arguments in self.links:
-                kernel(0, pieces or 1, *map(partial(_moved, self.moving, arrays), arguments))
+            moved = partial(_moved, self.moving, arrays)
+            for link in self.links:
+                link.kernel(0, link.pieces or 1, *map(moved, link.arguments))
             return
         for array, places in zip(arrays, self._places, strict=True):
             address = array.ctypes.data

@@ -42,12 +42,12 @@ _TABLE_ROWS = 512  # rows of an input that takes few values are multiplied ahead
 class Steps:
     """``count`` steps of ``rows`` rows through all layers.
 
-    Whoever calls writes the input and the states, calls ``run``, and reads what comes out; one
-    thread at a time. A sequence is read where it is, and what comes out is an array of its
-    own: see ``over``.
+    Of a single step, whoever calls writes the input and the states, calls ``run``, and reads what
+    comes out. A sequence is read where it is, and what comes out is an array of its own: see
+    ``over``, for layers alone, without table, products and sums. One thread at a time does either.
 
     before, after   for each layer the states (rows, width) that are read, and the new ones
-    out             what the last layer gives out, or the products of it: a row for each step
+    out             what the last layer gives out, or the products of it: (count rows, width)
     sums            if they are asked for: of ``out`` as of scores, see ``kernels.softmax``
 
     Args:
@@ -68,6 +68,7 @@ class Steps:
         self._states: list[list[Array]] = []  # before all steps, and after each of them
         self.before: list[list[Array]] = []
         self.after: list[list[Array]] = []
+        self._given_out: Array = None  # what holds the outputs of the last layer
         x = self.x = empty((count * rows, width), self.dtype)
         for number, layer in enumerate(layers):
             x = self._add(layer, rules, x, first=number == 0)
@@ -82,7 +83,7 @@ class Steps:
         self._chain = Chain(self._links, limit=None if worth else 1, moving=moving)
 
     def run(self, *arrays: Array) -> None:
-        """Do all steps."""
+        """Do all steps, on arrays in place of those that move."""
         self._chain(*arrays)
         if self.count & 1:
             for turn in self._turns:  # the next one begins at the other end

@@ -1,4 +1,4 @@
-"""What single steps of recurrences, one above the other, are made of."""
+"""What steps that are made ready consist of: recurrences one above the other, and products."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ from tinygrad_rnn.models.layers import (
 )
 from tinygrad_rnn.models.scores import ScoreLayer, cross_entropy, losses_in_pieces, tied_to
 from tinygrad_rnn.models.text_model import Floats, TextModel, vocabulary_and_size
-from tinygrad_rnn.nn.stepping import Stepper, Weights, stacked
+from tinygrad_rnn.nn.stepping import Weights, stacked, stepper_of
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.run_state import evaluating
 
@@ -103,7 +103,6 @@ class LanguageModel(TextModel, nn.Module):
             self.out = tied_to(self.embedding)
         else:
             self.out = nn.Linear(width, V)
-        self._stepper = Stepper()
 
     # ----- training -----
 
@@ -200,7 +199,7 @@ class LanguageModel(TextModel, nn.Module):
         if self.projection is not None:
             products.append((self.projection.weight, self.projection.bias, False))
         products.append((self.out.weight, self.out.bias, isinstance(self.out, nn.TiedLinear)))
-        found: tuple[Floats, Any] | None = self._stepper(
+        found: tuple[Floats, Any] | None = stepper_of(self)(
             cells, tokens, state, table=self.embedding.weight, products=products, log_probs=True
         )
         return found

@@ -19,7 +19,7 @@ from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.nn.attention_scores import AdditiveScore, GeneralScore
 from tinygrad_rnn.nn.linear import product_of
-from tinygrad_rnn.nn.stepping import Stepper, Weights, stacked
+from tinygrad_rnn.nn.stepping import Weights, stacked, stepper_of
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["quick_step"]
@@ -47,8 +47,7 @@ def quick_step(
     if asked is None or not _gives_a_state(program):
         return None
     table = model.target_embedding.weight
-    stepper = vars(decoder).setdefault("_stepper", Stepper())
-    found = stepper(cells, tokens, carried.layers, table=table, products=asked)
+    found = stepper_of(decoder)(cells, tokens, carried.layers, table=table, products=asked)
     if found is None:
         return None
     query, layers = found

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["step_by_step", "stepper"]
 
-Stepper = Callable[..., tuple[Tensor, list[Tensor]]]
+Step = Callable[..., tuple[Tensor, list[Tensor]]]
 
 _TENSORS = SimpleNamespace(where=ops.where, stack=ops.stack, detach=Tensor.detach)
 
@@ -58,7 +58,7 @@ def step_by_step(
     return y if record is None else record.end(y), finals
 
 
-def stepper(cell: "Cell", weights: Any) -> Stepper:
+def stepper(cell: "Cell", weights: Any) -> Step:
     """One step of a cell, checked: (t, x, states, rows) -> the output and the new states."""
 
     def step(

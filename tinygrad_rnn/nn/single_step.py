@@ -13,7 +13,7 @@ from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.modes import recording
 from tinygrad_rnn.nn.checks import check_like
-from tinygrad_rnn.nn.stepping import Stepper
+from tinygrad_rnn.nn.stepping import stepper_of
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 if TYPE_CHECKING:
@@ -68,10 +68,7 @@ def _quickly(cell: "Cell", x: Any, states: Sequence[Tensor]) -> list[Tensor] | N
     batched = rows.ndim != 1
     if not batched:
         rows, arrays = rows[None], [array[None] for array in arrays]
-    stepper = vars(cell).get("_stepper")
-    if stepper is None:
-        stepper = vars(cell).setdefault("_stepper", Stepper())
-    found = stepper.states((cell,), rows, (arrays,))
+    found = stepper_of(cell).states((cell,), rows, (arrays,))
     return None if found is None else [wrap(s if batched else s[0]) for s in found[0]]
 
 

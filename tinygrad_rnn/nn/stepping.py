@@ -17,6 +17,7 @@ from tinygrad_rnn.kernels import recurrence as kernel
 from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
 from tinygrad_rnn.kernels.softmax import log_rows
 from tinygrad_rnn.modes import recording
+from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.nn.step_mark import NO_MARK, Mark, mark_of
 from tinygrad_rnn.ops.recurrence import RULES, unfusable
@@ -26,28 +27,27 @@ if TYPE_CHECKING:
     from tinygrad_rnn.nn.cell import Cell
     from tinygrad_rnn.nn.recurrent import Recurrent
 
-__all__ = ["Stepper", "Weights", "quickly", "stacked"]
+__all__ = ["Stepper", "Weights", "quickly", "stacked", "stepper_of"]
 
 Weights = tuple[Parameter, Parameter | None, bool]  # of a product: weight, bias, whether transposed
 
 _MOST_ROWS = 256  # from then on what surrounds the kernels hardly counts
 _MOST_NUMBERS = 1 << 19  # of states after the steps of a sequence: nor does it from then on
-_MOST_COUNTS = 16  # numbers of rows for which steps are kept ready
-_MOST_SEQUENCES = 4  # sizes of sequences: what they keep is larger
+_MOST_SIZES = 16  # numbers of steps and rows for which they are kept ready
+_MOST_SEQUENCES = 4  # of these with several steps: what they keep is larger
 
-
-_Stock = dict[tuple[int, int], list[Any]]
+_Stocks = dict[tuple[int, int], list[Any]]  # steps that nobody uses: how many of how many rows
 
 
 class _Ready(NamedTuple):
-    """Steps that nobody uses, by how many there are of how many rows, and the mark of them all."""
+    """What is ready, and the mark of it all."""
 
     mark: Mark
-    steps: _Stock
+    steps: _Stocks
 
 
 class Stepper:
-    """Makes single steps of cells; copies of it know nothing yet."""
+    """Runs steps of cells that it has made ready; copies of it know nothing yet."""
 
     def __init__(self) -> None:
         self._ready = _Ready(NO_MARK, {})
@@ -67,7 +67,7 @@ class Stepper:
     ) -> tuple[Array, list[list[Array]]] | None:
         """What comes out (rows, width), and the new states; None where that is not done this way.
 
-        That is for one call, too: only for the second one with as many rows it is made ready.
+        The first call with as many rows is not: making a step ready takes longer than doing one.
 
         Args:
             cells: The cells of all layers, from the first on.
@@ -93,7 +93,7 @@ class Stepper:
         self, cells: Sequence["Cell"], x: Array, states: Sequence[Sequence[Array]]
     ) -> list[list[Array]] | None:
         """The new states alone, of x (rows, I); None where that is not done this way."""
-        steps, stock = self._taken(cells, 1, len(x), states[0][0], None, (), False)
+        steps, stock = self._taken(cells, 1, len(x), states[0][0])
         if steps is None:
             return None
         found = None
@@ -106,18 +106,21 @@ class Stepper:
     def sequence(
         self, cells: Sequence["Cell"], x: Array, states: Sequence[Sequence[Array]] | None
     ) -> tuple[Array, list[list[Array]]] | None:
-        """What comes out of x (T, B, I), (T, B, width), and the final states; None as above.
+        """What comes out of x (T, B, I), and the final states; None as of a step.
 
-        states: Of each cell (B, width) each, or None for zeros.
+        What comes out is (T, B, width).
+
+        Args:
+            states: Of each cell (B, width) each, or None for zeros.
         """
         T, B, width = x.shape
-        if T == 1:
+        if T == 1:  # a step like those of decoders, which may be ready
             before = _zeros(cells, B, x.dtype) if states is None else states
             one = self(cells, x[0], before)
             return one and (one[0][None], one[1])
         if T == 0 or width != cells[0].input_size:
             return None
-        steps, stock = self._taken(cells, T, B, x, None, (), False)
+        steps, stock = self._taken(cells, T, B, x)
         if steps is None:
             return None
         found = steps.over(x, states) if _fit(steps, x, states) else None
@@ -126,7 +129,7 @@ class Stepper:
 
     def _taken(
         self, cells: Sequence["Cell"], count: int, rows: int, like: Array,
-        table: Parameter | None, products: Sequence[Weights], log_probs: bool,
+        table: Parameter | None = None, products: Sequence[Weights] = (), log_probs: bool = False,
     ) -> tuple[Any, list[Any]]:  # fmt: skip
         """Steps that nobody else uses, or None, and where they go after use."""
         if not 0 < rows <= _MOST_ROWS or not kernel.has_steps(like):
@@ -151,10 +154,10 @@ class Stepper:
             return _made(cells, count, rows, like, table, products, log_probs), stock
 
 
-def _make_room(cells: Sequence["Cell"], count: int, rows: int, ready: _Stock) -> None:
-    """Let so many steps of so many rows be made the next time that they are wanted."""
+def _make_room(cells: Sequence["Cell"], count: int, rows: int, ready: _Stocks) -> None:
+    """Let steps be made the next time that as many of as many rows are wanted, if that pays."""
     if count == 1:
-        if len(ready) >= _MOST_COUNTS:
+        if len(ready) >= _MOST_SIZES:
             ready.clear()
     else:
         width = sum(sum(cell.state_sizes.values()) for cell in cells)
@@ -211,6 +214,12 @@ def stacked(layers: "Recurrent") -> list["Cell"] | None:
     return layers.cells() if plain and quiet and not layers._forward_hooks else None
 
 
+def stepper_of(module: Module) -> Stepper:
+    """The one that a module keeps, made when it is wanted first."""
+    found: Stepper | None = vars(module).get("_stepper")
+    return vars(module).setdefault("_stepper", Stepper()) if found is None else found
+
+
 def quickly(layers: "Recurrent", x: Any, state: Any) -> tuple[Tensor, Any] | None:
     """What layers return of nothing but x and maybe a state; None where they take the long way."""
     if recording.get() is not False or x.__class__ is not Tensor:
@@ -228,10 +237,7 @@ def quickly(layers: "Recurrent", x: Any, state: Any) -> tuple[Tensor, Any] | Non
     states = None if state is None else _states_of(layers, state, batched)
     if states is None and state is not None:
         return None
-    stepper = vars(layers).get("_stepper")
-    if stepper is None:
-        stepper = vars(layers).setdefault("_stepper", Stepper())
-    found = stepper.sequence(cells, rows, states)
+    found = stepper_of(layers).sequence(cells, rows, states)
     if found is None:
         return None
     y, finals = found
@@ -243,7 +249,7 @@ def quickly(layers: "Recurrent", x: Any, state: Any) -> tuple[Tensor, Any] | Non
 
 
 def _packed(layers: "Recurrent", finals: list[list[Array]], batched: bool) -> Any:
-    """Final states as they are returned."""
+    """Final states as the layout packs them, put together before they become Tensors: quicker."""
     if not layers.layout.uniform:
         return layers.layout.pack([[wrap(s) for s in each] for each in finals], batched)
     named = zip(*finals, strict=True)
@@ -274,7 +280,7 @@ def _made(
     products: Sequence[Weights],
     log_probs: bool,
 ) -> Any:
-    """Steps of so many rows, or None where there are no kernels, or weights are of other kinds."""
+    """New steps, or None where there are no kernels, or weights are of other kinds."""
     weights = [weight for cell in cells for weight in cell.weights().values()]
     weights += [weight for weight, _, _ in products] + ([] if table is None else [table])
     if not all(w.dtype == like.dtype and kernel.has_steps(w._data) for w in weights):
