@@ -49,10 +49,10 @@ def _run(worker, workers, links, count, words):
 
 
 def _moved(moving: Sequence[Array], arrays: Sequence[Array], argument: Any) -> Any:
-    """An argument, or the array that is given in its place."""
+    """An argument, or what is given in its place, in its shape."""
     for old, new in zip(moving, arrays, strict=True):
         if argument is old:
-            return new
+            return new.reshape(old.shape)
     return argument
 
 
@@ -63,8 +63,8 @@ class Chain:
 
     Args:
         limit: How many threads at most.
-        moving: Arrays that stand for others, which are given in each call: of the same shape and
-            type, with their rows together. They must not be empty.
+        moving: Arrays that stand for others, which are given in each call: of the same type and
+            with as many numbers, one behind the other. They must not be empty.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ import pytest
 
 from tests.kernels.test_pool import fail_at
 from tinygrad_rnn.kernels import _pool
-from tinygrad_rnn.kernels._chain import Chain, Link
+from tinygrad_rnn.kernels._chain import Chain, Link, _moved
 from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels.matmul.cpu import matmul, pack, product_link
@@ -40,11 +40,19 @@ def test_arrays_that_move():
         others = np.random.default_rng(seed).standard_normal((5, 30)).astype(np.float32)
         target = empty((5, 70))
         z.fill(7)
-        chain(others, target)
+        chain(others if seed else others[None], target)
         np.testing.assert_array_equal(target, matmul(matmul(others, a), b))
         assert (z == 7).all()
     with pytest.raises(ValueError, match="zip"):
         chain(x)
+
+
+def test_in_python_arrays_move_in_the_shape_that_kernels_index():
+    held, given = empty((6, 5)), drawn(6, 5).reshape(2, 3, 5)
+    moved = _moved([held], [given], held)
+    assert moved.shape == held.shape
+    assert np.shares_memory(moved, given)
+    assert _moved([held], [given], given) is given
 
 
 def test_without_links():
