@@ -317,6 +317,21 @@ def test_sequences_that_are_ready_say_what_is_wrong_as_before(wrong):
         assert str(ready.value) == str(before.value)
 
 
+@pytest.mark.parametrize("T", [1, 4])
+def test_states_on_another_device_are_refused_as_before(standin, T):
+    layers, x = nn.LSTM(I, H, 2), tg.randn(T, 3, I)
+    state = tuple(s.detach() for s in layers(x)[1])
+    elsewhere = state[0], state[1].to("gpu")
+    with tg.no_grad():
+        with pytest.raises(tg.errors.DeviceError) as before:
+            layers(x, elsewhere)
+        for _ in range(3):
+            layers(x, state)
+        with pytest.raises(tg.errors.DeviceError) as ready:
+            layers(x, elsewhere)
+        assert str(ready.value) == str(before.value)
+
+
 def test_sequences_in_several_threads():
     layers = nn.LSTM(I, H, 2)
 
@@ -469,7 +484,17 @@ def test_ways_of_a_subclass_are_its_own():
         def weights(self):
             return {name: weight * 0.5 for name, weight in super().weights().items()}
 
-    for kind in (Doubled, Scaled):
+    class FromOnes(nn.GRUCell):
+        def zero_state(self, *given):
+            return [state + 1 for state in super().zero_state(*given)]
+
+    for kind in (Doubled, Scaled, FromOnes):
+        layers, sequence = nn.Recurrent(kind(I, H)), tg.randn(4, 2, I)
+        for given in (sequence, sequence[:1]):
+            expected = layers(given)
+            with tg.no_grad():
+                for _ in range(3):
+                    same(layers(given), expected)
         cell, x, h = kind(I, H), tg.randn(2, I), tg.randn(2, H)
         expected = cell(x, h).detach()
         with tg.no_grad():

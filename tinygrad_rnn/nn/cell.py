@@ -99,14 +99,15 @@ class Cell(Module):
     state_sizes: dict[str, int] = made_later("state_sizes")
     hidden_size: int = made_later("hidden_size")
     input_size: int | None = made_later("input_size")
-    _own_sequence = False  # whether a subclass runs sequences its own way, or by other weights
+    _own_sequence = False  # whether a subclass runs sequences its own way, or by other numbers
     _traced: Program | TraceError | None = None
     _names: Mapping[str, int] = MappingProxyType({})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Note what the subclass does itself."""
         super().__init_subclass__(**kwargs)
-        cls._own_sequence = cls.sequence is not Cell.sequence or cls.weights is not Cell.weights
+        ways = "sequence", "weights", "zero_state"
+        cls._own_sequence = any(getattr(cls, way) is not getattr(Cell, way) for way in ways)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Refuse keywords that the constructor does not know, with those that it does."""

@@ -179,7 +179,7 @@ def _fit(steps: Any, x: Array, states: Sequence[Sequence[Array]] | None) -> bool
     if not (x.flags.c_contiguous and x.flags.aligned):
         return False
     return states is None or all(
-        state.shape == place.shape and state.dtype == place.dtype
+        state.__class__ is np.ndarray and state.shape == place.shape and state.dtype == place.dtype
         for given, before in zip(states, steps.before, strict=True)
         for state, place in zip(given, before, strict=True)
     )
