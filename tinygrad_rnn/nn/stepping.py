@@ -179,7 +179,7 @@ def _fit(steps: Any, x: Array, states: Sequence[Sequence[Array]] | None) -> bool
     if not (x.flags.c_contiguous and x.flags.aligned):
         return False
     return states is None or all(
-        state.__class__ is np.ndarray and state.shape == place.shape and state.dtype == place.dtype
+        _fits(place, state)
         for given, before in zip(states, steps.before, strict=True)
         for state, place in zip(given, before, strict=True)
     )
@@ -195,12 +195,18 @@ def _written(steps: Any, states: Sequence[Sequence[Array]]) -> bool:
 
 def _put(place: Array, array: Array) -> bool:
     """Write an array where it fits."""
-    if array.__class__ is not np.ndarray or array.shape != place.shape:
-        return False
-    if array.dtype != place.dtype:
+    if not _fits(place, array):
         return False
     place[...] = array
     return True
+
+
+def _fits(place: Array, array: Array) -> bool:
+    """Whether an array is on the CPU, with the shape and the type of a place."""
+    if array.__class__ is not np.ndarray or array.shape != place.shape:
+        return False
+    same: bool = array.dtype == place.dtype
+    return same
 
 
 def _copied(states: Sequence[Sequence[Array]]) -> list[list[Array]]:
