@@ -1,7 +1,9 @@
 """Steps made ready, single ones and sequences: the bits of the long way, whatever changes."""
 
 import copy
+import gc
 import pickle
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -500,6 +502,23 @@ def test_ways_of_a_subclass_are_its_own():
         with tg.no_grad():
             for _ in range(3):
                 np.testing.assert_array_equal(cell(x, h), expected)
+
+
+@pytest.mark.parametrize("make", [lambda: nn.GRUCell(I, H), lambda: nn.LSTM(I, H, 2)])
+def test_what_is_ready_keeps_nobody_alive(make):
+    one, kept = make(), []
+    x = tg.randn(2, I) if isinstance(one, nn.Cell) else tg.randn(3, 2, I)
+    with tg.no_grad():
+        for _ in range(3):
+            one(x)
+    assert one._stepper._ready.steps
+    kept += [weakref.ref(one), weakref.ref(next(one.parameters()))]
+    gc.disable()  # a cycle would be found, but only some time, and weights are large
+    try:
+        del one
+        assert [each() for each in kept] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_weights_changed_while_threads_step(monkeypatch):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
 
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.nn.parameter import Parameter
@@ -13,15 +14,25 @@ if TYPE_CHECKING:
 
 __all__ = ["NO_MARK", "Mark", "mark_of"]
 
-Seen = tuple[Any, str, Parameter, Version, int]  # who holds it, by which name; its version, changes
+Seen = tuple[str, Parameter, Version, int]  # a weight's name in its cell; its version, changes
+
+
+class Known(NamedTuple):
+    """A cell, which may be whose steps these are: it must not be kept alive by them."""
+
+    cell: "ref[Cell]"
+    program: Program
+    options: Any
+    fused: Any
+    weights: list[Seen]
 
 
 class Mark(NamedTuple):
-    """Cells with program, options and how they are fused; their weights, and what else counts."""
+    """The cells, and what else counts: parameters among that must keep their numbers, too."""
 
-    cells: list[tuple["Cell", Program, Any, Any]]
-    weights: list[Seen]
+    cells: list[Known]
     others: list[Any]
+    weights: list[Seen]
 
     def holds(self, cells: Sequence["Cell"], others: Sequence[Any]) -> bool:
         """Whether all is as it was."""
@@ -29,42 +40,43 @@ class Mark(NamedTuple):
             return False
         if not all(map(is_, others, self.others)):
             return False
-        for cell, (known, program, options, fused) in zip(cells, self.cells, strict=True):
-            if cell is not known or (cell._traced or cell._trace()) is not program:
+        for cell, known in zip(cells, self.cells, strict=True):
+            # What is traced and chosen is looked at first: asking takes longer.
+            if known.cell() is not cell or (cell._traced or cell._trace()) is not known.program:
                 return False
-            if cell._options is not options or cell.fused is not fused:
+            if cell._options is not known.options or cell.fused is not known.fused:
                 return False
             if cell.chosen and cell.draws:
                 return False
-        for owner, name, weight, version, changed in self.weights:
-            if owner is not None and getattr(owner, name) is not weight:
-                return False
-            if version is not weight._version or version.changed != changed:
-                return False
-        return True
+            for name, weight, version, changed in known.weights:
+                if getattr(cell, name) is not weight:
+                    return False
+                if version is not weight._version or version.changed != changed:
+                    return False
+        return all(
+            version is weight._version and version.changed == changed
+            for _, weight, version, changed in self.weights
+        )
 
 
 NO_MARK = Mark([], [], [])
 
 
 def mark_of(cells: Sequence["Cell"], others: Sequence[Any]) -> Mark | None:
-    """What holds now; None where cells take the long way.
-
-    others: Whatever else steps are made for; parameters among them must keep their numbers.
-    """
-    known, weights = [], []
+    """What holds now; None where cells take the long way."""
+    known = []
     for cell in cells:
         program = cell._trace()
         if not isinstance(program, Program) or program.sites or not cell.fused or cell.draws:
             return None
         if cell._own_sequence:
             return None
-        known.append((cell, program, cell.options, cell.fused))
-        weights += [_seen(cell, name, getattr(cell, name)) for name, _ in program.params]
-    weights += [_seen(None, "", each) for each in others if isinstance(each, Parameter)]
-    return Mark(known, weights, list(others))
+        weights = [_seen(name, getattr(cell, name)) for name, _ in program.params]
+        known.append(Known(ref(cell), program, cell.options, cell.fused, weights))
+    weights = [_seen("", each) for each in others if isinstance(each, Parameter)]
+    return Mark(known, list(others), weights)
 
 
-def _seen(owner: Any, name: str, weight: Parameter) -> Seen:
+def _seen(name: str, weight: Parameter) -> Seen:
     version = weight.shared_version()
-    return owner, name, weight, version, version.changed
+    return name, weight, version, version.changed
