@@ -167,7 +167,7 @@ def _multiply_add(builder, element, a, distances, columns, sums):
 def _kept(builder, number):
     """A number that LLVM is to keep in a register.
 
-    It would go from row to row by additions, on the ports of the multipliers.
+    It would go from row to row by additions, which may take the multipliers' ports.
     """
     same = ir.InlineAsm(ir.FunctionType(WORD, [WORD]), "", "=r,0")
     return builder.call(same, [number])
