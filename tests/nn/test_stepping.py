@@ -15,6 +15,7 @@ from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.nn import stepping
 from tinygrad_rnn.nn.step_mark import Mark
 from tinygrad_rnn.nn.stepping import Stepper, stacked
+from tinygrad_rnn.testing.substitution import substituted
 
 V, I, H = 7, 5, 20
 KINDS = {
@@ -241,6 +242,62 @@ def test_sequences_see_what_has_changed():
         assert ready_sequences(layers) == [(4, 3)]
 
 
+EXCHANGED = {
+    "output": lambda layers: setattr(layers, "output", "last"),
+    "truncate": lambda layers: setattr(layers, "truncate", 2),
+    "fused": lambda layers: setattr(layers, "fused", False),
+    "batch first": lambda layers: setattr(layers, "batch_first", True),
+    "a cell": lambda layers: setattr(layers.cells()[0], "nonlinearity", "relu"),
+    "a weight": lambda layers: setattr(
+        layers.cells()[0], "w_h", nn.Parameter(layers.cells()[0].w_h.numpy() / 2)
+    ),
+    "its numbers": lambda layers: layers.cells()[0].w_h.assign_(np.eye(H, dtype="f")),
+}
+
+
+@pytest.mark.parametrize("what", EXCHANGED)
+def test_sequences_see_what_has_been_exchanged(what):
+    tg.seed(0)
+    layers, x = nn.RNN(I, H, 2), tg.randn(4, 4, I)
+    with tg.no_grad():
+        for _ in range(3):
+            before = layers(x)[0]
+    EXCHANGED[what](layers)
+    expected = layers(x)
+    assert what in ("truncate", "fused") or not np.array_equal(before, expected[0])
+    with tg.no_grad():
+        for _ in range(3):
+            same(layers(x), expected)
+
+
+def test_sequences_see_a_cell_that_nobody_has_set():
+    one, other, x = nn.RNN(I, H), nn.RNN(I, H), tg.randn(4, 3, I)
+    with tg.no_grad():
+        for _ in range(3):
+            one(x)
+            expected = other(x)
+        one.layers[0].update(other.layers[0])  # a dict's own way
+        same(one(x), expected)
+
+
+def test_sequences_see_weights_that_others_stand_in_for(monkeypatch):
+    tg.seed(0)
+    layers, x = nn.RNN(I, H), tg.randn(4, 3, I)
+    zeros = {name: tg.zeros(p.shape) for name, p in layers.named_parameters()}
+    with tg.no_grad():
+        for _ in range(3):
+            before = layers(x)
+        with substituted(layers, zeros, np.float32):
+            assert not layers(x)[0].numpy().any()
+        for _ in range(2):
+            same(layers(x), before)
+        monkeypatch.setattr(Stepper, "again", None)
+        with pytest.raises(TypeError, match="not callable"):
+            layers(x)
+        with use_reference():
+            np.testing.assert_allclose(layers(x)[0], before[0], rtol=1e-5, atol=1e-6)
+
+
 def test_only_so_much_is_kept_ready(monkeypatch):
     layers = nn.GRU(I, H)
     monkeypatch.setattr(stepping, "_MOST_NUMBERS", 6 * 3 * H)
@@ -302,12 +359,16 @@ WRONG_SEQUENCES = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG_SEQUENCES)
-def test_sequences_that_are_ready_say_what_is_wrong_as_before(wrong):
+@pytest.mark.parametrize(("wrong", "count"), [
+    (wrong, count) for wrong in WRONG_SEQUENCES for count in (1, 2)
+    if count == 2 or "a state" not in wrong
+])  # fmt: skip
+def test_sequences_that_are_ready_say_what_is_wrong_as_before(wrong, count):
     layers = nn.GRU(I, H, 2)
     rng = np.random.default_rng(0)
     right = [rng.standard_normal(shape).astype(np.float32) for shape in ((4, 3, I), (2, 3, H))]
-    given = [tg.Tensor(array) for array in WRONG_SEQUENCES[wrong](*right)]
+    given = [tg.Tensor(array) for array in WRONG_SEQUENCES[wrong](*right)][:count]
+    right = right[:count]
     with tg.no_grad():
         with pytest.raises(tg.errors.TinygradError) as before:
             layers(*given)

@@ -17,6 +17,7 @@ from tinygrad_rnn.nn.assigning import (
     check_name,
     not_a_member,
 )
+from tinygrad_rnn.nn.changes import CHANGES
 from tinygrad_rnn.nn.constructing import arguments_by_name
 from tinygrad_rnn.nn.members import CONTAINERS, dotted, first_of_each, held_by, joined
 from tinygrad_rnn.nn.parameter import Parameter, own, replace
@@ -115,9 +116,11 @@ class Module:
         elif value is not None and isinstance(self.__dict__.get(name), MEMBERS):
             raise not_a_member(self, name, value)
         object.__setattr__(self, name, value)
+        CHANGES.note()
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
+        CHANGES.note()
         self._forget_buffer(name)
 
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:

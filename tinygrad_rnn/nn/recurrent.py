@@ -19,8 +19,8 @@ from tinygrad_rnn.nn.dropping import dropped_output, noise_of
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.options import Fused, check_options
 from tinygrad_rnn.nn.parameter import Parameter
+from tinygrad_rnn.nn.ready_layers import quickly
 from tinygrad_rnn.nn.state_layout import StateLayout
-from tinygrad_rnn.nn.stepping import quickly
 from tinygrad_rnn.nn.warning import warn
 from tinygrad_rnn.tensor import Tensor
 

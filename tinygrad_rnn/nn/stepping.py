@@ -11,24 +11,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_rnn.device import Array, num_threads
-from tinygrad_rnn.engine import wrap
+from tinygrad_rnn.device import Array
 from tinygrad_rnn.kernels import recurrence as kernel
+from tinygrad_rnn.kernels._pool import num_threads
 from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
 from tinygrad_rnn.kernels.softmax import log_rows
-from tinygrad_rnn.modes import recording
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
 from tinygrad_rnn.nn.step_mark import NO_MARK, Mark, mark_of
 from tinygrad_rnn.ops.recurrence import RULES, unfusable
-from tinygrad_rnn.tensor import Tensor
 
 if TYPE_CHECKING:
     from tinygrad_rnn.nn.cell import Cell
     from tinygrad_rnn.nn.recurrent import Recurrent
 
-__all__ = ["Stepper", "Weights", "quickly", "stacked", "stepper_of"]
+__all__ = ["Outcome", "Stepper", "Weights", "stacked", "stepper_of"]
 
+Outcome = tuple[Array, list[list[Array]]]  # what comes out, and each cell's new states
 Weights = tuple[Parameter, Parameter | None, bool]  # of a product: weight, bias, whether transposed
 
 _MOST_ROWS = 256  # from then on what surrounds the kernels hardly counts
@@ -51,6 +50,7 @@ class Stepper:
 
     def __init__(self) -> None:
         self._ready = _Ready(NO_MARK, {})
+        self.answered: Any = None  # what ``ready_layers`` knows of the last sequence
 
     def __reduce__(self) -> Any:  # what copies and pickles are made by
         return Stepper, ()
@@ -64,7 +64,7 @@ class Stepper:
         table: Parameter | None = None,
         products: Sequence[Weights] = (),
         log_probs: bool = False,
-    ) -> tuple[Array, list[list[Array]]] | None:
+    ) -> Outcome | None:
         """What comes out (rows, width), and the new states; None where that is not done this way.
 
         The first call with as many rows is not: making a step ready takes longer than doing one.
@@ -105,7 +105,7 @@ class Stepper:
 
     def sequence(
         self, cells: Sequence["Cell"], x: Array, states: Sequence[Sequence[Array]] | None
-    ) -> tuple[Array, list[list[Array]]] | None:
+    ) -> Outcome | None:
         """What comes out of x (T, B, I), and the final states; None as of a step.
 
         What comes out is (T, B, width).
@@ -123,9 +123,19 @@ class Stepper:
         steps, stock = self._taken(cells, T, B, x)
         if steps is None:
             return None
-        found = steps.over(x, states) if _fit(steps, x, states) else None
-        stock.append(steps)
-        return found
+        return _over(steps, stock, x, states)
+
+    def again(self, stock: list[Any], x: Array) -> Outcome | None:
+        """The same from zeros, by steps of a stock that are known to be right for it."""
+        try:
+            steps = stock.pop()
+        except IndexError:
+            return None
+        return _over(steps, stock, x, None)
+
+    def stock(self, count: int, rows: int) -> list[Any] | None:
+        """Where steps are that nobody uses, ``count`` of as many rows."""
+        return self._ready.steps.get((count, rows))
 
     def _taken(
         self, cells: Sequence["Cell"], count: int, rows: int, like: Array,
@@ -172,6 +182,15 @@ def _make_room(cells: Sequence["Cell"], count: int, rows: int, ready: _Stocks) -
 
 def _zeros(cells: Sequence["Cell"], rows: int, dtype: Any) -> list[list[Array]]:
     return [[np.zeros((rows, n), dtype) for n in cell.state_sizes.values()] for cell in cells]
+
+
+def _over(
+    steps: Any, stock: list[Any], x: Array, states: Sequence[Sequence[Array]] | None
+) -> Outcome | None:
+    """Run steps over a sequence, if they are made for it, and put them back."""
+    found: Outcome | None = steps.over(x, states) if _fit(steps, x, states) else None
+    stock.append(steps)
+    return found
 
 
 def _fit(steps: Any, x: Array, states: Sequence[Sequence[Array]] | None) -> bool:
@@ -224,57 +243,6 @@ def stepper_of(module: Module) -> Stepper:
     """The one that a module keeps, made when it is wanted first."""
     found: Stepper | None = vars(module).get("_stepper")
     return vars(module).setdefault("_stepper", Stepper()) if found is None else found
-
-
-def quickly(layers: "Recurrent", x: Any, state: Any) -> tuple[Tensor, Any] | None:
-    """What layers return of nothing but x and maybe a state; None where they take the long way."""
-    if recording.get() is not False or x.__class__ is not Tensor:
-        return None
-    cells = stacked(layers)
-    if cells is None or layers.output != "all" or layers.initial or layers.truncate is not None:
-        return None
-    rows, batched = x._data, x._data.ndim == 3
-    if not batched:
-        if rows.ndim != 2:
-            return None
-        rows = rows[:, None]
-    elif layers.batch_first:
-        rows = rows.swapaxes(0, 1)
-    states = None if state is None else _states_of(layers, state, batched)
-    if states is None and state is not None:
-        return None
-    found = stepper_of(layers).sequence(cells, rows, states)
-    if found is None:
-        return None
-    y, finals = found
-    if not batched:
-        y = y[:, 0]
-    elif layers.batch_first:
-        y = y.swapaxes(0, 1)
-    return wrap(y), _packed(layers, finals, batched)
-
-
-def _packed(layers: "Recurrent", finals: list[list[Array]], batched: bool) -> Any:
-    """Final states as the layout packs them, put together before they become Tensors: quicker."""
-    if not layers.layout.uniform:
-        return layers.layout.pack([[wrap(s) for s in each] for each in finals], batched)
-    named = zip(*finals, strict=True)
-    arrays = [each[0][None] if len(each) == 1 else np.stack(each) for each in named]
-    tensors = tuple(wrap(array if batched else array[:, 0]) for array in arrays)
-    return tensors[0] if len(tensors) == 1 else tensors
-
-
-def _states_of(layers: "Recurrent", state: Any, batched: bool) -> list[list[Array]] | None:
-    """The states (B, width) of each cell, if they are given as a Tensor for each name."""
-    given = state if state.__class__ is tuple else (state,)
-    cells, layout = len(layers.layers), layers.layout
-    if len(given) != len(layout.names) or not layout.uniform:
-        return None
-    for each in given:
-        if each.__class__ is not Tensor or each._data.ndim != 2 + batched or len(each) != cells:
-            return None
-    arrays = [each._data if batched else each._data[:, None] for each in given]
-    return [[array[k] for array in arrays] for k in range(cells)]
 
 
 def _made(

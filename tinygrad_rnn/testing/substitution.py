@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from tinygrad_rnn.nn.changes import CHANGES
 from tinygrad_rnn.nn.members import CONTAINERS
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.nn.parameter import Parameter
@@ -30,10 +31,12 @@ def substituted(module: Module, tensors: Mapping[str, Tensor], dtype: Any) -> It
                 changed = _swapped(value, stand_ins)
                 if changed is not value:
                     place.__dict__[name] = changed  # past __setattr__, which wants Parameters
+        CHANGES.note()
         yield
     finally:
         for place, attributes in before:
             place.__dict__.update(attributes)
+        CHANGES.note()
 
 
 def _swapped(value: Any, stand_ins: Mapping[int, Tensor]) -> Any:
