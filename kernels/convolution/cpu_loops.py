@@ -30,12 +30,13 @@ def _multiply(
     like, a, a_row, a_col, b, b_row, c, c_row, start, start_row, rows, vectors, k, a_step, runs
 ):
     """Multiply rows of A with one panel; see ``tile`` for the last three."""
+    vector = lanes(like) * element_size(like)
     i = 0
     while i < rows:
         height = tile_height(rows - i)
         begin = start + i * start_row if start != 0 else 0
         tile(
-            like, height, vectors, a + i * a_row, a_row, a_col, b, b_row, 0,
+            like, height, vectors, a + i * a_row, a_row, a_col, b, b_row, vector, 0,
             c + i * c_row, c_row, begin, start_row, k, lanes(like), a_step, runs,
         )  # fmt: skip
         i += height
@@ -165,8 +166,8 @@ def _correlate(like, shape, slab, slopes, row, found, wide, images, top, rows):
                 tile(
                     like, height, wide,
                     slab + (q * shape[SLAB] + m) * size + pixels * pixel, size, shape[SW] * pixel,
-                    slopes + q * shape[OWN] * size + top * shape[WO] * row, row, 0,
-                    there, row, there, row, shape[WO], lanes(like),
+                    slopes + q * shape[OWN] * size + top * shape[WO] * row, row,
+                    lanes(like) * size, 0, there, row, there, row, shape[WO], lanes(like),
                     shape[SH] * shape[WIDE] * pixel, rows,
                 )  # fmt: skip
             m += height

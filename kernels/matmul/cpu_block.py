@@ -4,7 +4,7 @@ from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels._ufunc import loop
 from tinygrad_rnn.kernels._vector import address, element_size, lanes, room
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel, pack_rows, tile_height
-from tinygrad_rnn.kernels.matmul.cpu_tile import PAIR, TILE_VECTORS, tile
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, tile
 
 __all__ = [
     "BATCH",
@@ -43,35 +43,40 @@ def scratch_size(k, columns):
 
 @helper(fastmath=NO_FASTMATH)
 def rows_times_panels(
-    like, a, a_row, a_col, b, b_row, b_step, skip, c, c_row, start, start_row, rows, k, columns
-):
+    like, a, a_row, a_col, b, b_row, b_step, b_next, skip, c, c_row, start, start_row,
+    rows, k, columns,
+):  # fmt: skip
     """Multiply rows of A with the panels of B, leaving out the panels' first ``skip`` rows.
 
-    ``b_step`` is the distance of two panels, ``b_row`` that of two rows in a panel, or 0
-    where panels are packed: their rows are as long as the panel is wide.
+    ``b_next`` is the distance of two panels, ``b_row`` that of two rows in a panel, or 0
+    where panels are packed: their rows are as long as the panel is wide. Vectors of a panel stand
+    side by side; for one row they are ``b_step`` apart.
     """
     size, step = element_size(like), lanes(like)
     width = TILE_VECTORS * step
     j = 0
     while j < columns:
-        # What full tiles leave over goes to tiles of fewer vectors: the last one is masked.
-        wide = min(columns - j, width if columns - j >= width else width - step)
+        # One row takes two panels at once, if rows lie equally far apart in both.
+        pair = rows == 1 and columns - j > width and (b_row != 0 or columns - j >= 2 * width)
+        wide = min(columns - j, 2 * width if pair else width)
         vectors = (wide + step - 1) // step
-        if rows == 1 and columns - j >= 2 * width:
-            wide, vectors = 2 * width, PAIR
+        # What full tiles leave over goes to tiles of fewer vectors: the last one is masked.
+        if wide % step != 0 and vectors % TILE_VECTORS == 0:
+            vectors -= 1
+            wide = vectors * step
         last = wide - (vectors - 1) * step  # of no meaning, and ignored, in full tiles
         first = j // width * width
         row = b_row
         if b_row == 0:
             row = (min(width, columns - first) + step - 1) // step * step * size
-        panel = b + j // width * b_step + skip * row + (j - first) * size
+        panel = b + j // width * b_next + skip * row + (j - first) // step * b_step
         i = 0
         while i < rows:
             height = tile_height(rows - i)
             here = start + i * start_row + j * size if start != 0 else 0
             there = c + i * c_row + j * size
             tile(
-                like, height, vectors, a + i * a_row, a_row, a_col, panel, row, b_step,
+                like, height, vectors, a + i * a_row, a_row, a_col, panel, row, b_step, b_next,
                 there, c_row, here, start_row, k, last, 0, 1,
             )  # fmt: skip
             i += height
@@ -94,7 +99,7 @@ def _multiply(
 ):  # fmt: skip
     """Compute a part of C from rows of A and columns of B."""
     size = element_size(like)
-    width = TILE_VECTORS * lanes(like)
+    width, vector = TILE_VECTORS * lanes(like), lanes(like) * size
     block = WIDTH // width * width
     packed_a, packed_b = scratch, scratch + HEIGHT * ((min(k, DEPTH) + 15) // 16 * 16) * size
     for j in range(0, columns, block):
@@ -123,7 +128,8 @@ def _multiply(
                         tiles = packed_a + done * depth * size
                         part_row, part_col = size, height * size
                     rows_times_panels(
-                        like, tiles, part_row, part_col, panels, panel_row, panel_step, skip,
+                        like, tiles, part_row, part_col,
+                        panels, panel_row, vector, panel_step, skip,
                         c + (i + done) * c_row + j * size, c_row,
                         here + (i + done) * here_row if here != 0 else 0, here_row,
                         height, depth, wide,

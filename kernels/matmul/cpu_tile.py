@@ -4,8 +4,8 @@ Per k a tile loads its columns' vectors of B, and for each of its rows broadcast
 of A and does one fused multiply-add a vector. In narrow tiles the last vector is masked, so
 that nothing beyond their columns is touched.
 
-One row keeps too few sums going at once to hide the latency of an addition, so there is a
-tile of one row that takes two panels of B side by side.
+One row keeps too few sums going at once to hide the latency of an addition, so its tiles may
+take two panels of B side by side.
 
 There is a function for each height and width. They are compiled once, when this module is
 imported, and called through a table of their addresses: compiled into every kernel that
@@ -40,7 +40,7 @@ from tinygrad_rnn.kernels._vector import (
     prefetch,
 )
 
-__all__ = ["PAIR", "TILE_ROWS", "TILE_VECTORS", "tile"]
+__all__ = ["ROW_VECTORS", "TILE_ROWS", "TILE_VECTORS", "tile"]
 
 # Registers decide: rows times vectors of sums, the vectors of B and one number of A must fit
 # into 32 of them (AVX-512, NEON) or 16 (AVX2). Without fused multiply-add in hardware LLVM
@@ -52,26 +52,25 @@ elif BITS == 256:
 else:
     TILE_ROWS, TILE_VECTORS = 4, 2
 
-# What stands for the width of the tile of one row over two panels.
-PAIR = TILE_VECTORS + 1
+ROW_VECTORS = 2 * TILE_VECTORS  # of tiles of one row, at most
 
 # How many rows of B ahead are asked for: B streams from the second-level cache or beyond.
 PREFETCH_ROWS = 16
 
-# Where the tiles stand: by element type, vectors (at last the pair) and rows.
-_TABLE = np.zeros((2, PAIR, TILE_ROWS), np.int64)
+# Where the tiles stand: by element type, vectors and rows.
+_TABLE = np.zeros((2, ROW_VECTORS, TILE_ROWS), np.int64)
 _TABLE_NAME = "tinygrad_rnn_tiles"
-_ARGUMENTS = 14  # of a tile's function
+_ARGUMENTS = 15  # of a tile's function
 
 # The tiles that there are: vectors and rows.
-_SIZES = [(j, i) for j in range(1, PAIR) for i in range(1, TILE_ROWS + 1)] + [(PAIR, 1)]
+_SIZES = [(j, i) for j in range(1, TILE_VECTORS + 1) for i in range(1, TILE_ROWS + 1)]
+_SIZES += [(j, 1) for j in range(TILE_VECTORS + 1, ROW_VECTORS + 1)]
 
 
-def _define_tile(function, builder, element, rows, width):
+def _define_tile(function, builder, element, rows, vectors):
     """Write the body of one tile: start, loop over runs of k, store."""
-    a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row, k, last = function.args[:12]
-    a_step, runs = function.args[12:]
-    vectors = 2 * TILE_VECTORS if width == PAIR else width
+    a, a_row, a_col, b, b_row, b_step, b_next, c, c_row, start, start_row = function.args[:11]
+    k, last, a_step, runs = function.args[11:]
     mask = element.first(builder, last)
     cells = [(i, j) for i in range(rows) for j in range(vectors)]
     ahead = builder.mul(b_row, integer(PREFETCH_ROWS))
@@ -81,13 +80,13 @@ def _define_tile(function, builder, element, rows, width):
         return builder.gep(base, [builder.add(builder.mul(row, integer(i)), across)])
 
     def column(j):
-        """The place of a vector of B: of the first panel, or of the next."""
-        near = place(b, b_row, 0, j % TILE_VECTORS)
-        return near if j < TILE_VECTORS else builder.gep(near, [b_next])
+        """The place of a vector of B."""
+        return place(b, b_row, 0, j) if rows > 1 else builder.gep(b, [to_vectors[j]])
 
     def masked(j):
-        return mask if j == vectors - 1 and vectors < TILE_VECTORS else None
+        return mask if j == vectors - 1 and vectors % TILE_VECTORS else None
 
+    to_vectors = _over_panels(builder, b_step, b_next)[:vectors]
     distances = [_kept(builder, builder.mul(a_row, integer(i))) for i in range(1, rows)]
     a, b, c, start = (builder.inttoptr(x, BYTES) for x in (a, b, c, start))
 
@@ -108,8 +107,8 @@ def _define_tile(function, builder, element, rows, width):
     left, a, b = (_merge(builder, (x, run)) for x in (k, a_begin, b_begin))
     sums = {cell: _merge(builder, (begun[cell], run)) for cell in cells}
     columns = [element.load(builder, column(j), masked(j)) for j in range(vectors)]
-    # A pair reads two panels at the speed of the second-level cache: asking takes longer.
-    for j in range(vectors if width != PAIR else 0):
+    # Two panels are read at the speed of the second-level cache: asking takes longer.
+    for j in range(vectors if vectors <= TILE_VECTORS else 0):
         prefetch(builder, builder.gep(column(j), [ahead]))
     added = _multiply_add(builder, element, a, distances, columns, sums)
     next_left = builder.sub(left, integer(1))
@@ -129,6 +128,12 @@ def _define_tile(function, builder, element, rows, width):
     for (i, j), result in zip(cells, results, strict=True):
         element.store(builder, result, place(c, c_row, i, j), masked(j))
     builder.ret_void()
+
+
+def _over_panels(builder, b_step, b_next):
+    """How far the vectors of two panels are from the first."""
+    within = [builder.mul(b_step, integer(j)) for j in range(TILE_VECTORS)]
+    return within + [builder.add(b_next, distance) for distance in within]
 
 
 def _started(function, builder, element, start, load, cells):
@@ -181,20 +186,21 @@ def _merge(builder, *incoming):
 
 
 def _tile_in_python(
-    like, rows, vectors, a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row, k, last,
-    a_step, runs,
+    like, rows, vectors, a, a_row, a_col, b, b_row, b_step, b_next, c, c_row, start, start_row, k,
+    last, a_step, runs,
 ):  # fmt: skip
-    size = element_size(like)
-    if vectors == PAIR:
-        panel = TILE_VECTORS * lanes(like) * size
-        for n in range(2):
+    size, step = element_size(like), lanes(like)
+    if rows == 1 and vectors > 1:
+        for j in range(vectors):
+            wide = last if vectors % TILE_VECTORS and j == vectors - 1 else step
+            vector = b + j // TILE_VECTORS * b_next + j % TILE_VECTORS * b_step
+            there = j * step * size
             _tile_in_python(
-                like, rows, TILE_VECTORS, a, a_row, a_col, b + n * b_next, b_row, b_next,
-                c + n * panel, c_row, start and start + n * panel, start_row, k, last,
-                a_step, runs,
+                like, rows, 1, a, a_row, a_col, vector, b_row, 0, 0, c + there, c_row,
+                start and start + there, start_row, k, wide, a_step, runs,
             )  # fmt: skip
         return
-    columns = (vectors - 1) * lanes(like) + (last if vectors < TILE_VECTORS else lanes(like))
+    columns = (vectors - 1) * step + (last if vectors % TILE_VECTORS else step)
     a = at(like, a, (rows, runs, k), (a_row, a_step, a_col)).reshape(rows, runs * k)
     b = at(like, b, (runs * k, columns), (b_row, size))
     c = at(like, c, (rows, columns), (c_row, size))
@@ -208,13 +214,14 @@ def _tile_in_python(
 
 @partial(intrinsic, twin=_tile_in_python)
 def tile(
-    typing, like, rows, vectors, a, a_row, a_col, b, b_row, b_next, c, c_row, start, start_row,
-    k, last, a_step, runs,
+    typing, like, rows, vectors, a, a_row, a_col, b, b_row, b_step, b_next, c, c_row, start,
+    start_row, k, last, a_step, runs,
 ):  # fmt: skip
     """Compute one tile: rows <= TILE_ROWS, vectors <= TILE_VECTORS, ``last`` lanes in the last.
 
-    A tile of all TILE_VECTORS has no mask, which costs a few percent: its ``last`` is ignored.
-    So has that of one row and PAIR vectors, whose second panel stands ``b_next`` bytes further.
+    Vectors of B stand side by side; for one row they are ``b_step`` bytes apart, and there may be
+    up to ROW_VECTORS: those after TILE_VECTORS in another panel, ``b_next`` bytes further. Tiles of
+    TILE_VECTORS or twice as many have no mask, which costs a few percent: ``last`` is ignored.
     ``start`` is where the sums begin, or 0 for zeros; with ``start_row`` 0 every row begins
     with the same numbers. There are ``runs`` times k terms: of A, each run begins ``a_step`` bytes
     behind the one before it; rows of B follow each other.
@@ -227,14 +234,14 @@ def tile(
         table = builder.module.globals.get(_TABLE_NAME)
         if table is None:
             table = ir.GlobalVariable(builder.module, kind, _TABLE_NAME)
-        first = integer((element.size == 8) * PAIR * TILE_ROWS - TILE_ROWS - 1)
+        first = integer((element.size == 8) * ROW_VECTORS * TILE_ROWS - TILE_ROWS - 1)
         place = builder.add(builder.mul(vectors, integer(TILE_ROWS)), builder.add(rows, first))
         function = builder.load(builder.gep(table, [integer(0), place]))
         kind = ir.FunctionType(ir.VoidType(), [WORD] * _ARGUMENTS)
         builder.call(builder.inttoptr(function, kind.as_pointer()), arguments)
         return context.get_dummy_value()
 
-    return types.void(like, *[types.intp] * 16), codegen
+    return types.void(like, *[types.intp] * 17), codegen
 
 
 @partial(intrinsic, twin=None)
@@ -246,10 +253,10 @@ def _addresses(typing, table):
         for n, dtype in enumerate((types.float32, types.float64)):
             element = Element(dtype)
             for j, i in _SIZES:
-                define = partial(_define_tile, element=element, rows=i, width=j)
+                define = partial(_define_tile, element=element, rows=i, vectors=j)
                 name = f"tile_{i}_{j}_{element.name}"
                 function = inner_function(builder, name, _ARGUMENTS, define)
-                number = (n * PAIR + j - 1) * TILE_ROWS + i - 1
+                number = (n * ROW_VECTORS + j - 1) * TILE_ROWS + i - 1
                 place = builder.gep(places, [integer(number)])
                 builder.store(builder.ptrtoint(function, WORD), place)
         return context.get_dummy_value()

@@ -12,11 +12,10 @@ from tinygrad_rnn.kernels.recurrence.sized import weight_of
 __all__ = ["input_weight", "packed", "pays_to_pack"]
 
 
-@kernel("intp, intp, const(T[:, :]), intp, T[::1]", fastmath=NO_FASTMATH)
-def _pack_blocks(first, stop, b, block, panels):
+@kernel("intp, intp, const(T[:, :]), intp, intp, T[::1]", fastmath=NO_FASTMATH)
+def _pack_blocks(first, stop, b, block, width, panels):
     """Pack the panels from ``first`` to ``stop``; panels do not cross blocks of columns."""
     size, step = element_size(b), lanes(b)
-    width = TILE_VECTORS * step
     of_block = (block + width - 1) // width
     padded = (block + step - 1) // step * step
     for panel in range(first, stop):
@@ -31,14 +30,15 @@ def _pack_blocks(first, stop, b, block, panels):
 def packed(run, part, block, back=None):
     """A part of a weight in panels that do not cross its blocks of ``block`` columns.
 
-    With ``back`` it is the transpose, in blocks of as many columns. Made once for the numbers
-    that a weight holds, where the caller keeps its forms.
+    With ``back`` it is the transpose, in blocks of as many columns. For one row panels are strips,
+    one vector wide: its columns are divided among the threads as equally as can be. Made once for
+    the numbers that a weight holds, where the caller keeps its forms.
     """
-    forms = run.forms.get(part.weight, {})
-    key = part.column, part.blocks, block, back
+    forms, strips = run.forms.get(part.weight, {}), run.schedule.rows == 1
+    key = part.column, part.blocks, block, back, strips
     if key not in forms:
         b = weight_of(run, part, block)
-        panels = _pack(b, block) if back is None else _pack(b.T, back)
+        panels = _pack(b, block, strips) if back is None else _pack(b.T, back, strips)
         forms[key] = panels[None]
     return forms[key]
 
@@ -74,11 +74,11 @@ def _met(forms, key):
     return before
 
 
-def _pack(b, block):
+def _pack(b, block, strips):
     step = lanes_of(b.dtype)
-    width = TILE_VECTORS * step
+    width = step if strips else TILE_VECTORS * step
     blocks = b.shape[1] // block if block else 0
     panels = empty(blocks * -(-block // step) * step * b.shape[0], b.dtype)
-    count = blocks * -(-block // width)
-    parallel(_pack_blocks, count, b, block, panels, grain=1 + 50_000 // (b.shape[0] * width + 1))
+    count, grain = blocks * -(-block // width), 1 + 50_000 // (b.shape[0] * width + 1)
+    parallel(_pack_blocks, count, b, block, width, panels, grain=grain)
     return panels

@@ -17,32 +17,30 @@ __all__ = [
 
 @kernel(f"T, {', '.join(['intp'] * 14)}", fastmath=NO_FASTMATH)
 def rows_times_weight(
-    like, a, a_row, a_col, b, b_row, b_step, skip, c, c_row, start, start_row, rows, k, columns
+    like, a, a_row, a_col, b, b_row, b_step, b_next, c, c_row, start, start_row, rows, k, columns
 ):
     """``rows_times_panels``, compiled once for the kernels of all programs."""
     rows_times_panels(
-        like, a, a_row, a_col, b, b_row, b_step, skip, c, c_row, start, start_row, rows, k, columns
-    )
+        like, a, a_row, a_col, b, b_row, b_step, b_next, 0, c, c_row, start, start_row,
+        rows, k, columns,
+    )  # fmt: skip
 
 
 def _multiply_in_python(address, like, *numbers):
-    a, a_row, a_col, b, b_row, b_step, *rest = numbers
-    rows_times_weight.body(like, a, a_row, a_col, b, b_row, b_step, 0, *rest)
+    rows_times_weight.body(like, *numbers)
 
 
 @partial(intrinsic, twin=_multiply_in_python)
 def multiply(
-    typing, address, like, a, a_row, a_col, b, b_row, b_step, c, c_row, start, start_row,
+    typing, address, like, a, a_row, a_col, b, b_row, b_step, b_next, c, c_row, start, start_row,
     rows, k, columns,
 ):  # fmt: skip
     """Call ``rows_times_weight`` at its address: its tiles are too long to be compiled again."""
 
     def codegen(context, builder, signature, args):
         place, _, *numbers = args
-        zero = ir.Constant(ir.IntType(64), 0)
         scalar = context.get_value_type(like.dtype)
-        a, a_row, a_col, b, b_row, b_step, *rest = numbers
-        values = [ir.Constant(scalar, 0.0), a, a_row, a_col, b, b_row, b_step, zero, *rest]
+        values = [ir.Constant(scalar, 0.0), *numbers]
         pointer = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(
             ir.IntType(32), [pointer.as_pointer()] * 2 + [v.type for v in values]
@@ -52,7 +50,7 @@ def multiply(
         builder.call(builder.inttoptr(place, kind.as_pointer()), [*nothing, *values])
         return context.get_dummy_value()
 
-    return types.void(address, like, *[types.intp] * 13), codegen
+    return types.void(address, like, *[types.intp] * 14), codegen
 
 
 @helper(fastmath=NO_FASTMATH)

@@ -1,6 +1,7 @@
 """The fused kernel is the program: values equal the interpreter's, gradients the complex step's."""
 
 import os
+from itertools import product
 
 import numpy as np
 import pytest
@@ -249,6 +250,26 @@ def test_a_row_alone_has_the_bits_that_it_has_in_a_batch(cell):
         assert np.array_equal(dx1, dx[:, rows])
         for a, whole in zip([*finals1, *d1], [*finals, *d_states], strict=True):
             assert np.array_equal(a, whole[rows])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_row_alone_has_the_bits_that_it_has_in_a_batch_at_any_width(dtype):
+    before = num_threads()
+    try:
+        for threads, lanes in product((1, 2, 3), range(1, 14)):
+            set_num_threads(threads)
+            for H in (8 * lanes - 3, 8 * lanes):
+                program, x, states, params = draw(ResetBefore, 2, 2, {"I": 3, "H": H}, dtype)
+                y, _, run = recurrence.forward(program, x, states, params, rules=RULES, steps=2)
+                y1, _, run1 = recurrence.forward(
+                    program, x[:, :1], [s[:1] for s in states], params, rules=RULES, steps=2
+                )
+                np.testing.assert_array_equal(y1, y[:, :1])
+                dx, *_ = recurrence.backward(run, y, [None], needs_x=True, needed=set())
+                dx1, *_ = recurrence.backward(run1, y1, [None], needs_x=True, needed=set())
+                np.testing.assert_array_equal(dx1, dx[:, :1])
+    finally:
+        set_num_threads(before)
 
 
 @pytest.mark.parametrize("B", [1, 3, 40])

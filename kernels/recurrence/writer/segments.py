@@ -209,12 +209,13 @@ class Writer:
             "    first, share, shares = share_of_rows(offsets, B, worker, workers), 0, 1",
             "    end = share_of_rows(offsets, B, worker + 1, workers)",
             "    top, bottom = first, end",
+            "panel_width = step if B == 1 else width  # as weights are packed",
         ]
         for c in self.layout.letters:
             lines += [
-                f"{c}_panels = ({c} + width - 1) // width",
-                f"{c}_left = min({c}, {c}_panels * share // shares * width)",
-                f"{c}_right = min({c}, {c}_panels * (share + 1) // shares * width)",
+                f"{c}_panels = ({c} + panel_width - 1) // panel_width",
+                f"{c}_left = min({c}, {c}_panels * share // shares * panel_width)",
+                f"{c}_right = min({c}, {c}_panels * (share + 1) // shares * panel_width)",
             ]
         return lines
 
