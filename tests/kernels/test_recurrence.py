@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.kernels import recurrence
+from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
 from tinygrad_rnn.kernels.recurrence.program import TraceError
@@ -252,6 +253,7 @@ def test_a_row_alone_has_the_bits_that_it_has_in_a_batch(cell):
             assert np.array_equal(a, whole[rows])
 
 
+@pytest.mark.skipif(DISABLED, reason="tiles are Python under NUMBA_DISABLE_JIT=1, and take minutes")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_row_alone_has_the_bits_that_it_has_in_a_batch_at_any_width(dtype):
     before = num_threads()
