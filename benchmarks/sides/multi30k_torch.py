@@ -112,11 +112,16 @@ class Translator(nn.Module):
 
 
 class Side:
+    make = Translator
+
     def __init__(self, sizes, weights, dropout, double=False):
-        self.model = Translator(sizes, dropout).to(torch.float64 if double else torch.float32)
+        self.model = self.make(sizes, dropout).to(torch.float64 if double else torch.float32)
         self.model.load(weights)
-        self.adam = torch.optim.Adam(self.model.parameters(), lr=RATE, fused=True)
+        self.adam = self.adam_of(self.model.parameters())
         self.reseed = torch.manual_seed
+
+    def adam_of(self, parameters):
+        return torch.optim.Adam(parameters, lr=RATE, fused=True)
 
     def step(self, source, target, told):
         self.adam.zero_grad()
