@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_rnn.errors import DeviceError
 from tinygrad_rnn.kernels import _cuda
 
-__all__ = ["Array", "compiled", "only_reference", "twin", "use_reference"]
+__all__ = ["Array", "only_reference", "twin", "use_reference"]
 
 Array: TypeAlias = Any  # a NumPy or a CuPy array; CuPy has no types of its own to name
 
@@ -36,11 +36,6 @@ def twin(package: str, array: Array) -> ModuleType:
             return _cpu[package]
         return _reference[package]
     return _other(package, array)
-
-
-def compiled(array: np.ndarray[Any, Any]) -> bool:
-    """Whether an array in the CPU's memory goes to ``cpu``, not to ``reference``."""
-    return array.dtype.char in _COMPILED and not only_reference()
 
 
 def _other(package: str, array: Array) -> ModuleType:

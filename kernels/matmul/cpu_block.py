@@ -49,14 +49,14 @@ def rows_times_panels(
     """Multiply rows of A with the panels of B, leaving out the panels' first ``skip`` rows.
 
     ``b_next`` is the distance of two panels, ``b_row`` that of two rows in a panel, or 0
-    where panels are packed: their rows are as long as the panel is wide. Vectors of a panel stand
-    side by side; for one row they are ``b_step`` apart.
+    where these follow each other: then they are as long as the panel is wide. Vectors of a row
+    of B stand side by side; for one row of A they are ``b_step`` apart.
     """
     size, step = element_size(like), lanes(like)
     width = TILE_VECTORS * step
     j = 0
     while j < columns:
-        # One row takes two panels at once, if rows lie equally far apart in both.
+        # One row takes up to two panels, if their rows lie equally far apart.
         pair = rows == 1 and columns - j > width and (b_row != 0 or columns - j >= 2 * width)
         wide = min(columns - j, 2 * width if pair else width)
         vectors = (wide + step - 1) // step

@@ -217,11 +217,11 @@ def tile(
     typing, like, rows, vectors, a, a_row, a_col, b, b_row, b_step, b_next, c, c_row, start,
     start_row, k, last, a_step, runs,
 ):  # fmt: skip
-    """Compute one tile: rows <= TILE_ROWS, vectors <= TILE_VECTORS, ``last`` lanes in the last.
+    """Compute one tile: rows <= TILE_ROWS, vectors <= TILE_VECTORS or, of one row, ROW_VECTORS.
 
-    Vectors of B stand side by side; for one row they are ``b_step`` bytes apart, and there may be
-    up to ROW_VECTORS: those after TILE_VECTORS in another panel, ``b_next`` bytes further. Tiles of
-    TILE_VECTORS or twice as many have no mask, which costs a few percent: ``last`` is ignored.
+    The last vector has ``last`` lanes; tiles of TILE_VECTORS or twice as many have no mask, which
+    costs a few percent, and ignore it. Vectors of B stand side by side; for one row they are
+    ``b_step`` bytes apart, those after TILE_VECTORS in another panel, ``b_next`` bytes further.
     ``start`` is where the sums begin, or 0 for zeros; with ``start_row`` 0 every row begins
     with the same numbers. There are ``runs`` times k terms: of A, each run begins ``a_step`` bytes
     behind the one before it; rows of B follow each other.

@@ -14,7 +14,7 @@ __all__ = ["input_weight", "packed", "pays_to_pack"]
 
 @kernel("intp, intp, const(T[:, :]), intp, intp, T[::1]", fastmath=NO_FASTMATH)
 def _pack_blocks(first, stop, b, block, width, panels):
-    """Pack the panels from ``first`` to ``stop``; panels do not cross blocks of columns."""
+    """Pack panels of ``width`` columns from ``first`` to ``stop``; they do not cross blocks."""
     size, step = element_size(b), lanes(b)
     of_block = (block + width - 1) // width
     padded = (block + step - 1) // step * step
@@ -30,9 +30,9 @@ def _pack_blocks(first, stop, b, block, width, panels):
 def packed(run, part, block, back=None):
     """A part of a weight in panels that do not cross its blocks of ``block`` columns.
 
-    With ``back`` it is the transpose, in blocks of as many columns. For one row panels are strips,
-    one vector wide: its columns are divided among the threads as equally as can be. Made once for
-    the numbers that a weight holds, where the caller keeps its forms.
+    With ``back`` it is the transpose, in blocks of as many columns. For one row panels are strips
+    of one vector, so that threads can share the columns equally. Made once for the numbers that
+    a weight holds, where the caller keeps its forms, and for one row and several rows each.
     """
     forms, strips = run.forms.get(part.weight, {}), run.schedule.rows == 1
     key = part.column, part.blocks, block, back, strips

@@ -1,5 +1,6 @@
 """An array goes to the implementation that computes where it lives."""
 
+import subprocess
 import sys
 import threading
 import types
@@ -95,6 +96,23 @@ def test_without_numba_the_reference_computes_and_one_warning_says_so(monkeypatc
     assert issubclass(warning.category, RuntimeWarning)
     assert str(warning.message).startswith("Numba cannot be used (ModuleNotFoundError: ")
     assert str(warning.message).endswith("; computing with NumPy instead, slowly.")
+
+
+def test_without_numba_recurrent_layers_run_step_by_step():
+    code = """
+import sys; sys.modules["numba"] = None
+import numpy as np, tinygrad_rnn as tg
+layers, x = tg.nn.LSTM(2, 3), tg.randn(4, 1, 2)
+y = layers(x)[0]
+y.sum().backward()
+with tg.no_grad():
+    for _ in range(3):
+        np.testing.assert_array_equal(layers(x)[0], y.detach())
+print(layers.plan)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "composite\n"), run.stderr
+    assert "Numba cannot be used" in run.stderr
 
 
 def test_an_error_in_a_cpu_module_is_not_taken_for_a_missing_numba(tmp_path):

@@ -1,5 +1,8 @@
 """Layers called for nothing but what comes out: the bits of the long way, whatever changes."""
 
+import copy
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,6 +12,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.nn import stepping
+from tinygrad_rnn.nn.changes import _Changes
 from tinygrad_rnn.nn.stepping import Stepper
 from tinygrad_rnn.testing.substitution import substituted
 
@@ -147,6 +151,79 @@ def test_sequences_see_a_cell_that_nobody_has_set():
             expected = other(x)
         one.layers[0].update(other.layers[0])  # a dict's own way
         same(one(x), expected)
+
+
+def test_sequences_see_layers_that_were_changed_in_place():
+    layers, x = nn.RNN(I, H), tg.randn(4, 3, I)
+    with tg.no_grad():
+        for _ in range(3):
+            layers(x)
+    layers.directions[0] = "reverse"
+    layers.layers[0]["reverse"] = layers.layers[0].pop("forward")
+    expected = layers(x)
+    with tg.no_grad():
+        same(layers(x), expected)
+
+
+def test_copies_that_share_what_is_ready_answer_for_themselves():
+    layers, x = nn.RNN(I, H), tg.randn(4, 3, I)
+    with tg.no_grad():
+        layers(x)
+        other = copy.copy(layers)
+        other.output = "last"
+        for _ in range(3):
+            y, _ = layers(x)
+            np.testing.assert_array_equal(other(x)[0], y[-1])
+
+
+def test_a_change_that_another_thread_sees_half_done(monkeypatch):
+    layers, x = nn.RNN(I, H), tg.randn(4, 3, I)
+    noted = _Changes.note
+
+    def note(changes):
+        noted(changes)
+        if not calling:
+            calling.append(True)
+            with tg.no_grad():
+                layers(x)
+            calling.clear()
+
+    calling = []
+    with tg.no_grad():
+        for _ in range(3):
+            layers(x)
+    monkeypatch.setattr(_Changes, "note", note)
+    layers.cells()[0].nonlinearity = "relu"
+    monkeypatch.undo()
+    with tg.no_grad():
+        assert layers(x)[0].numpy().min() == 0
+
+
+def test_a_cell_that_was_exchanged_is_let_go():
+    one, other, x = nn.RNN(I, H), nn.RNN(I, H), tg.randn(4, 3, I)
+    with tg.no_grad():
+        for _ in range(3):
+            one(x)
+        before = weakref.ref(one.cells()[0])
+        gc.disable()
+        try:
+            one.layers[0]["forward"] = other.cells()[0]
+            one(x)
+            assert before() is None
+        finally:
+            gc.enable()
+
+
+def test_what_was_ready_is_let_go_when_weights_are_others():
+    layers = nn.RNN(I, H)
+    with tg.no_grad():
+        for _ in range(3):
+            layers(tg.randn(4, 3, I))
+        ready = weakref.ref(layers._stepper.answered.stock[0])
+        layers.cells()[0].w_h.assign_(np.eye(H, dtype=np.float32))
+        layers(tg.randn(5, 3, I))
+    gc.collect()
+    assert ready() is None
 
 
 def test_sequences_see_weights_that_others_stand_in_for(monkeypatch):

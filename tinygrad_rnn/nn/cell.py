@@ -23,11 +23,8 @@ from tinygrad_rnn.modes import no_grad, recording
 from tinygrad_rnn.nn import cell_changes
 from tinygrad_rnn.nn.cell_options import CellKeywords, CellOptions
 from tinygrad_rnn.nn.cell_weights import configure, draw_weight, equations, is_bias, make_weight
-from tinygrad_rnn.nn.checks import (
-    check_call,
-    check_initializers,
-    check_letters,
-)
+from tinygrad_rnn.nn.changes import CHANGES
+from tinygrad_rnn.nn.checks import check_call, check_initializers, check_letters
 from tinygrad_rnn.nn.composite import step_by_step
 from tinygrad_rnn.nn.constructing import arguments_for, check_keywords, made_later
 from tinygrad_rnn.nn.module import Module
@@ -196,11 +193,15 @@ class Cell(Module):
         # Traced of each cell anew, and again when an option changes: equations may depend on
         # its sizes, on whether it is training, on any number, text or function in it.
         if isinstance(value, _OPTION) and value is not known:
-            vars(self).pop("_traced", None)
+            self._forget_program()
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
+        self._forget_program()
+
+    def _forget_program(self) -> None:
         vars(self).pop("_traced", None)
+        CHANGES.note()  # again: another thread may have seen the old one since it was set
 
     def _trace(self) -> Program | TraceError:
         if self._traced is None:

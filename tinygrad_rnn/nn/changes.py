@@ -1,4 +1,8 @@
-"""When anything about any module was last set: what was asked of modules holds until then."""
+"""When an attribute of any module was last set or deleted.
+
+What was asked of modules holds until then. What is changed inside a list or a dict, or past
+``__setattr__``, is not seen: whoever relies on this looks at such places himself.
+"""
 
 from tinygrad_rnn.tensor.version import tick
 
@@ -6,7 +10,7 @@ __all__ = ["CHANGES"]
 
 
 class _Changes:
-    """The time of the last change; an object, for a class that changes slows down Python."""
+    """The time of the last change."""
 
     __slots__ = ("latest",)
 

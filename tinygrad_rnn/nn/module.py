@@ -10,13 +10,7 @@ import numpy as np
 from tinygrad_rnn.arguments import dtype_of, function_of
 from tinygrad_rnn.device import Array, normalize_device, to_device
 from tinygrad_rnn.errors import DTypeError, ModuleError
-from tinygrad_rnn.nn.assigning import (
-    check_buffer,
-    check_free,
-    check_kind,
-    check_name,
-    not_a_member,
-)
+from tinygrad_rnn.nn.assigning import check_buffer, check_free, check_kind, check_name, not_a_member
 from tinygrad_rnn.nn.changes import CHANGES
 from tinygrad_rnn.nn.constructing import arguments_by_name
 from tinygrad_rnn.nn.members import CONTAINERS, dotted, first_of_each, held_by, joined

@@ -50,7 +50,7 @@ class Stepper:
 
     def __init__(self) -> None:
         self._ready = _Ready(NO_MARK, {})
-        self.answered: Any = None  # what ``ready_layers`` knows of the last sequence
+        self.answered: Any = None  # what ``ready_layers`` has asked about the last sequence
 
     def __reduce__(self) -> Any:  # what copies and pickles are made by
         return Stepper, ()
@@ -105,10 +105,10 @@ class Stepper:
 
     def sequence(
         self, cells: Sequence["Cell"], x: Array, states: Sequence[Sequence[Array]] | None
-    ) -> Outcome | None:
+    ) -> tuple[Outcome | None, list[Any]]:
         """What comes out of x (T, B, I), and the final states; None as of a step.
 
-        What comes out is (T, B, width).
+        What comes out is (T, B, width). Also where steps are that nobody uses, for ``again``.
 
         Args:
             states: Of each cell (B, width) each, or None for zeros.
@@ -117,25 +117,21 @@ class Stepper:
         if T == 1:  # a step like those of decoders, which may be ready
             before = _zeros(cells, B, x.dtype) if states is None else states
             one = self(cells, x[0], before)
-            return one and (one[0][None], one[1])
+            return one and (one[0][None], one[1]), []
         if T == 0 or width != cells[0].input_size:
-            return None
+            return None, []
         steps, stock = self._taken(cells, T, B, x)
         if steps is None:
-            return None
-        return _over(steps, stock, x, states)
+            return None, stock
+        return _over(steps, stock, x, states), stock
 
     def again(self, stock: list[Any], x: Array) -> Outcome | None:
-        """The same from zeros, by steps of a stock that are known to be right for it."""
+        """What ``sequence`` gives from zeros, by steps that are known to be right for it."""
         try:
             steps = stock.pop()
         except IndexError:
             return None
         return _over(steps, stock, x, None)
-
-    def stock(self, count: int, rows: int) -> list[Any] | None:
-        """Where steps are that nobody uses, ``count`` of as many rows."""
-        return self._ready.steps.get((count, rows))
 
     def _taken(
         self, cells: Sequence["Cell"], count: int, rows: int, like: Array,
@@ -152,7 +148,7 @@ class Stepper:
             found = mark_of(cells, others)
             if found is None:
                 return None, []
-            ready = {}
+            ready, self.answered = {}, None
             self._ready = _Ready(found, ready)
         stock = ready.get((count, rows))
         if stock is None:

@@ -199,8 +199,7 @@ class Backward(Writer):
             f"            rows_times_weight, like, "
             f"dz{part.buffer}_t + first * ({bytes_of(buffer)}) + "
             f"{part.block} * {buffer.letter} * size, {bytes_of(buffer)}, size,",
-            f"            panel, step * size if B == 1 else 0, "
-            f"step * size * ({depth} if B == 1 else 1),",
+            f"            panel, panel_row, step * size * ({depth} if strips else 1),",
             f"            width * size * {depth}, there, {bytes_of(width)}, "
             f"{'there' if adds else '0'}, {bytes_of(width) if adds else '0'},",
             f"            last - first, {depth}, min(span, {c}_right - u),",

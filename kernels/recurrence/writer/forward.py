@@ -213,8 +213,8 @@ class Forward(Writer):
             "    multiply(",
             f"        rows_times_weight, like, {row}_t + first * ({bytes_of(width)}),",
             f"        {bytes_of(width)}, size,",
-            f"        panel, (step * size if B == 1 else 0) if packed else {weight}.strides[0],",
-            f"        step * size * ({depth} if packed and B == 1 else 1),",
+            f"        panel, panel_row if packed else {weight}.strides[0],",
+            f"        step * size * ({depth} if packed and strips else 1),",
             f"        width * size * ({depth} if packed else 1), "
             f"there, {bytes_of(buffer)}, {start}, {start_row},",
             f"        last - first, {depth}, wide,",

@@ -1,6 +1,6 @@
 """The Numba module of a lowered program: forward and backward over whole sequences.
 
-Steps are those of ``schedule.py``, packed. Columns are done ``width`` at a time: the products
+Steps are those of ``schedule.py``, packed. Columns are done ``span`` at a time: the products
 into them, and then the segment, while they are in the first cache.
 """
 

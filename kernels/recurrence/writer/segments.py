@@ -209,7 +209,8 @@ class Writer:
             "    first, share, shares = share_of_rows(offsets, B, worker, workers), 0, 1",
             "    end = share_of_rows(offsets, B, worker + 1, workers)",
             "    top, bottom = first, end",
-            "panel_width = step if B == 1 else width  # as weights are packed",
+            "strips = B == 1  # weights for one row are packed in panels of one vector",
+            "panel_width, panel_row = (step, step * size) if strips else (width, 0)",
         ]
         for c in self.layout.letters:
             lines += [
@@ -232,7 +233,7 @@ class Writer:
             "    last = min(end, count)",
             "    if last <= first:",
             "        continue",
-            "    span = 2 * width if last - first == 1 else width  # one row takes panels in pairs",
+            "    span = 2 * width if last - first == 1 else width  # wide tiles for one row",
             "    turned = (turn[0] + s) % 2  # to begin with the weights that were read last",
             *indent(body, 1),
         ]
