@@ -7,28 +7,21 @@ after the other without going back to Python, and wait for each other in between
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from tinygrad_rnn.kernels import _crew
 from tinygrad_rnn.kernels._jit import DISABLED, kernel
-from tinygrad_rnn.kernels._memory import zeros
-from tinygrad_rnn.kernels._pool import team
+from tinygrad_rnn.kernels._memory import LINE, address_of, zeros
+from tinygrad_rnn.kernels._pool import Link, team
 from tinygrad_rnn.kernels._twin import Array
 
-__all__ = ["Chain", "Link"]
+__all__ = ["Chain", "Link", "side_by_side"]
 
 _WORDS = 32  # the barrier's, on a line of their own, and behind them those of an error
 _ERROR, _FAILED = 16 * 8, 24 * 8
-
-
-class Link(NamedTuple):
-    """A call of a kernel: of a slice, in ``pieces``, or of one of a team, where that is 0."""
-
-    kernel: Any
-    pieces: int
-    arguments: tuple[Any, ...]  # after the two numbers that every such kernel takes first
 
 
 @kernel("intp, intp, intp, intp, intp")
@@ -56,6 +49,45 @@ def _moved(moving: Sequence[Array], arrays: Sequence[Array], argument: Any) -> A
     return argument
 
 
+def _staying(moving: Sequence[Sequence[Array]], links: Sequence[Link]) -> list[Array]:
+    """The arguments that do not move, and so are to live as long as the chain."""
+    gone = [array for each in moving for array in each]
+    return [
+        argument
+        for link in links
+        for argument in link.arguments
+        if isinstance(argument, np.ndarray)
+        and not any(np.may_share_memory(argument, array) for array in gone)
+    ]
+
+
+def side_by_side(arrays: Sequence[Array]) -> tuple[list[int], int]:
+    """Where arrays begin in memory for all of them, each on a line; and how long it is."""
+    starts, size = [], 0
+    for array in arrays:
+        starts.append(size)
+        size += -(-array.nbytes // LINE) * LINE
+    return starts, size
+
+
+def _places(
+    prepared: Sequence[Array], links: Sequence[Link], arrays: Sequence[Array]
+) -> list[tuple[memoryview, int, int]]:
+    """Which words are addresses in arrays, and how far from where these begin side by side."""
+    found = []
+    for array, begin in zip(arrays, side_by_side(arrays)[0], strict=True):
+        start, stop = byte_bounds(array)
+        for words, link in zip(prepared, links, strict=True):
+            view = memoryview(words)  # an array would take five times as long to change
+            own = {a.ctypes.data for a in link.arguments if isinstance(a, np.ndarray) and a.size}
+            for address in own:
+                if start <= address < stop:  # nothing else is the address of an array that lives
+                    places = np.flatnonzero(words == address)
+                    distance = begin + address - array.ctypes.data
+                    found += [(view, int(place), distance) for place in places]
+    return found
+
+
 class Chain:
     """Links that run one after the other when it is called; one thread at a time may call it.
 
@@ -64,25 +96,24 @@ class Chain:
     Args:
         limit: How many threads at most.
         moving: Arrays that stand for others, which are given in each call: of the same type and
-            with as many numbers, one behind the other. They must not be empty.
+            with as many numbers, one behind the other. They must not be empty, nor share memory.
+            Arguments may be views of them, and several in a list stand for one in which they lie
+            side by side; without JIT arguments can only be such an array itself.
     """
 
     def __init__(
-        self, links: Sequence[Link], limit: int | None = None, moving: Sequence[Array] = ()
+        self, links: Sequence[Link], limit: int | None = None, moving: Sequence[Any] = ()
     ) -> None:
-        self.links, self.limit, self.moving = list(links), limit, list(moving)
+        self.limit = limit
         if DISABLED:
+            self.links, self.moving = list(links), list(moving)
             return
+        groups = [each if isinstance(each, list) else [each] for each in moving]
+        self._kernels = [link.kernel for link in links]
         self._prepared = [link.kernel.prepared(*link.arguments) for link in links]
-        # Nothing else among arguments is the address of an array that lives.
-        self._places = [
-            [
-                (memoryview(words), int(place))  # an array would take five times as long to change
-                for words in self._prepared
-                for place in np.flatnonzero(words == array.ctypes.data)
-            ]
-            for array in moving
-        ]
+        self._places = [_places(self._prepared, links, arrays) for arrays in groups]
+        self._held = _staying(groups, links)
+        self._addresses = [0] * len(groups)  # of the arrays that it is set to
         table = [
             [words[0], words.ctypes.data + 16, link.pieces]
             for words, link in zip(self._prepared, links, strict=True)
@@ -98,11 +129,14 @@ class Chain:
             for link in self.links:
                 link.kernel(0, link.pieces or 1, *map(moved, link.arguments))
             return
-        for array, places in zip(arrays, self._places, strict=True):
-            address = array.ctypes.data
-            for words, place in places:
-                words[place] = address
+        for number, (array, places) in enumerate(zip(arrays, self._places, strict=True)):
+            address = address_of(array)
+            if address != self._addresses[number]:
+                self._addresses[number] = 0  # whatever happens meanwhile
+                for words, place, distance in places:
+                    words[place] = address + distance
+                self._addresses[number] = address
         team(_run, *self._arguments, limit=self.limit)
         if self._words[_FAILED // 8]:
-            failed, self._words[_FAILED // 8] = self.links[self._words[_FAILED // 8] - 1], 0
-            raise RuntimeError(f"{failed.kernel.name} failed in a chain.")
+            failed, self._words[_FAILED // 8] = self._kernels[self._words[_FAILED // 8] - 1], 0
+            raise RuntimeError(f"{failed.name} failed in a chain.")

@@ -151,8 +151,10 @@ class _Sliced(Kernel):
         An array of words: the address of a function that runs a slice, the size of the arguments,
         and the arguments as that function takes them.
         """
+        return self._prepared(self._ready[args[self._index - 2].dtype.char], args)
+
+    def _prepared(self, entry, args):
         words = np.zeros(128, np.int64)
-        entry = self._ready[args[self._index - 2].dtype.char]
         while True:
             entry(0, 0, PREPARE, words.ctypes.data, words.nbytes - 16, *args)
             if words[1] <= words.nbytes - 16:
@@ -168,3 +170,6 @@ class _UntypedSliced(_Untyped, _Sliced):
 
     def spread(self, pool, threads, chunk, *args):
         self._ready[""](pool, threads, chunk, *args)
+
+    def prepared(self, *args):
+        return self._prepared(self._ready[""], args)

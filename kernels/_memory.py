@@ -10,6 +10,7 @@ middle of any other code here. Small arrays come the same way, so that all are a
 np.empty would take 0.15 µs and align them to 16 bytes.
 """
 
+import os
 from math import prod
 from typing import Any, Final
 
@@ -18,7 +19,16 @@ from numpy.typing import DTypeLike
 
 from tinygrad_rnn.kernels import _machine
 
-__all__ = ["cached_bytes", "empty", "empty_cache", "poison", "set_cache_limit", "zeros"]
+__all__ = [
+    "address_of",
+    "cached_bytes",
+    "empty",
+    "empty_cache",
+    "poison",
+    "seen_by",
+    "set_cache_limit",
+    "zeros",
+]
 
 LINE: Final = 64
 Shape = int | tuple[int, ...]
@@ -28,7 +38,9 @@ FloatArray = np.ndarray[Any, Any]
 class _Raw(np.ndarray[Any, Any]):
     """The memory itself. NumPy shortens chains of one type; a type for each level keeps ours."""
 
-    __slots__ = ()
+    __slots__ = ("address",)  # asking an array for it takes fifteen times as long
+
+    address: int
 
 
 class _Shelf(list[_Raw]):
@@ -50,6 +62,7 @@ class _Cache:
         self.held = 0  # bytes; threads may get it wrong, so it is counted again when it matters
         self.limit = _machine.memory() // 4
         self.poison = False
+        self.seen: list[FloatArray] | None = None  # arrays that are made while somebody looks on
 
     def shelf(self, shape: Shape, dtype: DTypeLike) -> _Shelf:
         """Find the shelf of a shape and element type, for the first time."""
@@ -105,8 +118,11 @@ def _fresh(size: int) -> _Raw:
     memory = np.empty(size + LINE, np.uint8)
     if _cache.poison:
         memory.fill(255)
-    start = -memory.ctypes.data % LINE
-    return memory[start : start + size].view(_Raw)
+    begin = memory.ctypes.data
+    start = -begin % LINE
+    raw = memory[start : start + size].view(_Raw)
+    raw.address = begin + start
+    return raw
 
 
 def empty(shape: Shape, dtype: DTypeLike = np.float32) -> FloatArray:
@@ -125,7 +141,10 @@ def empty(shape: Shape, dtype: DTypeLike = np.float32) -> FloatArray:
     except IndexError:
         raw = _fresh(shelf.size)
     shelf.wanted = True
-    return np.ndarray(shape, dtype, raw.view(_Block))
+    array = np.ndarray(shape, dtype, raw.view(_Block))
+    if cache.seen is not None:
+        cache.seen.append(array)
+    return array
 
 
 def zeros(shape: Shape, dtype: DTypeLike = np.float32) -> FloatArray:
@@ -133,6 +152,22 @@ def zeros(shape: Shape, dtype: DTypeLike = np.float32) -> FloatArray:
     array = empty(shape, dtype)
     array.fill(0)
     return array
+
+
+def address_of(array: FloatArray) -> int:
+    """Where an array's first element is."""
+    base: Any = array.base
+    if base.__class__ is _Block:  # the whole of it: a view of the array has the array as its base
+        raw = base.base
+        if raw.__class__ is _Raw:
+            address: int = raw.address
+            return address
+    return array.ctypes.data
+
+
+def seen_by(arrays: list[FloatArray] | None) -> None:
+    """Append the arrays that are made from now on, in any thread, until None is given."""
+    _cache.seen = arrays
 
 
 def cached_bytes() -> int:
@@ -159,3 +194,7 @@ def set_cache_limit(size: int) -> None:
 def poison(on: bool = True) -> None:
     """Fill memory with NaN before its first use and after its last, to show who reads it then."""
     _cache.poison = on
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: seen_by(None))  # who looked on is not there

@@ -17,14 +17,17 @@ import os
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_rnn.kernels import _machine
 
-__all__ = ["num_threads", "parallel", "set_num_threads", "team"]
+__all__ = [
+    "Link", "Notes", "are_noted", "noted", "num_threads", "parallel", "set_num_threads", "team",
+]  # fmt: skip
 
 _MOST = 1024
 _PATIENCE = 4000  # looks for a job, or for the end of one, of about 0.2 µs before sleeping
@@ -139,6 +142,8 @@ def parallel(kernel: Any, count: int, *args: Any, grain: int = 1) -> None:
     function that is not a compiled kernel of a slice.
     """
     threads = min(_threads, count // grain)
+    if _notes is not None and count > 0:  # as a call of none it would be one of a team
+        _note(kernel, count, args, threads > 1)
     if threads > 1 and hasattr(kernel, "spread"):
         pool = _pool
         if len(pool.threads) < threads - 1:
@@ -156,6 +161,8 @@ def team(kernel: Any, *args: Any, limit: int | None = None) -> None:
     than ``limit``, and 1 if the pool is busy.
     """
     threads = _threads if limit is None else min(_threads, limit)
+    if _notes is not None:
+        _note(kernel, 0, args, threads > 1)
     if threads > 1 and hasattr(kernel, "spread"):
         pool = _pool
         if len(pool.threads) < threads - 1:
@@ -163,6 +170,56 @@ def team(kernel: Any, *args: Any, limit: int | None = None) -> None:
         kernel.spread(pool.address, threads, 0, 0, 1, *args)
     else:
         kernel(0, 1, *args)
+
+
+class Link(NamedTuple):
+    """A call of a kernel: of a slice, in ``pieces``, or of one of a team, where that is 0."""
+
+    kernel: Any
+    pieces: int
+    arguments: tuple[Any, ...]  # after the two numbers that every such kernel takes first
+
+
+class Notes(NamedTuple):
+    """The calls that a thread makes while they are written down.
+
+    spread  that of each call whether it was for several threads
+    """
+
+    thread: int
+    links: list[Link]
+    spread: list[bool]
+
+
+_notes: Notes | None = None
+
+
+def noted(work: Callable[[], Any]) -> tuple[Any, Notes | None]:
+    """What ``work()`` returns, and the calls that it makes; None while others' are written down."""
+    global _notes
+    thread = threading.get_ident()
+    if _notes is not None and _notes.thread != thread:
+        return work(), None
+    notes = Notes(thread, [], [])
+    try:
+        _notes = notes  # without a lock, which an interrupt could leave closed
+        made = work()
+        return made, notes if _notes is notes else None
+    finally:
+        if _notes is notes:
+            _notes = None
+
+
+def are_noted() -> bool:
+    """Whether anybody's calls are written down just now."""
+    return _notes is not None
+
+
+def _note(kernel: Any, pieces: int, arguments: tuple[Any, ...], spread: bool) -> None:
+    notes = _notes
+    if notes is not None and notes.thread == threading.get_ident():
+        notes.links.append(Link(kernel, pieces, arguments))
+        notes.spread.append(spread)
 
 
 def num_threads() -> int:
@@ -203,8 +260,8 @@ def _default_threads() -> int:
 
 
 def _anew() -> None:
-    global _pool
-    _pool = _Pool()
+    global _pool, _notes
+    _pool, _notes = _Pool(), None
 
 
 _threads = _default_threads()

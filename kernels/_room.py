@@ -54,5 +54,5 @@ def concatenate(arrays: Sequence[Array], axis: int = 0) -> Array:
 def address_of(array: Array) -> int:
     """Where the first element is."""
     if isinstance(array, _ndarray):
-        return array.ctypes.data
+        return _memory.address_of(array)
     return int(array.data.ptr)

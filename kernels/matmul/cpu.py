@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels._chain import Link
 from tinygrad_rnn.kernels._memory import empty
-from tinygrad_rnn.kernels._pool import num_threads, parallel
+from tinygrad_rnn.kernels._pool import are_noted, num_threads, parallel
 from tinygrad_rnn.kernels._ufunc import AVAILABLE
 from tinygrad_rnn.kernels._vector import lanes_of
 from tinygrad_rnn.kernels.matmul import PackedMatrix
@@ -149,17 +149,14 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
             step = lanes_of(dtype)
             columns = ceil(ceil(N / step) / pieces) * step
         needed = pieces * scratch_size(K, columns if how == PACK else 0)
-        if needed <= _SMALL_SCRATCH:
+        if needed <= _SMALL_SCRATCH and not are_noted():
             scratch = _local.scratch[dtype.char]
         else:
             scratch = empty(needed, dtype)
-    if pieces == 1:
-        products(0, 1, 1, BATCH, a, b, start, c, offsets, scratch, begin, how, pack_a, K)
-    else:
-        parallel(
-            products, pieces, pieces, divided,
-            a, b, start, c, offsets, scratch, begin, how, pack_a, K,
-        )  # fmt: skip
+    parallel(
+        products, pieces, pieces, divided,
+        a, b, start, c, offsets, scratch, begin, how, pack_a, K,
+    )  # fmt: skip
 
 
 def product_link(a, b, out, bias=None):

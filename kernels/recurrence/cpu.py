@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.kernels._jit import load_source
-from tinygrad_rnn.kernels._memory import zeros
+from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel, load_source
+from tinygrad_rnn.kernels._memory import empty, zeros
 from tinygrad_rnn.kernels._pool import num_threads, team
+from tinygrad_rnn.kernels._repeated import repeated
 from tinygrad_rnn.kernels.matmul.cpu import matmul
 from tinygrad_rnn.kernels.recurrence import run as surround
-from tinygrad_rnn.kernels.recurrence.cpu_packing import input_weight, packed, pays_to_pack
+from tinygrad_rnn.kernels.recurrence.cpu_packing import Form, input_weight, pays_to_pack
 from tinygrad_rnn.kernels.recurrence.cpu_runtime import rows_times_weight
 from tinygrad_rnn.kernels.recurrence.cpu_standard import standardize, standardize_back
-from tinygrad_rnn.kernels.recurrence.cpu_sums import column_sums
+from tinygrad_rnn.kernels.recurrence.cpu_sums import column_sums, fill
 from tinygrad_rnn.kernels.recurrence.derivative import Rules
 from tinygrad_rnn.kernels.recurrence.layout import Layout
 from tinygrad_rnn.kernels.recurrence.program import Program
@@ -29,7 +30,15 @@ _LIKE = {char: np.zeros((1, 1), char) for char in "fd"}  # it tells the element 
 FLOPS_WORTH_A_TEAM = 1e6
 _FEW_ROWS = 8  # of a step: weights are read for them alone
 _NO_TURN = np.zeros(1, np.int64)
+_LONG = 3e8  # operations of the steps: from then on what surrounds kernels hardly counts
 _CACHE = 2 << 20  # bytes of the second level
+
+
+@kernel("intp, intp, intp[::1]", fastmath=NO_FASTMATH)
+def _turned(worker, workers, turn):
+    """Let the next run begin at the other end."""
+    if worker == 0:
+        turn[0] ^= 1
 
 
 @dataclass
@@ -55,16 +64,15 @@ def source_of(program: Program, rules: Rules) -> str:
 def _walk(run, values, *, backwards):
     """Run a written kernel on a team."""
     module = kernels_of(run.sized.layout).module
-    kernel, arguments = module.forward, module.FORWARD
+    steps, arguments = module.forward, module.FORWARD
     if backwards:
-        kernel, arguments = module.backward, module.BACKWARD
-    inside = values.get("inside", 0)
-    pack = pays_to_pack(run, backwards, inside)
-    values |= shared_values(run, pack, backwards, inside)
+        steps, arguments = module.backward, module.BACKWARD
+    values |= _sizes_and_flags(run)
     flops = 2.0 * run.schedule.size * run.sized.weight_count
     limit = None if flops > FLOPS_WORTH_A_TEAM else 1
-    team(kernel, *[values[name] for name, _ in arguments[2:]], limit=limit)
-    values["turn"][0] ^= run.schedule.steps & 1
+    team(steps, *[values[name] for name, _ in arguments[2:]], limit=limit)
+    if run.schedule.steps & 1:
+        team(_turned, values["turn"], limit=1)
     if backwards and not values["packed"] and values["needs_states"]:
         _multiply_states(run, values)
 
@@ -78,20 +86,61 @@ def does_inputs(sized, rows, steps=1):
     return steps == 1 and rows <= _FEW_ROWS and bool(sized.layout.input_parts)
 
 
-def shared_values(run, pack, backwards, inside=0):
+def shared_values(run, backwards, inside=0):
     """What the written kernels of both ways take besides their rows: weights, sizes, flags."""
-    sized, dtype, schedule, values = run.sized, run.like.dtype, run.schedule, {}
+    values, to_pack = _weights_of(run, True, backwards, inside)
+    values |= _kept_panels(run, to_pack, [form.made(run) for form in to_pack.values()])
+    return values | _sizes_and_flags(run)
+
+
+def _weights(run, values, *, backwards):
+    """Put the weights that steps read among the values; return what is still to be packed."""
+    inside = values.get("inside", 0)
+    found, to_pack = _weights_of(run, pays_to_pack(run, backwards, inside), backwards, inside)
+    values |= found
+    return to_pack
+
+
+def _weights_of(run, pack, backwards, inside):
+    """Weights by name, as they lie or packed; and forms of those that are to be packed first."""
+    sized, strips = run.sized, run.schedule.rows == 1
+    values, forms = {"packed": int(pack)}, {}
     for name, part, block, back in sized.parts:
         if pack or (backwards and part.operand[0] == "operand"):
-            values[name] = packed(run, part, block, back if backwards else None)
+            forms[name] = Form(part, block, back if backwards else None, strips)
         else:
             values[name] = weight_of(run, part, block)
     if not backwards:
         for name, part, block in sized.input_parts:
-            values[name] = (packed if inside and pack else weight_of)(run, part, block)
+            if inside and pack:
+                forms[name] = Form(part, block, None, strips)
+            else:
+                values[name] = weight_of(run, part, block)
+    to_pack = {}
+    for name, form in forms.items():
+        key, kept = form.kept(run)
+        if key in kept:
+            values[name] = kept[key]
+        else:
+            to_pack[name] = form
+    return values | run.given, to_pack
+
+
+def _kept_panels(run, forms, made):
+    """Panels by name, which are kept until the weights change."""
+    panels = {name: each[None] for name, each in zip(forms, made, strict=True)}
+    for name, form in forms.items():
+        key, kept = form.kept(run)
+        kept[key] = panels[name]
+    return panels
+
+
+def _sizes_and_flags(run):
+    """Sizes and flags, and what is the same for all runs."""
+    sized, dtype, schedule = run.sized, run.like.dtype, run.schedule
     by_columns = _by_columns(schedule.rows, sized.weight_count * dtype.itemsize)
-    return values | run.given | {
-        "reverse": int(run.reverse), "by_columns": int(by_columns), "packed": int(pack),
+    return {
+        "reverse": int(run.reverse), "by_columns": int(by_columns),
         "T": schedule.steps, "B": schedule.rows, "offsets": schedule.offsets,
         "places": schedule.places, "flags": schedule.flags, "like_array": _LIKE[dtype.char],
         "rows_times_weight": rows_times_weight.address(dtype),
@@ -134,14 +183,66 @@ def _multiply_states(run, values):
             matmul(dz, weight_of(run, part, block).T, out=d_state, accumulate=True)
 
 
-def _multiplied(rows, params, forms, weight, bias):
-    return matmul(rows, input_weight(params, forms, weight), bias=bias)
+def _multiplied(rows, factor, bias):
+    # Without out= a small product would be NumPy's call, which cannot be written down.
+    out = empty((len(rows), factor.shape[1]), rows.dtype)
+    return matmul(rows, factor, out=out, bias=bias)
 
 
 def _inside(sized, schedule):
     return does_inputs(sized, schedule.rows, schedule.steps)
 
 
-_CPU = surround.Device(_inside, _walk, _multiplied, standardize, standardize_back, column_sums)
+def _repeated(run, values, to_pack, kinds, others, work):
+    """Pack what is to be packed and do work, as one call from the third time on, if it is short."""
+
+    def whole():
+        panels = [form.made(run) for form in to_pack.values()]
+        values.update({name: each[None] for name, each in zip(to_pack, panels, strict=True)})
+        return [*panels, *work()]
+
+    if kinds is None or not _short(run) or not _contiguous(run, values, others):
+        made = whole()
+    else:
+        kinds = kinds, values["packed"], tuple(to_pack)
+        key = kinds, run.extent, run.reverse, run.like.dtype.char, num_threads()
+        made = repeated(run.sized.repeated, key, _apart(run, values) | others, whole)
+    _kept_panels(run, to_pack, made[: len(to_pack)])
+    return made[len(to_pack) :]
+
+
+def _apart(run, values):
+    """The weights and the values, but for those that are parts of weights."""
+    weights = {("weight", name): array for name, array in run.params.items()}
+    bases = {id(array) for array in run.params.values()}
+    parts = run.sized.of_weights
+    rest = {n: a for n, a in values.items() if n not in parts or id(a.base) not in bases}
+    return weights | rest
+
+
+def _short(run):
+    """Whether kernels do all of a run, and are done so soon that what surrounds them counts."""
+    flops = 2.0 * run.schedule.size * run.sized.weight_count
+    return flops <= _LONG and run.schedule.plain and not run.sized.layout.sites
+
+
+def _contiguous(run, values, others):
+    """Whether what comes from outside lies in memory as arrays mostly do."""
+    arrays = [*run.params.values(), *others.values(), run.x, values.get("dy")]
+    return all(a is None or (a.flags.c_contiguous and a.flags.aligned) for a in arrays)
+
+
+_CPU = surround.Device(
+    inside=_inside,
+    factor=input_weight,
+    multiplied=_multiplied,
+    weights=_weights,
+    walk=_walk,
+    fill=fill,
+    standardize=standardize,
+    standardize_back=standardize_back,
+    column_sums=column_sums,
+    repeated=_repeated,
+)
 forward = partial(surround.forward, _CPU)
 backward = partial(surround.backward, _CPU)

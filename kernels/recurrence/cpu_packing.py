@@ -1,5 +1,7 @@
 """Weights as products read them: packed in panels, or as they lie."""
 
+from typing import NamedTuple
+
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels._pool import parallel
@@ -7,9 +9,10 @@ from tinygrad_rnn.kernels._vector import address, element_size, lanes, lanes_of
 from tinygrad_rnn.kernels.matmul.cpu import pack
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
+from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.sized import weight_of
 
-__all__ = ["input_weight", "packed", "pays_to_pack"]
+__all__ = ["Form", "input_weight", "pays_to_pack"]
 
 
 @kernel("intp, intp, const(T[:, :]), intp, intp, T[::1]", fastmath=NO_FASTMATH)
@@ -27,20 +30,29 @@ def _pack_blocks(first, stop, b, block, width, panels):
         )  # fmt: skip
 
 
-def packed(run, part, block, back=None):
+class Form(NamedTuple):
     """A part of a weight in panels that do not cross its blocks of ``block`` columns.
 
     With ``back`` it is the transpose, in blocks of as many columns. For one row panels are strips
-    of one vector, so that threads can share the columns equally. Made once for the numbers that
-    a weight holds, where the caller keeps its forms, and for one row and several rows each.
+    of one vector, so that threads can share the columns equally.
     """
-    forms, strips = run.forms.get(part.weight, {}), run.schedule.rows == 1
-    key = part.column, part.blocks, block, back, strips
-    if key not in forms:
-        b = weight_of(run, part, block)
-        panels = _pack(b, block, strips) if back is None else _pack(b.T, back, strips)
-        forms[key] = panels[None]
-    return forms[key]
+
+    part: Part
+    block: int
+    back: int | None
+    strips: bool
+
+    def kept(self, run):
+        """Where it stands among the forms of its weight, and these, if the caller keeps them."""
+        key = self.part.column, self.part.blocks, self.block, self.back, self.strips
+        return key, run.forms.get(self.part.weight, {})
+
+    def made(self, run):
+        """The panels, one behind the other."""
+        b = weight_of(run, self.part, self.block)
+        if self.back is None:
+            return _pack(b, self.block, self.strips)
+        return _pack(b.T, self.back, self.strips)
 
 
 def pays_to_pack(run, backwards, inside=False):

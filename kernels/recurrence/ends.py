@@ -73,41 +73,58 @@ def _put_back(flags: Array | None, states: Arrays, restart: Arrays) -> list[Arra
 
 
 class StateGradients:
-    """The gradients of the states: from the final ones into a run, and out of it to the given."""
+    """The gradients of the states: from the final ones into a run, and out of it to the given.
 
-    def __init__(self, run: Run, d_finals: Sequence[Array | None]) -> None:
-        self.run, self.schedule = run, run.schedule
+    ``fill(rows, given)`` copies rows, or clears them where None is given.
+    """
+
+    def __init__(self, run: Run, d_finals: Sequence[Array | None], fill: Any) -> None:
+        self.run, self.schedule, self.fill = run, run.schedule, fill
         self.names = run.sized.layout.states
         like = [run.arrays[name] for name in self.names]
-        B = run.extent[1]
-        finals = [
-            zeros((B, a.shape[1]), a) if d is None else d
-            for a, d in zip(like, d_finals, strict=True)
-        ]
-        flagged = run.schedule.flagged
-        self.d_restart = [zeros((B, a.shape[1]), a) for a in like] if flagged else []
-        self.after = self._passed_on(run.schedule.last, finals)  # each row's last step
+        contiguous, B = module_of(run.like).ascontiguousarray, run.extent[1]
+        self.d_restart = [zeros((B, a.shape[1]), a) for a in like] if self.schedule.flagged else []
+        self.after: list[Any] = [None if d is None else contiguous(d) for d in d_finals]
+        if not self.schedule.plain:
+            finals = [
+                zeros((B, a.shape[1]), a) if d is None else d
+                for a, d in zip(like, self.after, strict=True)
+            ]
+            self.after = self._passed_on(self.schedule.last, finals)  # each row's last step
 
     def put_into(self, values: dict[str, Any]) -> None:
         """What the kernel needs: every row's gradient comes in at the last of its own steps."""
         schedule, kept = self.schedule, values["kept"]
         for name, after in zip(self.names, self.after, strict=True):
-            width = after.shape[1]
-            rows = values[f"d{name}"] = empty((kept * schedule.rows, width), after)
+            width = self.run.arrays[name].shape[1]
+            rows = values[f"d{name}"] = empty((kept * schedule.rows, width), self.run.like)
             if schedule.order is None:
-                rows[: schedule.rows] = after
+                self.fill(rows[: schedule.rows], after)
             else:  # the steps take turns in ``rows``, and any of them may be a row's last
                 rows.reshape(kept, schedule.rows, width)[:] = after[schedule.order]
-            flagged = len(schedule.flags) > 0
-            again = zeros((schedule.rows, width), after) if flagged else no_rows(after)
+            again = no_rows(rows)
+            if len(schedule.flags) > 0:
+                again = zeros((schedule.rows, width), rows)
             values[f"d{name}_again"] = again
 
-    def of_given(self, values: dict[str, Any]) -> tuple[list[Array], list[Array]]:
+    def first_rows(self, values: dict[str, Any]) -> list[Array]:
+        """The gradients of the states before the first step, of the schedule's rows."""
+        first = self.schedule.steps % values["kept"] * self.schedule.rows
+        found = []
+        for name in self.names:
+            rows = values[f"d{name}"][first : first + self.schedule.rows]
+            found.append(empty(rows.shape, rows))
+            self.fill(found[-1], rows)
+        return found
+
+    def of_given(
+        self, first: list[Array], values: dict[str, Any]
+    ) -> tuple[list[Array], list[Array]]:
         """The gradients of the states that were given, and of the restart."""
         schedule, found = self.schedule, []
-        first = schedule.steps % values["kept"] * schedule.rows
-        for i, name in enumerate(self.names):
-            before = values[f"d{name}"][first : first + schedule.rows].copy()
+        if schedule.plain:
+            return first, []
+        for i, (name, before) in enumerate(zip(self.names, first, strict=True)):
             again = values[f"d{name}_again"]
             if schedule.order is not None:
                 packed, before = before, self.after[i].copy()  # the same, where a row has no step

@@ -80,8 +80,16 @@ def _in_memory(run: Run) -> dict[str, Any]:
     return given
 
 
-def _multiplied(rows: Array, params: Any, _forms: Any, weight: str, bias: Array | None) -> Array:
-    return matmul(rows, params[weight], bias=bias)
+def _factor(params: Any, _forms: Any, name: str) -> Array:
+    return params[name]
+
+
+def _multiplied(rows: Array, factor: Array, bias: Array | None) -> Array:
+    return matmul(rows, factor, bias=bias)
+
+
+def _fill(target: Array, rows: Array | None) -> None:
+    target[...] = 0 if rows is None else rows
 
 
 def _standardize(rows: Array, eps: float, deviations: Array) -> None:
@@ -115,7 +123,16 @@ def _column_sums(rows: Array) -> Array:
 
 
 _GPU = surround.Device(
-    lambda sized, schedule: False, _walk, _multiplied, _standardize, _standardize_back, _column_sums
+    inside=lambda sized, schedule: False,
+    factor=_factor,
+    multiplied=_multiplied,
+    weights=lambda run, values, backwards: None,  # the walk looks them up itself
+    walk=_walk,
+    fill=_fill,
+    standardize=_standardize,
+    standardize_back=_standardize_back,
+    column_sums=_column_sums,
+    repeated=lambda run, values, to_pack, kinds, others, work: work(),
 )
 forward = partial(surround.forward, _GPU)
 backward = partial(surround.backward, _GPU)

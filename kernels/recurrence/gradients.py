@@ -5,68 +5,130 @@ added gets the sum of columns, one that is multiplied the sum of what each batch
 Where each batch row is to have a gradient of its own, these are sums over steps alone.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from tinygrad_rnn.kernels._room import address_of, empty, zeros
 from tinygrad_rnn.kernels._twin import Array
 from tinygrad_rnn.kernels.matmul import matmul
 from tinygrad_rnn.kernels.recurrence.ends import scattered
+from tinygrad_rnn.kernels.recurrence.layout import Layout
 from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.sized import Run, window
 
-__all__ = ["weight_gradients"]
+__all__ = ["WeightGradients"]
 
 
-class _Sums:
-    """Gradients of weights: each place is written once, or added to."""
+_Added = tuple[int, int, int, int]  # a buffer, its first block, how many, and where they go
+
+
+class _Wanted(NamedTuple):
+    """What gradients of some weights are made of.
+
+    matrices  the weights that are multiplied with
+    columns   the buffers whose columns are summed, for rows that are added to products
+    added     what such a row's is the sum of
+    factors   the weights that rows are multiplied with
+    """
+
+    matrices: list[str]
+    columns: list[int]
+    added: dict[str, list[_Added]]
+    factors: list[str]
+
+
+@lru_cache(maxsize=1024)  # it would take as long as a small product
+def _wanted(layout: Layout, needed: frozenset[str]) -> _Wanted:
+    buffers, named = layout.lowered.buffers, layout.derivative.columns
+    matrices = [b.hoisted for b in buffers if b.hoisted]
+    matrices += [part.weight for part in layout.lowered.parts]
+    added: dict[str, list[_Added]] = {}
+    for i, buffer in enumerate(buffers):
+        if buffer.bias and buffer.bias[0] in needed:
+            added.setdefault(buffer.bias[0], []).append((i, 0, buffer.blocks, buffer.bias[1]))
+    for name, places in named.items():
+        if name in needed:
+            blocks = [(i, block, 1, k) for k, (i, block) in enumerate(places)]
+            added[name] = added.get(name, []) + blocks
+    return _Wanted(
+        [name for name in dict.fromkeys(matrices) if name in needed],
+        sorted({i for parts in added.values() for i, *_ in parts}),
+        added,
+        [name for name in layout.row_grads if name in needed],
+    )
+
+
+class WeightGradients:
+    """Gradients of the weights that ``needed`` names, added to ``sums`` where there are some.
+
+    ``multiply`` is all that kernels do; ``of`` makes gradients of that.
+    """
 
     def __init__(
-        self, run: Run, needed: set[str], by_rows: bool, sums: dict[str, Array] | None,
-        column_sums: Callable[[Array], Array],
+        self, run: Run, values: dict[str, Any], needed: set[str], by_rows: bool,
+        sums: dict[str, Array] | None, column_sums: Callable[[Array], Array],
     ) -> None:  # fmt: skip
-        self.run = run
+        self.run, self.values, self.by_rows = run, values, by_rows
         self.summed = column_sums
-        self.needed = needed
-        self.by_rows = by_rows
+        self.needed = frozenset(needed)
+        self.wanted = _wanted(run.sized.layout, self.needed)
         self.grads: dict[str, Array] = {} if sums is None else sums
-        self.written = {name: [(0, g.shape[-1])] for name, g in self.grads.items() if g.ndim}
+        self.fresh = [name for name in self.wanted.matrices if name not in self.grads]
+        self.key = self.needed, tuple(self.fresh)
+        self.lead = (run.extent[1],) if by_rows else ()
         self.placed: dict[tuple[int, int], Array] = {}
 
-    def in_place(self, rows: Array) -> Array:
+    # ----- what kernels do -----
+
+    def multiply(self) -> list[Array]:
+        """The products, and the sums of rows; returns the arrays that are new."""
+        sized, values, params = self.run.sized, self.values, self.run.params
+        made = {
+            name: empty((*self.lead, *params[name].shape), self.run.like) for name in self.fresh
+        }
+        places = self.grads | made
+        written = {name: [(0, params[name].shape[-1])] for name in self.grads if params[name].ndim}
+        for i, buffer in enumerate(sized.layout.lowered.buffers):
+            if buffer.hoisted in places:
+                done = written.setdefault(buffer.hoisted, [])
+                self._product(places[buffer.hoisted], done, self.run.x, values[f"dz{i}"], 0)
+        for _, part, block, _ in sized.parts:
+            if part.weight in places:
+                done, left = written.setdefault(part.weight, []), _operand_rows(self.run, part)
+                right = window(values[f"dz{part.buffer}"], part.block, part.blocks, block)
+                self._product(places[part.weight], done, left, right, part.column * block)
+        columns = [self._columns(values[f"dz{i}"]) for i in self.wanted.columns]
+        factors = [self._gathered(values[f"dp_{name}"]) for name in self.wanted.factors]
+        return [*made.values(), *columns, *factors]
+
+    def _product(
+        self, place: Array, done: list[tuple[int, int]], left: Array, right: Array, column: int
+    ) -> None:
+        """Write left^T right into the columns from ``column`` on, or add it to what is done."""
+        stop = column + right.shape[1]
+        if self.by_rows:
+            left, right = (self._in_place(rows).swapaxes(0, 1) for rows in (left, right))
+        adds = any(a < stop and column < b for a, b in done)
+        matmul(left.swapaxes(-1, -2), right, out=place[..., column:stop], accumulate=adds)
+        if not adds:
+            done.append((column, stop))
+
+    def _in_place(self, rows: Array) -> Array:
         """All steps' rows in their places, (T, B, width): many products need the same."""
         key = address_of(rows), rows.shape[1]
         if key not in self.placed:
             self.placed[key] = scattered(self.run.schedule, rows, *self.run.extent)
         return self.placed[key]
 
-    def add_product(self, name: str, left: Array, right: Array, column: int) -> None:
-        """Add left^T right to the columns from ``column`` on."""
-        if name not in self.needed:
-            return
-        if name not in self.grads:
-            shape = self.run.params[name].shape
-            shape = (self.run.extent[1], *shape) if self.by_rows else shape
-            self.grads[name] = empty(shape, left)
-            self.written[name] = []
-        stop = column + right.shape[1]
-        done = self.written[name]
-        if self.by_rows:
-            left, right = (self.in_place(rows).swapaxes(0, 1) for rows in (left, right))
-        left, place = left.swapaxes(-1, -2), self.grads[name][..., column:stop]
-        again = any(a < stop and column < b for a, b in done)
-        matmul(left, right, out=place, accumulate=again)
-        if not again:
-            done.append((column, stop))
-
-    def columns(self, rows: Array) -> Array:
+    def _columns(self, rows: Array) -> Array:
         """The sums of columns over all rows, or over the steps of each batch row."""
         if not self.by_rows:
             return self.summed(rows)
         (T, B), width = self.run.extent, rows.shape[1]
-        return self.summed(self.in_place(rows).reshape(T, B * width)).reshape(B, width)
+        return self.summed(self._in_place(rows).reshape(T, B * width)).reshape(B, width)
 
-    def gathered(self, rows: Array) -> Array:
+    def _gathered(self, rows: Array) -> Array:
         """The sum of what each batch row gathered, or that by itself, in the caller's order."""
         order = self.run.schedule.order
         if not self.by_rows:
@@ -77,56 +139,39 @@ class _Sums:
         whole[order] = rows
         return whole
 
-    def add_row(self, name: str, value: Array) -> None:
+    # ----- what becomes of it -----
+
+    def of(self, made: Iterator[Array]) -> dict[str, Array]:
+        """All gradients, of what ``multiply`` has made, in its order."""
+        wanted, grads = self.wanted, self.grads
+        for name in self.fresh:
+            grads[name] = next(made)
+        columns = {i: next(made) for i in wanted.columns}
+        for name, parts in wanted.added.items():
+            self._add_row(name, self._row(name, parts, columns))
+        for name in wanted.factors:
+            total = next(made)
+            self._add_row(name, total if self.run.params[name].ndim else total.sum(axis=-1))
+        return grads
+
+    def _row(self, name: str, parts: list[_Added], columns: dict[int, Array]) -> Array:
+        """The gradient of a row that is added to products, of the sums of their columns."""
+        sized, shape = self.run.sized, self.run.params[name].shape
+        total = zeros((*self.lead, *shape), self.run.like)
+        for i, block, count, first in parts:
+            size = sized.sizes[sized.layout.buffer_widths[i].letter]
+            source = columns[i][..., block * size : (block + count) * size]
+            total[..., first * size : (first + count) * size] += source
+        return total
+
+    def _add_row(self, name: str, value: Array) -> None:
         """Add a gradient of a weight that is a row or a number."""
-        if name in self.needed:
-            shape = self.run.params[name].shape
-            value = value.reshape((-1, *shape) if self.by_rows else shape)
-            if name in self.grads:
-                self.grads[name] += value
-            else:
-                self.grads[name] = value
-
-
-def weight_gradients(
-    run: Run, values: dict[str, Any], needed: set[str], by_rows: bool,
-    sums: dict[str, Array] | None, column_sums: Callable[[Array], Array],
-) -> dict[str, Array]:  # fmt: skip
-    """The gradients of the weights that ``needed`` names, added to ``sums`` if there are some."""
-    layout, sizes = run.sized.layout, run.sized.sizes
-    found = _Sums(run, needed, by_rows, sums, column_sums)
-    for i, buffer in enumerate(layout.lowered.buffers):
-        if buffer.hoisted:
-            found.add_product(buffer.hoisted, run.x, values[f"dz{i}"], 0)
-    for _, part, block, _ in run.sized.parts:
-        right = window(values[f"dz{part.buffer}"], part.block, part.blocks, block)
-        found.add_product(part.weight, _operand_rows(run, part), right, part.column * block)
-    columns: dict[int, Array] = {}
-
-    def column_sum(index: int) -> Array:
-        if index not in columns:
-            columns[index] = found.columns(values[f"dz{index}"])
-        return columns[index]
-
-    lead = (run.extent[1],) if by_rows else ()
-    biases = {b.bias[0] for b in layout.lowered.buffers if b.bias} | set(layout.derivative.columns)
-    for name in biases & needed:
-        total = zeros((*lead, *run.params[name].shape), run.like)
-        for i, buffer in enumerate(layout.lowered.buffers):
-            if buffer.bias and buffer.bias[0] == name:
-                size = sizes[buffer.letter]
-                first = buffer.bias[1] * size
-                total[..., first : first + buffer.blocks * size] += column_sum(i)
-        for k, (i, block) in enumerate(layout.derivative.columns.get(name, ())):
-            size = sizes[layout.buffer_widths[i].letter]
-            part = column_sum(i)[..., block * size : (block + 1) * size]
-            total[..., k * size : (k + 1) * size] += part
-        found.add_row(name, total)
-    for name in layout.row_grads:
-        if name in needed:
-            total = found.gathered(values[f"dp_{name}"])
-            found.add_row(name, total if run.params[name].ndim else total.sum(axis=-1))
-    return found.grads
+        shape = self.run.params[name].shape
+        value = value.reshape((-1, *shape) if self.by_rows else shape)
+        if name in self.grads:
+            self.grads[name] += value
+        else:
+            self.grads[name] = value
 
 
 def _operand_rows(run: Run, part: Part) -> Array:

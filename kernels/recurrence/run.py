@@ -6,13 +6,14 @@ all steps. How steps are done is a ``Device``'s affair.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from tinygrad_rnn.kernels._room import empty, module_of, zeros
 from tinygrad_rnn.kernels._twin import Array
-from tinygrad_rnn.kernels.matmul import matmul
+from tinygrad_rnn.kernels.matmul import PackedMatrix, matmul
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.kernels.recurrence.derivative import Rules
 from tinygrad_rnn.kernels.recurrence.ends import (
@@ -23,7 +24,7 @@ from tinygrad_rnn.kernels.recurrence.ends import (
     scattered,
     start,
 )
-from tinygrad_rnn.kernels.recurrence.gradients import weight_gradients
+from tinygrad_rnn.kernels.recurrence.gradients import WeightGradients
 from tinygrad_rnn.kernels.recurrence.layout import Layout
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.run_kept import gradients_later
@@ -43,20 +44,32 @@ class Device:
     """How the steps of a run are done.
 
     inside            whether steps do the products with x themselves, of a program and a schedule
+    factor            the weight of x that rows are multiplied with, by name: (weights, forms, name)
+    multiplied        the product of all rows of x with one: (rows, factor, bias)
+    weights           put among the values what steps read of weights, and return what ``repeated``
+                      is to pack first: (run, values, backwards)
     walk              do all steps of a run, or with backwards=True go back through them; the
                       arrays that kernels read and write are given by name
-    multiplied        the product of all rows of x with a weight: (x, weights, forms, name, bias)
+    fill              write rows, or zeros where there are none: (target, rows or None)
     standardize       rows in place, and where 1 / deviation of each goes: (rows, eps, deviations)
     standardize_back  their gradients in place: (rows, gradients, deviations)
     column_sums       the sum of all rows, in blocks of a fixed height
+    repeated          what work() returns: (run, values, what to pack, kinds, other arrays, work).
+                      Work of kernels alone may be written down, and is not called then: what it
+                      puts among the values cannot be relied on. kinds is all that decides about
+                      it besides the run's sizes; None where there is more than kernels do
     """
 
     inside: Callable[[Sized, Schedule], bool]
-    walk: Callable[..., None]
+    factor: Callable[..., Any]
     multiplied: Callable[..., Array]
+    weights: Callable[..., Any]
+    walk: Callable[..., None]
+    fill: Callable[[Array, Array | None], None]
     standardize: Callable[[Array, float, Array], None]
     standardize_back: Callable[[Array, Array, Array], None]
     column_sums: Callable[[Array], Array]
+    repeated: Callable[..., list[Array]]
 
 
 def forward(
@@ -74,15 +87,6 @@ def forward(
     schedule = schedule_of(mask, steps, B, reverse).beside(like)
     arrays = own_arrays(sized, schedule, params, steps * B, like)
     rows = None if x is None else gathered(schedule, x)
-    inside = device.inside(sized, schedule)
-    for name, weight, bias in sized.hoisted:
-        if inside:
-            arrays[name] = empty((schedule.size, params[weight].shape[1]), like)
-            continue
-        begin = None if bias is None else params[bias[0]][bias[1]]
-        arrays[name] = device.multiplied(rows, params, forms, weight, begin)
-    for i, eps in sized.standards:
-        device.standardize(arrays[f"z{i}"], eps, arrays[f"r{i}"])
     again = states if restart is None else restart
     first, last = (schedule.size, 0) if reverse else (0, schedule.size)
     of_rows = start(schedule, states, again)
@@ -96,11 +100,40 @@ def forward(
         sized, schedule, (steps, B), reverse, states, restart is not None,
         rows, params, forms, given, arrays,
     )  # fmt: skip
-    device.walk(run, {**arrays, "inside": int(inside)}, backwards=False)
+    _steps_forward(device, run)
     y = output_of(layout, arrays, steps * B, B, reverse)
     finals = [arrays[name][last : last + schedule.rows] for name in layout.states]
     finals = final_states(schedule, finals, states, again)
     return y.reshape(steps, B, y.shape[1]), finals, run
+
+
+def _steps_forward(device: Device, run: Run) -> None:
+    """All that kernels do: products with x, what is standardised before the steps, the steps."""
+    sized, arrays, params = run.sized, run.arrays, run.params
+    inside = device.inside(sized, run.schedule)
+    factors = []
+    for name, weight, bias in sized.hoisted:
+        if inside:
+            arrays[name] = empty((run.schedule.size, params[weight].shape[1]), run.like)
+        else:
+            begin = None if bias is None else params[bias[0]][bias[1]]
+            factors.append((name, device.factor(params, run.forms, weight), begin))
+    names = [name for name, _, _ in factors]
+    values = {**arrays, "inside": int(inside)}
+    to_pack = device.weights(run, values, backwards=False)
+
+    def work() -> list[Array]:
+        made = [device.multiplied(run.x, factor, begin) for _, factor, begin in factors]
+        values.update(zip(names, made, strict=True))
+        for i, eps in sized.standards:
+            device.standardize(values[f"z{i}"], eps, values[f"r{i}"])
+        device.walk(run, values, backwards=False)
+        return made
+
+    panels = {("panels", n): f.panels for n, f, _ in factors if isinstance(f, PackedMatrix)}
+    kinds = "forward", inside, tuple(panels)
+    made = device.repeated(run, values, to_pack, kinds, panels, work)
+    arrays.update(zip(names, made, strict=True))
 
 
 def given_values(
@@ -180,43 +213,72 @@ def backward(
     later: list[Array] | None = None, by_rows: bool = False, sums: dict[str, Array] | None = None,
 ) -> tuple[Array | None, list[Array], list[Array], dict[str, Array]]:  # fmt: skip
     """Differentiate a run, as ``recurrence.backward`` says."""
-    sized, like, schedule = run.sized, run.like, run.schedule
-    layout, (T, B) = sized.layout, run.extent
-    values = {**run.arrays, **_arrays(sized.backward_arrays, schedule, like)}
-    values["kept"] = 2 if later is None else schedule.steps + 1
+    sized, (T, B) = run.sized, run.extent
+    values = {**run.arrays, "kept": 2 if later is None else run.schedule.steps + 1}
     values["needs_states"] = needs_states = needs_states or later is not None
-    states = StateGradients(run, d_finals)
-    states.put_into(values)
-    for name, width in layout.row_grads.items():
-        values[f"dp_{name}"] = zeros((schedule.rows, width.of(sized.sizes)), like)
-    if dy is None:
-        values["dy"], values["dy_row"] = zeros((1, sized.output_width), like), 0
-    else:
-        rows = module_of(like).ascontiguousarray(dy)
+    values["dy_row"] = 0
+    if dy is not None:
+        rows = module_of(run.like).ascontiguousarray(dy)
         values["dy"] = rows.reshape(T * B, sized.output_width)
-        values["dy_row"] = sized.output_width * like.dtype.itemsize
+        values["dy_row"] = sized.output_width * run.like.dtype.itemsize
+    to_pack = device.weights(run, values, backwards=True)
+    states = StateGradients(run, d_finals, device.fill)
+    weights = WeightGradients(run, values, needed, by_rows, sums, device.column_sums)
+
+    def work() -> list[Array]:
+        states.put_into(values)
+        _go_back(device, run, values)
+        first = states.first_rows(values) if needs_states else []
+        return [*weights.multiply(), *first, *(_input_gradient(run, values) if needs_x else [])]
+
+    kinds: Any = None
+    if not by_rows and later is None:  # these are not kernels' alone, and read what work has left
+        present = tuple([d is not None for d in (dy, *states.after)])
+        kinds = "backward", needs_x, needs_states, present, weights.key
+    others: Values = {f"sum of {name}": total for name, total in weights.grads.items()}
+    others |= {f"after step {i}": d for i, d in enumerate(states.after) if d is not None}
+    made = iter(device.repeated(run, values, to_pack, kinds, others, work))
+    grads, dx = weights.of(made), None
+    d_states: list[Array] = []
+    d_restart: list[Array] = []
+    if needs_states:
+        d_states, d_restart = states.of_given(list(islice(made, len(states.after))), values)
+    if later is not None:
+        later += gradients_later(run, values, d_states)
+    if needs_x:
+        rows = next(made, None)
+        rows = zeros(run.x.shape, run.like) if rows is None else rows
+        dx = scattered(run.schedule, rows, T, B)
+    return dx, d_states, d_restart, grads
+
+
+def _go_back(device: Device, run: Run, values: Values) -> None:
+    """Back through the steps, with arrays for what their kernels write."""
+    sized, like, layout = run.sized, run.like, run.sized.layout
+    values |= _arrays(sized.backward_arrays, run.schedule, like)
+    sums = {f"dp_{name}": width.of(sized.sizes) for name, width in layout.row_grads.items()}
+    cleared = {name: (run.schedule.rows, width) for name, width in sums.items()}
+    if "dy" not in values:
+        cleared["dy"] = 1, sized.output_width
+    for name, shape in cleared.items():
+        values[name] = empty(shape, like)
+        device.fill(values[name], None)
     if layout.reads_input:
         values["dx"] = empty(run.x.shape, like)
     device.walk(run, values, backwards=True)
     for i, _ in sized.standards:
         device.standardize_back(values[f"z{i}"], values[f"dz{i}"], values[f"r{i}"])
-    grads = weight_gradients(run, values, needed, by_rows, sums, device.column_sums)
-    dx = scattered(schedule, _input_gradient(run, values), T, B) if needs_x else None
-    d_states, d_restart = states.of_given(values) if needs_states else ([], [])
-    if later is not None:
-        later += gradients_later(run, values, d_states)
-    return dx, d_states, d_restart, grads
 
 
-def _input_gradient(run: Run, values: Values) -> Array:
-    """What all products with x, and segments that read it, say about x."""
-    layout = run.sized.layout
-    dx = values.get("dx")
-    for i, buffer in enumerate(layout.lowered.buffers):
+def _input_gradient(run: Run, values: Values) -> list[Array]:
+    """What all products with x, and segments that read it, say about x, if any do."""
+    dx = [values["dx"]] if "dx" in values else []
+    for i, buffer in enumerate(run.sized.layout.lowered.buffers):
         if buffer.hoisted:
             weight = run.params[buffer.hoisted].T
-            if dx is None:
-                dx = matmul(values[f"dz{i}"], weight)
+            if dx:
+                matmul(values[f"dz{i}"], weight, out=dx[0], accumulate=True)
             else:
-                matmul(values[f"dz{i}"], weight, out=dx, accumulate=True)
-    return zeros(run.x.shape, run.like) if dx is None else dx
+                dx.append(empty(run.x.shape, run.like))
+                matmul(values[f"dz{i}"], weight, out=dx[0])
+    return dx

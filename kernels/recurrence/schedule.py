@@ -72,6 +72,11 @@ class Schedule:
         return self._besides.get(None, self)
 
     @property
+    def plain(self) -> bool:
+        """Whether every row steps every time, and nothing else happens to it."""
+        return self.order is None and not self.flagged
+
+    @property
     def flagged(self) -> bool:
         """Whether states are put back or cut off anywhere."""
         return len(self.flags) > 0 or self.first is not None or self.last is not None

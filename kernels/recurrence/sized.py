@@ -4,10 +4,11 @@ Sizes are found once for the shapes of a call and kept; a Run adds the arrays th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
 
+from tinygrad_rnn.kernels._repeated import Kept
 from tinygrad_rnn.kernels.recurrence.derivative import Rules, differentiate
 from tinygrad_rnn.kernels.recurrence.layout import Layout
 from tinygrad_rnn.kernels.recurrence.lowering import lower
@@ -46,6 +47,8 @@ class Sized:
     weight_count: int  # how many a step multiplies with
     output_width: int
     restarts: list[str]  # the arrays of what states are put back to
+    of_weights: frozenset[str]  # the arrays that may be parts of weights
+    repeated: Kept = field(default_factory=dict)  # what kernels did between the steps' ends
 
 
 @lru_cache(maxsize=4096)  # it would take a third of the time of a small step
@@ -89,9 +92,12 @@ def at_sizes(program: Program, rules: Rules, shapes: Shapes) -> Sized:
         (f"v{i}", part, sizes[layout.buffer_widths[part.buffer].letter])
         for i, part in enumerate(layout.input_parts)
     ]
+    of_weights = {n for n, *_ in parts} | {n for n, *_ in inputs} | {n for n, *_ in biases}
+    of_weights |= {f"p_{name}" for name in layout.row_params}
     return Sized(
         layout, sizes, forward, backward, hoisted, biases, standards, parts, inputs, weights,
         layout.output.of(sizes), [f"{name}_again" for name in layout.states],
+        frozenset(of_weights),
     )  # fmt: skip
 
 

@@ -1,11 +1,13 @@
 """A chain does what its links would do one by one, on any number of threads, again and again."""
 
+import weakref
+
 import numpy as np
 import pytest
 
 from tests.kernels.test_pool import fail_at
 from tinygrad_rnn.kernels import _pool
-from tinygrad_rnn.kernels._chain import Chain, Link, _moved
+from tinygrad_rnn.kernels._chain import Chain, Link, _moved, side_by_side
 from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels._memory import empty
 from tinygrad_rnn.kernels.matmul.cpu import matmul, pack, product_link
@@ -55,10 +57,35 @@ def test_in_python_arrays_move_in_the_shape_that_kernels_index():
     assert _moved([held], [given], given) is given
 
 
+def test_parts_of_arrays_that_move_and_several_in_one():
+    x, a, b, y, z = drawn(9, 30), drawn(30, 520), drawn(520, 70), empty((5, 520)), empty((5, 70))
+    links = [product_link(x[3:8], pack(a), y), product_link(y, pack(b), z)]
+    chain = Chain(links, moving=[x, [y, z]])
+    for seed in range(3):
+        others = np.random.default_rng(seed).standard_normal((9, 30)).astype(np.float32)
+        room = empty(side_by_side([y, z])[1], np.uint8)
+        z.fill(7)
+        if not DISABLED:
+            chain(others, room)
+            found = room[side_by_side([y, z])[0][1] :][: z.nbytes].view(np.float32).reshape(z.shape)
+            np.testing.assert_array_equal(found, matmul(matmul(others[3:8], a), b))
+        assert (z == 7).all()
+
+
+def test_only_what_does_not_move_is_kept_alive():
+    x, packed, y = drawn(5, 30), pack(drawn(30, 520)), empty((5, 520))
+    chain = Chain([product_link(x, packed, y)], moving=[x, y])
+    moving, staying = [weakref.ref(x), weakref.ref(y)], weakref.ref(packed.panels)
+    given = x.copy()
+    del x, y, packed
+    assert staying() is not None
+    assert DISABLED or not any(each() is not None for each in moving)
+    if not DISABLED:
+        chain(given, empty((5, 520)))
+
+
 def test_without_links():
-    chain = Chain([])
-    assert chain() is None
-    assert not chain.links
+    assert Chain([])() is None
 
 
 def test_more_pieces_than_threads_and_none_at_all():
