@@ -11,7 +11,8 @@ from tinygrad_rnn.kernels._pool import num_threads
 from tinygrad_rnn.kernels._twin import only_reference
 from tinygrad_rnn.modes import recording
 from tinygrad_rnn.nn.changes import CHANGES
-from tinygrad_rnn.nn.stepping import Outcome, Stepper, stacked, stepper_of
+from tinygrad_rnn.nn.recorded_layers import as_before
+from tinygrad_rnn.nn.stepping import Outcome, Stepper, stacked, stepper_of, still_of
 from tinygrad_rnn.tensor import Tensor, Version
 
 if TYPE_CHECKING:
@@ -39,20 +40,17 @@ class _Answered(NamedTuple):
 
     def holds(self, layers: "Recurrent", rows: Array) -> bool:
         """Whether a sequence is like this one."""
-        if self.like != _likeness(rows) or self.layers() is not layers:
-            return False
-        if layers.initial or layers.directions != ["forward"]:  # changed in place
-            return False
-        cells = layers.cells()
-        return len(cells) == len(self.cells) and all(
-            known() is cell for known, cell in zip(self.cells, cells, strict=True)
-        )
+        same = self.like == _likeness(rows) and self.layers() is layers
+        return same and still_of(self.cells, layers)
 
 
 def quickly(layers: "Recurrent", x: Any, state: Any) -> tuple[Tensor, Any] | None:
     """What layers return of nothing but x and maybe a state; None where they take the long way."""
-    if recording.get() is not False or x.__class__ is not Tensor:
+    recorded = recording.get()  # True or False, or a debug session
+    if recorded.__class__ is not bool or x.__class__ is not Tensor:
         return None
+    if recorded:
+        return as_before(layers, x, state)
     rows, batched = x._data, x._data.ndim == 3
     if not batched:
         if rows.ndim != 2:
@@ -94,7 +92,7 @@ def _asked(
     """What comes out if layers and sequence are of the kind that is made ready, else None."""
     like = _likeness(rows)  # before anything is asked: it may be changed meanwhile
     cells = stacked(layers)
-    if cells is None or layers.output != "all" or layers.initial or layers.truncate is not None:
+    if cells is None:
         return None
     states = None if state is None else _states_of(layers, state, batched)
     if states is None and state is not None:

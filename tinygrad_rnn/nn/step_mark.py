@@ -12,7 +12,7 @@ from tinygrad_rnn.tensor import Version
 if TYPE_CHECKING:
     from tinygrad_rnn.nn.cell import Cell
 
-__all__ = ["NO_MARK", "Mark", "mark_of"]
+__all__ = ["NO_MARK", "Mark", "goes_its_own_way", "mark_of"]
 
 Seen = tuple[str, Parameter, Version, int]  # a weight's name in its cell; its version, changes
 
@@ -69,12 +69,18 @@ def mark_of(cells: Sequence["Cell"], others: Sequence[Any]) -> Mark | None:
         program = cell._trace()
         if not isinstance(program, Program) or program.sites or not cell.fused or cell.draws:
             return None
-        if cell._own_sequence:
+        if goes_its_own_way(cell):
             return None
         weights = [_seen(name, getattr(cell, name)) for name, _ in program.params]
         known.append(Known(ref(cell), program, cell.options, cell.fused, weights))
     weights = [_seen("", each) for each in others if isinstance(each, Parameter)]
     return Mark(known, list(others), weights)
+
+
+def goes_its_own_way(cell: "Cell") -> bool:
+    """Whether a cell's class, or somebody for it alone, says itself how it runs a sequence."""
+    own = vars(cell)
+    return cell._own_sequence or "sequence" in own or "weights" in own or "zero_state" in own
 
 
 def _seen(name: str, weight: Parameter) -> Seen:

@@ -22,10 +22,12 @@ from tinygrad_rnn.nn.step_mark import NO_MARK, Mark, mark_of
 from tinygrad_rnn.ops.recurrence import RULES, unfusable
 
 if TYPE_CHECKING:
+    from weakref import ref
+
     from tinygrad_rnn.nn.cell import Cell
     from tinygrad_rnn.nn.recurrent import Recurrent
 
-__all__ = ["Outcome", "Stepper", "Weights", "stacked", "stepper_of"]
+__all__ = ["Outcome", "Stepper", "Weights", "stacked", "stepper_of", "still_of"]
 
 Outcome = tuple[Array, list[list[Array]]]  # what comes out, and each cell's new states
 Weights = tuple[Parameter, Parameter | None, bool]  # of a product: weight, bias, whether transposed
@@ -51,6 +53,7 @@ class Stepper:
     def __init__(self) -> None:
         self._ready = _Ready(NO_MARK, {})
         self.answered: Any = None  # what ``ready_layers`` has asked about the last sequence
+        self.answered_recorded: tuple[int, dict[Any, Any]] = -1, {}  # ``recorded_layers``, and when
 
     def __reduce__(self) -> Any:  # what copies and pickles are made by
         return Stepper, ()
@@ -229,10 +232,24 @@ def _copied(states: Sequence[Sequence[Array]]) -> list[list[Array]]:
 
 
 def stacked(layers: "Recurrent") -> list["Cell"] | None:
-    """The cells of layers that do nothing but read each other's outputs, forwards; else None."""
+    """The cells of layers that do nothing but read each other's outputs, forwards; else None.
+
+    They give all outputs, and start from zeros unless they are told.
+    """
     plain = layers.directions == ["forward"] and layers.connect is None and not layers.stateful
+    plain = plain and layers.output == "all" and not layers.initial and layers.truncate is None
     quiet = not layers.training or not (layers.dropout or layers.output_dropout)
     return layers.cells() if plain and quiet and not layers._forward_hooks else None
+
+
+def still_of(cells: Sequence["ref[Cell]"], layers: "Recurrent") -> bool:
+    """Whether layers that were stacked are, and have these cells: both may change in place."""
+    if layers.initial or layers.connections or layers.directions != ["forward"]:
+        return False
+    now = layers.cells()
+    return len(now) == len(cells) and all(
+        known() is cell for known, cell in zip(cells, now, strict=True)
+    )
 
 
 def stepper_of(module: Module) -> Stepper:

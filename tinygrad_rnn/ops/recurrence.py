@@ -38,6 +38,7 @@ __all__ = [
     "RULES",
     "obstacle",
     "recurrence",
+    "recurrence_as_before",
     "source_of",
     "unfusable",
     "without_steps",
@@ -214,6 +215,32 @@ def recurrence(
         width = program.operations[program.output].width.of(sizes)
         return without_steps(width, x, states, weights)
     call = _replay if composite or obstacle(program, states[0]._data) else _fused
+    return _called(
+        call, program, x, states, weights, restart=restart, steps=T, mask=mask,
+        reverse=bool(reverse), recompute=count, settings=settings, noise=noise,
+        record=None if record is None else ref(record),
+    )  # fmt: skip
+
+
+def recurrence_as_before(
+    program: Program,
+    x: Tensor,
+    states: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    settings: Mapping[str, float] | None,
+) -> tuple[Tensor, list[Tensor]]:
+    """``recurrence`` over x by kernels, for what has been found to be right for it before."""
+    return _called(
+        _fused, program, x, states, weights, steps=len(x._data), mask=None, reverse=False,
+        recompute=0, settings=settings, noise=None, record=None,
+    )  # fmt: skip
+
+
+def _called(
+    call: Any, program: Program, x: Any, states: Sequence[Tensor], weights: Sequence[Tensor],
+    restart: Sequence[Tensor] | None = None, **how: Any,
+) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
+    """Let an operation run, with what kernels keep about the weights."""
     forms = {
         name: weight.forms()
         for (name, _), weight in zip(program.params, weights, strict=True)
@@ -221,9 +248,7 @@ def recurrence(
     }
     y, *finals = call(
         x, *states, *(restart or ()), *weights, own_restart=restart is not None,
-        program=program, steps=T, mask=mask, reverse=bool(reverse), forms=forms,
-        recompute=count, settings=settings, noise=noise,
-        record=None if record is None else ref(record),
+        program=program, forms=forms, **how,
     )  # fmt: skip
     return y, finals
 
