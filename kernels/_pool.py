@@ -194,12 +194,15 @@ class Notes(NamedTuple):
 _notes: Notes | None = None
 
 
-def noted(work: Callable[[], Any]) -> tuple[Any, Notes | None]:
-    """What ``work()`` returns, and the calls that it makes; None while others' are written down."""
+def noted(work: Callable[[], Any]) -> tuple[Any, Notes | None] | None:
+    """What ``work()`` returns, and the calls that it makes, unless another thread came between.
+
+    None, and nothing is done, while those of another thread are written down.
+    """
     global _notes
     thread = threading.get_ident()
     if _notes is not None and _notes.thread != thread:
-        return work(), None
+        return None
     notes = Notes(thread, [], [])
     try:
         _notes = notes  # without a lock, which an interrupt could leave closed

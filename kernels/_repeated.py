@@ -113,8 +113,11 @@ def _write_down(
         finally:
             seen_by(None)
 
-    made, notes = _pool.noted(watched)
-    if notes is None:  # somebody else's work is written down
+    noted = _pool.noted(watched)
+    if noted is None:
+        return work(), None
+    made, notes = noted
+    if notes is None:
         return made, None
     try:
         return made, [_Written(notes, given, made, own)]
