@@ -47,6 +47,7 @@ LAYERS = {
     "layer norm": lambda **how: nn.LSTM(I, H, 2, layer_norm=True, **how),
     "projected": lambda **how: nn.LSTM(I, H, 2, proj_size=3, **how),
     "other widths": lambda **how: nn.Recurrent(nn.NASCell(I, H), hidden_sizes=[H, 7], **how),
+    "clipped": lambda **how: nn.LSTM(I, H, state_clip=0.05, **how),
     "reset before": lambda **how: nn.Recurrent(nn.GRUCell(I, H, reset_after=False), **how),
 }
 SHAPES = {

@@ -168,6 +168,17 @@ def test_numbers_of_another_type_are_seen(taken, monkeypatch):
         assert expected[0].dtype == np.float64
 
 
+def test_a_weight_of_another_shape_is_heard_of(taken):
+    layers, x = nn.RNN(I, H), tg.randn(4, 3, I)
+    for _ in range(3):
+        layers(x)
+    assert taken[-1]
+    layers.cells()[0].w_x._data = np.zeros((I + 1, H), np.float32)
+    for _ in range(3):
+        with pytest.raises(ShapeError, match=f"{I + 1}"):
+            layers(x)
+
+
 def test_weights_that_others_stand_in_for_are_seen(taken):
     layers, x = nn.RNN(I, H), tg.randn(4, 3, I)
     zeros = {name: tg.zeros(p.shape) for name, p in layers.named_parameters()}
@@ -177,10 +188,13 @@ def test_weights_that_others_stand_in_for_are_seen(taken):
     with substituted(layers, zeros, np.float32):
         for _ in range(3):
             assert not layers(x)[0].numpy().any()
-    np.testing.assert_array_equal(layers(x)[0], before)
+    for _ in range(3):
+        np.testing.assert_array_equal(layers(x)[0], before)
+    assert taken[-1]
     with use_reference():
         for _ in range(3):
             np.testing.assert_allclose(layers(x)[0], before, rtol=1e-5, atol=1e-6)
+            assert not taken[-1]
 
 
 def test_copies_answer_for_themselves(taken):
@@ -193,8 +207,10 @@ def test_copies_answer_for_themselves(taken):
     deep.cells()[0].w_h.assign_(np.zeros((H, H), np.float32))
     for _ in range(3):
         y, _ = layers(x)
+    for _ in range(3):
         np.testing.assert_array_equal(other(x)[0], y[-1])
         assert not np.array_equal(deep(x)[0], y)
+        layers(x)
     assert any(taken)
 
 
@@ -211,7 +227,8 @@ def test_a_change_after_the_call_is_noticed(taken):
 @pytest.mark.parametrize("option", [
     {"bidirectional": True}, {"reverse": True}, {"stateful": True}, {"output": "last"},
     {"dropout": 0.5, "num_layers": 2}, {"initial_state": "learned"}, {"recompute": True},
-    {"recurrent_dropout": 0.5}, {"fused": False}, {"connect": "residual", "num_layers": 2},
+    {"recurrent_dropout": 0.5}, {"weight_drop": 0.5}, {"fused": False},
+    {"connect": "residual", "num_layers": 2},
 ])  # fmt: skip
 def test_the_long_way_is_taken_where_there_is_more_to_do(option, taken):
     layers, x = nn.LSTM(I, H, **option), tg.randn(4, 3, I)

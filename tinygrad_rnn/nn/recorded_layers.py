@@ -32,24 +32,21 @@ _MOST = 32  # kinds of calls that answers are kept for
 class _AboutCell(NamedTuple):
     """What has been asked about a cell.
 
-    weights  the names of those that its program takes, and the shapes of their arrays
+    weights  the names of those that its program takes
     zeros    what it starts from, where it is given no state
     """
 
     program: Program
-    weights: list[tuple[str, tuple[int, ...]]]
+    weights: list[str]
     settings: dict[str, float] | None
     zeros: list[Tensor]
 
     def weights_of(self, cell: "Cell", dtype: Any) -> list[Tensor] | None:
-        """The cell's weights now; None unless they are as they were, but for their numbers."""
-        found = []
-        for name, shape in self.weights:
-            weight = getattr(cell, name)
-            array = weight._data
-            if array.__class__ is not np.ndarray or array.dtype != dtype or array.shape != shape:
+        """The cell's weights now; None unless they are of the same kind."""
+        found = [getattr(cell, name) for name in self.weights]
+        for weight in found:
+            if weight._data.__class__ is not np.ndarray or weight._data.dtype != dtype:
                 return None
-            found.append(weight)
         return found
 
 
@@ -166,13 +163,12 @@ def _reads(cell: "Cell", rows: Array) -> bool:
 def _asked_of(cell: "Cell", rows: Array, B: int) -> _AboutCell | None:
     """What is to be known of a cell, if its sequences are nothing but its operation."""
     program = cell._trace()
-    if not isinstance(program, Program) or program.sites or not cell.fused or cell.draws:
+    if not isinstance(program, Program) or not cell.fused or cell.draws:
         return None
     if goes_its_own_way(cell) or obstacle(program, rows):
         return None
-    arrays = {name: getattr(cell, name)._data for name, _ in program.params}
-    if any(a.__class__ is not np.ndarray or a.dtype != rows.dtype for a in arrays.values()):
-        return None
-    weights = [(name, array.shape) for name, array in arrays.items()]
-    settings = cell.options.settings() if cell.options else None
-    return _AboutCell(program, weights, settings, cell.zero_state(B, rows.dtype))
+    names, settings = [name for name, _ in program.params], None
+    if cell.options:
+        settings = cell.options.settings()
+    about = _AboutCell(program, names, settings, cell.zero_state(B, rows.dtype))
+    return about if about.weights_of(cell, rows.dtype) is not None else None
