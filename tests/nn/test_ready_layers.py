@@ -200,9 +200,10 @@ def test_a_change_that_another_thread_sees_half_done(monkeypatch):
         assert layers(x)[0].numpy().min() == 0
 
 
-def test_a_cell_that_was_exchanged_is_let_go():
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_cell_that_was_exchanged_is_let_go(recorded):
     one, other, x = nn.RNN(I, H), nn.RNN(I, H), tg.randn(4, 3, I)
-    with tg.no_grad():
+    with tg.set_grad_enabled(recorded):
         for _ in range(3):
             one(x)
         before = weakref.ref(one.cells()[0])
