@@ -23,7 +23,7 @@ _NUMPY = (np.ndarray, np.generic)  # a union of types would be made anew by ever
 __all__ = [
     "array_module", "beside", "device_of", "empty_cache", "gpu_named", "host_array",
     "normalize_device", "num_threads", "on_gpu", "out_of_memory", "set_num_threads", "there",
-    "to_device", "to_host", "where_it_is",
+    "there_beside", "to_device", "to_host", "where_it_is",
 ]  # fmt: skip
 
 
@@ -107,6 +107,12 @@ def there(array: Array) -> AbstractContextManager[Any]:
 
 
 _HERE = nullcontext()
+
+
+def there_beside(arrays: Sequence[Any]) -> AbstractContextManager[Any]:
+    """The same for the first array among these operands."""
+    several = _cuda.several()
+    return there(next((a for a in arrays if hasattr(a, "dtype")), None) if several else None)
 
 
 def where_it_is(function: F) -> F:

@@ -201,9 +201,11 @@ def _finished(where: str, leaf: Tensor, g: Any, new: bool, graph: bool) -> Tenso
 def _handed_out(where: str, tensor: Tensor, g: Any, new: bool, graph: bool) -> Tensor:
     """A gradient as a Tensor that its receiver may keep and change."""
     check_gradient(where, g, tensor)
+    if new and not graph and _is_private(g):
+        return wrap(g)
     with there(tensor._data):
         if not graph:
-            return wrap(g if new and _is_private(g) else g.copy())
+            return wrap(g.copy())
         # What belongs to a graph cannot be written anyway, a constant can.
         return g if g._requires_grad else wrap(g._data.copy())
 

@@ -5,6 +5,7 @@ after everything that used it, and nothing recurses, however deep the graph.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from heapq import heappop, heappush
 from typing import Any
 
@@ -169,7 +170,7 @@ class Walk:
                 or saved is FREED
                 or node in targets
             ):
-                with there(_array_in(g)):
+                with _there_with(g):
                     self._visit(node, slot)
                 continue
             # What follows is _visit() for the plain case, most nodes of most walks, written
@@ -227,7 +228,7 @@ class Walk:
         for number, part, new in pull(node, g, self):
             if watch is not None:
                 watch.check(node, number, g, part)
-            with there(_array_in(part)):
+            with _there_with(part):
                 self.deliver(node.parents[number], part, new)
         if not self.retain:
             node.saved, node.out, node.attrs = FREED, None, None
@@ -252,6 +253,11 @@ class Walk:
         keeper = None if notes.keeper is None else notes.keeper()
         if keeper is not None:
             self.kept.append((keeper, slot[1]))
+
+
+def _there_with(g: Any) -> AbstractContextManager[Any]:
+    """``there``, where a gradient is."""
+    return there(_array_in(g) if _cuda.several() else None)
 
 
 def _array_in(g: Any) -> Array | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tinygrad_rnn import modes
-from tinygrad_rnn.device import there
+from tinygrad_rnn.device import there_beside
 from tinygrad_rnn.engine import Node, OutputGrad, Walk, inputs_as_tensors, record, wrap
 from tinygrad_rnn.primitive.operands import array_of, check_devices, parent_of, raise_as_ours, show
 from tinygrad_rnn.primitive.rows import RowWise
@@ -132,7 +132,7 @@ def run_fused(op: Fused, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
     arrays = [None if x is None else array_of(x, op.name) for x in inputs]
     check_devices(op, arrays)
     try:
-        with there(next((a for a in arrays if hasattr(a, "dtype")), None)):
+        with there_beside(arrays):
             outs, residuals = op.forward(*arrays, **attrs)
     except Exception as error:
         raise_as_ours(op, arrays, error)
@@ -140,8 +140,9 @@ def run_fused(op: Fused, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
     several = isinstance(outs, tuple)
     results: tuple[Tensor, ...]
     node = None
-    if modes.recording.get() and any(isinstance(x, Tensor) and x._requires_grad for x in inputs):
-        parents = tuple(parent_of(x) for x in inputs)
+    wanted = [x for x in inputs if isinstance(x, Tensor) and x._requires_grad]
+    if wanted and modes.recording.get():
+        parents = tuple([parent_of(x) for x in inputs])
         state = (len(outs) if several else 0, residuals)
         whole = record(op, parents, tuple(arrays), state, outs, attrs or None)
         node = whole._node

@@ -19,6 +19,7 @@ from tinygrad_rnn.tensor import CONSTANT, Tensor, as_operand
 
 __all__ = ["array_of", "check_devices", "of_one_type", "parent_of", "raise_as_ours", "show"]
 
+_ON_CPU = {np.ndarray, type(None)}
 _COMPLEX_STEP = {np.dtype(np.complex128), np.dtype(np.float64)}
 
 
@@ -103,7 +104,7 @@ def _on_one_device(op: Any, arrays: list[Any], indices: list[int]) -> list[Any]:
 
 def check_devices(op: Any, arrays: Sequence[Any]) -> None:
     """Raise unless all arrays, None and numbers beside them, are on one device."""
-    if not all(a is None or a.__class__ is np.ndarray for a in arrays):
+    if not {a.__class__ for a in arrays} <= _ON_CPU:
         homes = {device_of(a) for a in arrays if hasattr(a, "dtype")}
         if len(homes) > 1:
             raise _mixed_devices(op, homes)
