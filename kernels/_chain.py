@@ -113,7 +113,7 @@ class Chain:
         self._prepared = [link.kernel.prepared(*link.arguments) for link in links]
         self._places = [_places(self._prepared, links, arrays) for arrays in groups]
         self._held = _staying(groups, links)
-        self._addresses = [0] * len(groups)  # of the arrays that it is set to
+        self._addresses = self._nowhere = [0] * len(groups)  # of the arrays that it is set to
         table = [
             [words[0], words.ctypes.data + 16, link.pieces]
             for words, link in zip(self._prepared, links, strict=True)
@@ -129,14 +129,18 @@ class Chain:
             for link in self.links:
                 link.kernel(0, link.pieces or 1, *map(moved, link.arguments))
             return
-        for number, (array, places) in enumerate(zip(arrays, self._places, strict=True)):
-            address = address_of(array)
-            if address != self._addresses[number]:
-                self._addresses[number] = 0  # whatever happens meanwhile
-                for words, place, distance in places:
-                    words[place] = address + distance
-                self._addresses[number] = address
+        addresses = list(map(address_of, arrays))
+        if addresses != self._addresses:
+            self._move_to(addresses)
         team(_run, *self._arguments, limit=self.limit)
         if self._words[_FAILED // 8]:
             failed, self._words[_FAILED // 8] = self._kernels[self._words[_FAILED // 8] - 1], 0
             raise RuntimeError(f"{failed.name} failed in a chain.")
+
+    def _move_to(self, addresses: list[int]) -> None:
+        before, self._addresses = self._addresses, self._nowhere  # whatever happens meanwhile
+        for address, old, places in zip(addresses, before, self._places, strict=True):
+            if address != old:
+                for words, place, distance in places:
+                    words[place] = address + distance
+        self._addresses = addresses

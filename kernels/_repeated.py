@@ -26,14 +26,19 @@ _MOST = 64  # kinds of work that are kept
 Kept = dict[Any, "list[_Written] | None"]
 
 
+Given = Sequence[Mapping[str, Any]]  # groups of arrays by name, and anything else among them
+
+
 def repeated(
-    kept: Kept, key: Any, given: Mapping[Any, Any], work: Callable[[], list[Array]]
-) -> list[Array]:
+    kept: Kept, key: Any, given: Given, work: Callable[[], list[Array]],
+    parts: frozenset[str] = frozenset(),
+) -> list[Array]:  # fmt: skip
     """What ``work()`` returns, which may not be called for it.
 
     It calls kernels and makes arrays, and nothing else. Arrays of floating-point numbers that its
     kernels touch are made by it, or among those that are given; arrays of whole numbers stay those
     of the time of writing. ``key`` tells shapes and strides, and all else that calls depend on.
+    What ``parts`` names may be a part of an array of the first group, and is one then each time.
     """
     if DISABLED:
         return work()
@@ -44,7 +49,7 @@ def repeated(
         return work()
     stock = kept.get(key)
     if stock is None:
-        made, written = _write_down(given, work)
+        made, written = _write_down(given, parts, work)
         if written is not None and kept.get(key) is None:
             kept[key] = written
         return made
@@ -61,7 +66,7 @@ def repeated(
 class _Written:
     """Calls of kernels that were made once, to be made on other arrays.
 
-    touched  the names of those given arrays that they are about
+    touched  group and name of those given arrays that they are about
     new      the shapes and types of the arrays that come out and are not given
     room     the bytes of memory that they need between
     places   which of the given and the new arrays come out
@@ -70,12 +75,13 @@ class _Written:
     def __init__(
         self,
         notes: _pool.Notes,
-        given: Mapping[Any, Any],
+        given: Given,
+        parts: frozenset[str],
         made: Sequence[Array],
         own: Sequence[Array],
     ) -> None:
         arguments = [a for link in notes.links for a in link.arguments if _moves(a)]
-        roots = _roots(given, arguments)
+        roots = _roots(given, parts, arguments)
         new = [a for a in made if not any(a is root for root in roots.values())]
         known = [*roots.values(), *new]
         between = _between(arguments, known, own)
@@ -88,8 +94,8 @@ class _Written:
         self.room = side_by_side(between)[1]
         self.places = [next(i for i, a in enumerate(known) if a is each) for each in made]
 
-    def __call__(self, given: Mapping[Any, Any]) -> list[Array]:
-        arrays = [given[name] for name in self.touched]
+    def __call__(self, given: Given) -> list[Array]:
+        arrays = [given[group][name] for group, name in self.touched]
         for shape, dtype in self.new:
             arrays.append(empty(shape, dtype))
         self.chain(*arrays, empty(self.room, np.uint8))
@@ -101,10 +107,11 @@ class _Unclear(Exception):
 
 
 def _write_down(
-    given: Mapping[Any, Any], work: Callable[[], list[Array]]
+    given: Given, parts: frozenset[str], work: Callable[[], list[Array]]
 ) -> tuple[list[Array], list[_Written] | None]:
     """Do work; and what was written down, nothing where it is unclear, None if it was not."""
     own: list[Array] = []
+    given = [dict(group) for group in given]  # before work adds what it makes
 
     def watched() -> list[Array]:
         try:
@@ -120,7 +127,7 @@ def _write_down(
     if notes is None:
         return made, None
     try:
-        return made, [_Written(notes, given, made, own)]
+        return made, [_Written(notes, given, parts, made, own)]
     except _Unclear:
         return made, []
 
@@ -130,12 +137,18 @@ def _moves(array: Any) -> bool:
     return isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.size > 0
 
 
-def _roots(given: Mapping[Any, Any], arguments: Sequence[Array]) -> dict[Any, Array]:
-    """The given arrays that arguments are, or are parts of."""
+def _roots(
+    given: Given, parts: frozenset[str], arguments: Sequence[Array]
+) -> dict[tuple[int, str], Array]:
+    """The given arrays that arguments are, or are parts of, by group and name."""
+    wholes = {id(array) for array in given[0].values()}
     return {
-        name: array
-        for name, array in given.items()
-        if _moves(array) and any(np.may_share_memory(array, other) for other in arguments)
+        (group, name): array
+        for group, arrays in enumerate(given)
+        for name, array in arrays.items()
+        if _moves(array)
+        and not (group and name in parts and id(array.base) in wholes)
+        and any(np.may_share_memory(array, other) for other in arguments)
     }
 
 

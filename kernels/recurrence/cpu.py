@@ -12,7 +12,7 @@ from tinygrad_rnn.kernels._pool import num_threads, team
 from tinygrad_rnn.kernels._repeated import repeated
 from tinygrad_rnn.kernels.matmul.cpu import matmul
 from tinygrad_rnn.kernels.recurrence import run as surround
-from tinygrad_rnn.kernels.recurrence.cpu_packing import Form, input_weight, pays_to_pack
+from tinygrad_rnn.kernels.recurrence.cpu_packing import forms_of, input_weight, pays_to_pack
 from tinygrad_rnn.kernels.recurrence.cpu_runtime import rows_times_weight
 from tinygrad_rnn.kernels.recurrence.cpu_standard import standardize, standardize_back
 from tinygrad_rnn.kernels.recurrence.cpu_sums import column_sums, fill
@@ -103,35 +103,25 @@ def _weights(run, values, *, backwards):
 
 def _weights_of(run, pack, backwards, inside):
     """Weights by name, as they lie or packed; and forms of those that are to be packed first."""
-    sized, strips = run.sized, run.schedule.rows == 1
-    values, forms = {"packed": int(pack)}, {}
-    for name, part, block, back in sized.parts:
-        if pack or (backwards and part.operand[0] == "operand"):
-            forms[name] = Form(part, block, back if backwards else None, strips)
-        else:
-            values[name] = weight_of(run, part, block)
-    if not backwards:
-        for name, part, block in sized.input_parts:
-            if inside and pack:
-                forms[name] = Form(part, block, None, strips)
-            else:
-                values[name] = weight_of(run, part, block)
-    to_pack = {}
-    for name, form in forms.items():
-        key, kept = form.kept(run)
-        if key in kept:
-            values[name] = kept[key]
-        else:
+    strips, inside = run.schedule.rows == 1, bool(inside)
+    forms, as_they_lie = forms_of(run.sized, strips, pack, backwards, inside)
+    values, to_pack = {"packed": int(pack), **run.given}, {}
+    for name, part, block in as_they_lie:
+        values[name] = weight_of(run, part, block)
+    for name, form, key in forms:
+        panels = run.forms.get(form.part.weight, {}).get(key)
+        if panels is None:
             to_pack[name] = form
-    return values | run.given, to_pack
+        else:
+            values[name] = panels
+    return values, to_pack
 
 
 def _kept_panels(run, forms, made):
     """Panels by name, which are kept until the weights change."""
     panels = {name: each[None] for name, each in zip(forms, made, strict=True)}
     for name, form in forms.items():
-        key, kept = form.kept(run)
-        kept[key] = panels[name]
+        run.forms.get(form.part.weight, {})[form.key] = panels[name]
     return panels
 
 
@@ -204,20 +194,15 @@ def _repeated(run, values, to_pack, kinds, others, work):
     if kinds is None or not _short(run) or not _contiguous(run, values, others):
         made = whole()
     else:
+        sized = run.sized
         kinds = kinds, values["packed"], tuple(to_pack)
         key = kinds, run.extent, run.reverse, run.like.dtype.char, num_threads()
-        made = repeated(run.sized.repeated, key, _apart(run, values) | others, whole)
-    _kept_panels(run, to_pack, made[: len(to_pack)])
-    return made[len(to_pack) :]
-
-
-def _apart(run, values):
-    """The weights and the values, but for those that are parts of weights."""
-    weights = {("weight", name): array for name, array in run.params.items()}
-    bases = {id(array) for array in run.params.values()}
-    parts = run.sized.of_weights
-    rest = {n: a for n, a in values.items() if n not in parts or id(a.base) not in bases}
-    return weights | rest
+        given = run.params, values, others
+        made = repeated(sized.repeated, key, given, whole, sized.of_weights)
+    if to_pack:
+        _kept_panels(run, to_pack, made[: len(to_pack)])
+        return made[len(to_pack) :]
+    return made
 
 
 def _short(run):
@@ -228,8 +213,12 @@ def _short(run):
 
 def _contiguous(run, values, others):
     """Whether what comes from outside lies in memory as arrays mostly do."""
-    arrays = [*run.params.values(), *others.values(), run.x, values.get("dy")]
-    return all(a is None or (a.flags.c_contiguous and a.flags.aligned) for a in arrays)
+    for array in (*run.params.values(), *others.values(), run.x, values.get("dy")):
+        if array is not None:
+            flags = array.flags
+            if not (flags.c_contiguous and flags.aligned):
+                return False
+    return True
 
 
 _CPU = surround.Device(

@@ -1,5 +1,6 @@
 """Weights as products read them: packed in panels, or as they lie."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from tinygrad_rnn.kernels._jit import NO_FASTMATH, kernel
@@ -12,7 +13,7 @@ from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.sized import weight_of
 
-__all__ = ["Form", "input_weight", "pays_to_pack"]
+__all__ = ["Form", "forms_of", "input_weight", "pays_to_pack"]
 
 
 @kernel("intp, intp, const(T[:, :]), intp, intp, T[::1]", fastmath=NO_FASTMATH)
@@ -42,10 +43,10 @@ class Form(NamedTuple):
     back: int | None
     strips: bool
 
-    def kept(self, run):
-        """Where it stands among the forms of its weight, and these, if the caller keeps them."""
-        key = self.part.column, self.part.blocks, self.block, self.back, self.strips
-        return key, run.forms.get(self.part.weight, {})
+    @property
+    def key(self):
+        """Where it stands among the forms of its weight."""
+        return self.part.column, self.part.blocks, self.block, self.back, self.strips
 
     def made(self, run):
         """The panels, one behind the other."""
@@ -55,19 +56,43 @@ class Form(NamedTuple):
         return _pack(b.T, self.back, self.strips)
 
 
+@lru_cache(maxsize=4096)  # it would take a tenth of the time of a small step
+def forms_of(sized, strips, pack, backwards, inside):
+    """The parts of weights that steps read, by name: in forms, with their keys, and as they lie.
+
+    Of those as they lie also the width of a block.
+    """
+    forms, as_they_lie = [], []
+    for name, part, block, back in sized.parts:
+        if pack or (backwards and part.operand[0] == "operand"):
+            form = Form(part, block, back if backwards else None, strips)
+            forms.append((name, form, form.key))
+        else:
+            as_they_lie.append((name, part, block))
+    for name, part, block in () if backwards else sized.input_parts:
+        if inside and pack:
+            form = Form(part, block, None, strips)
+            forms.append((name, form, form.key))
+        else:
+            as_they_lie.append((name, part, block))
+    return forms, as_they_lie
+
+
 def pays_to_pack(run, backwards, inside=False):
     """Whether weights are packed: for a single step only the second time that they are met.
 
     Packing costs more than one step, and less than two. Rows that are spread out in memory
     cannot be read as they lie, those of x neither, if steps multiply with them ``inside``.
     """
-    parts = [part for _, part, _, _ in run.sized.parts]
-    read = parts + [part for _, part, _ in run.sized.input_parts] if inside else parts
-    weights = [run.params[part.weight] for part in read]
-    if run.schedule.steps > 1 or any(w.strides[1] != w.itemsize for w in weights):
+    sized, params, forms = run.sized, run.params, run.forms
+    if run.schedule.steps > 1:
         return True
-    kept = [run.forms.get(part.weight, {}) for part in parts]
-    met = [_met(forms, ("met", backwards)) for forms in kept]
+    read = [part.weight for _, part, _, _ in sized.parts]
+    for name in read + [part.weight for _, part, _ in sized.input_parts] if inside else read:
+        weight = params[name]
+        if weight.strides[1] != weight.itemsize:
+            return True
+    met = [_met(forms.get(name, {}), ("met", backwards)) for name in read]
     return all(met)
 
 

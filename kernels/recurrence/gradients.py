@@ -29,12 +29,14 @@ class _Wanted(NamedTuple):
     matrices  the weights that are multiplied with
     columns   the buffers whose columns are summed, for rows that are added to products
     added     what such a row's is the sum of
+    alone     those of which it is the sum of one whole buffer, that nobody else's is
     factors   the weights that rows are multiplied with
     """
 
     matrices: list[str]
     columns: list[int]
     added: dict[str, list[_Added]]
+    alone: frozenset[str]
     factors: list[str]
 
 
@@ -51,10 +53,15 @@ def _wanted(layout: Layout, needed: frozenset[str]) -> _Wanted:
         if name in needed:
             blocks = [(i, block, 1, k) for k, (i, block) in enumerate(places)]
             added[name] = added.get(name, []) + blocks
+    summed = [i for parts in added.values() for i, *_ in parts]
+    alone = [
+        name for name, parts in added.items() if len(parts) == 1 and summed.count(parts[0][0]) == 1
+    ]
     return _Wanted(
         [name for name in dict.fromkeys(matrices) if name in needed],
-        sorted({i for parts in added.values() for i, *_ in parts}),
+        sorted(set(summed)),
         added,
+        frozenset(alone),
         [name for name in layout.row_grads if name in needed],
     )
 
@@ -157,6 +164,8 @@ class WeightGradients:
     def _row(self, name: str, parts: list[_Added], columns: dict[int, Array]) -> Array:
         """The gradient of a row that is added to products, of the sums of their columns."""
         sized, shape = self.run.sized, self.run.params[name].shape
+        if name in self.wanted.alone and columns[parts[0][0]].shape[-1:] == shape[-1:]:
+            return columns[parts[0][0]]
         total = zeros((*self.lead, *shape), self.run.like)
         for i, block, count, first in parts:
             size = sized.sizes[sized.layout.buffer_widths[i].letter]
@@ -167,7 +176,9 @@ class WeightGradients:
     def _add_row(self, name: str, value: Array) -> None:
         """Add a gradient of a weight that is a row or a number."""
         shape = self.run.params[name].shape
-        value = value.reshape((-1, *shape) if self.by_rows else shape)
+        shape = (-1, *shape) if self.by_rows else shape
+        if value.shape != shape:  # what is reshaped is a view, and copied where it is handed out
+            value = value.reshape(shape)
         if name in self.grads:
             self.grads[name] += value
         else:

@@ -130,7 +130,7 @@ def _steps_forward(device: Device, run: Run) -> None:
         device.walk(run, values, backwards=False)
         return made
 
-    panels = {("panels", n): f.panels for n, f, _ in factors if isinstance(f, PackedMatrix)}
+    panels = {f"panels of {n}": f.panels for n, f, _ in factors if isinstance(f, PackedMatrix)}
     kinds = "forward", inside, tuple(panels)
     made = device.repeated(run, values, to_pack, kinds, panels, work)
     arrays.update(zip(names, made, strict=True))

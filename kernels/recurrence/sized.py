@@ -27,7 +27,7 @@ def layout_of(program: Program, rules: Rules) -> Layout:
     return Layout(lowered, differentiate(lowered, rules))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # there is one for each call's sizes
 class Sized:
     """A program at the sizes of a call, and the arrays that its kernels are given.
 

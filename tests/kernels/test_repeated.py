@@ -37,7 +37,7 @@ class Layer:
             fill(out, between)
             return [out, column_sums(between)]
 
-        return repeated(self.kept, (x.shape, w.shape), {"x": x, "w": w}, work)
+        return repeated(self.kept, (x.shape, w.shape), [{"x": x, "w": w}], work)
 
 
 def right(found, x, w):
@@ -74,7 +74,7 @@ def test_parts_of_what_is_given_move_with_it():
             matmul(x[2:5], w[:, 20:], out=out)
             return [out]
 
-        found = repeated(kept, "part", {"x": x, "w": w}, work)
+        found = repeated(kept, "part", [{"x": x, "w": w}], work)
         np.testing.assert_array_equal(found[0], matmul(x[2:5], np.ascontiguousarray(w[:, 20:])))
     assert kept["part"]
 
@@ -89,7 +89,7 @@ def test_what_is_given_may_come_out():
         def work(x=x, w=w, total=total):
             return [matmul(x, w, out=total, accumulate=True)]
 
-        (found,) = repeated(kept, "sum", {"x": x, "w": w, "total": total}, work)
+        (found,) = repeated(kept, "sum", [{"x": x, "w": w, "total": total}], work)
         assert found is total
         np.testing.assert_array_equal(found, expected)
     assert kept["sum"]
@@ -112,7 +112,7 @@ def test_a_child_that_was_forked_meanwhile_writes_down_its_own():
 
     kept = {}
     for _ in range(2):
-        repeated(kept, "forking", {}, work)
+        repeated(kept, "forking", [{}], work)
     assert list(os.read(read, 2)) == [2, 2]
 
 
@@ -124,7 +124,7 @@ def test_an_interrupt_leaves_nothing_behind():
 
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
-            repeated(kept, "interrupted", {}, work)
+            repeated(kept, "interrupted", [{}], work)
     assert _memory._cache.seen is None
     assert not _pool.are_noted()
 
@@ -144,7 +144,7 @@ def test_what_cannot_be_told_is_done_anew(fault):
                 matmul(other, w, out=out, accumulate=True)
             return [out, np.ones(3, np.float32)] if fault == "made by nobody" else [out]
 
-        found = repeated(kept, "unclear", {"x": x, "w": w, "other": other}, work)[0]
+        found = repeated(kept, "unclear", [{"x": x, "w": w, "other": other}], work)[0]
         expected = matmul(x, w)
         if fault == "shared memory":
             matmul(other, w, out=expected, accumulate=True)
@@ -199,7 +199,7 @@ def test_calls_of_other_threads_are_not_written_down():
             thread.join()
             return [matmul(x, w, out=empty((5, 70)))]
 
-        (found,) = repeated(kept, "beside", {"x": x, "w": w}, work)
+        (found,) = repeated(kept, "beside", [{"x": x, "w": w}], work)
         np.testing.assert_array_equal(found, matmul(x, w))
     assert len(kept["beside"][0].chain._kernels) == 1
 
@@ -228,7 +228,7 @@ def test_a_call_of_nothing_is_none():
             fill(out, None)
             return [out]
 
-        (found,) = repeated(kept, "nothing", {"rows": rows}, work)
+        (found,) = repeated(kept, "nothing", [{"rows": rows}], work)
         assert not found.any()
     (written,) = kept["nothing"]
     assert len(written.chain._kernels) == 1
@@ -251,7 +251,7 @@ def test_work_that_fails_is_done_anew():
 
     for _ in range(4):
         with pytest.raises(ValueError, match="no"):
-            repeated(kept, "failing", {}, work)
+            repeated(kept, "failing", [{}], work)
     assert len(calls) == 4
     layer = Layer()  # and nothing is left locked
     for _ in range(3):

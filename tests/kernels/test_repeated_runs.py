@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
+import tinygrad_rnn as tg
 from tests.kernels.test_recurrence import CELLS, LSTM, SIZES, ResetBefore
 from tests.kernels.test_recurrence import draw as draw_anywhere
+from tinygrad_rnn import nn
 from tinygrad_rnn.kernels import _memory, _pool, _repeated, recurrence
 from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels.recurrence import cpu
@@ -75,7 +77,7 @@ def both_ways(arrays, needed, *, reverse=False, forms=None, dy=True, ends=True, 
 def anew(*args, **how):
     """The same without anything that was written down."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu, "repeated", lambda _kept, _key, _given, work: work())
+        patch.setattr(cpu, "repeated", lambda _kept, _key, _given, work, _parts: work())
         return both_ways(*args, **how)
 
 
@@ -181,7 +183,7 @@ def test_gradients_that_are_views_of_each_other():
         for patched in (False, True):
             with pytest.MonkeyPatch.context() as patch:
                 if patched:
-                    patch.setattr(cpu, "repeated", lambda _kept, _key, _given, work: work())
+                    patch.setattr(cpu, "repeated", lambda _kept, _key, _given, work, _parts: work())
                 y, finals, run = recurrence.forward(
                     program, x, states, params, rules=RULES, steps=1
                 )
@@ -248,3 +250,25 @@ def test_long_runs_are_not_written_down(monkeypatch):
     for _ in range(3):
         both_ways(arrays, set(arrays[3]))
     assert not kept_of(arrays)
+
+
+class TwoRows(nn.Cell):
+    """One product to which two rows are added."""
+
+    state = ("h",)
+    params = {"w_x": "I H", "w_h": "H H", "b": "H", "c": "H"}
+
+    def step(self, x, h, p):
+        return (x @ p.w_x).tanh() * (h @ p.w_h + p.b + p.c).tanh()
+
+
+def test_rows_that_are_added_to_one_product_have_a_gradient_each():
+    tg.seed(0)
+    layer = nn.Recurrent(TwoRows(5, 7), fused="require")
+    cell = layer.cells()[0]
+    for _ in range(4):  # anew, written down, and called twice
+        layer.zero_grad()
+        y, _ = layer(tg.randn(1, 2, 5))
+        (y * y).sum().backward()
+        np.testing.assert_array_equal(cell.b.grad.numpy(), cell.c.grad.numpy())
+        assert not np.shares_memory(cell.b.grad._data, cell.c.grad._data)
