@@ -3,6 +3,8 @@
     python benchmarks/run.py                 all of them
     python benchmarks/run.py engine matmul   only these; the other tables stay as they are
     python benchmarks/run.py gpu             on a machine with a GPU; not among all of them
+    python benchmarks/run.py --on "an AMD EPYC" recurrent
+                                             beside those of the machine that the others are of
 
 TINYGRAD_PEER_PYTHON names an interpreter that has PyTorch, if this one has none; TINYGRAD_DATA
 the folder of the data that some of them read; TINYGRAD_MULTI30K that of the runs of multi30k.py,
@@ -13,6 +15,7 @@ that of easy_vqa.py, TINYGRAD_NLVR that of nlvr.py, TINYGRAD_QUESTIONS that of q
 TINYGRAD_NAVIGATE that of navigate.py.
 """
 
+import argparse
 import datetime
 import importlib
 import os
@@ -89,8 +92,8 @@ def machine() -> str:
     )
 
 
-def main(names: list[str]) -> None:
-    """Run, and replace the tables of what was run."""
+def main(names: list[str], another: str | None = None) -> None:
+    """Run, and replace the tables of what was run, here or on another machine."""
     text = RESULTS.read_text() if RESULTS.exists() else HEAD
     parts = [part.strip() for part in re.split(r"(?m)^(?=## )", text)]
     kept = {part.splitlines()[0][3:]: part for part in parts[1:]}
@@ -98,9 +101,14 @@ def main(names: list[str]) -> None:
     for name in names:
         sys.path.insert(0, str(RESULTS.parent))  # before what a benchmark put there: examples
         for title, lines in importlib.import_module(name).sections().items():
+            title = f"{title}, on {another}" if another else title
             kept[title] = "\n".join([f"## {title}", "", setting, "", *lines])
             RESULTS.write_text("\n\n".join([HEAD.strip(), *kept.values()]) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ALL)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("names", nargs="*", help="benchmarks; all of them, if none is named")
+    parser.add_argument("--on", metavar="MACHINE", help="what this one is called in their titles")
+    given = parser.parse_args()
+    main(given.names or ALL, given.on)
