@@ -8,7 +8,7 @@ from tinygrad_rnn.decoding.protocol import take
 from tinygrad_rnn.models import seq2seq
 from tinygrad_rnn.models.quick_step import quick_step
 
-QUICK = {"additive", "none", "general", "deep"}
+QUICK = {"additive", "none", "general", "deep", "deep_tanh"}
 ROWS = np.array([0, 3, 3, 1, 0])  # of sentences, as hypotheses share them
 PARTS = {
     "target_embedding": "additive", "decoder": "additive", "decoder.layers": "none",

@@ -196,6 +196,21 @@ class ByHand:
             found.append(self.scores(np.concatenate([s, context, word]))[token])
         return found
 
+    def sennrich(self, source, target):
+        """The first cell's state asks, the second reads the context (Sennrich et al. 2017)."""
+        keys, s = self.encode(source)
+        found = []
+        product = "decoder.read_out.product"
+        for before, token in zip([V, *target], [*target, V], strict=True):
+            word = self.w["target_embedding.weight"][before]
+            s = self.gru("decoder.layers.layers.0.forward", word, s)
+            context = self.additive(s, keys) @ keys
+            s = self.gru("decoder.then.layers.0.forward", context, s)
+            joined = np.concatenate([s, context, word])
+            said = np.tanh(joined @ self.w[f"{product}.weight"] + self.w[f"{product}.bias"])
+            found.append(self.scores(said)[token])
+        return found
+
     def lecture(self, source, target):
         """Additive scores of the state itself, and a product of both."""
         keys, s = self.encode(source)
@@ -214,6 +229,7 @@ class ByHand:
         ("lecture", {}),
         ("luong", {"attention": "general", "read_out": "tanh", "input_feeding": True}),
         ("bahdanau", {"read_out": "deep", "input_feeding": "context"}),
+        ("sennrich", {"read_out": "deep_tanh", "input_feeding": "conditional"}),
     ],
 )
 def test_decoders_are_those_of_the_papers(name, options):
@@ -347,6 +363,7 @@ def test_dropout_is_for_training():
         (lambda: model_of(context_gate=True), "context_gate with read_out='linear'"),
         (lambda: model_of(input_feeding="all"), "Seq2Seq: input_feeding is 'all', expected one"),
         (lambda: model_of("none", input_feeding="context"), "without attention, expected attenti"),
+        (lambda: model_of("none", input_feeding="conditional"), 'ing="conditional" without atten'),
         (lambda: model_of(tied="all"), 'tied="all" with two vocabularies'),
         (lambda: model_of(cell="GRUU"), "Seq2Seq: cell is 'GRUU', expected a class of cells"),
         (lambda: model_of(merge="none"), 'expected neither batch_first nor merge="none"'),

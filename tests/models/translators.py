@@ -16,6 +16,7 @@ KINDS = {
     "location": {"attention": "location", "longest": 8, "bridge": "zero", "cell": "RNN"},
     "gate": {"read_out": "tanh", "context_gate": True, "encoder_layers": 2, "decoder_layers": 2},
     "deep": {"read_out": "deep", "tied": True, "bidirectional": False, "decoder_layers": 2},
+    "deep_tanh": {"read_out": "deep_tanh"},
     "feeding": {"input_feeding": True, "read_out": "tanh", "cell": "RNN"},
     "context": {
         "input_feeding": "context",
@@ -24,6 +25,13 @@ KINDS = {
         "bridge": "zero",
         "initial_state": "learned",
     },
+    "conditional": {
+        "input_feeding": "conditional",
+        "read_out": "deep_tanh",
+        "decoder_layers": 2,
+        "tied": True,
+    },
+    "conditional LSTM": {"input_feeding": "conditional", "cell": "LSTM", "coverage": True},
     "monotonic": {"local": "monotonic", "window": 1},
     "predictive": {"local": "predictive", "window": 2, "attention": "general"},
     "coverage": {"coverage": True},

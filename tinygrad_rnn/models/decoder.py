@@ -19,14 +19,15 @@ from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["AttentionDecoder", "Carried", "Feeding", "checked_feeding"]
 
-Feeding = bool | Literal["context"]
+Feeding = bool | Literal["context", "conditional"]
 
 
 class Carried(NamedTuple):
     """What goes on from one step to the next.
 
     layers        the state of the layers, as they take it
-    fed (B, F)    what the next step reads beside a word; None without input feeding
+    fed (B, F)    what the next step reads beside a word, or asks attention by; None where that
+                  is of no step but its own
     covered (B, S)  how much attention every place has had; None where nobody asks
     steps (B,)    how many steps there were
     """
@@ -47,19 +48,27 @@ class AttentionDecoder(nn.Module):
     Layers, attention and read-out each run over all steps at once. With input feeding a step
     needs what the one before has found, so they run step by step:
 
-    | feeding   | layers read                 | attention is asked by |
-    |-----------|-----------------------------|-----------------------|
-    | False     | e_t                         | s_t                   |
-    | True      | [e_t; features_{t-1}]       | s_t  (Luong et al. 2015) |
-    | "context" | [e_t; a_t]                  | s_{t-1}  (Bahdanau et al. 2015) |
+    | feeding       | layers read              | attention is asked by |
+    |---------------|--------------------------|-----------------------|
+    | False         | e_t                      | s_t                   |
+    | True          | [e_t; features_{t-1}]    | s_t  (Luong et al. 2015) |
+    | "context"     | [e_t; a_t]               | s_{t-1}  (Bahdanau et al. 2015) |
+    | "conditional" | e_t, then a_t (``then``) | what e_t makes of s_{t-1}  (Sennrich et al. 2017) |
+
+    The last one's ``then`` are layers like ``layers``, which go on with their state within a step.
     """
 
     def __init__(
-        self, layers: nn.Recurrent, attention: Attending | None, read_out: ReadOut, feeding: Feeding
+        self,
+        layers: nn.Recurrent,
+        attention: Attending | None,
+        read_out: ReadOut,
+        feeding: Feeding,
+        then: nn.Recurrent | None = None,
     ) -> None:
         super().__init__()
         self.layers, self.attention, self.read_out = layers, attention, read_out
-        self.feeding = feeding
+        self.feeding, self.then = feeding, then
 
     def prepare(self, memory: Memory) -> Prepared | None:
         """The work on what was read that is done once, for all steps."""
@@ -75,7 +84,7 @@ class AttentionDecoder(nn.Module):
         fed = covered = None
         if self.feeding == "context":
             fed = self.layers.cells()[-1].given_out(self.layers.layout.unpack(state, (rows,))[-1])
-        elif self.feeding:
+        elif self.feeding is True:
             fed = nothing(rows, self.read_out.width, like=outputs)
         if self.attention is not None and self.attention.coverage:
             covered = nothing(rows, len(outputs), like=outputs)
@@ -155,8 +164,11 @@ class AttentionDecoder(nn.Module):
         hidden, state = self.layers(read, carried.layers, lengths=lengths, noise=noise)
         if self.attention is not None and self.feeding != "context":
             context, weights, carried = self._attend(hidden, memory, carried)
+        if self.then is not None:
+            other = None if noise is None else noise.fold(1)
+            hidden, state = self.then(context, state, noise=other)
         features = self.read_out(hidden, context, words)
-        if self.feeding:
+        if fed is not None:
             fed = (hidden if self.feeding == "context" else features)[-1]
         return (
             features,
@@ -174,10 +186,11 @@ class AttentionDecoder(nn.Module):
 
 def checked_feeding(given: Any, attention: Any) -> Feeding:
     """What ``input_feeding`` may be."""
-    feeding: Feeding = choice("Seq2Seq", "input_feeding", given, (False, True, "context"))
-    if feeding == "context" and attention is None:
+    ways = False, True, "context", "conditional"
+    feeding: Feeding = choice("Seq2Seq", "input_feeding", given, ways)
+    if feeding in ("context", "conditional") and attention is None:
         raise ArgumentError(
-            'Seq2Seq: input_feeding="context" without attention, expected attention, which makes '
-            "the context that is fed."
+            f'Seq2Seq: input_feeding="{feeding}" without attention, expected attention, which '
+            "makes the context that is fed."
         )
     return feeding

@@ -107,13 +107,13 @@ def _looked(score: Any, query: Array, memory: Any) -> tuple[Array, Array]:
 
 def _features(says: ReadOut, parts: list[Array], table: Tensor, tokens: Array) -> Array:
     """What scores are made of."""
-    if says.how == "deep":
+    if says.deep:
         parts.append(table._data[tokens])
     joined = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
     if says.product is None:
         return joined
     features = product_of(joined, says.product.weight, says.product.bias, False)
-    return pointwise.tanh(features, out=features) if says.how == "tanh" else features
+    return pointwise.tanh(features, out=features) if says.bent else features
 
 
 def _turned(out: Any) -> bool:

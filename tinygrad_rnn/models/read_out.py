@@ -7,17 +7,18 @@ from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["READ_OUTS", "ReadOut"]
 
-READ_OUTS = ("linear", "tanh", "deep")
+READ_OUTS = ("linear", "tanh", "deep", "deep_tanh")
 
 
 class ReadOut(nn.Module):
     """Features of a word that is to be said, from state s, context a and the word before, e.
 
-    | how    | features                |                                         |
-    |--------|-------------------------|-----------------------------------------|
-    | linear | [s; a]                  | scores are a product of both            |
-    | tanh   | tanh([s; a] w + b)      | Luong et al. 2015                       |
-    | deep   | [s; a; e]               | the word before is seen once more       |
+    | how       | features              |                                         |
+    |-----------|-----------------------|-----------------------------------------|
+    | linear    | [s; a]                | scores are a product of both            |
+    | tanh      | tanh([s; a] w + b)    | Luong et al. 2015                       |
+    | deep      | [s; a; e]             | the word before is seen once more       |
+    | deep_tanh | tanh([s; a; e] w + b) | Sennrich et al. 2017                    |
 
     A context gate (Tu et al. 2017) weighs, in "tanh", what was said against what is read:
 
@@ -37,6 +38,7 @@ class ReadOut(nn.Module):
     ) -> None:
         super().__init__()
         self.how = choice("Seq2Seq", "read_out", how, READ_OUTS)
+        self.deep, self.bent = how.startswith("deep"), how.endswith("tanh")
         self.gate: nn.Linear | None = None
         if flag("Seq2Seq", "context_gate", gate):
             if how != "tanh" or not context:
@@ -49,9 +51,9 @@ class ReadOut(nn.Module):
             self.said = nn.Linear(state + word, self.width)
             self.seen = nn.Linear(context, self.width, bias=False)
             return
-        joined = state + context + (word if how == "deep" else 0)
+        joined = state + context + (word if self.deep else 0)
         self.product: nn.Linear | None = None
-        if how == "tanh":
+        if self.bent:
             self.product = nn.Linear(joined, width or state)
         elif width is not None and width != joined:
             self.product = nn.Linear(joined, width, bias=False)
@@ -65,10 +67,10 @@ class ReadOut(nn.Module):
             said = self.said(ops.concat([state, word], axis=-1))
             return ops.tanh(said + z * (self.seen(context) - said))
         parts = [state] if context is None else [state, context]
-        if self.how == "deep":
+        if self.deep:
             parts.append(word)
         joined = ops.concat(parts, axis=-1) if len(parts) > 1 else state
         if self.product is None:
             return joined
         features: Tensor = self.product(joined)
-        return ops.tanh(features) if self.how == "tanh" else features
+        return ops.tanh(features) if self.bent else features

@@ -73,7 +73,8 @@ class Seq2Seq(Translator):
         coverage: Whether attention knows where it has been.
         input_feeding: Whether the layers also read what the step before has found: see
             ``AttentionDecoder``. Without it they run over all steps in one kernel.
-        read_out: "linear", "tanh" or "deep", see ``ReadOut``; ``context_gate`` is for "tanh".
+        read_out: "linear", "tanh", "deep" or "deep_tanh", see ``ReadOut``; ``context_gate`` is
+            for "tanh".
         bridge: "linear", "last", "average" or "zero", see ``Bridge``.
         tied: True makes scores with the table of target vectors; "all" also reads with it, if
             both vocabularies are one.
@@ -132,15 +133,16 @@ class Seq2Seq(Translator):
         self.encoder = Encoder(source_embedding, reads, dropout, memory_dropout)
         K = 0 if attention is None else self.encoder.width
         says = ReadOut(read_out, H, K, E, E if tied else None, context_gate)
-        fed = {False: 0, True: says.width, "context": K}[feeding]
+        fed = {True: says.width, "context": K}.get(feeding, 0)
         speaks = layers(E + fed, H, decoder_layers)
+        then = layers(K, H, decoder_layers) if feeding == "conditional" else None
         looks = None
         if attention is not None:
             looks = Attending(
                 attention, H, K, H,
                 longest=longest, local=local, window=window, coverage=coverage,
             )  # fmt: skip
-        self.decoder = AttentionDecoder(speaks, looks, says, feeding)
+        self.decoder = AttentionDecoder(speaks, looks, says, feeding, then)
         self.bridge = Bridge(bridge, self.encoder, speaks)
         self.dropout, self.output_dropout = nn.Dropout(dropout), nn.Dropout(output_dropout)
         self.out: ScoreLayer = (
