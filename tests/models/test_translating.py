@@ -8,6 +8,7 @@ from tinygrad_rnn import decoding, models
 from tinygrad_rnn.kernels import attention
 
 SOURCES = [[1, 2, 3], [4], [], [5, 6, 7, 8, 0]]
+TARGETS = [[1, 2], [3], [4, 5, 6, 6], []]
 
 
 @pytest.mark.parametrize("kind", ["additive", "general"])
@@ -38,3 +39,21 @@ def test_scores_and_alignments_are_those_of_the_training_pass(kind, feeding, mon
     written = decoding.beam_search(model.step, model.start(model.encode(SOURCES)), **given)
     for one, other in zip(found, written, strict=True):
         assert [h.tokens.tolist() for h in one] == [h.tokens.tolist() for h in other]
+
+
+def test_the_two_cells_of_a_conditional_step_do_not_drop_the_same(monkeypatch):
+    model = models.Seq2Seq(9, 40, 8, 20, input_feeding="conditional", recurrent_dropout=0.5)
+    asked = []
+    for layers in (model.decoder.layers, model.decoder.then):
+
+        def watched(*given, noise, forward=layers.forward, **how):
+            asked.append((noise.key, noise.first_step))
+            return forward(*given, noise=noise, **how)
+
+        monkeypatch.setitem(vars(layers), "forward", watched)
+    model.loss(SOURCES, TARGETS)
+    steps = 1 + max(map(len, TARGETS))
+    first, then = asked[::2], asked[1::2]
+    assert [step for _, step in first] == [step for _, step in then] == list(range(steps))
+    assert len({key for key, _ in first}) == len({key for key, _ in then}) == 1
+    assert first[0] != then[0]
