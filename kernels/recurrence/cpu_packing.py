@@ -56,7 +56,7 @@ class Form(NamedTuple):
         return _pack(b.T, self.back, self.strips)
 
 
-@lru_cache(maxsize=4096)  # it would take a tenth of the time of a small step
+@lru_cache(maxsize=4096)  # it follows from the sizes
 def forms_of(sized, strips, pack, backwards, inside):
     """The parts of weights that steps read, by name: in forms, with their keys, and as they lie.
 
