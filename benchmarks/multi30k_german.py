@@ -1,8 +1,8 @@
 """Multi30k, English to German, with the settings of LIUM's text-only system of 2017 (TARGETS 4).
 
 TINYGRAD_DATA names the folder that holds ``multi30k/``; sentencepiece and sacrebleu are needed.
-An epoch takes a minute or so; runs go on where they were interrupted, and the table is made of
-what is there.
+An epoch takes some two minutes on one thread; runs go on where they were interrupted, and the
+table is made of what is there.
 
     python benchmarks/multi30k_german.py --folder runs --seeds 2 --epochs 20
     TINYGRAD_MULTI30K_GERMAN=runs python benchmarks/run.py multi30k_german     the table

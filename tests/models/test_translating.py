@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.models.translators import SOURCES, TARGETS
 from tinygrad_rnn import decoding, models
 from tinygrad_rnn.kernels import attention
-
-SOURCES = [[1, 2, 3], [4], [], [5, 6, 7, 8, 0]]
-TARGETS = [[1, 2], [3], [4, 5, 6, 6], []]
 
 
 @pytest.mark.parametrize("kind", ["additive", "general"])
