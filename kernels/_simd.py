@@ -3,6 +3,7 @@
     v = load(like, address, count)       the next lanes(like) numbers, zeros past ``count``
     store(like, address, count, v)       the first ``count`` of them
     fill(like, 0.5)                      the same number in all lanes
+    spread(like, address)                the number there in all lanes
     total(v)                             their sum, from the first to the last
     largest(v)                           the largest of them, none of which is NaN
     add(a, b), fma(a, b, c), tanh(a)...  lane by lane
@@ -27,7 +28,7 @@ from tinygrad_rnn.kernels._vector import BYTES, Element, at, lanes_of
 __all__ = [
     "absolute", "add", "both", "cos", "div", "eq", "exp", "expm1", "fill", "fma", "ge", "gt",
     "largest", "le", "load", "log", "log1p", "lt", "maximum", "minimum", "mul", "neg", "power",
-    "sigmoid", "sign", "sin", "sqrt", "store", "sub", "tanh", "total", "where",
+    "sigmoid", "sign", "sin", "spread", "sqrt", "store", "sub", "tanh", "total", "where",
 ]  # fmt: skip
 
 
@@ -100,6 +101,24 @@ def fill(typing, like, number):
         return element.spread(builder, scalar, element.vector)
 
     return Vector(like.dtype, element.lanes)(like, number), codegen
+
+
+@partial(
+    intrinsic,
+    twin=lambda like, address: np.full(
+        lanes_of(like.dtype), at(like, address, (1,), (0,))[0], like.dtype
+    ),
+)
+def spread(typing, like, address):
+    """The number at ``address`` in all lanes."""
+    element = Element(like)
+
+    def codegen(context, builder, signature, args):
+        number = builder.load(builder.inttoptr(args[1], element.scalar.as_pointer()))
+        number.align = element.size
+        return element.spread(builder, number, element.vector)
+
+    return Vector(like.dtype, element.lanes)(like, types.intp), codegen
 
 
 # ----- arithmetic -----

@@ -30,6 +30,7 @@ __all__ = [
     "prefetch",
     "room",
     "transpose_block",
+    "transposed_block",
 ]
 
 BITS = host_vector_bits()
@@ -124,21 +125,15 @@ def at(like, start, shape, strides):
     return np.ndarray(shape, like.dtype, memory, start - low, strides)
 
 
-def _define_transposition(function, builder, element, partial):
-    """Exchange halves of ever closer rows: log2(lanes) rounds of shuffles."""
-    source, source_row, target, target_row, height, width = function.args
-    n = element.lanes
-    columns = element.first(builder, width) if partial else None
-    rows = []
-    for i in range(n):
-        row = integer(i)
-        if partial:  # what is past the last row is read from it, and lands in the padding
-            last = builder.sub(height, integer(1))
-            row = builder.select(builder.icmp_signed("<", row, last), row, last)
-        place = builder.add(source, builder.mul(source_row, row))
-        rows.append(element.load(builder, builder.inttoptr(place, BYTES), columns))
-    indices = ir.VectorType(HALF, n)
-    distance = n // 2
+def transposed_block(builder, element, source, source_row, bounds=None):
+    """The columns of a block of as many rows and columns as a vector has lanes.
+
+    Of a smaller one ``bounds`` tells the rows and columns; what it has not is not to be relied on.
+    """
+    rows = _rows_of_block(builder, element, source, source_row, bounds)
+    # Halves of ever closer rows are exchanged: log2(lanes) rounds of shuffles.
+    indices = ir.VectorType(HALF, element.lanes)
+    n, distance = element.lanes, element.lanes // 2
     while distance:
         upper = [j + n - distance if j & distance else j for j in range(n)]
         lower = [j + n if j & distance else j + distance for j in range(n)]
@@ -148,14 +143,35 @@ def _define_transposition(function, builder, element, partial):
                 rows[i] = builder.shuffle_vector(x, y, ir.Constant(indices, upper))
                 rows[i + distance] = builder.shuffle_vector(x, y, ir.Constant(indices, lower))
         distance //= 2
+    return rows
+
+
+def _rows_of_block(builder, element, source, source_row, bounds):
+    mask = None if bounds is None else element.first(builder, bounds[1])
+    rows = []
+    for i in range(element.lanes):
+        row = integer(i)
+        if bounds is not None:  # what is past the last row is read from it
+            last = builder.sub(bounds[0], integer(1))
+            row = builder.select(builder.icmp_signed("<", row, last), row, last)
+        place = builder.add(source, builder.mul(source_row, row))
+        rows.append(element.load(builder, builder.inttoptr(place, BYTES), mask))
+    return rows
+
+
+def _define_transposition(function, builder, element, partial):
+    """Write the columns of a block as rows; what is past its last row lands in the padding."""
+    source, source_row, target, target_row, height, width = function.args
+    bounds = (height, width) if partial else None
+    rows = transposed_block(builder, element, source, source_row, bounds)
     done = function.append_basic_block("done")
-    for i in range(n):
+    for i, row in enumerate(rows):
         place = builder.add(target, builder.mul(target_row, integer(i)))
         if partial and i:
             more = function.append_basic_block(f"row_{i}")
             builder.cbranch(builder.icmp_signed(">", width, integer(i)), more, done)
             builder.position_at_end(more)
-        element.store(builder, rows[i], builder.inttoptr(place, BYTES))
+        element.store(builder, row, builder.inttoptr(place, BYTES))
     builder.branch(done)
     builder.position_at_end(done)
     builder.ret_void()

@@ -25,6 +25,8 @@ from tinygrad_rnn.kernels.matmul.cpu_block import (
     FROM_BIAS,
     FROM_OUT,
     FROM_ZERO,
+    ONE_ROW,
+    ONE_TERM,
     PACK,
     PACKED,
     ROWS,
@@ -131,13 +133,16 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
     """Choose how to read the factors and how to divide the work, and do it."""
     dtype = c.dtype
     packed = type(b) is PackedMatrix
-    pack_a = a.strides[1] != dtype.itemsize and M > 8 and N > 64
+    thin = 0 if packed or (K > 1 and M > 1) else _thin(a, b, M, K)
+    pack_a = not thin and a.strides[1] != dtype.itemsize and M > 8 and N > 64
     pieces, divided = 1, BATCH
     touched = (K + M) * N * dtype.itemsize  # of B and C; of a row or two they take longest
     if count * (2 * M * K * N / _FLOPS + touched / _BYTES) > _SECONDS_WORTH_A_DISPATCH:
         pieces, divided = _divide(count, M, K, N, packed, pack_a, num_threads())
     if packed:
         how, b = PACKED, b.panels[None]
+    elif thin:
+        how = thin
     elif b.strides[1] == dtype.itemsize and (M // pieces if divided == ROWS else M) < _FEW_ROWS:
         how = DIRECT if b.strides[0] else PACK  # a distance of 0 stands for packed rows
     else:
@@ -157,6 +162,16 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
         products, pieces, pieces, divided,
         a, b, start, c, offsets, scratch, begin, how, pack_a, K,
     )  # fmt: skip
+
+
+def _thin(a, b, M, K):
+    """Return which kind of thin product it is, or 0 for none that there are loops for."""
+    size = a.itemsize
+    if K == 1 and b.strides[1] == size:
+        return ONE_TERM
+    if M == 1 and a.strides[1] == b.strides[0] == size != b.strides[1]:
+        return ONE_ROW
+    return 0
 
 
 def product_link(a, b, out, bias=None):

@@ -4,6 +4,7 @@ from tinygrad_rnn.kernels._jit import NO_FASTMATH, helper, kernel
 from tinygrad_rnn.kernels._ufunc import loop
 from tinygrad_rnn.kernels._vector import address, element_size, lanes, room
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel, pack_rows, tile_height
+from tinygrad_rnn.kernels.matmul.cpu_thin import column_times_row, row_times_columns
 from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, tile
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "FROM_BIAS",
     "FROM_OUT",
     "FROM_ZERO",
+    "ONE_ROW",
+    "ONE_TERM",
     "PACK",
     "PACKED",
     "ROWS",
@@ -29,7 +32,8 @@ DEPTH = 352
 WIDTH = 672
 HEIGHT = 64  # rows of a block of A, where A is packed
 
-DIRECT, PACK, PACKED = 0, 1, 2  # how B is read: where it is, through scratch, from panels
+# How B is read: where it is, through scratch, from panels; and two kinds of thin products.
+DIRECT, PACK, PACKED, ONE_TERM, ONE_ROW = 0, 1, 2, 3, 4
 BATCH, ROWS, COLUMNS = 0, 1, 2  # what is divided among the threads
 FROM_ZERO, FROM_BIAS, FROM_OUT = 0, 1, 2  # where the sums start
 
@@ -167,13 +171,19 @@ def products(first, stop, pieces, divided, a, b, start, c, offsets, scratch, beg
             here = 0
             if begin != FROM_ZERO:
                 here = address(start) + offsets[item, 3] + top * start_row + left * size
-            _multiply(
-                c,
-                address(a) + offsets[item, 0] + top * a_row, a_row, a_col,
-                address(b) + offsets[item, 1] + b_left, b_row, b_col,
-                address(c) + offsets[item, 2] + top * c_row + left * size, c_row,
-                here, start_row, bottom - top, k, right - left, how, pack_a, own,
-            )  # fmt: skip
+            one = address(a) + offsets[item, 0] + top * a_row
+            other = address(b) + offsets[item, 1] + b_left
+            there = address(c) + offsets[item, 2] + top * c_row + left * size
+            height, width = bottom - top, right - left
+            if how == ONE_TERM:
+                column_times_row(c, one, a_row, other, there, c_row, here, start_row, height, width)
+            elif how == ONE_ROW:
+                row_times_columns(c, one, other, b_col, there, here, k, width)
+            else:
+                _multiply(
+                    c, one, a_row, a_col, other, b_row, b_col, there, c_row, here, start_row,
+                    height, k, width, how, pack_a, own,
+                )  # fmt: skip
 
 
 @loop

@@ -68,8 +68,10 @@ def _walk(run, values, *, backwards):
     if backwards:
         steps, arguments = module.backward, module.BACKWARD
     values |= _sizes_and_flags(run)
-    flops = 2.0 * run.schedule.size * run.sized.weight_count
-    limit = None if flops > FLOPS_WORTH_A_TEAM else 1
+    weights = run.sized.weight_count
+    if not backwards and values["inside"]:
+        weights += sum(run.params[name].size for _, name, _ in run.sized.hoisted)
+    limit = None if 2.0 * run.schedule.size * weights > FLOPS_WORTH_A_TEAM else 1
     team(steps, *[values[name] for name, _ in arguments[2:]], limit=limit)
     if run.schedule.steps & 1:
         team(_turned, values["turn"], limit=1)

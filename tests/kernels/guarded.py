@@ -79,6 +79,8 @@ def check_products(dtype, at_end):
     sizes += [(M, 2, N) for M in range(1, rows + 1) for N in (1, lanes - 1, columns)]
     sizes += [(3, K, columns) for K in range(depth + 1)]
     sizes += [(1, 3, N) for N in (pairs - 1, pairs, pairs + 1, pairs + columns)]
+    sizes += [(M, 1, N) for M in (1, rows) for N in range(1, 2 * lanes + 2)]
+    sizes += [(1, K, N) for K in range(depth + 1) for N in (1, lanes - 1, lanes, lanes + 1)]
     for M, K, N in sizes:
         x, y = a[:M, :K].astype(dtype), b[:K, :N].astype(dtype)
         expected = sum((x[:, k, None] * y[k] for k in range(K)), np.zeros((M, N), dtype))

@@ -116,6 +116,44 @@ def test_one_row_takes_panels_in_pairs_and_what_is_left_alone(dtype):
             assert_same_bits(matmul(x, y, bias=bias[:N]), whole[:, :N])
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_thin_products_have_the_bits_of_the_definition(dtype, threads, monkeypatch):
+    monkeypatch.setattr(cpu, "_SECONDS_WORTH_A_DISPATCH", 0.0)
+    monkeypatch.setattr(_pool, "_threads", threads)
+    rng = np.random.default_rng(0)
+    longest = 2 * lanes_of(dtype) + 1
+    a, b = rng.standard_normal((2, longest, longest)).astype(dtype)
+    bias = rng.standard_normal(longest).astype(dtype)
+    one_term = [((a[:M, :1], a[:1, :M].T), b[:1, :N]) for M in (1, 2, longest) for N in (1, 9, 20)]
+    a_row = [np.array(a[:1]), a[:, :1].T]  # its numbers side by side, and apart
+    one_row = [
+        ([x[:, :K] for x in a_row], b[:N, :K].T)
+        for K in range(longest + 1)
+        for N in (2, 9, longest)
+    ]
+    for lefts, y in [*one_term, *one_row]:
+        N = y.shape[1]
+        for x in lefts:
+            out, added = np.empty((2, len(x), N), dtype)
+            assert_same_bits(matmul(x, y, out=out), reference.matmul(x, y))
+            assert_same_bits(
+                matmul(x, y, out=out, bias=bias[:N]), reference.matmul(x, y, bias=bias[:N])
+            )
+            added[...] = out
+            matmul(x, y, out=out, accumulate=True)
+            assert_same_bits(out, reference.matmul(x, y, out=added, accumulate=True))
+
+
+def test_what_a_block_of_columns_does_not_reach_adds_nothing():
+    a, b = np.full((1, 40), np.nan, np.float32), np.full((50, 40), np.inf, np.float32)
+    a[0, :5], b[:7, :5] = 1.0, 2.0
+    out = np.empty((1, 7), np.float32)  # without it NumPy would run through so small a product
+    np.testing.assert_array_equal(matmul(a[:, :5], b[:7, :5].T, out=out), np.full((1, 7), 10.0))
+    a[0, 4] = np.inf
+    np.testing.assert_array_equal(matmul(a[:, :5], b[:7, :5].T, out=out), np.full((1, 7), np.inf))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_blocks_of_k_and_of_columns_continue_the_chain(dtype):
     rng = np.random.default_rng(0)
