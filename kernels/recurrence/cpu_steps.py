@@ -117,7 +117,7 @@ class Steps:
         rows, count, params, dtype = self.rows, self.count, layer.params, self.dtype
         # Shapes of a sequence; the numbers in these arrays are never read.
         given = [np.empty((rows, width), dtype) for width in layer.widths]
-        weights = [params[name] for name, _ in layer.program.params]
+        weights = [params[name] for name in layer.program.weights]
         sequence = x.reshape(count, rows, -1) if layer.program.input else None
         sized = at_sizes(layer.program, rules, shapes_of(sequence, given, weights))
         layout, schedule = sized.layout, schedule_of(None, count, rows, False)

@@ -101,7 +101,12 @@ class Program:
         widths += [w for _, shape in self.params for w in shape]
         return tuple(dict.fromkeys(w.letter for w in widths if w.letter))
 
-    # Both are asked for at every call.
+    # These are asked for at every call.
+    @cached_property
+    def weights(self) -> list[str]:
+        """The names of the weights."""
+        return [name for name, _ in self.params]
+
     @cached_property
     def settings(self) -> list[str]:
         """The names of the numbers that come with a call."""
@@ -127,4 +132,4 @@ class Program:
         """Weights that no new state and no output depends on."""
         lines = [self.operations[n] for n in self.reached()]
         used = {value for op in lines for key, value in op.attrs if key == "weight"}
-        return [name for name, _ in self.params if name not in used]
+        return [name for name in self.weights if name not in used]

@@ -81,7 +81,7 @@ def forward(
 ) -> tuple[Array, list[Array], Run]:  # fmt: skip
     """Run all steps, as ``recurrence.forward`` says."""
     forms = forms or {}
-    weights = [params[name] for name, _ in program.params]
+    weights = [params[name] for name in program.weights]
     sized = at_sizes(program, rules, shapes_of(x, states, weights))
     layout, like, B = sized.layout, states[0], len(states[0])
     schedule = schedule_of(mask, steps, B, reverse).beside(like)

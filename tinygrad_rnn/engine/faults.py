@@ -97,14 +97,15 @@ def wrong_answer(hook: Any, answer: Tensor, given: Tensor) -> ShapeError:
 
 def check_gradient(where: str, g: Any, like: Tensor) -> None:
     """Raise if a gradient is not of the shape, type and device of its tensor."""
-    if g.shape != like._data.shape:
+    home = like._data
+    if g.shape != home.shape:
         raise ShapeError(
             f"{where}: a tensor of {described(like)} received a gradient of {described(g)}, "
             "expected one of its shape. The derivative rule of an operation that used it is "
             "wrong; tg.debug() names the operation."
         )
-    at_home = g.__class__ is like._data.__class__ is np.ndarray
-    if g.dtype != like.dtype or not (at_home or _device(g) == like.device):
+    on_cpu = g.__class__ is home.__class__ is np.ndarray
+    if g.dtype != home.dtype or not (on_cpu or _device(g) == like.device):
         raise GradientError(
             f"{where}: a tensor of {described(like)} received a gradient of {described(g)}, "
             "expected one of its type and device. The likely cause is that it has been moved or "

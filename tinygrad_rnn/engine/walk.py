@@ -5,7 +5,6 @@ after everything that used it, and nothing recurses, however deep the graph.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from heapq import heappop, heappush
 from typing import Any
 
@@ -69,6 +68,7 @@ class Walk:
         self.kept: list[tuple[Tensor, Any]] = []  # gradients for tensors that retain theirs
         self.targets: set[Any] | None = None if targets is None else set(targets)
         self.useful: set[Node] | None = None
+        self.several = _cuda.several()  # GPUs, so that gradients may be on another than the current
 
     def go(self, roots: Sequence[Tensor], gradients: Sequence[Any]) -> None:
         """Walk back from ``roots``, whose gradients (Tensors) are given."""
@@ -157,7 +157,7 @@ class Walk:
             self.heap, self.pending, self.retain, self.deliver, self.F,
         )  # fmt: skip
         useful, targets = self.useful, self.targets or set()
-        plain = not (self.graph or self.floor or self.careful or _cuda.several())
+        plain = not (self.graph or self.floor or self.careful or self.several)
         while heap:
             seq = -heappop(heap)
             slot = pending.pop(seq)
@@ -170,7 +170,10 @@ class Walk:
                 or saved is FREED
                 or node in targets
             ):
-                with _there_with(g):
+                if self.several:
+                    with there(_array_in(g)):
+                        self._visit(node, slot)
+                else:
                     self._visit(node, slot)
                 continue
             # What follows is _visit() for the plain case, most nodes of most walks, written
@@ -228,7 +231,10 @@ class Walk:
         for number, part, new in pull(node, g, self):
             if watch is not None:
                 watch.check(node, number, g, part)
-            with _there_with(part):
+            if self.several:
+                with there(_array_in(part)):
+                    self.deliver(node.parents[number], part, new)
+            else:
                 self.deliver(node.parents[number], part, new)
         if not self.retain:
             node.saved, node.out, node.attrs = FREED, None, None
@@ -253,11 +259,6 @@ class Walk:
         keeper = None if notes.keeper is None else notes.keeper()
         if keeper is not None:
             self.kept.append((keeper, slot[1]))
-
-
-def _there_with(g: Any) -> AbstractContextManager[Any]:
-    """``there``, where a gradient is."""
-    return there(_array_in(g) if _cuda.several() else None)
 
 
 def _array_in(g: Any) -> Array | None:

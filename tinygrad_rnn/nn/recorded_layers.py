@@ -32,18 +32,16 @@ _MOST = 32  # kinds of calls that answers are kept for
 class _AboutCell(NamedTuple):
     """What has been asked about a cell.
 
-    weights  the names of those that its program takes
-    zeros    what it starts from, where it is given no state
+    zeros  what it starts from, where it is given no state
     """
 
     program: Program
-    weights: list[str]
     settings: dict[str, float] | None
     zeros: list[Tensor]
 
     def weights_of(self, cell: "Cell", dtype: Any) -> list[Tensor] | None:
         """The cell's weights now; None unless they are of the same kind."""
-        found = [getattr(cell, name) for name in self.weights]
+        found = [getattr(cell, name) for name in self.program.weights]
         for weight in found:
             if weight._data.__class__ is not np.ndarray or weight._data.dtype != dtype:
                 return None
@@ -167,8 +165,8 @@ def _asked_of(cell: "Cell", rows: Array, B: int) -> _AboutCell | None:
         return None
     if goes_its_own_way(cell) or obstacle(program, rows):
         return None
-    names, settings = [name for name, _ in program.params], None
+    settings = None
     if cell.options:
         settings = cell.options.settings()
-    about = _AboutCell(program, names, settings, cell.zero_state(B, rows.dtype))
+    about = _AboutCell(program, settings, cell.zero_state(B, rows.dtype))
     return about if about.weights_of(cell, rows.dtype) is not None else None

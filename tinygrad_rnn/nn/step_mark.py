@@ -71,7 +71,7 @@ def mark_of(cells: Sequence["Cell"], others: Sequence[Any]) -> Mark | None:
             return None
         if goes_its_own_way(cell):
             return None
-        weights = [_seen(name, getattr(cell, name)) for name, _ in program.params]
+        weights = [_seen(name, getattr(cell, name)) for name in program.weights]
         known.append(Known(ref(cell), program, cell.options, cell.fused, weights))
     weights = [_seen("", each) for each in others if isinstance(each, Parameter)]
     return Mark(known, list(others), weights)

@@ -128,8 +128,7 @@ def _parts(
     count = len(program.states)
     after = 1 + count + own_restart * count
     restart = list(values[1 + count : after]) if own_restart else None
-    names = [name for name, _ in program.params]
-    weights = dict(zip(names, values[after:], strict=True))
+    weights = dict(zip(program.weights, values[after:], strict=True))
     return values[0], list(values[1 : 1 + count]), restart, weights
 
 
@@ -192,7 +191,7 @@ def recurrence(
     """
     states = [as_tensor(s) for s in states]
     x = None if x is None else as_tensor(x)
-    weights = [as_tensor(params[name]) for name, _ in program.params]
+    weights = [as_tensor(params[name]) for name in program.weights]
     sizes = fitted(program, shapes_of(x, states, weights))
     restart = None if restart is None or mask is None else [as_tensor(s) for s in restart]
     _check_types(program, x, states, restart or [], weights)
@@ -209,7 +208,7 @@ def recurrence(
     if record is not None:
         record.program = program
         record.how = {"settings": settings, "noise": noise, "composite": composite}
-        named = dict(zip((n for n, _ in program.params), weights, strict=True))
+        named = dict(zip(program.weights, weights, strict=True))
         record.begin(x, states, named, restart=restart, steps=T, mask=mask, reverse=bool(reverse))
     if T == 0:
         width = program.operations[program.output].width.of(sizes)
@@ -243,7 +242,7 @@ def _called(
     """Let an operation run, with what kernels keep about the weights."""
     forms = {
         name: weight.forms()
-        for (name, _), weight in zip(program.params, weights, strict=True)
+        for name, weight in zip(program.weights, weights, strict=True)
         if hasattr(weight, "forms")
     }
     y, *finals = call(
@@ -305,7 +304,7 @@ def _check_types(
         return
     names = [name for name, _ in program.states]
     names += [f"restart {name}" for name in names] if restart else []
-    names += [name for name, _ in program.params]
+    names += program.weights
     for name, tensor in zip([*names, "x"], given, strict=False):
         if tensor.dtype != dtype:
             raise DTypeError(

@@ -1,6 +1,7 @@
 """Operations with one backward for everything, and a reference made of primitives."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from tinygrad_rnn import modes
@@ -112,6 +113,9 @@ class Output:
         yield 0, OutputGrad(self.number, self.count, g), True
 
 
+_output = lru_cache(maxsize=1024)(Output)
+
+
 def outputs_of(name: str, whole: Node, outs: Sequence[Any]) -> tuple[Tensor, ...]:
     """The outputs of a recorded node as Tensors, each the result of an Output of it."""
     # One version for all: the node's derivative may need any of them.
@@ -119,7 +123,7 @@ def outputs_of(name: str, whole: Node, outs: Sequence[Any]) -> tuple[Tensor, ...
     results = []
     for number, out in enumerate(outs):
         if out.dtype in FLOATS:
-            output = record(Output(name, number, len(outs)), (whole,), (None,), None, out)
+            output = record(_output(name, number, len(outs)), (whole,), (None,), None, out)
             output._version = output._node.version = version  # type: ignore[union-attr]
         else:
             output = wrap(out, None, version)

@@ -57,5 +57,5 @@ def recognised(program: Program) -> Roles | None:
     kind = _table().get(_equations(program))
     if kind is None:
         return None
-    names = [name for name, _ in program.params]
+    names = program.weights
     return Roles(kind, names[1], names[3] if kind == "gru" and len(names) > 3 else "")
