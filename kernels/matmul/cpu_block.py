@@ -5,7 +5,7 @@ from tinygrad_rnn.kernels._ufunc import loop
 from tinygrad_rnn.kernels._vector import address, element_size, lanes, room
 from tinygrad_rnn.kernels.matmul.cpu_pack import pack_panel, pack_rows, tile_height
 from tinygrad_rnn.kernels.matmul.cpu_thin import column_times_row, row_times_columns
-from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS, tile
+from tinygrad_rnn.kernels.matmul.cpu_tile import ROW_VECTORS, TILE_VECTORS, tile
 
 __all__ = [
     "BATCH",
@@ -58,11 +58,15 @@ def rows_times_panels(
     """
     size, step = element_size(like), lanes(like)
     width = TILE_VECTORS * step
+    side_by_side = b_row != 0 and b_step == step * size and b_next == width * size
     j = 0
     while j < columns:
-        # One row takes up to two panels, if their rows lie equally far apart.
+        # One row takes up to two panels, if their rows lie equally far apart, or a whole tile
+        # of its own of neighbours.
         pair = rows == 1 and columns - j > width and (b_row != 0 or columns - j >= 2 * width)
         wide = min(columns - j, 2 * width if pair else width)
+        if rows == 1 and side_by_side and columns - j >= ROW_VECTORS * step:
+            wide = ROW_VECTORS * step
         vectors = (wide + step - 1) // step
         # What full tiles leave over goes to tiles of fewer vectors: the last one is masked.
         if wide % step != 0 and vectors % TILE_VECTORS == 0:

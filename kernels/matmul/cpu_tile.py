@@ -5,7 +5,8 @@ of A and does one fused multiply-add a vector. In narrow tiles the last vector i
 that nothing beyond their columns is touched.
 
 One row keeps too few sums going at once to hide the latency of an addition, so its tiles may
-take two panels of B side by side.
+take two panels of B side by side; and four where B is read as it lies, because memory gives
+long parts of rows sooner than short ones.
 
 There is a function for each height and width. They are compiled once, when this module is
 imported, and called through a table of their addresses: compiled into every kernel that
@@ -52,7 +53,8 @@ elif BITS == 256:
 else:
     TILE_ROWS, TILE_VECTORS = 4, 2
 
-ROW_VECTORS = 2 * TILE_VECTORS  # of tiles of one row, at most
+ROW_VECTORS = 4 * TILE_VECTORS  # of tiles of one row, at most; they lie one behind the other
+_PAIR = 2 * TILE_VECTORS  # of those whose panels may lie anywhere
 
 # How many rows of B ahead are asked for: B streams from the second-level cache or beyond.
 PREFETCH_ROWS = 16
@@ -64,7 +66,7 @@ _ARGUMENTS = 15  # of a tile's function
 
 # The tiles that there are: vectors and rows.
 _SIZES = [(j, i) for j in range(1, TILE_VECTORS + 1) for i in range(1, TILE_ROWS + 1)]
-_SIZES += [(j, 1) for j in range(TILE_VECTORS + 1, ROW_VECTORS + 1)]
+_SIZES += [(j, 1) for j in (*range(TILE_VECTORS + 1, _PAIR + 1), ROW_VECTORS)]
 
 
 def _define_tile(function, builder, element, rows, vectors):
@@ -81,12 +83,13 @@ def _define_tile(function, builder, element, rows, vectors):
 
     def column(j):
         """The place of a vector of B."""
-        return place(b, b_row, 0, j) if rows > 1 else builder.gep(b, [to_vectors[j]])
+        return builder.gep(b, [to_vectors[j]])
 
     def masked(j):
         return mask if j == vectors - 1 and vectors % TILE_VECTORS else None
 
-    to_vectors = _over_panels(builder, b_step, b_next)[:vectors]
+    apart = rows == 1 and vectors < ROW_VECTORS
+    to_vectors = _over_panels(builder, b_step, b_next) if apart else _side_by_side(element)
     distances = [_kept(builder, builder.mul(a_row, integer(i))) for i in range(1, rows)]
     a, b, c, start = (builder.inttoptr(x, BYTES) for x in (a, b, c, start))
 
@@ -128,6 +131,11 @@ def _define_tile(function, builder, element, rows, vectors):
     for (i, j), result in zip(cells, results, strict=True):
         element.store(builder, result, place(c, c_row, i, j), masked(j))
     builder.ret_void()
+
+
+def _side_by_side(element):
+    """How far neighbouring vectors are from the first."""
+    return [integer(j * element.lanes * element.size) for j in range(ROW_VECTORS)]
 
 
 def _over_panels(builder, b_step, b_next):
@@ -217,10 +225,11 @@ def tile(
     typing, like, rows, vectors, a, a_row, a_col, b, b_row, b_step, b_next, c, c_row, start,
     start_row, k, last, a_step, runs,
 ):  # fmt: skip
-    """Compute one tile: rows <= TILE_ROWS, vectors <= TILE_VECTORS or, of one row, ROW_VECTORS.
+    """Compute one tile: rows <= TILE_ROWS, vectors <= TILE_VECTORS.
 
-    The last vector has ``last`` lanes; tiles of TILE_VECTORS or twice as many have no mask, which
-    costs a few percent, and ignore it. Vectors of B stand side by side; for one row they are
+    Tiles of one row have up to twice as many vectors, or ROW_VECTORS. The last vector has ``last``
+    lanes; tiles of a multiple of TILE_VECTORS have no mask, which costs a few percent, and ignore
+    it. Vectors of B stand side by side; for one row, unless there are ROW_VECTORS, they are
     ``b_step`` bytes apart, those after TILE_VECTORS in another panel, ``b_next`` bytes further.
     ``start`` is where the sums begin, or 0 for zeros; with ``start_row`` 0 every row begins
     with the same numbers. There are ``runs`` times k terms: of A, each run begins ``a_step`` bytes

@@ -7,7 +7,7 @@ mask was, and step after step of the run the rows that still step are the first 
 """
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -71,12 +71,12 @@ class Schedule:
         """The same with its arrays in the CPU's memory."""
         return self._besides.get(None, self)
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether every row steps every time, and nothing else happens to it."""
         return self.order is None and not self.flagged
 
-    @property
+    @cached_property
     def flagged(self) -> bool:
         """Whether states are put back or cut off anywhere."""
         return len(self.flags) > 0 or self.first is not None or self.last is not None

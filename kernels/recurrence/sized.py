@@ -121,7 +121,7 @@ class Run:
     @property
     def like(self) -> Any:
         """An array of the run's device and element type."""
-        return self.arrays[self.sized.layout.states[0]]
+        return self.begun[0]
 
 
 def window(array: Any, block: int, blocks: int, size: int) -> Any:

@@ -14,7 +14,7 @@ from tinygrad_rnn.kernels import _pool
 from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels._vector import lanes_of
 from tinygrad_rnn.kernels.matmul import PackedMatrix, cpu, matmul, pack
-from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_ROWS, TILE_VECTORS
+from tinygrad_rnn.kernels.matmul.cpu_tile import ROW_VECTORS, TILE_ROWS, TILE_VECTORS
 from tinygrad_rnn.kernels.pointwise import exp, sigmoid, tanh
 
 PAGE = mmap.PAGESIZE
@@ -74,11 +74,13 @@ def check_products(dtype, at_end):
     rows, depth, columns = TILE_ROWS + 1, lanes + 3, (TILE_VECTORS + 1) * lanes + 1
     pairs = 2 * TILE_VECTORS * lanes  # columns from which one row takes two panels at a time
     rng = np.random.default_rng(0)
-    a, b = rng.integers(-9, 9, (rows, depth)), rng.integers(-9, 9, (depth, pairs + columns))
+    wide = ROW_VECTORS * lanes + columns
+    a, b = rng.integers(-9, 9, (rows, depth)), rng.integers(-9, 9, (depth, wide))
     sizes = [(rows, depth, N) for N in range(1, columns + 1)]
     sizes += [(M, 2, N) for M in range(1, rows + 1) for N in (1, lanes - 1, columns)]
     sizes += [(3, K, columns) for K in range(depth + 1)]
-    sizes += [(1, 3, N) for N in (pairs - 1, pairs, pairs + 1, pairs + columns)]
+    sizes += [(1, 3, N) for N in (pairs - 1, pairs, pairs + 1, pairs + columns, wide)]
+    sizes += [(1, 3, wide - columns + n) for n in (-1, 0, 1)]
     sizes += [(M, 1, N) for M in (1, rows) for N in range(1, 2 * lanes + 2)]
     sizes += [(1, K, N) for K in range(depth + 1) for N in (1, lanes - 1, lanes, lanes + 1)]
     for M, K, N in sizes:

@@ -13,7 +13,7 @@ from tinygrad_rnn.kernels import matmul as contract
 from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels._vector import lanes_of
 from tinygrad_rnn.kernels.matmul import cpu, gpu, matmul, pack, reference
-from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_ROWS, TILE_VECTORS
+from tinygrad_rnn.kernels.matmul.cpu_tile import ROW_VECTORS, TILE_ROWS, TILE_VECTORS
 
 DTYPES = ["float32", "float64"]
 
@@ -105,9 +105,9 @@ def test_every_remainder_of_rows_and_columns_is_right(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_one_row_takes_panels_in_pairs_and_what_is_left_alone(dtype):
+def test_one_row_takes_panels_in_pairs_or_in_fours_and_what_is_left_alone(dtype):
     rng = np.random.default_rng(0)
-    columns = (3 * TILE_VECTORS + 1) * lanes_of(dtype) + 1
+    columns = (ROW_VECTORS + TILE_VECTORS + 1) * lanes_of(dtype) + 1
     a = rng.standard_normal((1, 5)).astype(dtype)
     b, bias = rng.standard_normal((5, columns)).astype(dtype), np.ones(columns, dtype)
     whole = reference.matmul(a, b, bias=bias)

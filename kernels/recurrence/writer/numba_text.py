@@ -27,7 +27,7 @@ from tinygrad_rnn.kernels._simd import (
 )
 from tinygrad_rnn.kernels._threefry import noise, step_key
 from tinygrad_rnn.kernels._vector import address, element_size, lanes
-from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
+from tinygrad_rnn.kernels.matmul.cpu_tile import ROW_VECTORS, TILE_VECTORS
 from tinygrad_rnn.kernels.recurrence.cpu_runtime import (
     CUT, RESET, add_columns, clear_columns, copy_columns, count_of_panels, has, multiply, panel_of,
     share_of_rows,

@@ -233,7 +233,9 @@ class Writer:
             "    last = min(end, count)",
             "    if last <= first:",
             "        continue",
-            "    span = 2 * width if last - first == 1 else width  # wide tiles for one row",
+            "    span = width",
+            "    if last - first == 1:  # wider tiles, the widest for weights as they lie",
+            "        span = 2 * width if packed else ROW_VECTORS * step",
             "    turned = (turn[0] + s) % 2  # to begin with the weights that were read last",
             *indent(body, 1),
         ]
