@@ -301,6 +301,14 @@ def test_groups_take_other_tokens_where_diversity_is_large():
     assert first(9.0) == [0, 4, 3, 1]
 
 
+def test_what_two_groups_find_counts_once_towards_stopping():
+    step = lambda tokens, state: (np.full((len(tokens), 4), np.log(0.25)), state)
+    search = {"bos": 1, "eos": 0, "beam": 4, "n_best": 4, "groups": 2, "max_length": 9}
+    (found,) = decoding.beam_search(step, None, early_stopping=True, **search)
+    assert len(found) == 4
+    assert len({tuple(one.tokens) for one in found}) == 4
+
+
 def test_the_settings_that_types_are_checked_by_are_those_there_are():
     names = inspect.signature(decoding.beam_search).parameters.keys()
     assert list(Settings.__annotations__) == [

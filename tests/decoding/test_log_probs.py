@@ -46,6 +46,16 @@ def test_the_likely_ones_are_those_of_the_array(seed, values, count):
     assert np.array_equal(best, rows.max(axis=1))
 
 
+def test_nan_is_found_by_whoever_reads_rows():
+    step = lambda tokens, state: (decoding.LogProbs(np.full((len(tokens), 3), np.nan)), state)
+    with pytest.raises(errors.NotFiniteError, match="score: step gave NaN in row 0"):
+        decoding.score(step, None, [[1]], bos=0)
+    with pytest.raises(errors.NotFiniteError, match="exhaustive: step gave NaN in row 0"):
+        decoding.exhaustive(step, None, bos=0, eos=1, vocabulary=3, max_length=2)
+    with pytest.raises(errors.NotFiniteError, match="greedy: step gave NaN in row 0"):
+        decoding.greedy(step, None, [0], length=2, end=1)
+
+
 def table(seed, values=8):
     """A model whose scores are a table by place and token, and its state the place."""
     scores = np.random.default_rng(seed).integers(0, values, (6, V, V)).astype("float32") / 2

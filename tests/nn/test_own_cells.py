@@ -10,9 +10,15 @@ import pytest
 import tinygrad_rnn as tg
 from tests.nn.cell_list import H, I, draw
 from tinygrad_rnn import nn, ops
+from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.kernels.recurrence.reference import NUMPY, sequence
 from tinygrad_rnn.nn.composite import step_by_step
+
+
+def test_a_highway_is_at_least_one_layer_deep():
+    with pytest.raises(ShapeError, match="RHNCell: depth is 0, expected"):
+        nn.RHNCell(2, 3, depth=0)
 
 
 def test_weights_start_well():

@@ -129,7 +129,7 @@ class Found:
         self.where, self.rule, self.most = where, rule, most
         self.coverage_penalty, self.constraints = coverage_penalty, constraints
         self.of_source: list[list[Hypothesis]] = [[] for _ in range(sources)]
-        self.finished = np.zeros(sources, np.int64)
+        self.finished_count = np.zeros(sources, np.int64)
 
     def add(self, beam: Beam, finished: bool) -> None:
         """Keep those that are among the best of their source."""
@@ -144,19 +144,19 @@ class Found:
                     'not give {"attention": weights} in the third place.'
                 )
             scores = scores + self.coverage_penalty * coverage(beam.attention)
-        np.add.at(self.finished, beam.source, int(finished))
         missing = [0] * len(scores)
         if self.constraints is not None and not finished:
             missing = self.constraints.missing(beam.source, beam.tokens).tolist()
         last = not finished and beam.drawn is None
+        said: set[tuple[int, bytes]] = set()
         for n, source in enumerate(beam.source.tolist()):
-            known, score = self.of_source[source], float(scores[n])
+            known, score, tokens = self.of_source[source], float(scores[n]), beam.tokens[n, 1:]
+            if (source, tokens.tobytes()) in said:
+                continue  # another group has found it in the same step
+            said.add((source, tokens.tobytes()))
+            self.finished_count[source] += finished
             if len(known) == self.most and (last, missing[n], -score) >= _worse(known[-1]):
                 continue
-            tokens = beam.tokens[n, 1:]
-            said = tokens.tobytes()
-            if any(one.tokens.tobytes() == said for one in known):
-                continue  # which another group has found
             hypothesis = Hypothesis(
                 tokens,
                 score,

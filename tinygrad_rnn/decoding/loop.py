@@ -8,7 +8,6 @@ import numpy as np
 from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.decoding.protocol import (
     Step,
-    check_rows,
     check_vocabulary,
     given_tokens,
     next_rows,
@@ -67,8 +66,6 @@ def _steps(
         now, log_probs = np.full(rows, end or 0), np.zeros(rows)
         now[live] = so_far[live, place] = chosen
         log_probs[live] = found[np.arange(len(live)), chosen]
-        if np.isnan(log_probs).any():  # which nobody has looked for in ``LogProbs``
-            check_rows(where, found)
         yield now, log_probs
         if end is not None and (chosen == end).any():
             going_on = np.flatnonzero(chosen != end)

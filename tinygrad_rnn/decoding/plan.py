@@ -183,8 +183,8 @@ class Plan:
     def done(self, found: Found, kept: Candidates, length: int) -> Array:
         """Which sources are done, now that hypotheses of ``length`` have been found."""
         if self.early_stopping is True:
-            return found.finished >= self.beam
-        done = np.zeros(len(found.finished), bool)
+            return found.finished_count >= self.beam
+        done = np.zeros(len(found.of_source), bool)
         if self.early_stopping is False and length < self.max_length:
             best = np.full(len(done), -np.inf)
             np.maximum.at(best, kept.source, kept.total)

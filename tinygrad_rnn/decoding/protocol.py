@@ -28,7 +28,10 @@ def next_rows(
 ) -> tuple[Array, Any, dict[str, Any]]:
     """As ``next_log_probs``, with the log-probabilities as an array."""
     rows, state, more = next_log_probs(where, step, tokens, state, check)
-    return np.asarray(rows), state, more
+    found = np.asarray(rows)
+    if check and isinstance(rows, LogProbs) and np.isnan(found[:, 0]).any():  # as in all of a row
+        check_rows(where, found)
+    return found, state, more
 
 
 def next_log_probs(

@@ -11,6 +11,7 @@ from typing import Any
 
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.cell import Cell
+from tinygrad_rnn.nn.checks import check_size
 from tinygrad_rnn.nn.init import per_gate
 from tinygrad_rnn.nn.parameter import Parameter
 
@@ -115,7 +116,9 @@ class IndRNNCell(Cell):
 class AutonomousCell(Cell):
     """A system without input, which runs on from its initial state.
 
-    s = f(s w + b)
+        s = f(s w + b)
+
+    s is also what a step gives out.
     """
 
     state = ("s",)
@@ -136,9 +139,11 @@ class AutonomousCell(Cell):
 class NaiveMemoryCell(Cell):
     """A memory that everything is added to: the step from the RNN towards the LSTM.
 
-    g = tanh(x w_x + h w_h + b)
-    c = c w_c + g w_g
-    h = tanh(c)
+        g = tanh(x w_x + h w_h + b)
+        c = c w_c + g w_g
+        h = tanh(c)
+
+    h is what a step gives out, c the memory.
     """
 
     state = ("h", "c")
@@ -296,7 +301,7 @@ class RHNCell(Cell):
     def __init__(
         self, input_size: int, hidden_size: int, *, depth: int = 3, bias: bool = True
     ) -> None:
-        self.depth = depth
+        self.depth = check_size("RHNCell", "depth", depth)
         self.params = {"w_x": "I 2H"}
         for layer in range(depth):
             self.params |= {f"w_{layer}": "H 2H", f"b_{layer}": "2H"}
