@@ -1,11 +1,11 @@
 """What both sides of Multi30k read and do alike: pairs, batches, first weights, epochs.
 
-The model and the settings are those of a widely used PyTorch tutorial (TARGETS 5): words that
-come twice, vectors of 256, a GRU of 512 that reads both ways, tanh of a product of its two last
-states, another GRU of 512 that reads word and context, additive attention asked by the state
-before, scores of state, context and word; dropout 0.5 of vectors; Adam 1e-3, batches of 128, norms
-clipped at 1; at each step all rows are told what they should have said, or none is, by half.
-Weights begin from N(0, 0.01²) and biases from 0.
+The model and the settings are those of a widely used PyTorch tutorial: words that come twice,
+vectors of 256, a GRU of 512 that reads both ways, tanh of a product of its two last states, another
+GRU of 512 that reads word and context, additive attention asked by the state before, scores of
+state, context and word; dropout 0.5 of vectors; Adam 1e-3, batches of 128, norms clipped at 1; at
+each step all rows are told what they should have said, or none is, by half. Weights begin from
+N(0, 0.01²) and biases from 0.
 
 A sentence ends with a token of its own, which is also what the decoder begins with; the tutorial
 has two, and its sources begin with one, too. Otherwise tokens are those of the files, which are in

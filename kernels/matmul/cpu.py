@@ -1,8 +1,9 @@
 """Matrix products on the CPU: what a call does, and how it is divided.
 
 A call is cut into pieces, one a thread: parts of the batch, of the rows, or of the columns.
-Each packs what it reads of B into scratch memory of its own, block by block, and runs tiles
-over it, so that one dispatch does all and nobody waits in the middle.
+Each runs tiles over B as it lies, over panels, or over what it packs block by block into
+scratch memory of its own, so that one dispatch does all and nobody waits in the middle. Thin
+products need no tiles.
 """
 
 import threading
@@ -18,6 +19,7 @@ from tinygrad_rnn.kernels._pool import are_noted, num_threads, parallel
 from tinygrad_rnn.kernels._ufunc import AVAILABLE
 from tinygrad_rnn.kernels._vector import lanes_of
 from tinygrad_rnn.kernels.matmul import PackedMatrix
+from tinygrad_rnn.kernels.matmul.checks import check_product
 from tinygrad_rnn.kernels.matmul.cpu_block import (
     BATCH,
     COLUMNS,
@@ -42,7 +44,7 @@ __all__ = ["matmul", "pack", "product_link"]
 _FEW_ROWS = 96  # fewer than this many do not pay for packing B
 _SECONDS_WORTH_A_DISPATCH = 20e-6
 _PIECES = 4  # at most, a thread
-_FLOPS, _BYTES = 150e9, 30e9  # a second, of one thread: what is at least needed to decide
+_FLOPS, _BYTES = 150e9, 30e9  # a second, of one thread: near enough to tell what pays
 
 _SMALL = 48 if AVAILABLE else 0  # longest side of products that NumPy runs through
 _SMALL_RESULT = 256  # elements
@@ -50,7 +52,7 @@ _products = small_products.ufuncs("matmul", 2, "(m,k),(k,n)->(m,n)")
 _biased = small_products.ufuncs("matmul", 3, "(m,k),(k,n),(n)->(m,n)", 1)
 
 _ndarray = np.ndarray
-_ONE = np.zeros((1, 4), np.intp)  # the offsets of a product that is not in a stack
+_NO_OFFSETS = np.zeros((1, 4), np.intp)  # of a product that is not in a stack
 _NO_SCRATCH = {char: np.zeros(0, char) for char in "fd"}
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _SMALL_SCRATCH = 1 << 15
@@ -77,13 +79,13 @@ def matmul(a, b, *, out=None, bias=None, accumulate=False):
                 if small:
                     return _products[dtype.char](a, b)
                 c = _result(size, (M, N), dtype)
-                _dispatch(a, b, c, c, _ONE, FROM_ZERO, 1, M, K, N)
+                _dispatch(a, b, c, c, _NO_OFFSETS, FROM_ZERO, 1, M, K, N)
                 return c
             if bias.shape == (N,) and bias.dtype is dtype and bias.flags.c_contiguous:
                 if small:
                     return _biased[dtype.char](a, b, bias)
                 c = _result(size, (M, N), dtype)
-                _dispatch(a, b, bias[None], c, _ONE, FROM_BIAS, 1, M, K, N)
+                _dispatch(a, b, bias[None], c, _NO_OFFSETS, FROM_BIAS, 1, M, K, N)
                 return c
     return _general(a, b, out, bias, accumulate)
 
@@ -96,7 +98,8 @@ def _result(size, shape, dtype):
 def _general(a, b, out, bias, accumulate):
     packed = type(b) is PackedMatrix
     flat = packed or b.ndim == 2
-    _check(a, b, out, accumulate)
+    check_product(a, b, out, bias, accumulate)
+    _check_types(a, b)
     dtype, batch, (M, K), N = a.dtype, a.shape[:-2], a.shape[-2:], b.shape[-1]
     if not flat and batch != b.shape[:-2]:
         batch = np.broadcast_shapes(batch, b.shape[:-2])
@@ -108,9 +111,9 @@ def _general(a, b, out, bias, accumulate):
     )
     start, begin = c, FROM_OUT if accumulate else FROM_ZERO
     if bias is not None:
-        start, begin = _usable_bias(bias, N, dtype, accumulate)[None], FROM_BIAS
+        start, begin = _usable_bias(bias, N, dtype)[None], FROM_BIAS
     if c.size:
-        target, offsets = c, _ONE
+        target, offsets = c, _NO_OFFSETS
         if batch and flat and c.flags.c_contiguous:
             # One tall product: what is packed of b serves the whole batch.
             a, target, M = a.reshape(-1, K), c.reshape(-1, N), prod(batch) * M
@@ -133,15 +136,15 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
     """Choose how to read the factors and how to divide the work, and do it."""
     dtype = c.dtype
     packed = type(b) is PackedMatrix
-    thin = 0 if packed or (K > 1 and M > 1) else _thin(a, b, M, K)
-    pack_a = not thin and a.strides[1] != dtype.itemsize and M > 8 and N > 64
+    thin = None if packed else _thin(a, b, M, K)
+    pack_a = thin is None and a.strides[1] != dtype.itemsize and M > 8 and N > 64
     pieces, divided = 1, BATCH
-    touched = (K + M) * N * dtype.itemsize  # of B and C; of a row or two they take longest
+    touched = (K + M) * N * dtype.itemsize  # of B and C: with a row or two they take the time
     if count * (2 * M * K * N / _FLOPS + touched / _BYTES) > _SECONDS_WORTH_A_DISPATCH:
         pieces, divided = _divide(count, M, K, N, packed, pack_a, num_threads())
     if packed:
         how, b = PACKED, b.panels[None]
-    elif thin:
+    elif thin is not None:
         how = thin
     elif b.strides[1] == dtype.itemsize and (M // pieces if divided == ROWS else M) < _FEW_ROWS:
         how = DIRECT if b.strides[0] else PACK  # a distance of 0 stands for packed rows
@@ -165,13 +168,15 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
 
 
 def _thin(a, b, M, K):
-    """Return which kind of thin product it is, or 0 for none that there are loops for."""
+    """Return which kind of thin product it is, or None."""
+    if K > 1 and M > 1:
+        return None
     size = a.itemsize
     if K == 1 and b.strides[1] == size:
         return ONE_TERM
     if M == 1 and a.strides[1] == b.strides[0] == size != b.strides[1]:
         return ONE_ROW
-    return 0
+    return None
 
 
 def product_link(a, b, out, bias=None):
@@ -181,7 +186,7 @@ def product_link(a, b, out, bias=None):
     start, begin = (out, FROM_ZERO) if bias is None else (bias[None], FROM_BIAS)
     scratch = _NO_SCRATCH[out.dtype.char]
     panels = b.panels[None]
-    what = divided, a, panels, start, out, _ONE, scratch, begin, PACKED, False, K
+    what = divided, a, panels, start, out, _NO_OFFSETS, scratch, begin, PACKED, False, K
     return Link(products, pieces, (pieces, *what))
 
 
@@ -260,9 +265,7 @@ def _usable(out, shape, dtype, accumulate):
     return stand_in
 
 
-def _usable_bias(bias, N, dtype, accumulate):
-    if accumulate:
-        raise ValueError("matmul: given a bias and accumulate=True, expected one of them at most.")
+def _usable_bias(bias, N, dtype):
     if bias.shape != (N,):
         raise ShapeError(f"matmul: bias has shape {bias.shape}, expected {(N,)} from b.")
     if bias.dtype != dtype:
@@ -270,14 +273,8 @@ def _usable_bias(bias, N, dtype, accumulate):
     return np.ascontiguousarray(bias)
 
 
-def _check(a, b, out, accumulate):
-    """Refuse what does not fit together; kernels trust what they are given."""
-    if accumulate and out is None:
-        raise ValueError("matmul: accumulate=True adds to what out holds, but out was not given.")
-    if a.ndim < 2 or len(b.shape) < 2 or a.shape[-1] != b.shape[-2]:
-        raise ShapeError(
-            f"matmul: a has shape {a.shape} and b {b.shape}; expected (..., M, K) and (..., K, N)."
-        )
+def _check_types(a, b):
+    """Refuse other element types: kernels trust what they are given."""
     if a.dtype != b.dtype or a.dtype not in _DTYPES:
         raise DTypeError(
             f"matmul: a is of {a.dtype} and b of {b.dtype}; expected float32 or float64 for both."

@@ -32,7 +32,7 @@ DEPTH = 352
 WIDTH = 672
 HEIGHT = 64  # rows of a block of A, where A is packed
 
-# How B is read: where it is, through scratch, from panels; and two kinds of thin products.
+# How a product is done: by tiles over B where it is, through scratch, from panels; or without.
 DIRECT, PACK, PACKED, ONE_TERM, ONE_ROW = 0, 1, 2, 3, 4
 BATCH, ROWS, COLUMNS = 0, 1, 2  # what is divided among the threads
 FROM_ZERO, FROM_BIAS, FROM_OUT = 0, 1, 2  # where the sums start
@@ -54,15 +54,15 @@ def rows_times_panels(
 
     ``b_next`` is the distance of two panels, ``b_row`` that of two rows in a panel, or 0
     where these follow each other: then they are as long as the panel is wide. Vectors of a row
-    of B stand side by side; for one row of A they are ``b_step`` apart.
+    of B are neighbours; only for one row of A they may be ``b_step`` apart.
     """
     size, step = element_size(like), lanes(like)
     width = TILE_VECTORS * step
     side_by_side = b_row != 0 and b_step == step * size and b_next == width * size
     j = 0
     while j < columns:
-        # One row takes up to two panels, if their rows lie equally far apart, or a whole tile
-        # of its own of neighbours.
+        # One row of A takes two panels at once where their rows are equally far apart, and
+        # ROW_VECTORS vectors where B is read as it lies.
         pair = rows == 1 and columns - j > width and (b_row != 0 or columns - j >= 2 * width)
         wide = min(columns - j, 2 * width if pair else width)
         if rows == 1 and side_by_side and columns - j >= ROW_VECTORS * step:
@@ -175,31 +175,31 @@ def products(first, stop, pieces, divided, a, b, start, c, offsets, scratch, beg
             here = 0
             if begin != FROM_ZERO:
                 here = address(start) + offsets[item, 3] + top * start_row + left * size
-            one = address(a) + offsets[item, 0] + top * a_row
-            other = address(b) + offsets[item, 1] + b_left
-            there = address(c) + offsets[item, 2] + top * c_row + left * size
+            in_a = address(a) + offsets[item, 0] + top * a_row
+            in_b = address(b) + offsets[item, 1] + b_left
+            in_c = address(c) + offsets[item, 2] + top * c_row + left * size
             height, width = bottom - top, right - left
             if how == ONE_TERM:
-                column_times_row(c, one, a_row, other, there, c_row, here, start_row, height, width)
+                column_times_row(c, in_a, a_row, in_b, in_c, c_row, here, start_row, height, width)
             elif how == ONE_ROW:
-                row_times_columns(c, one, other, b_col, there, here, k, width)
+                row_times_columns(c, in_a, in_b, b_col, in_c, here, k, width)
             else:
                 _multiply(
-                    c, one, a_row, a_col, other, b_row, b_col, there, c_row, here, start_row,
+                    c, in_a, a_row, a_col, in_b, b_row, b_col, in_c, c_row, here, start_row,
                     height, k, width, how, pack_a, own,
                 )  # fmt: skip
 
 
 @loop
 def small_products(data, sizes, steps, biased, like):
-    """Multiply where NumPy says, from a bias where there is one, B of ``SMALL`` elements."""
+    """Multiply where NumPy says, from a bias where there is one; B packed fits into ``room``."""
     size, k, columns = element_size(like), sizes[2], sizes[3]
     place = 2 + biased  # of C among the arrays
     cores = place + 1
     a_row, a_col, b_row, b_col = steps[cores], steps[cores + 1], steps[cores + 2], steps[cores + 3]
     c_row = steps[cores + 4 + biased]
     how = DIRECT if b_col == size and b_row != 0 else PACK
-    scratch = room(like) - HEIGHT * ((min(k, DEPTH) + 15) // 16 * 16) * size  # without A
+    scratch = room(like) - HEIGHT * ((min(k, DEPTH) + 15) // 16 * 16) * size  # A is not packed
     for i in range(sizes[0]):
         _multiply(
             like, data[0] + i * steps[0], a_row, a_col, data[1] + i * steps[1], b_row, b_col,

@@ -1,7 +1,7 @@
-"""Thin products: of a single term, and of one row of A with columns of B that lie as rows do.
+"""Thin products: a column times a row, of one term each, and a row times a transposed matrix.
 
-They do little with each number of the one large matrix, C or B, and are done as soon as it has
-been written or read. Tiles would copy parts of A and B first, which takes as long again.
+The large matrix, C or B, is passed over once. Tiles do little with each of its numbers, and
+before they read a transposed matrix it would be packed, which takes as long again.
 """
 
 from functools import partial

@@ -110,7 +110,7 @@ def _define_tile(function, builder, element, rows, vectors):
     left, a, b = (_merge(builder, (x, run)) for x in (k, a_begin, b_begin))
     sums = {cell: _merge(builder, (begun[cell], run)) for cell in cells}
     columns = [element.load(builder, column(j), masked(j)) for j in range(vectors)]
-    # Two panels are read at the speed of the second-level cache: asking takes longer.
+    # One row reads wide parts of B as fast as they come: asking ahead takes longer.
     for j in range(vectors if vectors <= TILE_VECTORS else 0):
         prefetch(builder, builder.gep(column(j), [ahead]))
     added = _multiply_add(builder, element, a, distances, columns, sums)

@@ -2,18 +2,15 @@
 
 import numpy as np
 
-from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels._fma import fma
 from tinygrad_rnn.kernels.matmul import PackedMatrix
+from tinygrad_rnn.kernels.matmul.checks import check_product
 
 
 def matmul(a, b, *, out=None, bias=None, accumulate=False):
     if isinstance(b, PackedMatrix):
         b = unpack(b)
-    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
-        raise ShapeError(
-            f"matmul: a has shape {a.shape} and b {b.shape}; expected (..., M, K) and (..., K, N)."
-        )
+    check_product(a, b, out, bias, accumulate)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     result = np.zeros((*batch, a.shape[-2], b.shape[-1]), np.result_type(a, b))
     if accumulate:

@@ -28,7 +28,7 @@ __all__ = ["backward", "forward", "kept", "source_of"]
 _NO_MEETING = np.zeros(0, np.int64)
 _LIKE = {char: np.zeros((1, 1), char) for char in "fd"}  # it tells the element type
 FLOPS_WORTH_A_TEAM = 1e6
-_FEW_ROWS = 8  # of a step: weights are read for them alone
+_FEW_ROWS = 8  # up to so many, a step is as long as reading its weights
 _NO_TURN = np.zeros(1, np.int64)
 _LONG = 3e8  # operations of the steps: from then on what surrounds kernels hardly counts
 _CACHE = 2 << 20  # bytes of the second level
@@ -79,7 +79,7 @@ def _walk(run, values, *, backwards):
         _multiply_states(run, values)
 
 
-def does_inputs(sized, rows, steps=1):
+def does_inputs(sized, rows, steps):
     """Whether a step does the products with x itself.
 
     All weights are then read panel by panel, those of x beside those of the state; and step
@@ -88,9 +88,9 @@ def does_inputs(sized, rows, steps=1):
     return steps == 1 and rows <= _FEW_ROWS and bool(sized.layout.input_parts)
 
 
-def shared_values(run, backwards, inside=0):
-    """What the written kernels of both ways take besides their rows: weights, sizes, flags."""
-    values, to_pack = _weights_of(run, True, backwards, inside)
+def shared_values(run, inside):
+    """What the written forward kernel takes besides its rows: packed weights, sizes, flags."""
+    values, to_pack = _weights_of(run, True, False, inside)
     values |= _kept_panels(run, to_pack, [form.made(run) for form in to_pack.values()])
     return values | _sizes_and_flags(run)
 
@@ -143,17 +143,16 @@ def _sizes_and_flags(run):
 
 def _turn_of(run):
     """From which end a call begins: kept with the first weight, where its forms are kept."""
-    for _, part, _, _ in run.sized.parts:
-        forms = run.forms.get(part.weight)
-        if forms is None:
-            break
-        if "turn" not in forms:
-            forms["turn"] = np.zeros(1, np.int64)
-        return forms["turn"]
-    return _NO_TURN
+    parts = run.sized.parts
+    forms = run.forms.get(parts[0][1].weight) if parts else None
+    if forms is None:
+        return _NO_TURN
+    if "turn" not in forms:
+        forms["turn"] = np.zeros(1, np.int64)
+    return forms["turn"]
 
 
-def _by_columns(rows, weights):
+def _by_columns(rows, weight_bytes):
     """Whether threads divide the columns rather than the rows.
 
     Rows need no barrier. Columns are better where a thread would have too few rows to keep
@@ -161,7 +160,7 @@ def _by_columns(rows, weights):
     holds: of columns it reads only its part.
     """
     each = rows / num_threads()
-    return each < 6 or (each <= 16 and weights > _CACHE)
+    return each < 6 or (each <= 16 and weight_bytes > _CACHE)
 
 
 def _multiply_states(run, values):

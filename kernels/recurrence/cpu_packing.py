@@ -78,17 +78,19 @@ def forms_of(sized, strips, pack, backwards, inside):
     return forms, as_they_lie
 
 
-def pays_to_pack(run, backwards, inside=False):
+def pays_to_pack(run, backwards, inside):
     """Whether weights are packed: for a single step only the second time that they are met.
 
     Packing costs more than one step, and less than two. Rows that are spread out in memory
     cannot be read as they lie, those of x neither, if steps multiply with them ``inside``.
+    To ask is to meet them.
     """
     sized, params, forms = run.sized, run.params, run.forms
     if run.schedule.steps > 1:
         return True
     read = [part.weight for _, part, _, _ in sized.parts]
-    for name in read + [part.weight for _, part, _ in sized.input_parts] if inside else read:
+    of_inputs = [part.weight for _, part, _ in sized.input_parts] if inside else []
+    for name in read + of_inputs:
         weight = params[name]
         if weight.strides[1] != weight.itemsize:
             return True
@@ -97,7 +99,7 @@ def pays_to_pack(run, backwards, inside=False):
 
 
 def input_weight(params, forms, name):
-    """The weight of an input; packed, too, from the second time on that it is met."""
+    """The weight of an input; packed, too, from the second time on that this is asked."""
     kept = forms.get(name, {})
     if "packed" not in kept and _met(kept, "met"):
         kept["packed"] = pack(params[name])

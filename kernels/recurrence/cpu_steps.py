@@ -137,7 +137,7 @@ class Steps:
             x, params, layer.forms, settings, arrays,
         )  # fmt: skip
         values = arrays | {"inside": int(inside)}
-        values |= shared_values(run, backwards=False, inside=inside)
+        values |= shared_values(run, inside)
         self._turns.append(memoryview(values["turn"]))
         module = kernels_of(layout).module
         arguments = [values[name] for name, _ in module.FORWARD[2:]]

@@ -29,15 +29,16 @@ class _Wanted(NamedTuple):
     matrices  the weights that are multiplied with
     columns   the buffers whose columns are summed, for rows that are added to products
     added     what such a row's is the sum of
-    alone     those of which it is the sum of one whole buffer, that nobody else's is
-    factors   the weights that rows are multiplied with
+    alone     those made of one buffer that no other row shares: if it is all of it, the sums of
+              its columns are handed out as they are
+    scaling   the rows that others are multiplied with, number by number
     """
 
     matrices: list[str]
     columns: list[int]
     added: dict[str, list[_Added]]
     alone: frozenset[str]
-    factors: list[str]
+    scaling: list[str]
 
 
 @lru_cache(maxsize=1024)  # it would take as long as a small product
@@ -77,7 +78,7 @@ class WeightGradients:
         sums: dict[str, Array] | None, column_sums: Callable[[Array], Array],
     ) -> None:  # fmt: skip
         self.run, self.values, self.by_rows = run, values, by_rows
-        self.summed = column_sums
+        self.column_sums = column_sums
         self.needed = frozenset(needed)
         self.wanted = _wanted(run.sized.layout, self.needed)
         self.grads: dict[str, Array] = {} if sums is None else sums
@@ -106,8 +107,8 @@ class WeightGradients:
                 right = window(values[f"dz{part.buffer}"], part.block, part.blocks, block)
                 self._product(places[part.weight], done, left, right, part.column * block)
         columns = [self._columns(values[f"dz{i}"]) for i in self.wanted.columns]
-        factors = [self._gathered(values[f"dp_{name}"]) for name in self.wanted.factors]
-        return [*made.values(), *columns, *factors]
+        scaling = [self._gathered(values[f"dp_{name}"]) for name in self.wanted.scaling]
+        return [*made.values(), *columns, *scaling]
 
     def _product(
         self, place: Array, done: list[tuple[int, int]], left: Array, right: Array, column: int
@@ -131,15 +132,15 @@ class WeightGradients:
     def _columns(self, rows: Array) -> Array:
         """The sums of columns over all rows, or over the steps of each batch row."""
         if not self.by_rows:
-            return self.summed(rows)
+            return self.column_sums(rows)
         (T, B), width = self.run.extent, rows.shape[1]
-        return self.summed(self._in_place(rows).reshape(T, B * width)).reshape(B, width)
+        return self.column_sums(self._in_place(rows).reshape(T, B * width)).reshape(B, width)
 
     def _gathered(self, rows: Array) -> Array:
         """The sum of what each batch row gathered, or that by itself, in the caller's order."""
         order = self.run.schedule.order
         if not self.by_rows:
-            return self.summed(rows)
+            return self.column_sums(rows)
         if order is None:
             return rows
         whole = zeros((self.run.extent[1], rows.shape[1]), rows)
@@ -156,7 +157,7 @@ class WeightGradients:
         columns = {i: next(made) for i in wanted.columns}
         for name, parts in wanted.added.items():
             self._add_row(name, self._row(name, parts, columns))
-        for name in wanted.factors:
+        for name in wanted.scaling:
             total = next(made)
             self._add_row(name, total if self.run.params[name].ndim else total.sum(axis=-1))
         return grads

@@ -43,7 +43,7 @@ Values = dict[str, Any]
 class Device:
     """How the steps of a run are done.
 
-    inside            whether steps do the products with x themselves, of a program and a schedule
+    inside            whether steps do the products with x themselves: (sized, schedule)
     factor            the weight of x that rows are multiplied with, by name: (weights, forms, name)
     multiplied        the product of all rows of x with one: (rows, factor, bias)
     weights           put among the values what steps read of weights, and return what ``repeated``
@@ -216,7 +216,7 @@ def backward(
     sized, (T, B) = run.sized, run.extent
     values = {**run.arrays, "kept": 2 if later is None else run.schedule.steps + 1}
     values["needs_states"] = needs_states = needs_states or later is not None
-    values["dy_row"] = 0
+    values["dy_row"] = 0  # without dy every step reads the same row of zeros
     if dy is not None:
         rows = module_of(run.like).ascontiguousarray(dy)
         values["dy"] = rows.reshape(T * B, sized.output_width)

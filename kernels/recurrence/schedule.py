@@ -26,11 +26,11 @@ _IN_ORDER = np.zeros(0, np.int64)
 class Schedule:
     """The packed steps of a run, numbered in the order of time: backwards, the last is the first.
 
-    steps             T, as many as the longest row has
+    steps             P, as many as the longest row has
     rows              how many rows step at all
     size              N, how many steps all rows have together
-    offsets (T + 1)   where each packed step starts among all; its rows are the first of these
-    places (N)        where each packed row stands among the caller's (T B), as t B + b; empty
+    offsets (P + 1)   where each packed step starts among all; its rows are the first of these
+    places (N)        where each packed row stands among the caller's (T, B), as t B + b; empty
                       where they stand as they came
     flags (N)         RESET and CUT before each, or empty
     order (rows)      which row of the caller each is, or None: they stand as they came

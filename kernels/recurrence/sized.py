@@ -48,7 +48,7 @@ class Sized:
     output_width: int
     restarts: list[str]  # the arrays of what states are put back to
     of_weights: frozenset[str]  # the arrays that may be parts of weights
-    repeated: Kept = field(default_factory=dict)  # what kernels did between the steps' ends
+    repeated: Kept = field(default_factory=dict)  # calls for runs like each other
 
 
 @lru_cache(maxsize=4096)  # it would take a third of the time of a small step

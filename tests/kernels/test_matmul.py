@@ -296,13 +296,19 @@ def test_element_types_that_differ_or_are_not_compiled_are_refused():
         pack(b.astype("i4"))
 
 
-def test_starts_that_make_no_sense_are_refused():
+@pytest.mark.parametrize("twin", [cpu, reference])
+def test_starts_that_make_no_sense_are_refused(twin):
     a, b = np.ones((2, 3), np.float32), np.ones((3, 5), np.float32)
     with pytest.raises(ValueError, match="out was not given"):
-        matmul(a, b, accumulate=True)
+        twin.matmul(a, b, accumulate=True)
     out = np.ones((2, 5), np.float32)
     with pytest.raises(ValueError, match="one of them at most"):
-        matmul(a, b, out=out, bias=out[0].copy(), accumulate=True)
+        twin.matmul(a, b, out=out, bias=out[0].copy(), accumulate=True)
+
+
+def test_an_array_that_is_read_only_is_no_place_for_a_product():
+    a, b = np.ones((2, 3), np.float32), np.ones((3, 5), np.float32)
+    out = np.ones((2, 5), np.float32)
     out.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
         matmul(a, b, out=out)

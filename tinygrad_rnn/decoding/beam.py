@@ -166,7 +166,7 @@ def _candidates(plan: Plan, beam: Beam, rows: Rows, length: int) -> Candidates:
 
 
 def _drawn(plan: Plan, beam: Beam, given: Rows, length: int) -> Candidates:
-    """Those of which the totals have noise, of what is drawn from as ``sample`` would."""
+    """Those of a stochastic beam: totals with noise, of the distribution that is drawn from."""
     assert plan.noise is not None
     assert beam.drawn is not None
     rows = np.asarray(plan.shaped(np.asarray(given, np.float64), beam))

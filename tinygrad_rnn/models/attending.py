@@ -64,7 +64,7 @@ class Attending(nn.Module):
     With coverage a key moves by how much attention its place has had (See et al. 2017), so that
     steps follow one another:
 
-        key_s = key_s + u Σ_{t' < t} a_t's
+        key_s = key_s + u Σ_{t' < t} α_t's
 
     Args:
         score: "additive", "dot", "general" or "location".

@@ -26,8 +26,8 @@ class Carried(NamedTuple):
     """What goes on from one step to the next.
 
     layers        the state of the layers, as they take it
-    fed (B, F)    what the next step reads beside a word, or asks attention by; None where that
-                  is of no step but its own
+    fed (B, F)    what the next step reads beside a word, or asks attention by; None where layers
+                  are fed with nothing, or attention stands between two cells
     covered (B, S)  how much attention every place has had; None where nobody asks
     steps (B,)    how many steps there were
     """

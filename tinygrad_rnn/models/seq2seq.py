@@ -71,8 +71,9 @@ class Seq2Seq(Translator):
         local: "monotonic" or "predictive": attention sees ``window`` places on either side of
             one, see ``Attending``.
         coverage: Whether attention knows where it has been.
-        input_feeding: Whether the layers also read what the step before has found: see
-            ``AttentionDecoder``. Without it they run over all steps in one kernel.
+        input_feeding: True: the layers also read the features of the step before; "context": what
+            is looked at from the state before; "conditional": attention stands between two cells;
+            see ``AttentionDecoder``. With False they run over all steps in one kernel.
         read_out: "linear", "tanh", "deep" or "deep_tanh", see ``ReadOut``; ``context_gate`` is
             for "tanh".
         bridge: "linear", "last", "average" or "zero", see ``Bridge``.

@@ -68,10 +68,7 @@ class _About(NamedTuple):
         return found
 
 
-_SEEN, _NEVER = (
-    "seen",
-    "never",
-)  # in place of answers: after the first call, and where there are none
+_NEVER = "never"  # in place of answers, where there are none; None: called once, not asked yet
 
 
 def as_before(layers: "Recurrent", x: Tensor, state: Any) -> tuple[Tensor, Any] | None:

@@ -63,11 +63,11 @@ def _forward(
     **how: Any,
 ) -> tuple[tuple[Array, ...], Any]:  # fmt: skip
     x, states, restart, params = _parts(program, arrays, own_restart)
-    run = partial(pieces.forward, count=recompute) if recompute else kernel.forward
-    y, finals, kept = run(program, x, states, params, rules=RULES, restart=restart, **how)
+    forward = partial(pieces.forward, count=recompute) if recompute else kernel.forward
+    y, finals, run = forward(program, x, states, params, rules=RULES, restart=restart, **how)
     if record and (seen := record()):
-        seen.run(partial(kernel.kept, kept))
-    return (y, *finals), kept
+        seen.run(partial(kernel.kept, run))
+    return (y, *finals), run
 
 
 def _backward(
