@@ -160,7 +160,9 @@ def together(several: list[models.Seq2Seq]):
             found = decoding.beam_search(
                 step, states, beam=12, bos=[first.end] * len(ids), eos=first.end, max_length=80
             )
-            said += [first.target_vocabulary.decode(best.tokens) for (best, *_) in found]
+            for best, *_ in found:
+                tokens = [token for token in best.tokens if token != first.end]
+                said.append(first.target_vocabulary.decode(tokens))
         return said
 
     return translate
