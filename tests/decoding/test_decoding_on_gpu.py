@@ -68,7 +68,9 @@ OPTIONS = {
     "rules": {"rules": [decoding.TopK(3), decoding.Banned([0])]},
     "constraints": {"constraints": [[[1, 2]], [], [[3]]]}, "groups": {"beam": 4, "groups": 2},
     "diversity": {"beam": 4, "groups": 2, "diversity": 0.7}, "stochastic": {"stochastic": True},
-    "seed": {"stochastic": True, "seed": 3}, "return_tree": {"return_tree": True},
+    "seed": {"stochastic": True, "seed": 3},
+    "row_ids": {"stochastic": True, "seed": 3, "row_ids": [5, 0, 2]},
+    "return_tree": {"return_tree": True},
 }  # fmt: skip
 
 

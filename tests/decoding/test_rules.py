@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.decoding.distributions import distributions, normalised
 from tinygrad_rnn import decoding
 from tinygrad_rnn.decoding import MinP, RepetitionPenalty, Temperature, TopK, TopP, Typical
-from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.errors import ArgumentError, IndexRangeError
 
 shares = st.floats(0.01, 1.0)
 rules = st.one_of(
@@ -152,3 +152,31 @@ def test_values_that_are_none(kind, value):
 def test_all_rules_are_there():
     kinds = {value for value in vars(decoding).values() if isinstance(value, type)}
     assert {Temperature, TopK, TopP, MinP, Typical, RepetitionPenalty} <= kinds
+
+
+def test_who_writes_into_tokens_changes_no_hypothesis():
+    rows = np.log(np.random.default_rng(0).dirichlet(np.ones(4), 4))
+    search = {"bos": 1, "eos": 0, "beam": 3, "n_best": 3, "max_length": 5}
+
+    def found(careless):
+        def step(tokens, state):
+            given = rows[tokens]
+            if careless:
+                tokens[:] = 0
+            return given, state
+
+        return [one.tokens.tolist() for one in decoding.beam_search(step, None, **search)[0]]
+
+    def rule(log_probs, tokens):
+        tokens[:] = 0
+        return log_probs
+
+    assert found(True) == found(False)
+    with pytest.raises(ValueError, match="read-only"):
+        decoding.beam_search(lambda tokens, s: (rows[tokens], s), None, rules=[rule], **search)
+
+
+def test_the_end_is_a_token_of_the_vocabulary():
+    step = lambda tokens, state: (np.full((len(tokens), 4), np.log(0.25)), state)
+    with pytest.raises(IndexRangeError, match="greedy: end is 99, expected 0 to 3"):
+        decoding.greedy(step, None, [0], 3, end=99)

@@ -10,7 +10,7 @@ from tests.decoding.distributions import TableModel
 from tinygrad_rnn import decoding
 from tinygrad_rnn.decoding import Banned, Forced, Temperature
 from tinygrad_rnn.decoding.rules import normalised
-from tinygrad_rnn.errors import ArgumentError, NotFiniteError
+from tinygrad_rnn.errors import ArgumentError, NotFiniteError, ShapeError
 
 MANY = 1500
 SEARCH = {"eos": 2, "max_length": 3}
@@ -198,3 +198,14 @@ def test_what_cannot_be_drawn():
 def test_settings_that_are_none(changes, message):
     with pytest.raises(ArgumentError, match=message):
         drawn(TableModel(3), beam=2, **changes)
+
+
+def test_a_sample_goes_by_the_name_of_its_source():
+    model = TableModel(3, 4)
+    found = [one.tokens.tolist() for one in drawn(model, 3, beam=2)[2]]
+    (alone,) = drawn(model, 1, beam=2, row_ids=[2])
+    assert [one.tokens.tolist() for one in alone] == found
+    with pytest.raises(ShapeError, match="row_ids names 2 sources, expected 1"):
+        drawn(model, 1, beam=2, row_ids=[2, 3])
+    with pytest.raises(ArgumentError, match=r"row_ids is .* but stochastic is False"):
+        drawn(model, 1, beam=2, row_ids=[2], stochastic=False, seed=None)

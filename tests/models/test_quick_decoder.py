@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+import tinygrad_rnn as tg
 from tests.models.translators import KINDS, SOURCES, every_kind, model_of
+from tinygrad_rnn import errors, models
 from tinygrad_rnn.decoding.protocol import take
 from tinygrad_rnn.models import seq2seq
 from tinygrad_rnn.models.quick_step import quick_step
@@ -107,3 +109,22 @@ def test_a_weight_that_changes_changes_the_next_step(answers):
     for one, other in zip(changed, steps(fresh), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
     assert sum(answers) > 3
+
+
+@pytest.mark.parametrize("score", ["additive", "general"])
+def test_what_was_read_by_others_goes_the_long_way_and_is_named(score):
+    tg.seed(0)
+    model = models.Seq2Seq(5, 5, 4, 6, attention=score).eval()
+    many, one = (model.start(model.encode([[3]] * count)) for count in (4, 1))
+    for _ in range(2):
+        expected = model.step(np.full(4, 5), many)[0]
+    with pytest.raises(errors.ShapeError, match="Attention: query has 4 rows, keys 1"):
+        model.step(np.full(4, 5), one._replace(carried=many.carried))
+    memory = many.memory
+    for far in (10**9, -9):
+        bad = memory._replace(of=np.array([0, 1, 2, far]))
+        with pytest.raises(IndexError):
+            model.step(np.full(4, 5), many._replace(memory=bad))
+    spread = np.asfortranarray(memory.keys)  # the same numbers, elsewhere
+    again = model.step(np.full(4, 5), many._replace(memory=memory._replace(keys=spread)))[0]
+    np.testing.assert_array_equal(again, expected)

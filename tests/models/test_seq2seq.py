@@ -366,6 +366,18 @@ def test_dropout_is_for_training():
         (lambda: model_of("none", input_feeding="conditional"), 'ing="conditional" without atten'),
         (lambda: model_of(tied="all"), 'tied="all" with two vocabularies'),
         (lambda: model_of(cell="GRUU"), "Seq2Seq: cell is 'GRUU', expected a class of cells"),
+        (
+            lambda: model_of(stateful=True),
+            "Seq2Seq: stateful is True, expected layers that begin an",
+        ),
+        (
+            lambda: model_of(num_layers=2),
+            "num_layers is 2, expected encoder_layers and decoder_lay",
+        ),
+        (lambda: model_of(proj_size=3), "Seq2Seq: proj_size is 3, expected hidden_size"),
+        (lambda: model_of(encoder_size=0), "hidden_size is 0, expected a whole number from 1"),
+        (lambda: model_of("none", local="monotonic"), "local is 'monotonic' and attention None"),
+        (lambda: model_of("none", coverage=True), "coverage is True and attention None"),
         (lambda: model_of(merge="none"), 'expected neither batch_first nor merge="none"'),
         (lambda: model_of().loss([[1]], [[1], [2]]), "given 1 sources and 2 targets, expected pai"),
         (

@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.models.translators import SOURCES, TARGETS
-from tinygrad_rnn import decoding, models
+from tinygrad_rnn import decoding, errors, models
 from tinygrad_rnn.kernels import attention
 
 
@@ -55,3 +55,20 @@ def test_the_two_cells_of_a_conditional_step_do_not_drop_the_same(monkeypatch):
     assert [step for _, step in first] == [step for _, step in then] == list(range(steps))
     assert len({key for key, _ in first}) == len({key for key, _ in then}) == 1
     assert first[0] != then[0]
+
+
+def test_a_sample_of_translations_does_not_depend_on_what_stands_beside():
+    tg.seed(0)
+    model = models.Seq2Seq(9, 9, 6, 8)
+    how = {"beam": 3, "stochastic": True, "seed": 1, "max_length": 5}
+    drawn = [model.translated([[1], [1], [1, 2], [1]], batch_size=n, **how) for n in (1, 2, 64)]
+    for other in drawn[1:]:
+        assert [one.tolist() for one in other] == [one.tolist() for one in drawn[0]]
+    assert len({tuple(drawn[0][n]) for n in (0, 1, 3)}) > 1  # each has numbers of its own
+
+
+@pytest.mark.parametrize("name", ["return_tree", "bos", "eos"])
+def test_what_sentences_have_no_place_for_is_refused(name):
+    model = models.Seq2Seq(9, 9, 6, 8)
+    with pytest.raises(errors.ArgumentError, match=f"translate: {name} is not for sentences"):
+        model.translated([[1]], beam=2, **{name: 1})

@@ -225,3 +225,19 @@ def test_the_first_layer_is_the_given_cell():
     assert layer.cells()[0] is cell
     assert layer.cells()[1].sizes == {"H": 7, "I": H}
     assert layer.cells()[1].w_x.dtype == np.float64
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+def test_a_final_state_that_is_changed_changes_no_output(stateful):
+    layer, head = nn.GRU(3, 4, stateful=stateful), nn.Linear(4, 1)
+    layer.freeze()
+    for _ in range(3):
+        layer.reset_state()
+        y, h = layer(tg.ones(5, 2, 3))
+        kept = y.numpy().copy()
+        loss = head(y).sum()
+        h.assign_(tg.zeros(1, 2, 4) + 100.0)
+        np.testing.assert_array_equal(y.numpy(), kept)
+        head.weight.grad = None
+        loss.backward()
+        assert np.abs(head.weight.grad.numpy()).max() < 11

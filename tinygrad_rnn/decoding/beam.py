@@ -53,6 +53,7 @@ def beam_search(
     diversity: float = 0.0,
     stochastic: bool = False,
     seed: int | None = None,
+    row_ids: Any = None,
     return_tree: bool = False,
 ) -> list[list[Hypothesis]] | tuple[list[list[Hypothesis]], list[Node]]:
     """Find likely sequences: of all that are one token longer keep the ``beam`` best, and again.
@@ -97,6 +98,8 @@ def beam_search(
             stopping have no say. exp(log_prob) / ``inclusion`` is the weight with which the sum
             of any f(tokens) over them has the expectation of f as its mean.
         seed: The same seed draws the same; None takes the library's stream, ``tg.seed``.
+        row_ids: Names of the sources, whole numbers, by which a sample is drawn; their places, if
+            not given.
         return_tree: Return (best, trees): for each source also the tree that was looked at,
             with ``text()`` for a terminal and ``page()`` in HTML. To write it down takes time.
     """
@@ -106,7 +109,7 @@ def beam_search(
         length_rule=length_rule, n_best=n_best, early_stopping=early_stopping, rules=rules,
         no_repeat_ngram=no_repeat_ngram, prefix=prefix, sources=len(begin), constraints=constraints,
         coverage_penalty=coverage_penalty, groups=groups, diversity=diversity,
-        stochastic=stochastic, seed=seed,
+        stochastic=stochastic, seed=seed, row_ids=row_ids,
     )  # fmt: skip
     trees = Trees(begin, plan.beam) if flag(_WHERE, "return_tree", return_tree) else None
     best = _searched(step, plan, begin, state, trees).best(plan.n_best)

@@ -62,6 +62,8 @@ def _steps(
         found = found.astype(np.float64, copy=False)
         if place == first:
             check_vocabulary(where, "tokens", given, found.shape[1])
+            if end is not None:
+                check_vocabulary(where, "end", np.asarray(end), found.shape[1])
         chosen = choose(found, before[:, :place], live)
         now, log_probs = np.full(rows, end or 0), np.zeros(rows)
         now[live] = so_far[live, place] = chosen

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import bounded, choice, flag, whole
+from tinygrad_rnn.arguments import bounded, choice, flag, shortened, whole
 from tinygrad_rnn.decoding.candidates import Candidates, diverse, selected
 from tinygrad_rnn.decoding.constraints import Constraints
 from tinygrad_rnn.decoding.hypotheses import Beam, Found, scores_of
@@ -65,7 +65,7 @@ class Plan:
         where: str, *, beam: Any, eos: Any, max_length: Any, min_length: Any, length_rule: Any,
         n_best: Any, early_stopping: Any, rules: Any, no_repeat_ngram: Any, prefix: Any,
         constraints: Any, sources: int, coverage_penalty: Any, groups: Any, diversity: Any,
-        stochastic: Any, seed: Any,
+        stochastic: Any, seed: Any, row_ids: Any,
     ) -> "Plan":  # fmt: skip
         """Settings as they are given."""
         eos = None if eos is None else whole(where, "eos", eos)
@@ -85,7 +85,9 @@ class Plan:
             early_stopping=choice(where, "early_stopping", early_stopping, (True, False, "never")),
             rules=of_rules,
             prefix=told,
-            noise=Noise(where, seed, sources) if flag(where, "stochastic", stochastic) else None,
+            noise=Noise(where, seed, row_ids, sources)
+            if flag(where, "stochastic", stochastic)
+            else None,
             constraints=_constraints(where, constraints, told, of_rules, eos, longest),
             groups=_count(where, "groups", groups, 1),
             diversity=bounded(where, "diversity", diversity, least=0.0, below=np.inf),
@@ -106,8 +108,11 @@ class Plan:
             raise ArgumentError(
                 f"{where}: diversity is {diversity} but groups is 1, expected several."
             )
-        if plan.noise is None and seed is not None:
-            raise ArgumentError(f"{where}: seed is {seed}, but stochastic is False.")
+        for name, value in (("seed", seed), ("row_ids", row_ids)):
+            if plan.noise is None and value is not None:
+                raise ArgumentError(
+                    f"{where}: {name} is {shortened(value)}, but stochastic is False."
+                )
         return plan if plan.noise is None else plan._sampling()
 
     def _sampling(self) -> "Plan":

@@ -44,7 +44,7 @@ def next_log_probs(
     scores show, too, and then ``check_rows`` says what is wrong.
     """
     with inference_mode():
-        given = step(tokens, state)
+        given = step(tokens.copy(), state)  # which a step may write into
     if not isinstance(given, tuple) or len(given) not in (2, 3):
         raise ArgumentError(
             f"{where}: step returned {shortened(given)}, expected (log_probs, state), and in a "

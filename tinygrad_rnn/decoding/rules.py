@@ -40,6 +40,8 @@ def rules_of(where: str, rules: Sequence[Any]) -> list[Rule]:
 
 def applied(rules: Sequence[Rule], rows: Array, tokens: Array) -> Array:
     """What is left of rows after all rules."""
+    tokens = tokens.view()
+    tokens.flags.writeable = False  # a search goes on from them
     for number, rule in enumerate(rules):
         left = rule(rows, tokens)
         if not isinstance(left, np.ndarray) or left.shape != rows.shape:

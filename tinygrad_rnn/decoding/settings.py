@@ -32,6 +32,7 @@ class Settings(TypedDict, total=False):
     diversity: float
     stochastic: bool
     seed: int | None
+    row_ids: Any
 
 
 def of_sources(

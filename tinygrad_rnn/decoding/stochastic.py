@@ -15,16 +15,21 @@ import numpy as np
 from tinygrad_rnn.decoding.hypotheses import Hypothesis
 from tinygrad_rnn.decoding.sampling import generators_of
 from tinygrad_rnn.device import Array
+from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.random import row_ids
 
 __all__ = ["Noise", "with_inclusion", "with_maximum"]
 
 
 class Noise:
-    """Gumbel noise, for each source of its own."""
+    """Gumbel noise, for each source of its own, by the source's name."""
 
-    def __init__(self, where: str, seed: Any, sources: int) -> None:
+    def __init__(self, where: str, seed: Any, names: Any, sources: int) -> None:
+        ids = np.arange(sources) if names is None else row_ids(where, "row_ids", names)
+        if len(ids) != sources:
+            raise ShapeError(f"{where}: row_ids names {len(ids)} sources, expected {sources}.")
         own = generators_of(where, seed)
-        self.of_source = [own(source) for source in range(sources)]
+        self.of_source = [own(name) for name in ids.tolist()]
 
     def begin(self) -> Array:
         """Of what each source begins with, (sources,)."""

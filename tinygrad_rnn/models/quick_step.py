@@ -42,7 +42,7 @@ def quick_step(
         return None
     if not _plain_tokens(tokens, model.end):
         return None
-    asked = _queries(looks, memory)
+    asked = _queries(looks, memory, len(tokens))
     program = cells[-1]._trace()
     if asked is None or not _gives_a_state(program):
         return None
@@ -84,18 +84,31 @@ def _plain_tokens(tokens: Array, most: int) -> bool:
     return plain and all(0 <= token <= most for token in tokens.tolist())
 
 
-def _queries(looks: Attending | None, memory: Prepared | None) -> list[Weights] | None:
+def _queries(looks: Attending | None, memory: Prepared | None, rows: int) -> list[Weights] | None:
     """The products that make queries of states; None where attention is of another kind."""
     if looks is None:
         return []
     if looks.local is not None or looks.coverage or memory is None or memory.of is None:
         return None
-    score, mask = looks.attention.score, memory.mask
-    if mask is not None and (mask.dtype != np.bool_ or mask.shape[1] != 1):
-        return None
+    score = looks.attention.score
     if type(score) is AdditiveScore:
-        return [(score.w_q, None, False)]
-    return [] if type(score) is GeneralScore else None
+        return [(score.w_q, None, False)] if _fits(memory, rows, score.w_q) else None
+    return [] if type(score) is GeneralScore and _fits(memory, rows, score.w) else None
+
+
+def _fits(memory: Any, rows: int, weight: Tensor) -> bool:
+    """Whether what was read is as ``start`` leaves it: kernels trust what they are given."""
+    keys, values, mask, of = memory
+    alike = keys.dtype == values.dtype == weight.dtype and keys.ndim == values.ndim == 3
+    if not (alike and keys.shape[:2] == values.shape[:2]):
+        return False
+    count, places, width = keys.shape
+    if mask is not None and (mask.dtype != np.bool_ or mask.shape != (count, 1, places)):
+        return False
+    if of.dtype != np.int64 or of.shape != (rows,) or width != weight.shape[1]:
+        return False
+    whole = keys.flags.c_contiguous and values.flags.c_contiguous
+    return bool(whole and of.min() >= 0 and of.max() < count)
 
 
 def _looked(score: Any, query: Array, memory: Any) -> tuple[Array, Array]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_rnn import decoding, nn, ops, random
-from tinygrad_rnn.arguments import choice
+from tinygrad_rnn.arguments import choice, shortened
 from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.attending import Attending
@@ -40,6 +40,14 @@ class State(NamedTuple):
 
     memory: Prepared | None
     carried: Carried
+
+
+_NOT_TAKEN = {
+    "num_layers": "encoder_layers and decoder_layers",
+    "hidden_sizes": "hidden_size and encoder_size: all layers of a side are as wide",
+    "stateful": "layers that begin anew: no sentence goes on from another",
+    "proj_size": "hidden_size: what layers give out is as wide as their state",
+}
 
 
 class Seq2Seq(Translator):
@@ -119,6 +127,9 @@ class Seq2Seq(Translator):
         self.target_vocabulary, targets = vocabulary_and_size("Seq2Seq", target_vocabulary)
         self.source_end, self.end = sources, targets
         feeding = checked_feeding(input_feeding, attention)
+        _check_options(
+            options, attention, {"local": local, "coverage": coverage, "longest": longest}
+        )
 
         def layers(width: int, size: int, count: int, ahead: bool = False) -> nn.Recurrent:
             between = {"dropout": hidden_dropout} if hidden_dropout and count > 1 else {}
@@ -130,7 +141,7 @@ class Seq2Seq(Translator):
         self.target_embedding = nn.Embedding(targets + 1, E)
         shared = self._shares(tied)
         source_embedding = self.target_embedding if shared else nn.Embedding(sources + 1, E)
-        reads = layers(E, encoder_size or H, encoder_layers, ahead=True)
+        reads = layers(E, H if encoder_size is None else encoder_size, encoder_layers, ahead=True)
         self.encoder = Encoder(source_embedding, reads, dropout, memory_dropout)
         K = 0 if attention is None else self.encoder.width
         says = ReadOut(read_out, H, K, E, E if tied else None, context_gate)
@@ -322,6 +333,22 @@ class Seq2Seq(Translator):
         layers = state_of(self.decoder.layers, carried.layers)
         fed, covered = _tensor(carried.fed), _tensor(carried.covered)
         return memory, Carried(layers, fed, covered, carried.steps)
+
+
+def _check_options(
+    options: dict[str, Any], attention: str | None, of_attention: dict[str, Any]
+) -> None:
+    """Raise for options that encoder and decoder cannot have, or that say how nobody looks."""
+    for name, expected in _NOT_TAKEN.items():
+        if options.get(name):
+            given = shortened(options[name])
+            raise ArgumentError(f"Seq2Seq: {name} is {given}, expected {expected}.")
+    for name, value in of_attention.items():
+        if attention is None and value not in (None, False):
+            raise ArgumentError(
+                f"Seq2Seq: {name} is {shortened(value)} and attention None, expected attention: it "
+                "says how that looks."
+            )
 
 
 def _array(x: Any) -> Any:

@@ -80,11 +80,19 @@ class Speaker(Saved, Module):
         how: dict[str, Any],
     ) -> list[Any]:
         """What a search finds about each thing, some of them side by side."""
+        for name in ("return_tree", "bos", "eos"):
+            if name in how:
+                raise ArgumentError(
+                    f"{where}: {name} is not for sentences as they are wanted here; "
+                    "decoding.beam_search takes it, with model.step and model.start."
+                )
         found: dict[int, Any] = {}
         size = whole(where, "batch_size", batch_size, 1)
         with evaluating(self):  # once, not at every step
             for rows, limit in self._groups(where, about, max_length, size):
                 own = of_sources(where, how, rows, len(about))
+                if how.get("stochastic"):
+                    own["row_ids"] = rows  # by which each is drawn, whatever stands beside it
                 found |= zip(rows, search([about[row] for row in rows], limit, **own), strict=True)
         return [found[row] for row in range(len(about))]
 

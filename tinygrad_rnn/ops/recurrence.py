@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_rnn.arguments import whole
 from tinygrad_rnn.device import Array, device_of, host_array
-from tinygrad_rnn.engine import TENSORS
+from tinygrad_rnn.engine import TENSORS, wrap
 from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import recurrence as kernel
 from tinygrad_rnn.kernels.noise import Noise
@@ -249,6 +249,8 @@ def _called(
         x, *states, *(restart or ()), *weights, own_restart=restart is not None,
         program=program, forms=forms, **how,
     )  # fmt: skip
+    if not y._requires_grad:  # else the graph notices that one is changed in the other's memory
+        finals = [s if s._requires_grad else wrap(s._data.copy()) for s in finals]
     return y, finals
 
 
