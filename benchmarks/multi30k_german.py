@@ -1,4 +1,4 @@
-"""Multi30k, English to German, with the settings of LIUM's text-only system of 2017 (TARGETS 4).
+"""Multi30k, English to German, with the settings of LIUM's text-only system for WMT 2017.
 
 TINYGRAD_DATA names the folder that holds ``multi30k/``; sentencepiece and sacrebleu are needed.
 An epoch takes some two minutes on one thread; runs go on where they were interrupted, and the

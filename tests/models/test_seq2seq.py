@@ -74,6 +74,15 @@ def test_padding_changes_no_bit_of_a_row(kind, dtype):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_mean_over_tokens_does_not_depend_on_what_stands_beside():
+    for seed in range(30):
+        tg.seed(seed)
+        model = models.Seq2Seq(9, 9, 6, 1, bidirectional=False, bridge="average").eval()
+        long = [6, 5, 0, 0, 2, 6, 6, 1, 3]
+        alone, beside = (model.bridge(model.encode(s)).numpy() for s in ([long], [[8], long]))
+        np.testing.assert_array_equal(alone[:, 0], beside[:, 1])
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].get("attention", 1)])
 def test_attention_sees_the_sentence_and_nothing_behind_it(kind):
     model = model_of(kind)

@@ -65,6 +65,8 @@ def test_a_sample_of_translations_does_not_depend_on_what_stands_beside():
     for other in drawn[1:]:
         assert [one.tolist() for one in other] == [one.tolist() for one in drawn[0]]
     assert len({tuple(drawn[0][n]) for n in (0, 1, 3)}) > 1  # each has numbers of its own
+    (named,) = model.translated([[1]], row_ids=[3], **how)
+    assert named.tolist() == drawn[0][3].tolist()
 
 
 @pytest.mark.parametrize("name", ["return_tree", "bos", "eos"])

@@ -241,3 +241,15 @@ def test_a_final_state_that_is_changed_changes_no_output(stateful):
         head.weight.grad = None
         loss.backward()
         assert np.abs(head.weight.grad.numpy()).max() < 11
+
+
+def test_what_a_stateful_layer_goes_on_from_is_its_own():
+    layers = [nn.GRU(3, 4, stateful=True) for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    x = tg.randn(5, 2, 3)
+    with tg.no_grad():
+        returned, _ = [layer(x) for layer in layers]
+        for changed in returned:
+            changed.assign_(changed * 0 + 100.0)
+        for again, expected in zip(layers[0](x), layers[1](x), strict=True):
+            np.testing.assert_array_equal(again.numpy(), expected.numpy())

@@ -40,10 +40,10 @@ def of_sources(
 ) -> dict[str, Any]:
     """Settings for some of the sources, as a search of these alone needs them.
 
-    A prefix and constraints may be told for each source, in lists of what is for all.
+    A prefix and constraints may be told for each source, in lists of what is for all; names are.
     """
     found, rows = dict(settings), list(rows)
-    for name, depth in (("prefix", 1), ("constraints", 2)):
+    for name, depth in (("row_ids", 0), ("prefix", 1), ("constraints", 2)):
         given: Any = settings.get(name)
         if not is_list(given) or not len(given) or _ends_within(given, depth):
             continue

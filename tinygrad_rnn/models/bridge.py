@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.arguments import choice
 from tinygrad_rnn.errors import ShapeError
@@ -59,8 +61,9 @@ class Bridge(nn.Module):
         if self.how == "zero":
             return None
         if self.how == "average":
-            lengths = constant(memory.lengths[:, None], memory.outputs)
-            mean = memory.outputs.sum(0) / lengths
+            mean = _sum_over_tokens(memory.outputs) / constant(
+                memory.lengths[:, None], memory.outputs
+            )
             found = [[mean] * len(sizes) for sizes in self.layout.sizes]
         else:
             found = [self._final(memory, source) for source in self.sources]
@@ -81,6 +84,16 @@ class Bridge(nn.Module):
             ops.concat(list(parts), axis=-1) if len(parts) > 1 else parts[0]
             for parts in zip(*cells, strict=True)
         ]
+
+
+def _sum_over_tokens(outputs: Tensor) -> Tensor:
+    """Their sum (B, K), from the first to the last whatever stands beside a sentence.
+
+    NumPy adds in another order where there is one number a token.
+    """
+    S, B, K = outputs.shape
+    ones = constant(np.ones((1, S)), outputs)
+    return (ones @ outputs.reshape(S, B * K)).reshape(B, K)
 
 
 def _bounded(number: int, state: Tensor) -> Tensor:

@@ -88,11 +88,11 @@ class Speaker(Saved, Module):
                 )
         found: dict[int, Any] = {}
         size = whole(where, "batch_size", batch_size, 1)
+        if how.get("stochastic"):  # each is drawn by its place, whatever stands beside it
+            how = {"row_ids": range(len(about)), **how}
         with evaluating(self):  # once, not at every step
             for rows, limit in self._groups(where, about, max_length, size):
                 own = of_sources(where, how, rows, len(about))
-                if how.get("stochastic"):
-                    own["row_ids"] = rows  # by which each is drawn, whatever stands beside it
                 found |= zip(rows, search([about[row] for row in rows], limit, **own), strict=True)
         return [found[row] for row in range(len(about))]
 

@@ -286,7 +286,7 @@ class Recurrent(Module):
         call.records = [] if flag(call.where, "return_trace", return_trace) else None
         y, finals = self._run(call)
         if self.stateful:
-            self.carried = [[s.detach() for s in states] for states in finals]
+            self.carried = [[s.detach().clone() for s in states] for states in finals]
         return call.returned(y, finals)
 
     def _run(self, call: Call) -> tuple[Merged, list[list[Tensor]]]:
