@@ -38,7 +38,7 @@ def repeated(
     It calls kernels and makes arrays, and nothing else. Arrays of floating-point numbers that its
     kernels touch are made by it, or among those that are given; arrays of whole numbers stay those
     of the time of writing. ``key`` tells shapes and strides, and all else that calls depend on.
-    What ``parts`` names may be a part of an array of the first group, and is one then each time.
+    What ``parts`` names may be an array of the first group or a part of one, and is then each time.
     """
     if DISABLED:
         return work()
@@ -147,7 +147,7 @@ def _roots(
         for group, arrays in enumerate(given)
         for name, array in arrays.items()
         if _moves(array)
-        and not (group and name in parts and id(array.base) in wholes)
+        and not (group and name in parts and (id(array) in wholes or id(array.base) in wholes))
         and any(np.may_share_memory(array, other) for other in arguments)
     }
 

@@ -15,6 +15,8 @@ from tinygrad_rnn.kernels.recurrence.sized import weight_of
 
 __all__ = ["Form", "forms_of", "input_weight", "pays_to_pack"]
 
+_MET = ("met", False), ("met", True)  # forwards, backwards: under which it is kept
+
 
 @kernel("intp, intp, const(T[:, :]), intp, intp, T[::1]", fastmath=NO_FASTMATH)
 def _pack_blocks(first, stop, b, block, width, panels):
@@ -85,17 +87,23 @@ def pays_to_pack(run, backwards, inside):
     cannot be read as they lie, those of x neither, if steps multiply with them ``inside``.
     To ask is to meet them.
     """
-    sized, params, forms = run.sized, run.params, run.forms
     if run.schedule.steps > 1:
         return True
-    read = [part.weight for _, part, _, _ in sized.parts]
-    of_inputs = [part.weight for _, part, _ in sized.input_parts] if inside else []
-    for name in read + of_inputs:
+    params, forms, key = run.params, run.forms, _MET[backwards]
+    of_states, of_inputs = _read(run.sized)
+    for name in of_states + of_inputs if inside else of_states:
         weight = params[name]
         if weight.strides[1] != weight.itemsize:
             return True
-    met = [_met(forms.get(name, {}), ("met", backwards)) for name in read]
+    met = [_met(forms.get(name, {}), key) for name in of_states]
     return all(met)
+
+
+@lru_cache(maxsize=4096)  # it follows from the sizes
+def _read(sized):
+    """The names of the weights that a step multiplies states with, and x."""
+    of_states = [part.weight for _, part, _, _ in sized.parts]
+    return of_states, [part.weight for _, part, _ in sized.input_parts]
 
 
 def input_weight(params, forms, name):

@@ -20,7 +20,6 @@ from tinygrad_rnn.kernels.recurrence.cpu import (
     shared_values,
 )
 from tinygrad_rnn.kernels.recurrence.cpu_standard import standardize_link
-from tinygrad_rnn.kernels.recurrence.ends import no_rows
 from tinygrad_rnn.kernels.recurrence.run import (
     given_values,
     output_holder,
@@ -130,7 +129,7 @@ class Steps:
         self._states.append(states)
         self.before.append([state[:rows] for state in states])
         self.after.append([state[-rows:] for state in states])
-        arrays |= dict.fromkeys(sized.restarts, no_rows(x)) | {"x": x}
+        arrays["x"] = x
         settings = given_values(layout, layer.settings, None, schedule, rows, x)
         run = Run(
             sized, schedule, (count, rows), False, given, False,

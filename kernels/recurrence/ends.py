@@ -81,14 +81,16 @@ class StateGradients:
     def __init__(self, run: Run, d_finals: Sequence[Array | None], fill: Any) -> None:
         self.run, self.schedule, self.fill = run, run.schedule, fill
         self.names = run.sized.layout.states
-        like = [run.arrays[name] for name in self.names]
-        contiguous, B = module_of(run.like).ascontiguousarray, run.extent[1]
-        self.d_restart = [zeros((B, a.shape[1]), a) for a in like] if self.schedule.flagged else []
+        contiguous = module_of(run.like).ascontiguousarray
         self.after: list[Any] = [None if d is None else contiguous(d) for d in d_finals]
+        self.d_restart: list[Array] = []
         if not self.schedule.plain:
+            nothing = [(run.extent[1], run.arrays[name].shape[1]) for name in self.names]
+            if self.schedule.flagged:
+                self.d_restart = [zeros(shape, run.like) for shape in nothing]
             finals = [
-                zeros((B, a.shape[1]), a) if d is None else d
-                for a, d in zip(like, self.after, strict=True)
+                zeros(shape, run.like) if d is None else d
+                for shape, d in zip(nothing, self.after, strict=True)
             ]
             self.after = self._passed_on(self.schedule.last, finals)  # each row's last step
 

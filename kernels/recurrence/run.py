@@ -30,7 +30,7 @@ from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.run_kept import gradients_later
 from tinygrad_rnn.kernels.recurrence.schedule import Schedule, schedule_of
 from tinygrad_rnn.kernels.recurrence.shapes import shapes_of
-from tinygrad_rnn.kernels.recurrence.sized import Run, Sized, at_sizes
+from tinygrad_rnn.kernels.recurrence.sized import Run, Sized, at_sizes, part_of
 
 __all__ = [
     "Device", "backward", "forward", "given_values", "output_holder", "output_of", "own_arrays",
@@ -92,7 +92,8 @@ def forward(
     of_rows = start(schedule, states, again)
     for name, state in zip(layout.states, of_rows, strict=True):
         arrays[name][first : first + schedule.rows] = state
-    arrays |= _restarts(sized, schedule, again, like)
+    if schedule.resets:
+        arrays |= _restarts(sized, schedule, again)
     if rows is not None:
         arrays["x"] = rows
     given = given_values(layout, settings, noise, schedule, B, like)
@@ -116,7 +117,7 @@ def _steps_forward(device: Device, run: Run) -> None:
         if inside:
             arrays[name] = empty((run.schedule.size, params[weight].shape[1]), run.like)
         else:
-            begin = None if bias is None else params[bias[0]][bias[1]]
+            begin = None if bias is None else part_of(params[bias[0]], bias[1])
             factors.append((name, device.factor(params, run.forms, weight), begin))
     names = [name for name, _, _ in factors]
     values = {**arrays, "inside": int(inside)}
@@ -141,13 +142,12 @@ def given_values(
 ) -> Values:
     """Settings and noise, as written kernels take them."""
     given: Values = {}
-    xp = module_of(like)
     if layout.settings:
         numbers = np.array([settings[name] for name in layout.settings], like.dtype)
-        given["settings"] = xp.asarray(numbers)
+        given["settings"] = module_of(like).asarray(numbers)
     if layout.sites:
         given |= {"noise_key": noise.key, "first_step": noise.first_step, "batch": rows}
-        ids = xp.asarray(noise.row_ids(rows).astype(np.int64))
+        ids = module_of(like).asarray(noise.row_ids(rows).astype(np.int64))
         given["row_ids"] = ids if schedule.order is None else ids[schedule.order]
     return given
 
@@ -155,14 +155,16 @@ def given_values(
 def own_arrays(
     sized: Sized, schedule: Schedule, params: Mapping[str, Array], rows: int, like: Array
 ) -> Values:
-    """The arrays that the forward kernel writes, and its small weights."""
+    """The arrays that the forward kernel writes, and its small weights; no row is put back."""
     arrays = _arrays(sized.forward_arrays, schedule, like)
-    xp = module_of(like)
+    contiguous, nothing = module_of(like).ascontiguousarray, no_rows(like)
     for name, weight, columns in sized.biases:
-        arrays[name] = xp.ascontiguousarray(params[weight][columns])
-    arrays["y"] = _own_output(sized, schedule, rows, like)
+        arrays[name] = contiguous(part_of(params[weight], columns))
+    arrays["y"] = _own_output(sized, schedule, rows, nothing)
     for name in sized.layout.row_params:
-        arrays[f"p_{name}"] = xp.ascontiguousarray(params[name]).reshape(-1)
+        arrays[f"p_{name}"] = contiguous(params[name]).reshape(-1)
+    for name in sized.restarts:
+        arrays[name] = nothing
     return arrays
 
 
@@ -188,22 +190,20 @@ def _arrays(listed: Any, schedule: Schedule, like: Array) -> Values:
     }
 
 
-def _own_output(sized: Sized, schedule: Schedule, rows: int, like: Array) -> Array:
-    """An array for the output, unless the steps of a state are just that."""
+def _own_output(sized: Sized, schedule: Schedule, rows: int, nothing: Array) -> Array:
+    """An array for the output, or nothing: the steps of a state may be just that."""
     if schedule.order is not None:
-        return zeros((rows, sized.output_width), like)
+        return zeros((rows, sized.output_width), nothing)
     if schedule.resets or sized.layout.lowered.output_state is None:
-        return empty((rows, sized.output_width), like)
-    return no_rows(like)
+        return empty((rows, sized.output_width), nothing)
+    return nothing
 
 
-def _restarts(sized: Sized, schedule: Schedule, states: Any, like: Array) -> Values:
+def _restarts(sized: Sized, schedule: Schedule, states: Any) -> Values:
     """What rows are put back to, in the order of the schedule."""
-    if not schedule.resets:
-        return dict.fromkeys(sized.restarts, no_rows(like))
     if schedule.order is not None:
         states = [state[schedule.order] for state in states]
-    contiguous = module_of(like).ascontiguousarray
+    contiguous = module_of(states[0]).ascontiguousarray
     return dict(zip(sized.restarts, map(contiguous, states), strict=True))
 
 

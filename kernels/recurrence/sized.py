@@ -17,7 +17,7 @@ from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.schedule import Schedule
 from tinygrad_rnn.kernels.recurrence.shapes import Shapes, fitted
 
-__all__ = ["Run", "Sized", "at_sizes", "layout_of", "weight_of", "window"]
+__all__ = ["Run", "Sized", "at_sizes", "layout_of", "part_of", "weight_of", "window"]
 
 
 @cache
@@ -125,8 +125,15 @@ class Run:
 
 
 def window(array: Any, block: int, blocks: int, size: int) -> Any:
-    """Neighbouring blocks of columns, as a view."""
+    """Neighbouring blocks of columns, as a view; or the array, if that is all of it."""
+    if blocks * size == array.shape[1]:
+        return array
     return array[:, block * size : (block + blocks) * size]
+
+
+def part_of(row: Any, columns: slice) -> Any:
+    """The same of a row."""
+    return row if columns.stop - columns.start == len(row) else row[columns]
 
 
 def weight_of(run: Run, part: Part, block: int) -> Any:

@@ -201,6 +201,10 @@ def _finished(where: str, leaf: Tensor, g: Any, new: bool, graph: bool) -> Tenso
     """The gradient of a leaf, passed through the leaf's hooks."""
     if leaf._hooks:
         g, new = call_hooks(leaf._hooks, g, graph), False
+    home = leaf._data
+    alike = g.__class__ is home.__class__ is np.ndarray and g.dtype is home.dtype
+    if alike and g.shape == home.shape and new and _is_private(g):
+        return wrap(g)  # most of all: nothing is to be asked
     return _handed_out(where, leaf, g, new, graph)
 
 

@@ -99,6 +99,12 @@ class Walk:
             return parent in self.useful
         return self.targets is not None and parent in self.targets
 
+    def wanted(self, parents: Sequence[Any]) -> tuple[bool, ...]:
+        """Whether it needs that of each."""
+        if self.useful is None:
+            return tuple([parent.__class__ is not Version for parent in parents])
+        return tuple(map(self.wants, parents))
+
     def deliver(self, parent: Any, part: Any, new: bool) -> None:
         """Add ``part`` to the gradient of ``parent``.
 
@@ -141,10 +147,14 @@ class Walk:
             slot[1] = np.asarray(total) if isinstance(total, np.generic) else total
             slot[2] = True
 
-    def sum_of(self, parent: Any) -> Array | None:
-        """The gradient of ``parent`` so far, if it may be added to in place, else None."""
-        if self.graph or self.careful or self.outer is not None:
-            return None
+    def sums_of(self, parents: Sequence[Any]) -> list[Array | None]:
+        """The gradient of each so far, if it may be added to in place, else None."""
+        met = self.pending or self.ends
+        if not met or self.graph or self.careful or self.outer is not None:
+            return [None] * len(parents)
+        return list(map(self._sum_of, parents))
+
+    def _sum_of(self, parent: Any) -> Array | None:
         inside = parent.__class__ is Node and parent.seq >= self.floor
         slot = self.pending.get(parent.seq) if inside else self.ends.get(parent)
         if slot is None or not slot[2] or slot[1].__class__ is not ndarray:
@@ -218,7 +228,7 @@ class Walk:
             self._show(notes, slot)
         if self.targets is not None and node in self.targets:
             self.found[node] = slot
-        if not any(map(self.wants, node.parents)):
+        if True not in self.wanted(node.parents):
             return
         if node.saved is FREED:
             raise already_freed(node)

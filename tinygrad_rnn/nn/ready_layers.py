@@ -41,7 +41,7 @@ class _Answered(NamedTuple):
     def holds(self, layers: "Recurrent", rows: Array) -> bool:
         """Whether a sequence is like this one."""
         same = self.like == _likeness(rows) and self.layers() is layers
-        return same and still_of(self.cells, layers)
+        return same and still_of(self.cells, layers) is not None
 
 
 def quickly(layers: "Recurrent", x: Any, state: Any) -> tuple[Tensor, Any] | None:

@@ -57,10 +57,11 @@ class _About(NamedTuple):
 
     def weights_of(self, layers: "Recurrent", dtype: Any) -> list[list[Tensor]] | None:
         """The weights of each cell, if all is as it was; what was set since has been noticed."""
-        if self.layers() is not layers or not still_of(self.cells, layers):
+        cells = still_of(self.cells, layers) if self.layers() is layers else None
+        if cells is None:
             return None
         found = []
-        for about, cell in zip(self.about, layers.cells(), strict=True):
+        for about, cell in zip(self.about, cells, strict=True):
             weights = about.weights_of(cell, dtype)
             if weights is None:
                 return None

@@ -242,14 +242,12 @@ def stacked(layers: "Recurrent") -> list["Cell"] | None:
     return layers.cells() if plain and quiet and not layers._forward_hooks else None
 
 
-def still_of(cells: Sequence["ref[Cell]"], layers: "Recurrent") -> bool:
-    """Whether layers that were stacked are, and have these cells: both may change in place."""
+def still_of(known: Sequence["ref[Cell]"], layers: "Recurrent") -> list["Cell"] | None:
+    """The cells of layers that were stacked, if they are and have these: both may change."""
     if layers.initial or layers.connections or layers.directions != ["forward"]:
-        return False
-    now = layers.cells()
-    return len(now) == len(cells) and all(
-        known() is cell for known, cell in zip(cells, now, strict=True)
-    )
+        return None
+    cells = layers.cells()
+    return cells if [one() for one in known] == cells else None
 
 
 def stepper_of(module: Module) -> Stepper:

@@ -59,7 +59,7 @@ class Fused:
         count, residuals = node.out
         gs = g if count else [g]
         attrs = node.attrs or {}
-        needs = tuple(map(walk.wants, node.parents))
+        needs = walk.wanted(node.parents)
         if walk.graph and self.gradient is None:
             start = tick()
             outs = self.reference(*inputs_as_tensors(node), **attrs)
@@ -70,7 +70,7 @@ class Fused:
             sums = [None] * len(needs)
         else:
             adds = self.adds and node.notes is None  # which want to see every part
-            sums = [walk.sum_of(parent) if adds else None for parent in node.parents]
+            sums = walk.sums_of(node.parents) if adds else [None] * len(needs)
             more = {"sums": sums} if any(total is not None for total in sums) else {}
             parts = self.backward(residuals, gs, needs, *node.saved, **attrs, **more)
         for number, (part, need, total) in enumerate(zip(parts, needs, sums, strict=True)):
@@ -99,18 +99,17 @@ def walk_back(
 class Output:
     """One output of an operation that has several; a gradient passes it with its number."""
 
-    __slots__ = ("count", "name", "number")
-
-    rules = None
+    __slots__ = ("count", "name", "number", "rules")
 
     def __init__(self, name: str, number: int, count: int) -> None:
         self.name = f"{name}[{number}]"
         self.number = number
         self.count = count
+        self.rules = (self._marked,)
 
-    def pull(self, node: Node, g: Any, walk: Walk) -> Iterator[tuple[int, Any, bool]]:
+    def _marked(self, _namespace: Any, g: Any, _out: Any, _whole: Any) -> OutputGrad:
         """The gradient, marked with the output that it belongs to."""
-        yield 0, OutputGrad(self.number, self.count, g), True
+        return OutputGrad(self.number, self.count, g)
 
 
 _output = lru_cache(maxsize=1024)(Output)
