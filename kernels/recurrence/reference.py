@@ -61,6 +61,10 @@ def one_step(program: Program, F, x, states, params, *, step=0, settings=None, n
             values[number] = x if op.name == "input" else states[op["index"]]
         else:
             values[number] = _value(program, number, F, values, params, given, states[0].dtype)
+    every = np.ones((len(states[0]), 1), np.bool_)
+    for number in {program.output, *program.results}:
+        if values[number].ndim < 2:  # made of weights alone: the same for all rows
+            values[number] = F.where(every, values[number], states[0].dtype.type(0))
     return values[program.output], [values[i] for i in program.results]
 
 

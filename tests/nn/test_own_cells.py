@@ -60,6 +60,30 @@ def test_an_own_cell_is_as_good_as_any():
         np.testing.assert_allclose(cell(tg.ones(2, I), tg.ones(2, H)), np.ones((2, H)))
 
 
+@pytest.mark.parametrize("fused", [None, False])
+def test_a_state_that_is_made_of_weights_alone_has_a_row_for_each_sequence(fused):
+    class Remembering(nn.Cell):
+        state = ("h", "c")
+        params = {"w_x": "I H", "b": "H"}
+
+        def step(self, x, h, c, p):
+            return x @ p.w_x + c, p.b.tanh()
+
+    tg.seed(0)
+    layer = nn.Recurrent(Remembering(I, H), fused=fused)
+    (cell,), x = layer.cells(), tg.ones(4, 2, I)
+    cell.b.assign_(np.linspace(0, 1, H, dtype=np.float32))
+    y, (_, c) = layer(x, lengths=[4, 2])
+    expected = np.tanh(cell.b.numpy())
+    np.testing.assert_allclose(c.numpy(), np.broadcast_to(expected, (1, 2, H)), rtol=1e-6)
+    np.testing.assert_allclose(y.numpy()[1, 1] - y.numpy()[0, 1], expected, rtol=1e-4)
+    (g,) = tg.grad(ops.square(c).sum(), [cell.b], create_graph=True)
+    np.testing.assert_allclose(g.numpy(), 4 * expected * (1 - expected**2), rtol=1e-5)
+    (second,) = tg.grad(g.sum(), [cell.b])
+    slopes = 4 * (1 - expected**2) * (1 - 3 * expected**2)
+    np.testing.assert_allclose(second.numpy(), slopes, rtol=1e-4, atol=1e-5)
+
+
 def test_states_of_different_widths_and_an_output_of_its_own():
     class Projected(nn.Cell):
         state = {"h": "P", "c": "2H"}
