@@ -131,23 +131,25 @@ class Seq2Seq(Translator):
             options, attention, {"local": local, "coverage": coverage, "longest": longest}
         )
 
-        def layers(width: int, size: int, count: int, ahead: bool = False) -> nn.Recurrent:
+        def layers(width: int, size: int, count: int, **own: Any) -> nn.Recurrent:
             between = {"dropout": hidden_dropout} if hidden_dropout and count > 1 else {}
-            ways = {"bidirectional": bidirectional} if ahead else {}
-            given = {**options, **between, **ways}
+            given, ahead = {**options, **between, **own}, "bidirectional" in own
             return recurrent_layers("Seq2Seq", cell, width, size, count, given, ahead=ahead)
 
         E, H = embedding_dim, hidden_size
         self.target_embedding = nn.Embedding(targets + 1, E)
         shared = self._shares(tied)
         source_embedding = self.target_embedding if shared else nn.Embedding(sources + 1, E)
-        reads = layers(E, H if encoder_size is None else encoder_size, encoder_layers, ahead=True)
+        encoder_size = H if encoder_size is None else encoder_size
+        reads = layers(E, encoder_size, encoder_layers, bidirectional=bidirectional)
         self.encoder = Encoder(source_embedding, reads, dropout, memory_dropout)
         K = 0 if attention is None else self.encoder.width
         says = ReadOut(read_out, H, K, E, E if tied else None, context_gate)
         fed = {True: says.width, "context": K}.get(feeding, 0)
-        speaks = layers(E + fed, H, decoder_layers)
-        then = layers(K, H, decoder_layers) if feeding == "conditional" else None
+        # Layers that are always given a state to begin with have none to learn.
+        told = {"initial_state": "zero"} if "initial_state" in options else {}
+        speaks = layers(E + fed, H, decoder_layers, **({} if bridge == "zero" else told))
+        then = layers(K, H, decoder_layers, **told) if feeding == "conditional" else None
         looks = None
         if attention is not None:
             looks = Attending(
