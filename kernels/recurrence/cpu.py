@@ -29,6 +29,8 @@ _NO_MEETING = np.zeros(0, np.int64)
 _LIKE = {char: np.zeros((1, 1), char) for char in "fd"}  # it tells the element type
 FLOPS_WORTH_A_TEAM = 1e6
 _FEW_ROWS = 8  # up to so many, a step is as long as reading its weights
+_ROWS_OF_A_THREAD, _NUMBERS_OF_A_THREAD = 16, 2048  # of a step's products: two tiles high
+_BEYOND_CACHES = 3 << 19  # numbers that are met again only after caches have been swept
 _NO_TURN = np.zeros(1, np.int64)
 _LONG = 3e8  # operations of the steps: from then on what surrounds kernels hardly counts
 _CACHE = 2 << 20  # bytes of the second level
@@ -80,12 +82,20 @@ def _walk(run, values, *, backwards):
 
 
 def does_inputs(sized, rows, steps):
-    """Whether a step does the products with x itself.
+    """Whether a step does the products with x itself, which changes no bit.
 
     All weights are then read panel by panel, those of x beside those of the state; and step
     after step from the other end, so that what was read last is read first, from the cache.
+    One step of a few rows does; and steps whose products with x would together go through memory,
+    out and in again, where each thread has rows enough to keep its multipliers busy.
     """
-    return steps == 1 and rows <= _FEW_ROWS and bool(sized.layout.input_parts)
+    if not sized.layout.input_parts:
+        return False
+    if steps == 1:
+        return rows <= _FEW_ROWS
+    each, columns = rows / num_threads(), sized.input_columns
+    busy = each >= _ROWS_OF_A_THREAD and each * columns >= _NUMBERS_OF_A_THREAD
+    return busy and steps * rows * columns >= _BEYOND_CACHES
 
 
 def shared_values(run, inside):

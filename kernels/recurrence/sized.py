@@ -44,6 +44,7 @@ class Sized:
     standards: list[tuple[int, float]]  # buffers that are standardised before the steps, eps
     parts: list[tuple[str, Part, int, int]]  # array, part, its block forward and backward
     input_parts: list[tuple[str, Part, int]]  # those of x, in a step that does them itself
+    input_columns: int  # how wide all products with x are
     weight_count: int  # how many a step multiplies with
     output_width: int
     restarts: list[str]  # the arrays of what states are put back to
@@ -58,7 +59,7 @@ def at_sizes(program: Program, rules: Rules, shapes: Shapes) -> Sized:
     lowered = layout.lowered
     forward: list[tuple[str, int, int, int]] = []
     backward: list[tuple[str, int, int, int]] = []
-    hoisted, biases = [], []
+    hoisted, biases, columns = [], [], 0
     for i, buffer in enumerate(lowered.buffers):
         size = sizes[buffer.letter]
         width, bias = buffer.blocks * size, None
@@ -67,6 +68,7 @@ def at_sizes(program: Program, rules: Rules, shapes: Shapes) -> Sized:
             bias = name, slice(block * size, (block + buffer.blocks) * size)
         if buffer.hoisted:
             hoisted.append((f"z{i}", buffer.hoisted, bias))
+            columns += width
         else:
             forward.append((f"z{i}", 1, 0, width))
         if bias and (layout.input_parts or not buffer.hoisted):
@@ -95,8 +97,8 @@ def at_sizes(program: Program, rules: Rules, shapes: Shapes) -> Sized:
     of_weights = {n for n, *_ in parts} | {n for n, *_ in inputs} | {n for n, *_ in biases}
     of_weights |= {f"p_{name}" for name in layout.row_params}
     return Sized(
-        layout, sizes, forward, backward, hoisted, biases, standards, parts, inputs, weights,
-        layout.output.of(sizes), [f"{name}_again" for name in layout.states],
+        layout, sizes, forward, backward, hoisted, biases, standards, parts, inputs, columns,
+        weights, layout.output.of(sizes), [f"{name}_again" for name in layout.states],
         frozenset(of_weights),
     )  # fmt: skip
 
