@@ -8,6 +8,7 @@ attention. Questions that are asked in the end were never seen. Takes two minute
 tells whether 99 % of them are right.
 """
 
+import argparse
 import os
 
 import numpy as np
@@ -88,4 +89,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()  # --help
     main()

@@ -9,6 +9,7 @@ farther back the word that matters, the fewer right answers; the better a networ
 more. Takes about a minute.
 """
 
+import argparse
 import os
 
 import numpy as np
@@ -165,4 +166,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()  # --help
     main()

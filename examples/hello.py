@@ -5,6 +5,7 @@
 Takes a second; the last line printed is the spelled word.
 """
 
+import argparse
 import os
 
 import numpy as np
@@ -86,4 +87,5 @@ def main() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()  # --help
     main()

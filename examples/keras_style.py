@@ -6,6 +6,7 @@ Then the model is saved and loaded, and what it has learnt of digits is used to 
 which there are few drawings. Takes a second; the last line printed is the word that is read.
 """
 
+import argparse
 import os
 import tempfile
 from pathlib import Path
@@ -133,4 +134,5 @@ def main() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()  # --help
     main()

@@ -9,10 +9,10 @@ the loss is the sum over 25 steps, gradients are clipped number by number, Adagr
     python examples/min_char_rnn.py shakespeare.txt
 """
 
+import argparse
 import math
 import os
 import pydoc_data.topics
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -94,7 +94,10 @@ def train(model: CharRNN, ids: np.ndarray) -> Iterator[tuple[float, list[int] | 
 def main() -> None:
     """Train, and show what it writes on the way."""
     tg.seed(0)
-    data = text.read(sys.argv[1]) if sys.argv[1:] else "".join(pydoc_data.topics.topics.values())
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("text", nargs="?", help="a file to learn from; else Python's own help")
+    given = parser.parse_args().text
+    data = text.read(given) if given else "".join(pydoc_data.topics.topics.values())
     letters = text.Characters.of(data)
     print(f"{len(data)} characters, {len(letters)} different ones")
     model = CharRNN(len(letters))

@@ -8,6 +8,7 @@ started by itself, with the address of the first. Takes seconds; the last line s
 ways lead to the same weights.
 """
 
+import argparse
 import codecs
 import contextlib
 import io
@@ -66,6 +67,7 @@ def train(group=None):
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()  # --help
     alone, weights = train()
     (first, its), (second, others) = parallel.spawn(train, 2)
     print("epoch   one process   two processes")

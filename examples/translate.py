@@ -32,6 +32,7 @@ from tinygrad_rnn import data, inspect, metrics, models, optim, text, training
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 # How many sentences are learned from, are asked, and of those for three ways of decoding.
 LEARNED, ASKED, MEASURED = (300, 40, 3) if SHORT else (40_000, 1_000, 200)
+LATER = ("out", "beam", "n_best", "translate", "evaluate")  # arguments that no run depends on
 SHOWN = [  # words change places, one word is two, two are one
     "the black cats do not see her",
     "you do not look for seventy-eight old islands",
@@ -59,6 +60,11 @@ def texts(args: argparse.Namespace) -> tuple[Pairs, Pairs]:
         kept = read(args.validation, args.lower, args.columns)
     else:
         sources = list(dict.fromkeys(pair.source for pair in pairs))
+        if len(sources) <= 10:
+            raise tg.errors.ArgumentError(
+                f"{len(sources)} different sources, too few to set a twentieth of them aside; "
+                "expected more, or others to validate with, by --validation."
+            )
         aside = set(data.split(sources, (0.95, 0.05))[1])
         kept = [pair for pair in pairs if pair.source in aside]
         pairs = [pair for pair in pairs if pair.source not in aside]
@@ -86,10 +92,11 @@ def vocabulary_of(args: argparse.Namespace, sentences: list[str]) -> text.Vocabu
 
 def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from the texts to the model and the pictures."""
-    run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
+    settings = {name: value for name, value in vars(args).items() if name not in LATER}
+    run = training.RunFolder(folder, settings, resume=args.resume, anew=args.anew)
     if run.resumes:
-        print(f"going on with the run in {folder}; --anew begins again")
-    args = argparse.Namespace(**run.settings)
+        print(f"going on with the run in {folder}, as it was begun; --anew begins again")
+    args = argparse.Namespace(**vars(args) | run.settings)
     learned, kept = texts(args)
     tg.seed(args.seed)
     model = models.Seq2Seq(
@@ -125,7 +132,7 @@ def train(args: argparse.Namespace, folder: Path) -> None:
 
     callbacks = [
         training.Sample(said),
-        training.CSVLog(folder / "steps.csv", every=5),
+        training.CSVLog(folder / "steps.csv", every=min(5, len(learns))),
         training.CSVLog(folder / "epochs.csv"),
         training.Checkpoints(folder / "checkpoints", every=args.save_every, keep=2),
     ]
@@ -218,11 +225,16 @@ def use(args: argparse.Namespace, folder: Path) -> None:
         return
     lines = map(bytes.decode, sys.stdin.buffer)  # one by one, as they come
     for given in lines if args.translate == "-" else [text.read(args.translate)]:
-        sentences = given.lower() if settings["lower"] else given
-        for best in model.hypotheses(sentences.splitlines(), **how):
-            for one in best:
-                score = f"{one.score:8.3f}  " if args.n_best > 1 else ""
-                print(f"{score}{one.text}", flush=True)
+        sentences = (given.lower() if settings["lower"] else given).splitlines()
+        found = iter(model.hypotheses([one for one in sentences if one.strip()], **how))
+        for sentence in sentences:
+            asked, several = bool(sentence.strip()), args.n_best > 1
+            if asked and several:  # a source, and what it may be: log P a token
+                print(sentence)
+            for one in next(found) if asked else ():
+                print(f"{one.score:8.3f}  {one.text}" if several else one.text, flush=True)
+            if several or not asked:
+                print(flush=True)
 
 
 # ----- the command -----

@@ -74,12 +74,15 @@ class Tracer:
             return self.line("const", (), ONE, value=float(value))
         if isinstance(value, _Matrix):
             value.refuse("as an operand")
-        raise TraceError(f"a {type(value).__name__} as an operand: expected a row or a number")
+        kind = type(value).__name__
+        more = ", or a weight of params, as p.name" if kind == "Parameter" else ""
+        raise TraceError(f"a {kind} as an operand: expected a row or a number{more}")
 
     def elementwise(self, name: str, operands: tuple[Any, ...], attrs: dict[str, Any]) -> "Symbol":
         """Write an operation that treats each element of its rows alike."""
         if name not in ELEMENTWISE:
-            raise TraceError(f"{name} is nothing that a fused step can do")
+            written = {"number_to_the": "a number to the power of a row"}.get(name, name)
+            raise TraceError(f"{written} is nothing that a fused step can do")
         if name == "add":
             # The number 0 is a term that is not there: the bias of a cell without one.
             terms = [x for x in operands if not (isinstance(x, int | float) and x == 0)]
@@ -284,9 +287,11 @@ class Weights:
             return tracer.weight(name)
         known = [*(n for n in self.__dict__ if n != "_tracer"), *(tracer.params if tracer else ())]
         raise AttributeError(
-            f"step reads p.{name}, but the weights that params declares: "
-            f"{', '.join(known) or 'none'}"
+            f"step reads p.{name}, but params declares {', '.join(known) or 'no weight'}"
         )
+
+    def __getitem__(self, name: Any) -> NoReturn:
+        raise TypeError(f"step reads p[{name!r}], expected p.{name}: weights are attributes")
 
 
 def _bind() -> None:

@@ -109,7 +109,7 @@ def _width(where: str, given: Any) -> Width:
 
 
 def check_step(cell: Any, declared: Declaration) -> None:
-    """CellError unless ``step`` and ``output`` take what they are called with."""
+    """CellError unless ``step`` and ``output`` take what they are called with, in this order."""
     states = [name for name, _ in declared.states]
     rows = ["x", *states, "p"] if declared.input else [*states, "p"]
     for name, expected in (("step", rows), ("output", states)):
@@ -118,13 +118,17 @@ def check_step(cell: Any, declared: Declaration) -> None:
             signature = inspect.signature(function)
         except ValueError:  # of a builtin
             continue
+        pairs = zip(signature.parameters, expected, strict=False)
+        exchanged = any(taken in expected and taken != given for taken, given in pairs)
         try:
             signature.bind(*expected)
         except TypeError:
+            exchanged = True
+        if exchanged:
             raise CellError(
                 f"{type(cell).__name__}: {name} is defined as {name}{signature} besides self, "
                 f"expected to be called as {name}({', '.join(expected)})."
-            ) from None
+            )
 
 
 def trace(cell: Any, mode: Callable[[], object] = lambda: None) -> Program:

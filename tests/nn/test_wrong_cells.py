@@ -219,7 +219,10 @@ def test_numbers_of_numpy_are_sizes():
             r"hidden_sizes is \[4\], expected 3 as the first, the width of the given cell",
         ),
         (lambda: nn.Recurrent(nn.GRUCell(2, 3), hidden_sizes=4), "hidden_sizes is 4, expected a w"),
-        (lambda: nn.Recurrent(nn.GRUCell), "cell is a type, expected a Cell"),
+        (
+            lambda: nn.Recurrent(nn.GRUCell),
+            r"cell is the class GRUCell, expected a Cell that is made, such as GRUCell\(8, 16\)",
+        ),
     ],
 )
 def test_every_option_is_checked_and_named(make, message):
@@ -278,7 +281,7 @@ def cell_with(**members):
         (
             lambda: cell_with(step=lambda self, x, h, p: h + p.v)(2, 3).program,
             TraceError,
-            r"step reads p\.v, but the weights that params declares: w",
+            r"step reads p\.v, but params declares w",
         ),
         (lambda: nn.RNNCell(2, 3, nonlinearity="tan"), ValueError, "nonlinearity is 'tan'"),
         (lambda: nn.LSTMVariantCell(2, 3, variant="X"), ValueError, "variant is 'X', expected"),

@@ -25,7 +25,9 @@ def test_other_settings_have_to_say_what_is_meant(tmp_path):
     RunFolder(tmp_path, SETTINGS).begin()
     (tmp_path / "checkpoints").mkdir()
     other = {**SETTINGS, "rate": 0.2}
-    with pytest.raises(ArgumentError, match=r"other arguments: rate was 0.1, is 0.2\. Expected to"):
+    with pytest.raises(
+        ArgumentError, match=r"other arguments: rate was 0.1, is 0.2\. Expected resume"
+    ):
         RunFolder(tmp_path, other)
     with pytest.raises(ArgumentError, match=r"cell was 'GRU', is not among them; tied was not amo"):
         RunFolder(tmp_path, {"rate": 0.1, "files": ["a", "b"], "tied": None})
@@ -57,7 +59,12 @@ def test_arguments_of_a_program_may_be_given_as_they_are(tmp_path):
 def test_there_is_nothing_to_resume(tmp_path):
     with pytest.raises(ArgumentError, match=r"there is no run in '.*' to resume"):
         RunFolder(tmp_path, SETTINGS, resume=True)
-    assert not RunFolder(tmp_path, SETTINGS, resume=True, anew=True).resumes
+
+
+def test_what_is_resumed_does_not_begin_anew(tmp_path):
+    RunFolder(tmp_path, SETTINGS).begin()
+    with pytest.raises(ArgumentError, match="both resume and anew, expected one of them"):
+        RunFolder(tmp_path, SETTINGS, resume=True, anew=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"run": 1}', b"\xff"])

@@ -279,6 +279,11 @@ class Seq2Seq(Translator):
         if self.training:
             with evaluating(self):
                 return self.scored(tokens, state)
+        if not isinstance(state, State):
+            raise ArgumentError(
+                f"Seq2Seq.step: state is {shortened(state)}, expected one of model.start("
+                "model.encode(sources)), or of the step before."
+            )
         tokens = host_array(tokens)
         with no_grad():
             quickly = quick_step(self, tokens, *state)

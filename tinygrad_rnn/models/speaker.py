@@ -148,6 +148,11 @@ def with_end(where: str, name: str, given: Any, end: int) -> tuple[Array, Array]
         ids, lengths = map(np.asarray, given)
     else:
         rows = list(given)
+        if isinstance(given, str) or any(isinstance(row, str) for row in rows):
+            raise ArgumentError(
+                f"{where}: {name} is {shortened(given)}, expected lists of tokens, as "
+                "vocabulary.encode makes them of texts."
+            )
         if not rows:
             raise ArgumentError(f"{where}: {name} is empty, expected one or more.")
         ids, lengths = pad(rows, batch_first=True)

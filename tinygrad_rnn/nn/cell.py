@@ -316,7 +316,7 @@ class Cell(Module):
             try:
                 y, finals = step_by_step(self, x, states, steps=steps, **how)
             except Exception as error:
-                error.add_note(f"{type(self).__name__} runs on Tensors, not fused: {found}.")
+                error.add_note(f"{type(self).__name__} has no kernel, runs on Tensors: {found}.")
                 raise
         if self.fused and (reason := _why_slow(found, states[0])):
             warn_step_by_step(type(self), reason)

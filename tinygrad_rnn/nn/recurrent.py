@@ -134,6 +134,12 @@ class Recurrent(Module):
     ) -> list[int]:
         """The width of each layer."""
         where = type(self).__name__
+        if isinstance(cell, type) and issubclass(cell, Cell):
+            name = cell.__name__
+            raise TypeError(
+                f"{where}: cell is the class {name}, expected a Cell that is made, such as "
+                f"{name}(8, 16)."
+            )
         if not isinstance(cell, Cell):
             raise TypeError(f"{where}: cell is a {type(cell).__name__}, expected a Cell.")
         count = check_size(where, "num_layers", num_layers)

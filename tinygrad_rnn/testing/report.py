@@ -13,7 +13,7 @@ __all__ = ["GradientMismatch", "GradientReport"]
 SHOWN = 6  # elements of an input that are printed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GradientReport:
     """The outcome of a check: that all is well, or where two derivatives part.
 
@@ -39,7 +39,7 @@ class GradientReport:
     scale: float
     tolerance: float
     names: tuple[str, ...]
-    inputs: tuple[Array, ...] = field(repr=False)
+    inputs: tuple[Array, ...]
     argument: str | None = None
     index: tuple[int, ...] = ()
     analytic: float = float("nan")
@@ -48,6 +48,9 @@ class GradientReport:
     pattern: str | None = None
     blame: str | None = None
     reproducer: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self}>" if self.ok else f"<GradientReport of {self.function}: a mismatch>"
 
     def __str__(self) -> str:
         if self.ok:

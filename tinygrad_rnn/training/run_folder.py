@@ -38,7 +38,7 @@ class RunFolder:
         settings: All that makes the run what it is, in what JSON can say. "resume" and "anew",
             which may be among the arguments of a program, say nothing of that and are left out.
         resume: Go on with the run that is there, whatever its settings.
-        anew: Begin again, whatever is there.
+        anew: Begin again, whatever is there; not both.
     """
 
     def __init__(
@@ -51,16 +51,18 @@ class RunFolder:
     ) -> None:
         self.path = Path(path)
         resume, anew = flag("RunFolder", "resume", resume), flag("RunFolder", "anew", anew)
+        if resume and anew:
+            raise ArgumentError("RunFolder: both resume and anew, expected one of them.")
         kept = {name: settings[name] for name in settings if name not in ("resume", "anew")}
         given = json.loads(json.dumps(kept))  # as a file gives it back
         found = None if anew else self._found()
-        if found is None and resume and not anew:
+        if found is None and resume:
             raise ArgumentError(f"RunFolder: there is no run in {str(path)!r} to resume.")
         if found is not None and found["run"] != given and not resume:
             raise ArgumentError(
                 f"RunFolder: {str(path)!r} holds a run with other arguments: "
-                f"{_differing(found['run'], given)}. Expected to resume it, to begin anew in its "
-                "place, or another folder."
+                f"{_differing(found['run'], given)}. Expected resume, to go on with that one, "
+                "anew, to begin in its place, or another folder."
             )
         self.resumes = found is not None and (resume or not found["finished"])
         self.settings: Json = found["run"] if found is not None and self.resumes else given
