@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.decoding.distributions import TableModel, normalised
 from tinygrad_rnn import decoding
 from tinygrad_rnn.decoding import Banned, Forced, NoRepeatNgram
+from tinygrad_rnn.decoding.lengths import coverage
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError, NotFiniteError, ShapeError
 
 SEARCH = {"bos": [0, 1], "eos": 2, "max_length": 4, "length_rule": "gnmt"}
@@ -111,6 +112,16 @@ def test_prefixes(seed, prefix):
         assert [one.score for one in found[source]] == [one.score for one in expected]
     same = wide(model, prefix=prefix[0])
     assert tokens_of(same[:1]) == tokens_of(wide(model, prefix=[prefix[0], []])[:1])
+
+
+@pytest.mark.parametrize("places", [1, 3, 17, 200])
+def test_padding_changes_no_bit_of_the_coverage(places):
+    attention = np.random.default_rng(places).random((5, 40, places), np.float32) / 30
+    padded = np.pad(attention, ((0, 0), (0, 0), (0, 61)))
+    np.testing.assert_array_equal(coverage(padded), coverage(attention))
+    np.testing.assert_allclose(
+        coverage(attention), np.log(np.minimum(attention.sum(1, np.float64), 1)).sum(1)
+    )
 
 
 def test_coverage_is_what_the_formula_says():

@@ -8,6 +8,7 @@ a rule, too.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -79,9 +80,13 @@ def coverage(attention: Array) -> Array:
     Of Wu et al. 2016: 0 where each place has been looked at as much as one token looks, and
     less where some have been passed over. Places that nothing looks at at all are padding.
     """
-    seen = attention.sum(axis=1, dtype=np.float64)
-    found: Array = np.log(np.where(seen > 0, np.minimum(seen, 1.0), 1.0)).sum(axis=1)
-    return found
+    seen = _in_order(attention.swapaxes(0, 1))
+    return _in_order(np.log(np.where(seen > 0, np.minimum(seen, 1.0), 1.0)).T)
+
+
+def _in_order(rows: Array) -> Array:
+    """Their sum, one after the other: zeros behind, of padding, change no bit of it."""
+    return reduce(np.add, rows, np.zeros(rows.shape[1:]))
 
 
 def lengths_allowed(where: str, min_length: Any, max_length: Any) -> tuple[int, int]:
