@@ -203,7 +203,7 @@ def _divide(count, M, K, N, packed, pack_a, threads):
         return min(count, _PIECES * threads), BATCH
     if M // threads > 64 if packed else min(M, 1024) >= N or 16 * K < M:
         return min(M, threads * max(1, min(_PIECES, M // (1024 * threads)))), ROWS
-    width = 512 if pack_a else 240
+    width = 1152 if pack_a else 576
     return threads * max(1, min(_PIECES, N // (width * threads))), COLUMNS
 
 

@@ -22,7 +22,7 @@ def rows_times_weight(
     """``rows_times_panels``, compiled once for the kernels of all programs."""
     rows_times_panels(
         like, a, a_row, a_col, b, b_row, b_step, b_next, 0, c, c_row, start, start_row,
-        rows, k, columns,
+        rows, k, columns, False, False,
     )  # fmt: skip
 
 

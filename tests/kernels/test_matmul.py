@@ -13,6 +13,7 @@ from tinygrad_rnn.kernels import matmul as contract
 from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels._vector import lanes_of
 from tinygrad_rnn.kernels.matmul import cpu, gpu, matmul, pack, reference
+from tinygrad_rnn.kernels.matmul import cpu_block as block
 from tinygrad_rnn.kernels.matmul.cpu_tile import ROW_VECTORS, TILE_ROWS, TILE_VECTORS
 
 DTYPES = ["float32", "float64"]
@@ -155,9 +156,15 @@ def test_what_a_block_of_columns_does_not_reach_adds_nothing():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_blocks_of_k_and_of_columns_continue_the_chain(dtype):
+def test_blocks_of_rows_of_k_and_of_columns_continue_the_chain(dtype, monkeypatch):
+    monkeypatch.setattr(_pool, "_threads", 1)
     rng = np.random.default_rng(0)
-    for M, K, N in [(3, 600, 5), (70, 300, 30), (5, 3, 2000)]:
+    deep, high = block.DEPTH, block.HEIGHT
+    sizes = [(3, 2 * deep + 9, 5), (9, deep + 9, 70), (9, deep // 2 + 9, 30)]
+    sizes += [(high + 12, 5, 70), (high + 12, 5, 30), (5, 3, 2 * block.WIDTH + 9)]
+    if not DISABLED:  # it takes seconds
+        sizes += [(4 * high + 3, 3, block.WIDTH // 2)]  # C is far
+    for M, K, N in sizes:
         a = rng.standard_normal((M, K)).astype(dtype)
         b = rng.standard_normal((K, N)).astype(dtype)
         bias = rng.standard_normal(N).astype(dtype)
