@@ -156,7 +156,7 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
         if divided == COLUMNS:  # pieces are whole vectors
             step = lanes_of(dtype)
             columns = ceil(ceil(N / step) / pieces) * step
-        needed = pieces * scratch_size(K, columns if how == PACK else 0)
+        needed = pieces * scratch_size(K, columns if how == PACK else 0, pack_a)
         if needed <= _SMALL_SCRATCH and not are_noted():
             scratch = _local.scratch[dtype.char]
         else:

@@ -31,7 +31,7 @@ __all__ = [
 # or packed, once a WIDTH: both are large, for the third level gives panels sooner than tiles use
 # them up. When it was a block of B that stayed near, large products took 1.04 to 1.13 of the time.
 DEPTH = 768
-WIDTH = 1056
+WIDTH = 1488
 HEIGHT = 128
 FAR = 1 << 20  # bytes of C: of more, tiles ask for what the next one adds to
 
@@ -41,11 +41,11 @@ BATCH, ROWS, COLUMNS = 0, 1, 2  # what is divided among the threads
 FROM_ZERO, FROM_BIAS, FROM_OUT = 0, 1, 2  # where the sums start
 
 
-def scratch_size(k, columns):
+def scratch_size(k, columns, pack_a):
     """Return how many elements of scratch memory one thread needs."""
     # In whole lines, and for whole vectors of the widest kind.
     depth = (min(k, DEPTH) + 15) // 16 * 16
-    return depth * (HEIGHT + min(WIDTH, (columns + 15) // 16 * 16))
+    return depth * (HEIGHT * pack_a + min(WIDTH, (columns + 15) // 16 * 16))
 
 
 @helper(fastmath=NO_FASTMATH)
@@ -131,7 +131,9 @@ def _multiply(
     width, vector = TILE_VECTORS * lanes(like), lanes(like) * size
     strips = max(1, (columns + WIDTH - 1) // WIDTH)
     strip = max(1, (columns + strips * width - 1) // (strips * width)) * width
-    packed_a, packed_b = scratch, scratch + HEIGHT * ((min(k, DEPTH) + 15) // 16 * 16) * size
+    packed_a, packed_b = scratch, scratch
+    if pack_a:
+        packed_b += HEIGHT * ((min(k, DEPTH) + 15) // 16 * 16) * size
     block, deep, far = HEIGHT, DEPTH, rows * columns * size > FAR
     if a_col != size and not pack_a:  # a column of A at equal distances: few fit into any cache
         block, deep = TILE_ROWS, DEPTH // 2
@@ -216,12 +218,11 @@ def small_products(data, sizes, steps, biased, like):
     a_row, a_col, b_row, b_col = steps[cores], steps[cores + 1], steps[cores + 2], steps[cores + 3]
     c_row = steps[cores + 4 + biased]
     how = DIRECT if b_col == size and b_row != 0 else PACK
-    scratch = room(like) - HEIGHT * ((min(k, DEPTH) + 15) // 16 * 16) * size  # A is not packed
     for i in range(sizes[0]):
         _multiply(
             like, data[0] + i * steps[0], a_row, a_col, data[1] + i * steps[1], b_row, b_col,
             data[place] + i * steps[place], c_row, data[2] + i * steps[2] if biased else 0, 0,
-            sizes[1], k, columns, how, False, scratch,
+            sizes[1], k, columns, how, False, room(like),
         )  # fmt: skip
 
 

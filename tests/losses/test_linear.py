@@ -189,6 +189,19 @@ def test_known_scores_are_not_computed_again():
     assert ignored.item() != pytest.approx(np.log(V))  # rows are others then: all are computed
 
 
+@pytest.mark.parametrize("rows", [(3,), (2, 5)])
+def test_known_scores_of_an_iterator_may_be_used_up(rows):
+    h, w, b, y = draw(np.float32)
+    scores = ops.linear(h, w, b).numpy()
+    known = [scores[i:j].copy() for i, j in pairwise(np.cumsum([0, *rows]))]
+    want = gradients(h, w, b, y, None, chunk=2)
+    found = gradients(h, w, b, y, None, chunk=2, known=iter(known))
+    for one, other in zip(found, want, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-6, atol=2e-7)
+    stayed = (known[0] == scores[: rows[0]]).all()
+    assert stayed == (len(rows) > 1)
+
+
 def test_known_scores_have_to_fit():
     h, w, b, y = draw()
     for wrong in (np.zeros((N, V + 1)), np.zeros((N, V), np.float32), np.zeros((N + 1, V))):

@@ -13,7 +13,7 @@ gradient is wanted, it is computed while the scores are there, and backward mult
 number: three products in all, as many as where the scores are kept.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -70,8 +70,7 @@ def _scores(
     """Chunks of rows and their scores, which are computed unless they are known."""
     begin = 0
     if known:
-        scores = concatenate(known)
-        known.clear()
+        scores = known.pop()
         begin = len(scores)
         yield slice(begin), scores
         del scores
@@ -130,7 +129,7 @@ def linear_cross_entropy(
     mask: Any = None,
     reduction: str = "mean",
     chunk: int | None = None,
-    known: Sequence[Array] = (),
+    known: Iterable[Array] = (),
 ) -> Tensor:
     """``cross_entropy(h @ w + bias, targets)``, without the scores of all rows in memory at once.
 
@@ -146,7 +145,8 @@ def linear_cross_entropy(
     Args:
         chunk: How many rows at a time; the default suits memory and speed.
         known: The scores of the first rows, where they were needed before, in one array (n, V)
-            or more: they are not computed again.
+            or more: they are not computed again. What an iterator gives is used up: gradients
+            may be written in its place.
     """
     where = "linear_cross_entropy"
     h, w, bias = _operands(where, h, w, bias)
@@ -173,19 +173,22 @@ def linear_cross_entropy(
     return losses if summed else gathered(losses, labels, lead, "none")
 
 
-def _of_first_rows(known: Sequence[Array], h: Tensor, classes: int) -> list[Array]:
-    """The scores that are known, in a list of their own: who takes them, takes them out."""
-    for scores in known:
+def _of_first_rows(known: Iterable[Array], h: Tensor, classes: int) -> list[Array]:
+    """The scores that are known, one array to write on in a list: who takes it, takes it out."""
+    found = list(known)
+    for scores in found:
         if scores.ndim != 2 or scores.shape[1] != classes or scores.dtype != h.dtype:
             raise ShapeError(
                 f"linear_cross_entropy: known has {scores.dtype} of shape {scores.shape}, expected "
                 f"scores of {classes} classes in {h.dtype}."
             )
-    if (count := sum(map(len, known))) > (rows := h.shape[0]):
+    if (count := sum(map(len, found))) > (rows := h.shape[0]):
         raise ShapeError(
             f"linear_cross_entropy: known has scores of {count} rows, expected {rows} at most."
         )
-    return [scores for scores in known if len(scores)]
+    if not count:
+        return []
+    return found if len(found) == 1 and isinstance(known, Iterator) else [concatenate(found)]
 
 
 def _rows_at_once(chunk: Any, count: int, classes: int) -> int:

@@ -217,7 +217,7 @@ class Seq2Seq(Translator):
             memory = self._encoded(source, len(lengths), order)
             spoken = step_by_step(self, memory, read[:, order], told, lengths[order])
             places = spoken.steps, order[spoken.rows]
-            how["known"] = spoken.scores
+            how["known"] = iter(() if spoken.scores is None else (spoken.scores,))
             loss = self._cross_entropy(spoken.features, said[places], **how)
             if reduction == "none":
                 loss = ops.index_update(nothing(*said.shape, like=loss), places, loss)

@@ -9,6 +9,7 @@ from tinygrad_rnn import ops, random
 from tinygrad_rnn.arguments import bounded
 from tinygrad_rnn.device import Array, host_array, to_host
 from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.kernels._room import empty
 from tinygrad_rnn.models.encoder import Memory
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.tensor import Tensor
@@ -22,13 +23,13 @@ class Spoken(NamedTuple):
     features (N, W)
     steps (N,)       the step of each token
     rows (N,)        its row
-    scores           those of the first tokens, which had to be known on the way, in pieces
+    scores (M, V)    those of the first tokens, which had to be known on the way, if any had
     """
 
     features: Tensor
     steps: Array
     rows: Array
-    scores: list[Array]
+    scores: Array | None
 
 
 def step_by_step(model: Any, memory: Memory, read: Array, told: Array, lengths: Array) -> Spoken:
@@ -43,7 +44,7 @@ def step_by_step(model: Any, memory: Memory, read: Array, told: Array, lengths: 
     alone = (np.flatnonzero(~told[1:].all(axis=1)) + 1).tolist()
     likeliest = read[0]
     found: list[Tensor] = []
-    scores: list[Array] = []
+    scores, known = None, 0  # and how many are there
     for begin, end, n in _pieces(alive, alone):
         carried = decoder.first_rows(carried, n)
         if prepared is not None and len(prepared.keys) != n:
@@ -58,12 +59,16 @@ def step_by_step(model: Any, memory: Memory, read: Array, told: Array, lengths: 
         found += map(model.output_dropout, features)
         if end in alone:
             with no_grad():
-                scores.append(model.out(found[-1][: alive[end]]).data)
+                made = model.out(found[-1][: alive[end]])._data
+            if scores is None:
+                scores = empty((sum(alive[t] for t in alone), made.shape[1]), made)
+            scores[known : known + len(made)] = made  # at once: soon it would come from far away
+            known += len(made)
             likeliest = np.zeros(n, np.int64)
-            likeliest[: alive[end]] = to_host(scores[-1].argmax(axis=1))
-    known = [(t - 1, 0, alive[t]) for t in alone]
+            likeliest[: len(made)] = to_host(made.argmax(axis=1))
+    first_ones = [(t - 1, 0, alive[t]) for t in alone]
     others = [(t, alive[t + 1] if t + 1 in alone else 0, alive[t]) for t in range(len(read))]
-    parts = [(t, a, b) for t, a, b in known + others if a < b]
+    parts = [(t, a, b) for t, a, b in first_ones + others if a < b]
     return Spoken(
         ops.concat([found[t][a:b] for t, a, b in parts]),
         np.concatenate([np.full(b - a, t) for t, a, b in parts]),
