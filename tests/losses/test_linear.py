@@ -200,6 +200,10 @@ def test_known_scores_of_an_iterator_may_be_used_up(rows):
         np.testing.assert_allclose(one, other, rtol=2e-6, atol=2e-7)
     stayed = (known[0] == scores[: rows[0]]).all()
     assert stayed == (len(rows) > 1)
+    scores.flags.writeable = False
+    for one in (scores, np.asfortranarray(scores)):  # not to be written, or not in rows
+        found = gradients(h, w, b, y, None, chunk=2, known=iter([one]))
+        np.testing.assert_allclose(found[0], want[0], rtol=2e-6, atol=2e-7)
 
 
 def test_known_scores_have_to_fit():

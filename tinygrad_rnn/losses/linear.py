@@ -188,7 +188,11 @@ def _of_first_rows(known: Iterable[Array], h: Tensor, classes: int) -> list[Arra
         )
     if not count:
         return []
-    return found if len(found) == 1 and isinstance(known, Iterator) else [concatenate(found)]
+    flags = found[0].flags
+    ours = len(found) == 1 and isinstance(known, Iterator)
+    if ours and flags.c_contiguous and getattr(flags, "writeable", True):  # CuPy has no such flag
+        return found
+    return [concatenate(found)]
 
 
 def _rows_at_once(chunk: Any, count: int, classes: int) -> int:
