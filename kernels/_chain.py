@@ -7,6 +7,7 @@ after the other without going back to Python, and wait for each other in between
 
 from collections.abc import Sequence
 from functools import partial
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,19 @@ _WORDS = 32  # the barrier's, on a line of their own, and behind them those of a
 _ERROR, _FAILED = 16 * 8, 24 * 8
 
 
-@kernel("intp, intp, intp, intp, intp")
-def _run(worker, workers, links, count, words):
-    """Run links, each of three words: function, arguments, pieces."""
+@kernel("intp, intp, intp, intp, intp, intp, intp, intp")
+def _run(worker, workers, links, count, words, moves, addresses, moved):
+    """Run links, each of three words: function, arguments, pieces.
+
+    But first write what has moved, each three words, too: the address of an argument, the number
+    of the array that it is in, and how far from its beginning.
+    """
+    if moved > 0:
+        for i in range(moved if worker == 0 else 0):
+            move = moves + i * 24
+            begin = _crew.load(addresses + _crew.load(move + 8) * 8)
+            _crew.store(_crew.load(move), begin + _crew.load(move + 16))
+        _crew.barrier(words, workers)
     for i in range(count):
         link = links + i * 24
         pieces = _crew.load(link + 16)
@@ -70,21 +81,25 @@ def side_by_side(arrays: Sequence[Array]) -> tuple[list[int], int]:
     return starts, size
 
 
-def _places(
-    prepared: Sequence[Array], links: Sequence[Link], arrays: Sequence[Array]
-) -> list[tuple[memoryview, int, int]]:
-    """Which words are addresses in arrays, and how far from where these begin side by side."""
+def _moves(
+    prepared: Sequence[Array], links: Sequence[Link], groups: Sequence[Sequence[Array]]
+) -> list[tuple[int, int, int]]:
+    """Where addresses in arrays are among the arguments, in whose group, and how far within it."""
     found = []
-    for array, begin in zip(arrays, side_by_side(arrays)[0], strict=True):
-        start, stop = byte_bounds(array)
-        for words, link in zip(prepared, links, strict=True):
-            view = memoryview(words)  # an array would take five times as long to change
-            own = {a.ctypes.data for a in link.arguments if isinstance(a, np.ndarray) and a.size}
-            for address in own:
-                if start <= address < stop:  # nothing else is the address of an array that lives
-                    places = np.flatnonzero(words == address)
-                    distance = begin + address - array.ctypes.data
-                    found += [(view, int(place), distance) for place in places]
+    for number, arrays in enumerate(groups):
+        for array, begin in zip(arrays, side_by_side(arrays)[0], strict=True):
+            start, stop = byte_bounds(array)
+            for words, link in zip(prepared, links, strict=True):
+                own = {
+                    a.ctypes.data for a in link.arguments if isinstance(a, np.ndarray) and a.size
+                }
+                for address in own:
+                    if (
+                        start <= address < stop
+                    ):  # nothing else is the address of an array that lives
+                        distance = begin + address - array.ctypes.data
+                        places = words.ctypes.data + 8 * np.flatnonzero(words == address)
+                        found += [(int(place), number, distance) for place in places]
     return found
 
 
@@ -104,43 +119,43 @@ class Chain:
     def __init__(
         self, links: Sequence[Link], limit: int | None = None, moving: Sequence[Any] = ()
     ) -> None:
-        self.limit = limit
+        self.limit, self._count = limit, len(moving)
         if DISABLED:
             self.links, self.moving = list(links), list(moving)
             return
         groups = [each if isinstance(each, list) else [each] for each in moving]
         self._kernels = [link.kernel for link in links]
         self._prepared = [link.kernel.prepared(*link.arguments) for link in links]
-        self._places = [_places(self._prepared, links, arrays) for arrays in groups]
         self._held = _staying(groups, links)
-        self._addresses = self._nowhere = [0] * len(groups)  # of the arrays that it is set to
         table = [
-            [words[0], words.ctypes.data + 16, link.pieces]
-            for words, link in zip(self._prepared, links, strict=True)
+            [own[0], own.ctypes.data + 16, link.pieces]
+            for own, link in zip(self._prepared, links, strict=True)
         ]
+        words: Any = zeros(_WORDS, np.int64)
+        begin: Any = zeros(len(groups), np.int64)  # of what each group is moved to
         self._table = np.array(table, np.int64)
-        self._words = zeros(_WORDS, np.int64)
-        self._arguments = self._table.ctypes.data, len(links), self._words.ctypes.data
+        self._moves = np.array(_moves(self._prepared, links, groups), np.int64)
+        self._move_to = partial(Struct(f"{len(groups)}q").pack_into, begin, 0)
+        self._moved_to: list[int] | None = None
+        self._failed = memoryview(words)[_FAILED // 8 :]  # an array would take longer
+        first, *others = (a.ctypes.data for a in (self._table, words, self._moves, begin))
+        self._arguments = first, len(links), *others
 
     def __call__(self, *arrays: Array) -> None:
         """Run all links, on arrays in place of those that move."""
+        if len(arrays) != self._count:
+            raise ValueError(f"Chain: given {len(arrays)} arrays, expected {self._count}.")
         if DISABLED:
-            moved = partial(_moved, self.moving, arrays)
+            given = partial(_moved, self.moving, arrays)
             for link in self.links:
-                link.kernel(0, link.pieces or 1, *map(moved, link.arguments))
+                link.kernel(0, link.pieces or 1, *map(given, link.arguments))
             return
-        addresses = list(map(address_of, arrays))
-        if addresses != self._addresses:
-            self._move_to(addresses)
-        team(_run, *self._arguments, limit=self.limit)
-        if self._words[_FAILED // 8]:
-            failed, self._words[_FAILED // 8] = self._kernels[self._words[_FAILED // 8] - 1], 0
+        addresses, moved = list(map(address_of, arrays)), 0
+        if addresses != self._moved_to:
+            self._moved_to, moved = None, len(self._moves)  # None: whatever happens meanwhile
+            self._move_to(*addresses)
+        team(_run, *self._arguments, moved, limit=self.limit)
+        self._moved_to = addresses
+        if self._failed[0]:
+            failed, self._failed[0] = self._kernels[self._failed[0] - 1], 0
             raise RuntimeError(f"{failed.name} failed in a chain.")
-
-    def _move_to(self, addresses: list[int]) -> None:
-        before, self._addresses = self._addresses, self._nowhere  # whatever happens meanwhile
-        for address, old, places in zip(addresses, before, self._places, strict=True):
-            if address != old:
-                for words, place, distance in places:
-                    words[place] = address + distance
-        self._addresses = addresses

@@ -11,6 +11,7 @@ np.empty would take 0.15 µs and align them to 16 bytes.
 """
 
 import os
+from ctypes import addressof, c_char
 from math import prod
 from typing import Any, Final
 
@@ -154,7 +155,7 @@ def zeros(shape: Shape, dtype: DTypeLike = np.float32) -> FloatArray:
     return array
 
 
-def address_of(array: FloatArray) -> int:
+def address_of(array: Any) -> int:
     """Where an array's first element is."""
     base: Any = array.base
     if base.__class__ is _Block:  # the whole of it: a view of the array has the array as its base
@@ -162,7 +163,11 @@ def address_of(array: FloatArray) -> int:
         if raw.__class__ is _Raw:
             address: int = raw.address
             return address
-    return array.ctypes.data
+    try:
+        return addressof(c_char.from_buffer(array))  # a quarter of the time that NumPy takes
+    except (TypeError, ValueError):  # it cannot be written, is empty, or lies apart
+        found: int = array.ctypes.data
+        return found
 
 
 def seen_by(arrays: list[FloatArray] | None) -> None:

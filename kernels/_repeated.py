@@ -20,6 +20,7 @@ from tinygrad_rnn.kernels._twin import Array
 __all__ = ["Kept", "repeated"]
 
 _MOST = 64  # kinds of work that are kept
+_SMALL = 1 << 14  # bytes that may wait for the next time
 
 # None after the first time that work of a kind was done; then what is written down, or nothing,
 # while a thread uses it or where it cannot be written down.
@@ -68,7 +69,7 @@ class _Written:
 
     touched  group and name of those given arrays that they are about
     new      the shapes and types of the arrays that come out and are not given
-    room     the bytes of memory that they need between
+    room     the bytes of memory that they need between; if these are few, they stay with it
     places   which of the given and the new arrays come out
     """
 
@@ -92,13 +93,15 @@ class _Written:
         self.touched = list(roots)
         self.new = [(a.shape, a.dtype) for a in new]
         self.room = side_by_side(between)[1]
+        self.own_room = empty(self.room, np.uint8) if self.room <= _SMALL else None
         self.places = [next(i for i, a in enumerate(known) if a is each) for each in made]
 
     def __call__(self, given: Given) -> list[Array]:
         arrays = [given[group][name] for group, name in self.touched]
         for shape, dtype in self.new:
             arrays.append(empty(shape, dtype))
-        self.chain(*arrays, empty(self.room, np.uint8))
+        room = self.own_room
+        self.chain(*arrays, empty(self.room, np.uint8) if room is None else room)
         return [arrays[i] for i in self.places]
 
 

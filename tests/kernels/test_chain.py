@@ -45,7 +45,7 @@ def test_arrays_that_move():
         chain(others if seed else others[None], target)
         np.testing.assert_array_equal(target, matmul(matmul(others, a), b))
         assert (z == 7).all()
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="given 1 arrays, expected 2"):
         chain(x)
 
 
@@ -70,6 +70,25 @@ def test_parts_of_arrays_that_move_and_several_in_one():
             found = room[side_by_side([y, z])[0][1] :][: z.nbytes].view(np.float32).reshape(z.shape)
             np.testing.assert_array_equal(found, matmul(matmul(others[3:8], a), b))
         assert (z == 7).all()
+
+
+@pytest.mark.skipif(DISABLED, reason="Python has one thread")
+def test_no_thread_begins_before_all_has_moved():
+    """Of many addresses those of the first link are written last, while others are awake."""
+    x, packed, y = drawn(5, 30), pack(drawn(30, 520)), empty((5, 520))
+    many = [(drawn(1, 30), empty((1, 520))) for _ in range(400)]
+    links = [product_link(x, packed, y), *(product_link(a, packed, b) for a, b in many)]
+    before = _pool.num_threads()
+    _pool.set_num_threads(2)
+    try:
+        chain = Chain(links, moving=[*(array for pair in many for array in pair), y, x])
+        others = [[array.copy() for pair in many for array in pair] for _ in range(2)]
+        for seed in range(60):
+            given, target = drawn(5, 30) + seed, np.full((5, 520), np.nan, np.float32)
+            chain(*others[seed % 2], target, given)
+            np.testing.assert_array_equal(target, matmul(given, packed))
+    finally:
+        _pool.set_num_threads(before)
 
 
 def test_only_what_does_not_move_is_kept_alive():

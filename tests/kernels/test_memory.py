@@ -38,6 +38,15 @@ def test_arrays_are_contiguous_and_start_on_a_line(shape, dtype):
         del array
 
 
+def test_the_address_of_any_array():
+    whole = _memory.empty((6, 8))
+    still = _memory.empty((6, 8)).reshape(8, 6)
+    still.flags.writeable = False
+    arrays = [whole, whole[2:], whole[:, 3:], whole.T, whole[5, 7:], whole[:0], whole.reshape(-1)]
+    for array in [*arrays, still, np.array(1.5), np.ones((3, 1), np.int64), np.zeros((0, 4))]:
+        assert _memory.address_of(array) == array.ctypes.data
+
+
 def test_zeros_are_zero_in_used_memory():
     _memory.empty((100, 100)).fill(3)
     assert not _memory.zeros((100, 100)).any()

@@ -22,8 +22,9 @@ pytestmark = pytest.mark.skipif(DISABLED, reason="without JIT nothing is written
 
 
 @pytest.fixture(autouse=True)
-def poisoned():
+def poisoned(monkeypatch):
     """Memory that nobody has written yet is NaN, so that whoever reads it is found out."""
+    monkeypatch.setattr(_repeated, "_SMALL", -1)  # room that stays is only new once
     _memory.poison()
     yield
     _memory.poison(False)
