@@ -227,9 +227,10 @@ def backward(
 
     def work() -> list[Array]:
         states.put_into(values)
-        _go_back(device, run, values)
+        dx = _go_back(device, run, values)
         first = states.first_rows(values) if needs_states else []
-        return [*weights.multiply(), *first, *(_input_gradient(run, values) if needs_x else [])]
+        own = _input_gradient(run, values, dx) if needs_x else None
+        return [*weights.multiply(), *first, *([] if own is None else [own])]
 
     kinds: Any = None
     if not by_rows and later is None:  # these are not kernels' alone, and read what work has left
@@ -246,14 +247,14 @@ def backward(
     if later is not None:
         later += gradients_later(run, values, d_states)
     if needs_x:
-        rows = next(made, None)
-        rows = zeros(run.x.shape, run.like) if rows is None else rows
-        dx = scattered(run.schedule, rows, T, B)
+        dx = next(made, None)
+        dx = zeros(run.x.shape, run.like) if dx is None else dx
+        dx = dx if dx.ndim == 3 else scattered(run.schedule, dx, T, B)
     return dx, d_states, d_restart, grads
 
 
-def _go_back(device: Device, run: Run, values: Values) -> None:
-    """Back through the steps, with arrays for what their kernels write."""
+def _go_back(device: Device, run: Run, values: Values) -> Array | None:
+    """Back through the steps, with arrays for what their kernels write; of those the input's."""
     sized, like, layout = run.sized, run.like, run.sized.layout
     values |= _arrays(sized.backward_arrays, run.schedule, like)
     sums = {f"dp_{name}": width.of(sized.sizes) for name, width in layout.row_grads.items()}
@@ -263,22 +264,27 @@ def _go_back(device: Device, run: Run, values: Values) -> None:
     for name, shape in cleared.items():
         values[name] = empty(shape, like)
         device.fill(values[name], None)
-    if layout.reads_input:
-        values["dx"] = empty(run.x.shape, like)
+    dx = _like_input(run) if layout.reads_input else None
+    if dx is not None:
+        values["dx"] = dx.reshape(run.x.shape)
     device.walk(run, values, backwards=True)
     for i, _ in sized.standards:
         device.standardize_back(values[f"z{i}"], values[f"dz{i}"], values[f"r{i}"])
+    return dx
 
 
-def _input_gradient(run: Run, values: Values) -> list[Array]:
-    """What all products with x, and segments that read it, say about x, if any do."""
-    dx = [values["dx"]] if "dx" in values else []
+def _like_input(run: Run) -> Array:
+    """An array for the gradient of the input: where all rows step, as it is handed out."""
+    packed = run.schedule.order is not None
+    return empty(run.x.shape if packed else (*run.extent, run.x.shape[1]), run.like)
+
+
+def _input_gradient(run: Run, values: Values, dx: Array | None) -> Array | None:
+    """What all products with x say about x, if any do, added to what segments that read it say."""
     for i, buffer in enumerate(run.sized.layout.lowered.buffers):
         if buffer.hoisted:
-            weight = run.params[buffer.hoisted].T
-            if dx:
-                matmul(values[f"dz{i}"], weight, out=dx[0], accumulate=True)
-            else:
-                dx.append(empty(run.x.shape, run.like))
-                matmul(values[f"dz{i}"], weight, out=dx[0])
+            adds = dx is not None
+            dx = _like_input(run) if dx is None else dx
+            place, weight = dx.reshape(run.x.shape), run.params[buffer.hoisted].T
+            matmul(values[f"dz{i}"], weight, out=place, accumulate=adds)
     return dx
