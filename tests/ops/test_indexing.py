@@ -10,6 +10,7 @@ from tinygrad_rnn import ops
 from tinygrad_rnn.errors import DTypeError, IndexRangeError, ShapeError
 
 X = np.arange(24.0).reshape(2, 3, 4)
+BACKWARDS = slice(None, None, -1)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,26 @@ def test_an_index_reads_what_numpy_reads(index):
     total = np.zeros(X.shape)
     np.add.at(total, key, w)
     np.testing.assert_array_equal(g.numpy(), total)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [0, -1, None, ..., (0, slice(None), 0), (..., 0), slice(None), slice(0, 9, 2), BACKWARDS,
+     (0, BACKWARDS), (slice(None), BACKWARDS), (0, BACKWARDS, 0),
+     (slice(None, None, np.int64(-1)), slice(2, None, np.int64(-1)))],
+    ids=str,
+)  # fmt: skip
+def test_an_index_that_leaves_nothing_out_keeps_every_gradient_in_its_place(index):
+    x = tg.tensor(np.ones((1, 3, 1)), requires_grad=True)
+    y, w = x[index], np.arange(1.0, 4.0)
+    total = np.zeros(x.shape)
+    total[index] = w.reshape(y.shape)
+    for together, times in [(y, 1), (y + y, 2), (y + x[index], 2)]:
+        given = tg.tensor(w.reshape(y.shape))
+        (g,) = tg.grad(together, x, given, retain_graph=True)
+        np.testing.assert_array_equal(g.numpy(), times * total)
+        assert not np.shares_memory(g._data, given._data)
+        np.testing.assert_array_equal(given.numpy(), w.reshape(y.shape))
 
 
 def test_tensors_are_indices_too():

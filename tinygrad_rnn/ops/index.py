@@ -67,7 +67,22 @@ _place = unary(
     lambda F, g, _out, _x, index, shape: F.getitem(g, index=index, before=shape),
     floats=False,
 )
-ARRAYS.place = lambda x, index, shape: SliceGrad(index, x, shape)
+
+
+def _placed(x: Array, index: Any, shape: tuple[int, ...]) -> Any:
+    """What is zero outside the index; where nothing is, the same numbers in another shape."""
+    if x.size == math.prod(shape) and not _turns(index):
+        return x.reshape(shape)
+    return SliceGrad(index, x, shape)
+
+
+def _turns(index: Any) -> bool:
+    """Whether a basic index reads an axis from its end."""
+    items = index if index.__class__ is tuple else (index,)
+    return any(i.__class__ is slice and i.step is not None and i.step < 0 for i in items)
+
+
+ARRAYS.place = _placed
 
 _take = unary(
     "take",
