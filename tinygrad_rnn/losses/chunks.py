@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tinygrad_rnn.device import Array, array_module
+from tinygrad_rnn.kernels._room import empty
 from tinygrad_rnn.kernels.matmul import matmul
 from tinygrad_rnn.kernels.softmax import class_losses
 
@@ -32,7 +33,7 @@ class Gradients:
 
     def __init__(self, h: Array, w: Array, wanted: Sequence[bool]) -> None:
         self.h, self.w, self.wanted = h, w, wanted
-        self.dh: Array | None = array_module(h).empty(h.shape, h.dtype) if wanted[0] else None
+        self.dh: Array | None = empty(h.shape, h) if wanted[0] else None
         self.dw: Array | None = None
         self.db: Array | None = None
 
@@ -43,7 +44,8 @@ class Gradients:
             dh = matmul(slopes, self.w.T, out=self.dh[chunk])
             dh *= factors[:, None]
         if self.wanted[1]:
-            h = self.h[chunk] * factors[:, None]
+            h = self.h[chunk]
+            h = array_module(h).multiply(h, factors[:, None], out=empty(h.shape, h))
             self.dw = matmul(h.T, slopes, out=self.dw, accumulate=self.dw is not None)
         if self.wanted[2]:
             self.db = matmul(factors[None], slopes, out=self.db, accumulate=self.db is not None)

@@ -78,7 +78,7 @@ class AttentionDecoder(nn.Module):
         """What the first step goes on from, by the state that the bridge has made."""
         rows = len(memory.lengths)
         outputs = memory.outputs
-        if state is None or self.feeding == "context":
+        if state is None:
             width = self.layers.cells()[0].input_size or 0
             state = self.layers(nothing(0, rows, width, like=outputs), state)[1]
         fed = covered = None

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from tinygrad_rnn import losses, nn
+from tinygrad_rnn.device import Array
 from tinygrad_rnn.nn import init
+from tinygrad_rnn.nn.linear import product_of
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.text.vocabulary import Ids
 from tinygrad_rnn.training.run_state import detached
 
-__all__ = ["ScoreLayer", "cross_entropy", "losses_in_pieces", "tied_to"]
+__all__ = ["ScoreLayer", "cross_entropy", "losses_in_pieces", "tied_to", "write_scores"]
 
 ScoreLayer = nn.Linear | nn.TiedLinear
 
@@ -27,6 +29,11 @@ def cross_entropy(out: ScoreLayer, hidden: Tensor, targets: Any, **how: Any) -> 
     """``losses.cross_entropy(out(hidden), targets, ...)``, scores never being there all at once."""
     weight = out.weight.T if isinstance(out, nn.TiedLinear) else out.weight
     return losses.linear_cross_entropy(hidden, weight, targets, out.bias, **how)
+
+
+def write_scores(out: ScoreLayer, hidden: Tensor, place: Array) -> None:
+    """Write ``out(hidden)``, which nothing records, in an array (n, V)."""
+    product_of(hidden._data, out.weight, out.bias, isinstance(out, nn.TiedLinear), out=place)
 
 
 def losses_in_pieces(model: Any, ids: Ids, state: Any, steps: int) -> Iterator[Tensor]:

@@ -11,6 +11,7 @@ from tinygrad_rnn.device import Array, host_array, to_host
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels._room import empty
 from tinygrad_rnn.models.encoder import Memory
+from tinygrad_rnn.models.scores import write_scores
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.tensor import Tensor
 
@@ -58,12 +59,12 @@ def step_by_step(model: Any, memory: Memory, read: Array, told: Array, lengths: 
         )  # fmt: skip
         found += map(model.output_dropout, features)
         if end in alone:
-            with no_grad():
-                made = model.out(found[-1][: alive[end]])._data
             if scores is None:
-                scores = empty((sum(alive[t] for t in alone), made.shape[1]), made)
-            scores[known : known + len(made)] = made  # at once: soon it would come from far away
+                scores = empty((sum(alive[t] for t in alone), model.end + 1), found[-1]._data)
+            made = scores[known : known + alive[end]]
             known += len(made)
+            with no_grad():
+                write_scores(model.out, found[-1][: len(made)], made)
             likeliest = np.zeros(n, np.int64)
             likeliest[: len(made)] = to_host(made.argmax(axis=1))
     first_ones = [(t - 1, 0, alive[t]) for t in alone]

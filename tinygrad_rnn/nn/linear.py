@@ -50,11 +50,13 @@ def affine(
     return ops.linear(x, weight.T if turned else weight, bias)
 
 
-def product_of(x: Array, weight: Parameter, bias: Tensor | None, turned: bool) -> Array:
-    """The same over arrays that fit, where nothing is recorded."""
+def product_of(
+    x: Array, weight: Parameter, bias: Tensor | None, turned: bool, out: Array | None = None
+) -> Array:
+    """The same over arrays that fit, where nothing is recorded; written in ``out``."""
     array = weight._data.T if turned else weight._data
     begin = None if bias is None else bias._data
-    return matmul.matmul(x, _packed(x, weight, turned) or array, bias=begin)
+    return matmul.matmul(x, _packed(x, weight, turned) or array, out=out, bias=begin)
 
 
 def _packed(x: Array, weight: Parameter, turned: bool) -> matmul.PackedMatrix | None:
