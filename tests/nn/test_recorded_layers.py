@@ -9,7 +9,7 @@ import pytest
 import tinygrad_rnn as tg
 from tests.nn.test_ready_layers import EXCHANGED, LAYERS, SHAPES, H, I
 from tinygrad_rnn import nn
-from tinygrad_rnn.errors import DTypeError, GradientError, ShapeError
+from tinygrad_rnn.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.nn import ready_layers, recorded_layers
 from tinygrad_rnn.testing.substitution import substituted
@@ -234,6 +234,24 @@ def test_the_long_way_is_taken_where_there_is_more_to_do(option, taken):
     for _ in range(3):
         layers(x)
     assert not any(taken)
+
+
+@pytest.mark.parametrize(("option", "short"), [
+    ({}, True), ({"dropout": 0.5, "num_layers": 2}, False), ({"output_dropout": 0.5}, False),
+    ({"recurrent_dropout": 0.5}, False), ({"zoneout": 0.5}, False),
+])  # fmt: skip
+def test_noise_that_nobody_draws_from_is_no_reason_for_the_long_way(option, short, taken):
+    layers, x, noise = nn.LSTM(I, H, **option), tg.randn(4, 3, I), tg.random.noise()
+    found = [layers(x, noise=noise)[0] for _ in range(3)]
+    assert any(taken) == short
+    for y in found[1:]:
+        np.testing.assert_array_equal(y, found[0])
+    layers.eval()
+    np.testing.assert_array_equal(layers(x, noise=noise)[0], layers(x)[0])
+    with pytest.raises(ArgumentError, match="noise is a int, expected"):
+        layers(x, noise=3)
+    with pytest.raises(ShapeError, match="given 2 row_ids, expected 3"):
+        layers(x, noise=tg.random.noise(rows=[4, 5]))
 
 
 def test_bad_input_is_heard_as_before(taken):

@@ -282,7 +282,9 @@ class Recurrent(Module):
                 "return_trace",
             )  # fmt: skip
             check_call(type(self).__name__, self.layout.names, known, more, unknown)
-        plain = steps is lengths is mask is resets is row_ids is noise is None
+        plain = steps is lengths is mask is resets is row_ids is None
+        if noise is not None:  # what draws from it takes the long way in any case
+            plain = plain and noise.__class__ is Noise and noise.rows is None
         if plain and return_trace is False:
             found = quickly(self, x, state)
             if found is not None:
