@@ -42,6 +42,12 @@ _Entered = tuple[object, "bool | Session", bool, Any]
 _entered: ContextVar[_Entered | None] = ContextVar("entered", default=None)
 
 
+def _set(mode: "bool | Session", inference: bool, entered: "_Entered | None") -> None:
+    recording.set(mode)
+    _inference.set(inference)
+    _entered.set(entered)
+
+
 def watched() -> bool:
     """Whether a debug session watches: only then do checks wait for what a GPU computes."""
     return not isinstance(recording.get(), bool)
@@ -64,11 +70,13 @@ class Mode:
         raise NotImplementedError
 
     def __enter__(self) -> None:
-        before, inferring = recording.get(), _inference.get()
+        before, inferring, outer = recording.get(), _inference.get(), _entered.get()
         inside, inference = self.change(before, inferring)
-        _entered.set((self, before, inferring, _entered.get()))
-        recording.set(inside)
-        _inference.set(inference)
+        try:
+            _set(inside, inference, (self, before, inferring, outer))
+        except BaseException:  # an interrupt: nobody would leave what was not entered
+            _set(before, inferring, outer)
+            raise
 
     def __exit__(
         self,
@@ -76,25 +84,30 @@ class Mode:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> Literal[False]:
+        try:
+            self._leave()
+        except BaseException:  # an interrupt: what is left already is not left again
+            self._leave()
+            raise
+        return False
+
+    def _leave(self) -> None:
         above: list[_Entered] = []
         entered = _entered.get()
         while entered is not None and entered[0] is not self:
             above.append(entered)
             entered = entered[3]
         if entered is None:
-            return False  # entered in another context, where a generator began: none of ours
+            return  # entered in another context, where a generator began: none of ours
         _, before, inferring, outer = entered
         if not above:
-            recording.set(before)
-            _inference.set(inferring)
-            _entered.set(outer)
-            return False
+            _set(before, inferring, outer)
+            return
         # Left out of order, as generators may: the next one in goes back to our outside.
         rest: _Entered = (above[-1][0], before, inferring, outer)
         for mode, before, inferring, _ in reversed(above[:-1]):
             rest = (mode, before, inferring, rest)
         _entered.set(rest)
-        return False
 
     def __call__(self, function: F) -> F:
         """The function with every part of it run in this mode; async and generators, too."""

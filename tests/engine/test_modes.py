@@ -249,3 +249,38 @@ def test_a_generator_that_another_task_closes_changes_nothing_there():
         return recorded()
 
     assert asyncio.run(main())
+
+
+class Interrupted:
+    """A variable whose ``set`` is interrupted once it has been done, the given time."""
+
+    def __init__(self, variable, time):
+        self.variable, self.left = variable, time
+
+    def get(self):
+        return self.variable.get()
+
+    def set(self, value):
+        self.variable.set(value)
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["recording", "_inference", "_entered"])
+@pytest.mark.parametrize("time", [1, 2], ids=["on the way in", "on the way out"])
+@pytest.mark.parametrize("outside", [tg.enable_grad, tg.no_grad, tg.inference_mode])
+def test_an_interrupt_leaves_the_mode_as_it_was_outside(name, time, outside, monkeypatch):
+    def inside():
+        with tg.inference_mode():
+            assert time == 2
+            assert not tg.is_grad_enabled()
+
+    with outside():
+        before = tg.is_grad_enabled(), modes._inference.get(), modes._entered.get()
+        with monkeypatch.context() as patch:
+            patch.setattr(modes, name, Interrupted(getattr(modes, name), time))
+            with pytest.raises(KeyboardInterrupt):
+                inside()
+        assert (tg.is_grad_enabled(), modes._inference.get(), modes._entered.get()) == before
+    assert tg.is_grad_enabled()
