@@ -26,17 +26,18 @@ _ERROR, _FAILED = 16 * 8, 24 * 8
 
 
 @kernel("intp, intp, intp, intp, intp, intp, intp, intp")
-def _run(worker, workers, links, count, words, moves, addresses, moved):
+def _run(worker, workers, links, count, words, moves, begins, moved):
     """Run links, each of three words: function, arguments, pieces.
 
-    But first write what has moved, each three words, too: the address of an argument, the number
-    of the array that it is in, and how far from its beginning.
+    But first write the addresses that have moved, by three words each, too: where it is among the
+    arguments, the number of the array that it is in, and how far from where that begins.
     """
     if moved > 0:
-        for i in range(moved if worker == 0 else 0):
-            move = moves + i * 24
-            begin = _crew.load(addresses + _crew.load(move + 8) * 8)
-            _crew.store(_crew.load(move), begin + _crew.load(move + 16))
+        if worker == 0:
+            for i in range(moved):
+                move = moves + i * 24
+                begin = _crew.load(begins + _crew.load(move + 8) * 8)
+                _crew.store(_crew.load(move), begin + _crew.load(move + 16))
         _crew.barrier(words, workers)
     for i in range(count):
         link = links + i * 24
@@ -81,25 +82,22 @@ def side_by_side(arrays: Sequence[Array]) -> tuple[list[int], int]:
     return starts, size
 
 
-def _moves(
+def _table_of_moves(
     prepared: Sequence[Array], links: Sequence[Link], groups: Sequence[Sequence[Array]]
 ) -> list[tuple[int, int, int]]:
     """Where addresses in arrays are among the arguments, in whose group, and how far within it."""
-    found = []
+    homes = []
     for number, arrays in enumerate(groups):
-        for array, begin in zip(arrays, side_by_side(arrays)[0], strict=True):
-            start, stop = byte_bounds(array)
-            for words, link in zip(prepared, links, strict=True):
-                own = {
-                    a.ctypes.data for a in link.arguments if isinstance(a, np.ndarray) and a.size
-                }
-                for address in own:
-                    if (
-                        start <= address < stop
-                    ):  # nothing else is the address of an array that lives
-                        distance = begin + address - array.ctypes.data
-                        places = words.ctypes.data + 8 * np.flatnonzero(words == address)
-                        found += [(int(place), number, distance) for place in places]
+        for array, distance in zip(arrays, side_by_side(arrays)[0], strict=True):
+            homes.append((number, *byte_bounds(array), distance - array.ctypes.data))
+    found = []
+    for words, link in zip(prepared, links, strict=True):
+        given = [a for a in link.arguments if isinstance(a, np.ndarray) and a.size]
+        for address in {a.ctypes.data for a in given}:
+            places = words.ctypes.data + 8 * np.flatnonzero(words == address)
+            for number, start, stop, distance in homes:
+                if start <= address < stop:  # nothing else is an address in an array that lives
+                    found += [(int(place), number, distance + address) for place in places]
     return found
 
 
@@ -128,17 +126,17 @@ class Chain:
         self._prepared = [link.kernel.prepared(*link.arguments) for link in links]
         self._held = _staying(groups, links)
         table = [
-            [own[0], own.ctypes.data + 16, link.pieces]
-            for own, link in zip(self._prepared, links, strict=True)
+            [words[0], words.ctypes.data + 16, link.pieces]
+            for words, link in zip(self._prepared, links, strict=True)
         ]
-        words: Any = zeros(_WORDS, np.int64)
-        begin: Any = zeros(len(groups), np.int64)  # of what each group is moved to
+        barrier: Any = zeros(_WORDS, np.int64)
+        begins: Any = zeros(len(groups), np.int64)  # of the arrays that it is set to
         self._table = np.array(table, np.int64)
-        self._moves = np.array(_moves(self._prepared, links, groups), np.int64)
-        self._move_to = partial(Struct(f"{len(groups)}q").pack_into, begin, 0)
-        self._moved_to: list[int] | None = None
-        self._failed = memoryview(words)[_FAILED // 8 :]  # an array would take longer
-        first, *others = (a.ctypes.data for a in (self._table, words, self._moves, begin))
+        self._moves = np.array(_table_of_moves(self._prepared, links, groups), np.int64)
+        self._set_begins = partial(Struct(f"{len(groups)}q").pack_into, begins, 0)
+        self._begins: list[int] | None = None
+        self._failed = memoryview(barrier)[_FAILED // 8 :]  # an array would take longer
+        first, *others = (a.ctypes.data for a in (self._table, barrier, self._moves, begins))
         self._arguments = first, len(links), *others
 
     def __call__(self, *arrays: Array) -> None:
@@ -150,12 +148,12 @@ class Chain:
             for link in self.links:
                 link.kernel(0, link.pieces or 1, *map(given, link.arguments))
             return
-        addresses, moved = list(map(address_of, arrays)), 0
-        if addresses != self._moved_to:
-            self._moved_to, moved = None, len(self._moves)  # None: whatever happens meanwhile
-            self._move_to(*addresses)
+        begins, moved = list(map(address_of, arrays)), 0
+        if begins != self._begins:
+            self._begins, moved = None, len(self._moves)  # None: whatever happens meanwhile
+            self._set_begins(*begins)
         team(_run, *self._arguments, moved, limit=self.limit)
-        self._moved_to = addresses
+        self._begins = begins
         if self._failed[0]:
             failed, self._failed[0] = self._kernels[self._failed[0] - 1], 0
             raise RuntimeError(f"{failed.name} failed in a chain.")

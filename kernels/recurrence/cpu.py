@@ -32,7 +32,7 @@ _FEW_ROWS = 8  # up to so many, a step is as long as reading its weights
 _ROWS_OF_A_THREAD, _NUMBERS_OF_A_THREAD = 16, 2048  # of a step's products: two tiles high
 _BEYOND_CACHES = 3 << 19  # numbers that are met again only after caches have been swept
 _NO_TURN = np.zeros(1, np.int64)
-_LONG = 1e10  # operations of the steps, 100 ms: from then on what surrounds kernels hardly counts
+_LONG = 1e10  # operations of the steps: from then on what surrounds kernels hardly counts
 _CACHE = 2 << 20  # bytes of the second level
 
 
