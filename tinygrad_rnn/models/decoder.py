@@ -80,7 +80,7 @@ class AttentionDecoder(nn.Module):
         outputs = memory.outputs
         if state is None:
             width = self.layers.cells()[0].input_size or 0
-            state = self.layers(nothing(0, rows, width, like=outputs), state)[1]
+            state = self.layers(nothing(0, rows, width, like=outputs))[1]
         fed = covered = None
         if self.feeding == "context":
             fed = self.layers.cells()[-1].given_out(self.layers.layout.unpack(state, (rows,))[-1])
