@@ -70,7 +70,10 @@ def _states(where: str, given: Any) -> tuple[tuple[str, Width], ...]:
         )
     pairs = list(given.items()) if isinstance(given, Mapping) else [(name, "H") for name in given]
     if not pairs:
-        raise CellError(f"{where} has no state: nothing recurs.")
+        raise CellError(
+            f"{where} has no state: nothing recurs. Expected the names of the rows that are "
+            'carried, as state = ("h",).'
+        )
     return tuple(
         (_name(f"{where}: state", name), _width(f"{where}: the width of the state {name!r}", width))
         for name, width in pairs
@@ -151,6 +154,7 @@ def trace_with_names(
     with Locals(cell) as seen:
         program, tracer = _traced(cell, mode, seen.look)
         values = seen.values()
+    _refuse_change(cell, program, _traced(cell, mode)[0])
     names = {name: line for (name, _), line in zip(program.states, program.results, strict=True)}
     given = ("input", "state", "param", "const")
     found = {
@@ -164,7 +168,7 @@ def trace_with_names(
 
 
 def _traced(
-    cell: Any, mode: Callable[[], object], look: Callable[[], object]
+    cell: Any, mode: Callable[[], object], look: Callable[[], object] = lambda: None
 ) -> tuple[Program, Tracer]:
     declared = declaration(cell)
     tracer = Tracer(dict(declared.params), mode, look)
@@ -190,6 +194,15 @@ def _traced(
         last,
     )
     return program, tracer
+
+
+def _refuse_change(cell: Any, program: Program, again: Program) -> None:
+    """TraceError where a step draws or counts: a program would say what it did once, for ever."""
+    if program != again and repr(program) != repr(again):  # a NaN is equal to none
+        raise TraceError(
+            f"{type(cell).__name__}.step does something else when it is called again, as with "
+            "random numbers; a program has the same equations at every step"
+        )
 
 
 def new_states(cell: Any, declared: Declaration, results: Any) -> list[Any]:

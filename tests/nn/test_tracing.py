@@ -179,6 +179,26 @@ def test_numbers_of_every_kind_are_numbers(number, plain):
     assert written(number)[0].program is written(plain)[0].program
 
 
+def test_a_step_that_draws_or_counts_does_so_at_every_step():
+    draws, counts = np.random.default_rng(0), iter(range(1000))
+    message = r"Moody\.step does something else when it is called"
+    for function in (lambda h: h + draws.random(), lambda h: h + 1 if next(counts) % 2 else h + 2):
+        step = lambda self, x, h, p, function=function: function(h) + x @ p.w
+        cell = type("Moody", (nn.Cell,), {"state": ("h",), "params": {"w": "I H"}, "step": step})
+        layer = nn.Recurrent(cell(I, H))
+        with pytest.warns(RuntimeWarning, match=message):
+            y = layer(tg.zeros(5, B, I))[0].numpy()
+        assert len(set(np.diff(y[:, 0, 0]).tolist())) > 1
+        layer.cells()[0].fused = "require"
+        with pytest.raises(TraceError, match="same equations at every step"):
+            layer(tg.zeros(5, B, I))
+
+
+def test_a_number_that_is_none_is_the_same_when_it_is_met_again():
+    cell, _ = written("z * float('nan')")
+    assert cell.plan == "fused"
+
+
 def test_an_error_of_a_step_on_tensors_says_why_it_was_not_fused():
     cell, _ = written("z if z > 0 else h")
     with pytest.raises(ValueError) as caught:
@@ -201,7 +221,6 @@ def test_a_row_of_another_call_is_no_row_of_this_one():
             last, Keeps.kept = Keeps.kept, h
             return (x @ p.w).tanh() if last is None else (x @ p.w + last).tanh()
 
-    _ = Keeps(I, H).program
     with pytest.raises(TraceError, match="a row of another call"):
         _ = Keeps(I, H).program
 

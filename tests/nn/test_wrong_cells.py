@@ -25,7 +25,7 @@ def two(self, x, h, p):
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"state": ()}, "Wrong has no state: nothing recurs"),
+        ({"state": ()}, r"Wrong has no state: nothing recurs\. Expected .* state = \(\"h\",\)"),
         ({"state": {}}, "Wrong has no state"),
         ({"state": None}, r"state is None, expected names, as \('h', 'c'\)"),
         ({"state": 3}, "state is 3, expected names"),
