@@ -169,7 +169,7 @@ def run(folder: Path, kind: str, seed: int, seconds: float) -> dict[str, float] 
 def scored(model: models.Captioner, others: Any, asked: Any, looks: bool) -> dict[str, float]:
     """How many captions are exact, greedy and by a beam; and how many looks are at the thing."""
     true = [scene.captions() for scene in asked]
-    said = {beam: model.caption(others, beam=beam) for beam in (1, 3)}
+    said = {beam: model.caption(others, beam=beam, early_stopping=True) for beam in (1, 3)}
     found = {f"beam {beam}": metrics.exact_match(own, true) for beam, own in said.items()}
     if looks:
         tokens = [model.vocabulary.encode(one) for one in said[1]]

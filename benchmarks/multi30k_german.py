@@ -178,7 +178,13 @@ def together(several: list[models.Seq2Seq]):
             ids = list(map(first.source_vocabulary.encode, sources[begin : begin + 64]))
             states = [one.start(one.encode(ids)) for one in several]
             found = decoding.beam_search(
-                step, states, beam=12, bos=[first.end] * len(ids), eos=first.end, max_length=80
+                step,
+                states,
+                beam=12,
+                bos=[first.end] * len(ids),
+                eos=first.end,
+                max_length=80,
+                early_stopping=True,
             )
             for best, *_ in found:
                 tokens = [token for token in best.tokens if token != first.end]
@@ -199,11 +205,10 @@ def of_runs(folder: Path) -> list[str]:
         means.append(mean)
         rows.append(measured(f"{what}, greedy", best.translate, sources))
         for beam in (5, 12):
-            rows.append(
-                measured(f"{what}, beam of {beam}", partial(best.translate, beam=beam), sources)
-            )
+            translate = partial(best.translate, beam=beam, early_stopping=True)
+            rows.append(measured(f"{what}, beam of {beam}", translate, sources))
         what = f"{called}: mean of the weights of its {AVERAGED} best epochs, beam of 12"
-        rows.append(measured(what, partial(mean.translate, beam=12), sources))
+        rows.append(measured(what, partial(mean.translate, beam=12, early_stopping=True), sources))
     for count in range(2, len(means) + 1):
         what = f"the means of the first {count} together, beam of 12"
         rows.append(measured(what, together(means[:count]), sources))

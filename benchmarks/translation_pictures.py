@@ -125,7 +125,7 @@ def decoded(folder: str) -> Callable[..., float]:
 
     def score(**how) -> float:
         began = time.perf_counter()
-        said = model.translate(sources, early_stopping=False, **how)
+        said = model.translate(sources, early_stopping="never", **how)
         seconds = time.perf_counter() - began
         bleu = metrics.bleu(said, references).score
         ratio = sum(map(len, said)) / sum(map(len, references))

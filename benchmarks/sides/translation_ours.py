@@ -32,5 +32,5 @@ def case(name):
     if what == "train":
         return training(int(count), size == "feeding")
     translator, source = model().eval(), sentences(int(count))
-    how = {"beam": BEAM, "max_length": LIMIT, "batch_size": int(size)}
+    how = {"beam": BEAM, "max_length": LIMIT, "batch_size": int(size), "early_stopping": True}
     return lambda: [tokens.tolist() for tokens in translator.translated(source, **how)]

@@ -1,9 +1,13 @@
 """Rows of log-probabilities, and models that give them, for tests of decoding."""
 
+from contextlib import contextmanager
+
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from tinygrad_rnn import decoding
+from tinygrad_rnn.decoding.plan import Plan
 
 __all__ = ["TableModel", "beam_of", "distributions", "normalised", "shown"]
 
@@ -55,6 +59,14 @@ class TableModel:
 def beam_of(model, settings, **more):
     """What a beam search finds with a ``TableModel``."""
     return decoding.beam_search(model.step, model.start(len(settings["bos"])), **settings, **more)
+
+
+@contextmanager
+def to_the_end():
+    """Searches stop at the longest alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Plan, "done", lambda plan, found, kept, length: found.finished_count < 0)
+        yield
 
 
 def shown(found):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tests.decoding.distributions import TableModel, beam_of, shown
+from tests.decoding.distributions import TableModel, beam_of, shown, to_the_end
 from tinygrad_rnn import decoding
 from tinygrad_rnn.decoding.candidates import likely
 from tinygrad_rnn.decoding.settings import Settings
@@ -53,7 +53,10 @@ def naive(model, source, beam, n_best, bos, eos, max_length, min_length, length_
         longer.sort(key=lambda one: -one[1])
         ended += [one for one in longer[:beam] if one[0][-1] == eos]
         old, going_on = going_on, [one for one in longer if one[0][-1] != eos][:beam]
-        if early and len(ended) >= beam:
+        score = lambda one: rule(one[1], len(one[0]) - 1)
+        enough = early != "never" and len(ended) >= beam
+        best = sorted(map(score, ended))[-n_best:]
+        if enough and (early or all(score(one) <= best[0] for one in going_on)):
             going_on = []
             break
         if not going_on:
@@ -66,13 +69,13 @@ def naive(model, source, beam, n_best, bos, eos, max_length, min_length, length_
     return [(one[0][1:], score(one), one[1], finished) for one, finished in both[:n_best]]
 
 
-@given(searches(), st.integers(1, 5), st.data(), st.sampled_from([True, "never"]))
+@given(searches(), st.integers(1, 5), st.data(), st.sampled_from([True, False, "never"]))
 def test_it_does_what_its_definition_says(search, beam, data, early):
     model, settings = search
     n_best = data.draw(st.integers(1, beam))
     found = beam_of(model, settings, beam=beam, n_best=n_best, early_stopping=early)
     for source, hypotheses in enumerate(shown(found)):
-        expected = naive(model, source, beam, n_best, **settings, early=early is True)
+        expected = naive(model, source, beam, n_best, **settings, early=early)
         assert [one[0] for one in hypotheses] == [one[0] for one in expected]
         assert [one[3] for one in hypotheses] == [one[3] for one in expected]
         np.testing.assert_allclose(
@@ -103,10 +106,11 @@ def test_it_is_exhaustive_search_where_it_is_wide_enough(search, early):
 @given(searches(longest=9), st.integers(1, 5))
 def test_stopping_when_nothing_better_can_come_changes_nothing(search, beam):
     model, settings = search
-    never = beam_of(model, settings, beam=beam, early_stopping="never")
+    with to_the_end():
+        end = beam_of(model, settings, beam=beam)
     calls = len(model.calls)
-    bound = beam_of(model, settings, beam=beam, early_stopping=False)
-    assert shown(bound) == shown(never)
+    never = beam_of(model, settings, beam=beam, early_stopping="never")
+    assert shown(never) == shown(end)
     assert len(model.calls) - calls <= calls
 
 
@@ -116,12 +120,27 @@ def test_it_stops_when_nothing_better_can_come_and_not_before(length_rule):
     for seed in range(30):
         model = TableModel(4, seed)
         settings = {"bos": [0, 1], "eos": 2, "max_length": 9, "length_rule": length_rule}
-        never = beam_of(model, settings, beam=3, n_best=2, early_stopping="never")
+        with to_the_end():
+            end = beam_of(model, settings, beam=3, n_best=2)
         calls = sum(map(len, model.calls))
-        bound = beam_of(model, settings, beam=3, n_best=2, early_stopping=False)
-        assert shown(bound) == shown(never)
+        never = beam_of(model, settings, beam=3, n_best=2, early_stopping="never")
+        assert shown(never) == shown(end)
         fewer += sum(map(len, model.calls)) < 2 * calls
     assert fewer > 0
+
+
+@pytest.mark.parametrize("beam", range(2, 7))
+def test_what_ends_early_and_is_hardly_probable_does_not_end_a_search(beam):
+    def step(tokens, state):  # 1 to 6, then 0; nine times out of ten, and the end as good as any
+        rows = np.full((len(tokens), 8), 0.02 / 7)
+        rows[np.arange(len(tokens)), np.where(tokens == 6, 0, (tokens + 1) % 8)] = 0.98
+        return np.log(rows), state
+
+    search = {"bos": 0, "eos": 0, "max_length": 9, "beam": beam}
+    ((best,),) = decoding.beam_search(step, None, **search)
+    assert best.tokens.tolist() == [1, 2, 3, 4, 5, 6, 0]
+    ((first,),) = decoding.beam_search(step, None, early_stopping=True, **search)
+    assert first.score < best.score
 
 
 @given(models, st.integers(0, 9), st.booleans(), st.data())

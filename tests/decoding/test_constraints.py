@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.decoding.distributions import TableModel, normalised
+from tests.decoding.distributions import TableModel, normalised, to_the_end
 from tinygrad_rnn import decoding
 from tinygrad_rnn.decoding import Banned, Forced
 from tinygrad_rnn.decoding.constraints import Constraints
@@ -122,7 +122,7 @@ def test_a_narrow_beam_mostly_finds_the_best():
     right = 0
     for seed in range(8):
         model, phrases = TableModel(4, seed), [[3, 3], [3, 1]]
-        search = {"length_rule": "none", "early_stopping": False, "max_length": 5}
+        search = {"length_rule": "none", "early_stopping": "never", "max_length": 5}
         found = beam_of(model, constraints=phrases, beam=10, **search)
         alike = beam_of(model, constraints=phrases, beam=400, **search)
         right += sum(shown(a) == shown(b) for a, b in zip(found, alike, strict=True))
@@ -144,9 +144,10 @@ def test_a_phrase_that_is_said_anyway_changes_nothing():
 def test_stopping_when_nothing_better_can_come_changes_nothing():
     for seed in range(9):
         how = {"constraints": [[0, 0], [1]], "beam": 5, "n_best": 2, "max_length": 9}
+        with to_the_end():
+            end = beam_of(TableModel(4, seed), **how)
         never = beam_of(TableModel(4, seed), early_stopping="never", **how)
-        bound = beam_of(TableModel(4, seed), early_stopping=False, **how)
-        assert [shown(one) for one in bound] == [shown(one) for one in never]
+        assert [shown(one) for one in never] == [shown(one) for one in end]
 
 
 def test_what_cannot_be_said_is_marked():

@@ -43,7 +43,7 @@ def beam_search(
     min_length: int = 0,
     length_rule: str | LengthRule = "average",
     n_best: int = 1,
-    early_stopping: bool | str = True,
+    early_stopping: bool | str = False,
     coverage_penalty: float = 0.0,
     no_repeat_ngram: int = 0,
     rules: Sequence[Rule] = (),
@@ -77,8 +77,8 @@ def beam_search(
         length_rule: "none", "average", "power", "gnmt", or a function; ``decoding.lengths``.
         n_best: How many hypotheses to return for each source, at most ``beam``.
         early_stopping: When a source is done. True: when ``beam`` hypotheses have finished.
-            False: when no other one can come among the ``n_best``, which a length rule may
-            allow. "never": when ``max_length`` is reached; that finds what False finds.
+            False: when, besides, none that goes on has a better score by now than the
+            ``n_best``. "never": when no other one can come among these, however it goes on.
         coverage_penalty: β of β Σ log min(Σ attention, 1), which is added to scores, so that
             all of the source is looked at (Wu et al. 2016); ``step`` must tell the attention.
         no_repeat_ngram: So many tokens in a row may not be there twice; 0 allows all.

@@ -129,7 +129,7 @@ class Plan:
                 )
         return replace(
             self, beam=self.beam + 1, n_best=self.n_best + 1, length_rule=total,
-            early_stopping=False,
+            early_stopping="never",
         )  # fmt: skip
 
     def check(self, vocabulary: int, begin: Array) -> None:
@@ -187,15 +187,19 @@ class Plan:
 
     def done(self, found: Found, kept: Candidates, length: int) -> Array:
         """Which sources are done, now that hypotheses of ``length`` have been found."""
-        if self.early_stopping is True:
-            return found.finished_count >= self.beam
-        done = np.zeros(len(found.of_source), bool)
-        if self.early_stopping is False and length < self.max_length:
-            best = np.full(len(done), -np.inf)
-            np.maximum.at(best, kept.source, kept.total)
-            going_on = np.flatnonzero(best > -np.inf)
-            ahead = np.arange(max(length + 1, self.min_length), self.max_length + 1)
+        exact = self.early_stopping == "never"
+        done: Array = found.finished_count >= (self.n_best if exact else self.beam)
+        if self.early_stopping is True or not done.any():
+            return done
+        if length == self.max_length:  # of a sample, what has not finished may be among the best
+            return np.zeros_like(done)
+        best = np.full(len(done), -np.inf)
+        np.maximum.at(best, kept.source, kept.total)
+        going_on = np.flatnonzero(best > -np.inf)
+        lengths = np.array([length])
+        if exact:
             # A total only falls, and a score falls with it: this is the most it can become.
-            bound = scores_of(self.where, self.length_rule, best[going_on, None], ahead)
-            done[going_on] = found.reached(self.n_best - 1)[going_on] >= bound.max(axis=1)
+            lengths = np.arange(max(length + 1, self.min_length), self.max_length + 1)
+        scores = scores_of(self.where, self.length_rule, best[going_on, None], lengths)
+        done[going_on] &= found.reached(self.n_best - 1)[going_on] >= scores.max(axis=1)
         return done
