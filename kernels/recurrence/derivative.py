@@ -37,7 +37,7 @@ class Effect:
     """Something that a backward segment writes.
 
     kind     d_slot (buffer, block), d_state (number, block), d_input (block),
-             d_param (name, block), d_scalar (name)
+             d_param (name, block), d_scalar (name, letter of the rows it meets)
     node     the expression, or None for zero
     adds     to what is there already
     """
@@ -193,6 +193,11 @@ def differentiate(lowered: Lowered, rules: Rules) -> Derivative:
     return Derivative(effects, saved, work.columns(effects))
 
 
+# The gradient of a node so far, by the letter of the rows that it comes from: one number may meet
+# rows of several widths, and what it gets of each is summed up over other columns.
+_Adjoints = dict[tuple[int, str], _Formula]
+
+
 class _Differentiation:
     def __init__(self, lowered: Lowered, rules: Rules) -> None:
         self.lowered = lowered
@@ -204,26 +209,29 @@ class _Differentiation:
     def segment(self, targets: list[Target]) -> list[Effect]:
         """What the gradients of a segment's targets do to its leaves."""
         table = self.table
-        adjoints: dict[int, _Formula] = {}
+        adjoints: _Adjoints = {}
         for target in targets:
             letter = table[target.node].letter
             g = self.seed(target.kind, target.number, target.block, letter)
             self.gather(adjoints, target.node, g)
             if target.kind == "state" and target.number == self.lowered.output_state:
                 self.gather(adjoints, target.node, self.seed("output", 0, target.block, letter))
+        letters = sorted({letter for _, letter in adjoints})
         for node in sorted(table.cone(t.node for t in targets), reverse=True):
-            if node in adjoints and table[node].args:
-                self.spread(adjoints, node)
+            for letter in letters:
+                if (node, letter) in adjoints and table[node].args:
+                    self.spread(adjoints, node, letter)
         return self.effects(adjoints)
 
     def seed(self, kind: str, number: int, block: int, letter: str) -> _Formula:
         place = (block,) if kind == "output" else (number, block)
         return _Formula(self.table, self.table.put(f"d_{kind}", (), place, letter))
 
-    def gather(self, adjoints: dict[int, _Formula], node: int, g: _Formula) -> None:
-        adjoints[node] = adjoints[node] + g if node in adjoints else g
+    def gather(self, adjoints: _Adjoints, node: int, g: _Formula) -> None:
+        key = node, self.table[node].letter or self.table[g.node].letter
+        adjoints[key] = adjoints[key] + g if key in adjoints else g
 
-    def spread(self, adjoints: dict[int, _Formula], node: int) -> None:
+    def spread(self, adjoints: _Adjoints, node: int, letter: str) -> None:
         """Send the gradient of a node on to its arguments, by the rules of its operation."""
         expression = self.table[node]
         if expression.name in COMPARISONS:
@@ -232,18 +240,19 @@ class _Differentiation:
         out = _Formula(self.table, node)
         for arg, rule in zip(args, self.rules[expression.name], strict=True):
             if rule is not None and arg.constant is None:
-                g = rule(_Functions(), adjoints[node], out, *args, **dict(expression.attrs))
+                g = rule(_Functions(), adjoints[node, letter], out, *args, **dict(expression.attrs))
                 if g.constant != 0:
                     self.gather(adjoints, arg.node, g)
 
-    def effects(self, adjoints: dict[int, _Formula]) -> list[Effect]:
+    def effects(self, adjoints: _Adjoints) -> list[Effect]:
         """What is written for each leaf that has a gradient."""
         kinds = ("slot", "state", "input", "param", "scalar")
         effects = []
-        for node, g in sorted(adjoints.items()):
+        for (node, letter), g in sorted(adjoints.items()):
             expression = self.table[node]
             if expression.name in kinds:
-                place = "d_" + expression.name, expression.attrs
+                more = (letter,) if expression.name == "scalar" else ()
+                place = "d_" + expression.name, (*expression.attrs, *more)
                 # Rows of weights' gradients are started with zeros, and go on over time.
                 adds = place in self.written or expression.name in ("param", "scalar")
                 self.written.add(place)
@@ -260,6 +269,15 @@ class _Differentiation:
             for block in range(buffer.blocks):
                 if ("d_slot", (index, block)) not in self.written:
                     first.append(Effect("d_slot", (index, block), None, adds=False))
+        for block in range(self.blocks_read_of_input()):
+            if ("d_input", (block,)) not in self.written:
+                first.append(Effect("d_input", (block,), None, adds=False))
+
+    def blocks_read_of_input(self) -> int:
+        """How many blocks the input has, if any is read outside of products."""
+        width = self.lowered.program.input
+        read = any(expression.name == "input" for expression in self.table.entries)
+        return width.count if read and width else 0
 
     def start(
         self, kind: str, place: tuple[Any, ...], effects: list[list[Effect]], first: list[Effect]

@@ -5,7 +5,7 @@ added gets the sum of columns, one that is multiplied the sum of what each batch
 Where each batch row is to have a gradient of its own, these are sums over steps alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -27,18 +27,21 @@ class _Wanted(NamedTuple):
     """What gradients of some weights are made of.
 
     matrices  the weights that are multiplied with
+    uneven    those of them of which products leave columns out, or have some in common
     columns   the buffers whose columns are summed, for rows that are added to products
     added     what such a row's is the sum of
     alone     those made of one buffer that no other row shares: if it is all of it, the sums of
               its columns are handed out as they are
-    scaling   the rows that others are multiplied with, number by number
+    scaling   the rows that others are multiplied with, number by number: where each batch row has
+              summed up its own, and whose that is
     """
 
     matrices: list[str]
+    uneven: frozenset[str]
     columns: list[int]
     added: dict[str, list[_Added]]
     alone: frozenset[str]
-    scaling: list[str]
+    scaling: list[tuple[str, str]]
 
 
 @lru_cache(maxsize=1024)  # it would take as long as a small product
@@ -60,11 +63,27 @@ def _wanted(layout: Layout, needed: frozenset[str]) -> _Wanted:
     ]
     return _Wanted(
         [name for name in dict.fromkeys(matrices) if name in needed],
+        _uneven(layout),
         sorted(set(summed)),
         added,
         frozenset(alone),
-        [name for name in layout.row_grads if name in needed],
+        [(sums, name) for sums, (name, _) in layout.row_grads.items() if name in needed],
     )
+
+
+def _uneven(layout: Layout) -> frozenset[str]:
+    """Weights whose columns are not just those of one product after the other."""
+    buffers, shapes = layout.lowered.buffers, dict(layout.lowered.program.params)
+    columns = {b.hoisted: set(range(b.blocks)) for b in buffers if b.hoisted}
+    uneven = set()
+    for part in layout.lowered.parts:
+        known = columns.setdefault(part.weight, set())
+        found = set(range(part.column, part.column + part.blocks))
+        if known & found and not found <= known:
+            uneven.add(part.weight)
+        known |= found
+    left_out = {name for name, known in columns.items() if len(known) < shapes[name][-1].count}
+    return frozenset(uneven | left_out)
 
 
 class WeightGradients:
@@ -75,10 +94,10 @@ class WeightGradients:
 
     def __init__(
         self, run: Run, values: dict[str, Any], needed: set[str], by_rows: bool,
-        sums: dict[str, Array] | None, column_sums: Callable[[Array], Array],
+        sums: dict[str, Array] | None, device: Any,
     ) -> None:  # fmt: skip
         self.run, self.values, self.by_rows = run, values, by_rows
-        self.column_sums = column_sums
+        self.column_sums, self.fill = device.column_sums, device.fill
         self.needed = frozenset(needed)
         self.wanted = _wanted(run.sized.layout, self.needed)
         self.grads: dict[str, Array] = {} if sums is None else sums
@@ -96,7 +115,11 @@ class WeightGradients:
             name: empty((*self.lead, *params[name].shape), self.run.like) for name in self.fresh
         }
         places = self.grads | made
-        written = {name: [(0, params[name].shape[-1])] for name in self.grads if params[name].ndim}
+        cleared = [name for name in self.fresh if name in self.wanted.uneven]
+        for name in cleared:
+            self.fill(made[name].reshape(-1, made[name].shape[-1]), None)
+        known = [*self.grads, *cleared]
+        written = {name: [(0, params[name].shape[-1])] for name in known if params[name].ndim}
         for i, buffer in enumerate(sized.layout.lowered.buffers):
             if buffer.hoisted in places:
                 done = written.setdefault(buffer.hoisted, [])
@@ -107,7 +130,7 @@ class WeightGradients:
                 right = window(values[f"dz{part.buffer}"], part.block, part.blocks, block)
                 self._product(places[part.weight], done, left, right, part.column * block)
         columns = [self._columns(values[f"dz{i}"]) for i in self.wanted.columns]
-        scaling = [self._gathered(values[f"dp_{name}"]) for name in self.wanted.scaling]
+        scaling = [self._gathered(values[sums]) for sums, _ in self.wanted.scaling]
         return [*made.values(), *columns, *scaling]
 
     def _product(
@@ -157,7 +180,7 @@ class WeightGradients:
         columns = {i: next(made) for i in wanted.columns}
         for name, parts in wanted.added.items():
             self._add_row(name, self._row(name, parts, columns))
-        for name in wanted.scaling:
+        for _, name in wanted.scaling:
             total = next(made)
             self._add_row(name, total if self.run.params[name].ndim else total.sum(axis=-1))
         return grads

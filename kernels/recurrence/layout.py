@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 
-from tinygrad_rnn.kernels.recurrence.derivative import Derivative
+from tinygrad_rnn.kernels.recurrence.derivative import Derivative, Effect
 from tinygrad_rnn.kernels.recurrence.lowering import Lowered
 from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.program import Width
 
-__all__ = ["Layout", "bytes_of"]
+__all__ = ["Layout", "bytes_of", "sum_of"]
 
 
 @dataclass(eq=False)
 class Layout:
-    """The names and widths of everything that the kernels are given."""
+    """The names and widths of everything that the kernels are given.
+
+    row_grads   of arrays in which batch rows sum up gradients: the weight, and how wide they are
+    """
 
     lowered: Lowered
     derivative: Derivative
@@ -28,15 +31,12 @@ class Layout:
         leaves = {expression.attrs[0] for expression in self.lowered.expressions.entries
                   if expression.name in ("param", "scalar")}  # fmt: skip
         self.row_params = {name: shape for name, shape in shapes.items() if name in leaves}
-        row_grads = {
-            e.place[0]: e for s in self.derivative.effects for e in s
-            if e.kind in ("d_param", "d_scalar")
-        }  # fmt: skip
         table = self.lowered.expressions
         self.row_grads = {
-            name: shapes[name][0] if shapes[name] else Width(1, table[effect.node].letter)
-            for name, effect in row_grads.items()
-            if effect.node is not None
+            sum_of(e): (name, shapes[name][0] if shapes[name] else Width(1, e.place[1]))
+            for segment in self.derivative.effects
+            for e in segment
+            if e.kind in ("d_param", "d_scalar") and (name := e.place[0])
         }
         self.output = program.operations[program.output].width
         self.input = program.input
@@ -60,6 +60,12 @@ class Layout:
     def given_input(self) -> bool:
         """Whether a forward kernel is given x."""
         return self.reads_input or bool(self.input_parts)
+
+
+def sum_of(effect: Effect) -> str:
+    """What the array is called in which each batch row sums up a weight's gradient over time."""
+    name, where = effect.place
+    return f"dp_{name}" if effect.kind == "d_param" else f"dn_{where}_{name}"
 
 
 def bytes_of(width: Width) -> str:

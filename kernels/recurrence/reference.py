@@ -110,7 +110,9 @@ def _value(program: Program, number, F, values, params, given, dtype):
     if op.name == "noise":
         return numbers(op, args[0])
     if op.name == "matmul":
-        return F.matmul(args[0], params[op["weight"]])
+        row = args[0]  # a row of weights alone is not there for each row of a batch
+        found = F.matmul(row[None] if row.ndim == 1 else row, params[op["weight"]])
+        return found[0] if row.ndim == 1 else found
     if op.name == "chunk":
         pieces = program.operations[op.args[0]].width.count // op.width.count
         width = args[0].shape[-1] // pieces

@@ -223,7 +223,7 @@ def backward(
         values["dy_row"] = sized.output_width * run.like.dtype.itemsize
     to_pack = device.weights(run, values, backwards=True)
     states = StateGradients(run, d_finals, device.fill)
-    weights = WeightGradients(run, values, needed, by_rows, sums, device.column_sums)
+    weights = WeightGradients(run, values, needed, by_rows, sums, device)
 
     def work() -> list[Array]:
         states.put_into(values)
@@ -257,7 +257,7 @@ def _go_back(device: Device, run: Run, values: Values) -> Array | None:
     """Back through the steps, with arrays for what their kernels write; of those the input's."""
     sized, like, layout = run.sized, run.like, run.sized.layout
     values |= _arrays(sized.backward_arrays, run.schedule, like)
-    sums = {f"dp_{name}": width.of(sized.sizes) for name, width in layout.row_grads.items()}
+    sums = {name: width.of(sized.sizes) for name, (_, width) in layout.row_grads.items()}
     cleared = {name: (run.schedule.rows, width) for name, width in sums.items()}
     if "dy" not in values:
         cleared["dy"] = 1, sized.output_width

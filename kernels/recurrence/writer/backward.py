@@ -3,7 +3,7 @@
 from typing import Any
 
 from tinygrad_rnn.kernels.recurrence.derivative import Effect
-from tinygrad_rnn.kernels.recurrence.layout import bytes_of
+from tinygrad_rnn.kernels.recurrence.layout import bytes_of, sum_of
 from tinygrad_rnn.kernels.recurrence.placement import Part
 from tinygrad_rnn.kernels.recurrence.program import Width
 from tinygrad_rnn.kernels.recurrence.writer.expressions import Lines
@@ -35,8 +35,7 @@ class Backward(Writer):
         rows["dy"] = layout.output
         if layout.input:
             rows |= {"x": layout.input, "dx": layout.input}
-        rows |= {f"dp_{name}": width for name, width in layout.row_grads.items()}
-        return rows
+        return rows | {name: width for name, (_, width) in layout.row_grads.items()}
 
     def address(self, kind: str, attrs: Any) -> str:
         """How the address of a leaf's current columns is written."""
@@ -57,8 +56,8 @@ class Backward(Writer):
         if effect.kind == "d_input":
             assert layout.input
             return "dx", layout.input, place[0]
-        width = layout.row_grads[place[0]]
-        return f"dp_{place[0]}", width, place[1] if len(place) > 1 else 0
+        name = sum_of(effect)
+        return name, layout.row_grads[name][1], place[1] if effect.kind == "d_param" else 0
 
     def segments(self) -> list[str]:
         """The functions of all segments."""
@@ -99,7 +98,7 @@ class Backward(Writer):
         arguments += [("dy", "const(T[:, ::1])"), ("dy_row", "intp")]
         for name in layout.row_params:
             arguments.append((f"p_{name}", FLAT))
-        arguments += [(f"dp_{name}", MATRIX) for name in layout.row_grads]
+        arguments += [(name, MATRIX) for name in layout.row_grads]
         return arguments + [(f"w{i}", WEIGHT) for i in range(len(self.lowered.parts))]
 
     def places(self) -> list[Let]:
@@ -122,7 +121,7 @@ class Backward(Writer):
                 Let(f"d{name}_old_t", f"address(d{name}) + (s + 1) % kept * B * ({of_row})"),
             ]
         found.append(Let("dy_t", "address(dy)"))
-        return found + [Let(f"dp_{name}_t", f"address(dp_{name})") for name in layout.row_grads]
+        return found + [Let(f"{name}_t", f"address({name})") for name in layout.row_grads]
 
     def kernel(self) -> str:
         """The text of the kernel."""
