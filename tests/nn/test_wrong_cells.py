@@ -291,3 +291,21 @@ def cell_with(**members):
 def test_wrong_cells_say_what_is_wrong(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "option"),
+    [
+        ("gain_w", "H", {"layer_norm": True}),
+        ("w_proj", "H", {"proj_size": 2}),
+    ],
+)
+def test_a_weight_with_the_name_of_an_options(name, shape, option):
+    def step(self, x, h, p):
+        return (x @ p.w + h).tanh() + getattr(p, name)
+
+    cell = cell_with(params={"w": "I H", name: shape}, step=step)(2, 3)
+    (said,) = option
+    with pytest.raises(CellError, match=f"{said} adds a weight '{name}', but the cell has one of"):
+        cell.configure(**option)
+    assert cell.program  # as it was

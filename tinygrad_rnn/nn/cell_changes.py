@@ -6,6 +6,7 @@ In words of rows, as a cell's own equations are; ``rewritten`` finds the places.
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from tinygrad_rnn.errors import CellError
 from tinygrad_rnn.kernels.recurrence.program import Program, Width
 from tinygrad_rnn.kernels.recurrence.rewriting import Change
 from tinygrad_rnn.nn.functions import Function
@@ -119,13 +120,13 @@ class LayerNorm(Change):
 
     def declared(self, program: Program) -> tuple[Any, Declared]:
         """A gain for each, and a shift where no bias of the cell follows."""
-        params = dict(program.params)
+        shapes, added = dict(program.params), {}
         for name in self.weights:
-            params[f"gain_{name}"] = (params[name][1],)
+            added[f"gain_{name}"] = (shapes[name][1],)
         for name, width in program.states:
             if name in self.states:
-                params |= {f"gain_{name}": (width,), f"shift_{name}": (width,)}
-        return program.states, tuple(params.items())
+                added |= {f"gain_{name}": (width,), f"shift_{name}": (width,)}
+        return program.states, _with(program.params, added, "layer_norm")
 
     def normal(self, row: Row, name: str) -> Row:
         """The row, normalised, times its gain."""
@@ -160,13 +161,13 @@ class Projection(Change):
 
     def declared(self, program: Program) -> tuple[Any, Declared]:
         """Weights of the first state that are as high as the row is narrow, and one more."""
-        params = {
-            name: (self.narrow, *shape[1:]) if name in self.weights else shape
+        params = tuple(
+            (name, (self.narrow, *shape[1:]) if name in self.weights else shape)
             for name, shape in program.params
-        }
-        params[self.weight] = (self.wide, self.narrow)
+        )
         first = (self.name, self.narrow if self.carried else self.wide)
-        return (first, *program.states[1:]), tuple(params.items())
+        added = {self.weight: (self.wide, self.narrow)}
+        return (first, *program.states[1:]), _with(params, added, "proj_size")
 
     def narrowed(self, row: Row) -> Row:
         """The row, projected."""
@@ -184,6 +185,16 @@ class Projection(Change):
     def state(self, name: str, old: Row, new: Row) -> tuple[Row, Row]:
         """The projected state, where it is what is carried."""
         return (self.narrowed(new) if self.carried and name == self.name else new), new
+
+
+def _with(params: Declared, added: dict[str, tuple[Width, ...]], option: str) -> Declared:
+    """The weights of a cell, and those that an option adds."""
+    if taken := sorted(added.keys() & dict(params).keys()):
+        raise CellError(
+            f"{option} adds a weight {taken[0]!r}, but the cell has one of that name, expected the "
+            "cell's own to be called otherwise."
+        )
+    return (*params, *added.items())
 
 
 def _is_state(operation: Any, index: int) -> bool:
