@@ -175,6 +175,14 @@ class Symbol:
             self.tracer.line("chunk", (self.number,), piece, index=i) for i in range(chunks)
         )
 
+    def layer_norm(
+        self, weight: "Symbol | None" = None, bias: "Symbol | None" = None, eps: float = 1e-5
+    ) -> "Symbol":
+        """The row with mean 0 and variance 1, times a weight, and a bias added."""
+        row = self.apply("standardize", self, eps=float(eps))
+        row = row if weight is None else row.apply("mul", row, weight)
+        return row if bias is None else row.apply("add", row, bias)
+
     def __pow__(self, exponent: Any) -> "Symbol":
         if not isinstance(exponent, Real):
             raise TraceError("**: the exponent has to be a number")

@@ -281,4 +281,6 @@ def _with_place(cell: Any, error: Exception) -> str:
     frame, inner = frames[own[-1]], frames[own[-1] + 1 :]
     ours = ("symbols.py", "tracing.py")
     called = f"{inner[0].name}: " if inner and not inner[0].filename.endswith(ours) else ""
+    if called and text.startswith("."):  # what a function of Tensors asks a row for, of no interest
+        called, text = "", f"{inner[0].name} is nothing that a fused step can do"
     return f"{called}{text} ({frame.filename}:{frame.lineno}: {frame.line})"

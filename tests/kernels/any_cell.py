@@ -13,7 +13,7 @@ SIZES = {"I": 2, "H": 3, "P": 5}
 ALONE = [
     lambda r: r.tanh(), lambda r: r.sigmoid(), lambda r: r.sin(), lambda r: r.abs(), lambda r: -r,
     lambda r: r.sign(), lambda r: r.relu(), lambda r: r.clip(-0.5, 0.5), lambda r: 1 - r,
-    lambda r: r.tanh().exp(), lambda r: (1 + r * r).sqrt(), lambda r: r.softplus(),
+    lambda r: r.layer_norm(), lambda r: ops.layer_norm(r), lambda r: r.tanh().exp(), lambda r: (1 + r * r).sqrt(), lambda r: r.softplus(),
 ]  # fmt: skip
 OF_TWO = [
     lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b, lambda a, b: a.maximum(b),
@@ -91,7 +91,8 @@ class _Recipe:
             weight = self.weight(f"{left} {blocks if blocks > 1 else ''}{other}")
             if kind == "of weights":
                 rows = [self.weight(left)]
-            self.add(kind, [other] * blocks, rows=rows, weight=weight, blocks=blocks)
+            normal = int(rng.random() < 0.2)
+            self.add(kind, [other] * blocks, normal, rows, weight, blocks)
         elif kind == "alone":
             self.add(kind, [letter], int(rng.integers(len(ALONE))), [row])
         elif kind == "two":
@@ -124,6 +125,7 @@ def _step(recipe, states, ends):
                     by_name = line.kind == "of weights"
                     left = getattr(p, line.rows[0]) if by_name else known[line.rows[0]]
                 found = left @ weight
+                found = found.layer_norm() if line.function else found
                 known += found.chunk(line.blocks) if line.blocks > 1 else [found]
             elif line.kind == "alone":
                 known.append(ALONE[line.function](known[line.rows[0]]))

@@ -27,6 +27,7 @@ z.exp(); z.expm1(); z.exp().log(); z.square().log1p(); z.sin(); z.cos(); z.sign(
 (z.abs() + 1).reciprocal(); z.sigmoid(); z.tanh(); z.neg(); ops.dropout(z, 0.0)
 z.matmul(p.w_h); z.dot(p.w_h); ops.matmul(z, p.w_h); ops.linear(z, p.w_h); ops.linear(z, p.w_h, p.b)
 ops.where(z > 0, z, h); ops.where(z == h, z, 0.0);
+z.layer_norm(); ops.layer_norm(z, p.b, h, 1e-3); h.layer_norm(p.b) * z; p.b.layer_norm() + z
 ops.where(p.b >= h, 1, z); p.b.tanh() * z; +p.b * z; abs(p.b) + z; p.b ** 2 + z; (p.b - 1) / (z + 9)
 """
 
@@ -41,7 +42,7 @@ ops.where(z, z, h); ops.where(np.arange(4) > 1, z, h); (z.abs() + 1) ** h; 2 ** 
 h @ np.ones((4, 4)); h @ tg.ones(4, 4, dtype=np.float64); z @ p.w_h.T; h @ (p.w_h * 2)
 p.w_h.sum() * z; p.w_h.shape[0] * z; p.w_h[0] + z; z if p.b[0] != 9 else h; len(p.b) * z
 ops.norm(z, axis=-1, keepdims=True) * z; z / z.norm(axis=-1, keepdims=True)
-z.softmax(); ops.softmax(z); z.log_softmax(); ops.logsumexp(z, keepdims=True) + z; z.layer_norm()
+z.softmax(); ops.softmax(z); z.log_softmax(); ops.logsumexp(z, keepdims=True) + z
 z.sum(axis=-1, keepdims=True) + z; z - z.mean(axis=-1, keepdims=True); z.cumsum(axis=-1)
 z - z.max(axis=-1, keepdims=True); z.var(axis=-1, keepdims=True) + z; z.std() + z; z.prod() + z
 z.min() + z; z.argmax(-1)[:, None] * z; z.argmin() + z; z.topk(4)[0];

@@ -39,7 +39,8 @@ TENSORS.standardize_slope = _slope_of_tensors
 def layer_norm(x: object, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Tensor:
     """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last axis."""
     x = as_tensor(x, "layer_norm")
-    if not x.ndim or not x.shape[-1]:
+    traced = getattr(x, "traced", False)  # a row of a cell, which has no shape yet
+    if not traced and (not x.ndim or not x.shape[-1]):
         raise ShapeError(f"layer_norm: nothing to normalise in shape {x.shape}.")
     result = _standardize(x, eps=float(number("layer_norm", "eps", eps)))
     if weight is not None:
