@@ -377,6 +377,10 @@ def arguments() -> argparse.Namespace:
     for name in ("epochs", "batch", "beam", "frames"):
         if vars(args)[name] < 1:
             parser.error(f"--{name} is {vars(args)[name]}, expected a whole number from 1 up")
+    if not (args.source or args.resume or args.describe):
+        for name, value in vars(args).items():
+            if name not in ("out", "seed") and value != parser.get_default(name):
+                parser.error(f"--{name.replace('_', '-')} is for clips of yours: give some")
     return args
 
 

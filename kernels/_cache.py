@@ -130,8 +130,8 @@ def announce(directory: Path | None) -> None:
         return
     where = "in each process: there is no cache folder"
     if directory:
-        where = f"once; cached in {directory}"
-    sys.stderr.write(f"tinygrad_rnn: compiling kernels for this machine ({where})\n")
+        where = f"each once; cached in {directory}"
+    sys.stderr.write(f"tinygrad_rnn: compiling new kernels for this machine ({where})\n")
 
 
 # ----- all folders -----

@@ -54,11 +54,20 @@ def test_kernels_are_never_imported_by_their_folder_name():
 
 
 @pytest.mark.parametrize(
-    "heavy", ["numba", "cupy", "torch", "scipy", "hypothesis", "tinygrad_rnn.inspect"]
+    "heavy",
+    ["numba", "cupy", "torch", "scipy", "hypothesis", "tinygrad_rnn.inspect", "tinygrad_rnn.data"],
 )
 def test_importing_the_library_loads_nothing_heavy(heavy):
     code = f"import sys, tinygrad_rnn; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["inspect", "models", "decoding", "metrics"])
+def test_what_is_loaded_later_is_there_when_it_is_asked_for(name):
+    code = f"import tinygrad_rnn as tg; assert {name!r} in dir(tg); tg.{name}; tg.nothing"
+    run = [sys.executable, "-W", "error", "-c", code]
+    said = subprocess.run(run, check=False, capture_output=True, text=True).stderr
+    assert said.strip().endswith("module 'tinygrad_rnn' has no attribute 'nothing'")
 
 
 def test_the_version_is_said_once():

@@ -24,22 +24,37 @@ from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.transforms import checkpoint, hvp, jacobian, jvp, per_sample_grads, vjp
 
 if TYPE_CHECKING:
-    from tinygrad_rnn import inspect
+    from tinygrad_rnn import (
+        data,
+        decoding,
+        inspect,
+        interop,
+        metrics,
+        models,
+        testing,
+        text,
+        training,
+    )
 else:
+    _LATER = "data decoding inspect interop metrics models testing text training".split()
 
     def __getattr__(name: str) -> Any:
-        """Load ``tg.inspect`` when it is asked for: training needs none of it."""
-        if name == "inspect":
-            return importlib.import_module("tinygrad_rnn.inspect")
+        """Load ``tg.inspect`` and its likes when they are asked for: not everybody needs them."""
+        if name in _LATER:
+            return importlib.import_module(f"tinygrad_rnn.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return [*__all__, "__version__"]
 
 
 __version__ = "0.1.0"
 
 __all__ = creation.__all__ + [
-    "Tensor", "backward", "bool_", "checkpoint", "debug", "empty_cache", "enable_grad", "errors",
-    "float32", "float64", "grad", "graph", "hvp", "inference_mode", "inspect", "int32", "int64",
-    "is_grad_enabled", "jacobian", "jvp", "load", "losses", "nn", "no_grad", "num_threads", "ops",
-    "optim", "per_sample_grads", "random", "save", "seed", "set_grad_enabled", "set_num_threads",
+    "Tensor", "backward", "bool_", "checkpoint", "data", "debug", "decoding", "empty_cache",
+    "enable_grad", "errors", "float32", "float64", "grad", "graph", "hvp", "inference_mode",
+    "inspect", "int32", "int64", "interop", "is_grad_enabled", "jacobian", "jvp", "load", "losses",
+    "metrics", "models", "nn", "no_grad", "num_threads", "ops", "optim", "per_sample_grads",
+    "random", "save", "seed", "set_grad_enabled", "set_num_threads", "testing", "text", "training",
     "vjp",
 ]  # fmt: skip

@@ -10,7 +10,16 @@ operations in ``elementwise.py``; ``reference.py`` runs it line by line and defi
 what backward does; ``writer/`` writes both, as a Numba module or as CUDA; ``run.py`` surrounds
 the steps with the products over all of them, ``cpu.py`` and ``gpu.py`` do the steps. Sizes, masks
 and threads are arguments: one compile per program and element type. ``persistent/`` has kernels
-for all steps of a few cells at once, on a GPU and where that is asked for.
+for all steps of a few cells at once, on a GPU and where that is asked for. The others:
+
+    program, symbols, naming    the lines, what writes them, and what a step calls its rows
+    rewriting                   a program with an option in it
+    layout, shapes, sized       what kernels are given: names; widths checked; numbers of a call
+    schedule, ends, gradients   masks as packed rows; states before and after; weights' gradients
+    kept, run_kept              what is left of a run for whoever looks into it
+    pieces                      a run in pieces, to save memory
+    steps, cpu_steps            single steps that are made ready, for decoders
+    cpu_...                     packing, sums and standardised rows on the CPU
 
 On the CPU a row of a batch depends on nothing but itself: its outputs and input gradients have
 the same bits alone and in any batch, on any number of threads. On a GPU that holds of the steps;

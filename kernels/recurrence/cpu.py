@@ -1,4 +1,7 @@
-"""Recurrences on the CPU: the written kernels, and what they are given."""
+"""Recurrences on the CPU: the written kernels, and what they are given.
+
+``forward`` and ``backward`` are those of ``run.py``, with the ``Device`` that is made at the end.
+"""
 
 from dataclasses import dataclass
 from functools import cache, partial

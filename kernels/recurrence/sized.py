@@ -91,7 +91,7 @@ def at_sizes(program: Program, rules: Rules, shapes: Shapes) -> Sized:
         parts.append((f"w{i}", part, size, sizes[left.letter]))
         weights += left.of(sizes) * part.blocks * size
     inputs = [
-        (f"v{i}", part, sizes[layout.buffer_widths[part.buffer].letter])
+        (f"wx{i}", part, sizes[layout.buffer_widths[part.buffer].letter])
         for i, part in enumerate(layout.input_parts)
     ]
     of_weights = {n for n, *_ in parts} | {n for n, *_ in inputs} | {n for n, *_ in biases}

@@ -13,7 +13,8 @@ SIZES = {"I": 2, "H": 3, "P": 5}
 ALONE = [
     lambda r: r.tanh(), lambda r: r.sigmoid(), lambda r: r.sin(), lambda r: r.abs(), lambda r: -r,
     lambda r: r.sign(), lambda r: r.relu(), lambda r: r.clip(-0.5, 0.5), lambda r: 1 - r,
-    lambda r: r.layer_norm(), lambda r: ops.layer_norm(r), lambda r: r.tanh().exp(), lambda r: (1 + r * r).sqrt(), lambda r: r.softplus(),
+    lambda r: r.tanh().exp(), lambda r: (1 + r * r).sqrt(), lambda r: r.softplus(),
+    lambda r: r.layer_norm(), lambda r: ops.layer_norm(r),
 ]  # fmt: skip
 OF_TWO = [
     lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b, lambda a, b: a.maximum(b),

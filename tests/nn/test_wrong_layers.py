@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import tinygrad_rnn as tg
 from tests.nn.cell_list import H, I
 from tests.nn.layers import B, T
 from tinygrad_rnn import nn
@@ -101,3 +102,19 @@ def test_the_mask_of_a_cell_without_input_says_how_many_rows_there_are():
     layer = nn.Recurrent(nn.AutonomousCell(4))
     y, _ = layer(steps=3, mask=np.ones((3, 5), bool))
     assert y.shape == (3, 5, 4)
+
+
+def test_a_pair_where_a_tensor_is_meant():
+    with pytest.raises(ShapeError, match=r"Linear: got a tuple of 2, .* \(y, state\): take the"):
+        nn.Linear(H, 2)(nn.LSTM(I, H)(tg.zeros(T, B, I)))
+
+
+def test_states_as_decoding_has_them():
+    with pytest.raises(ShapeError, match=r"Its rows come first, .* swap its first two axes"):
+        nn.GRU(I, H)(tg.zeros(1, 5, I), tg.zeros(5, 1, H))
+
+
+def test_sizes_are_attributes():
+    layer = nn.LSTM(I, H, num_layers=2)
+    assert (layer.input_size, layer.hidden_size) == (I, H)
+    assert nn.Recurrent(nn.AutonomousCell(H)).input_size is None

@@ -120,7 +120,8 @@ class LayerNorm(Change):
 
     def declared(self, program: Program) -> tuple[Any, Declared]:
         """A gain for each, and a shift where no bias of the cell follows."""
-        shapes, added = dict(program.params), {}
+        shapes = dict(program.params)
+        added: dict[str, tuple[Width, ...]] = {}
         for name in self.weights:
             added[f"gain_{name}"] = (shapes[name][1],)
         for name, width in program.states:
@@ -187,7 +188,7 @@ class Projection(Change):
         return (self.narrowed(new) if self.carried and name == self.name else new), new
 
 
-def _with(params: Declared, added: dict[str, tuple[Width, ...]], option: str) -> Declared:
+def _with(params: Declared, added: Mapping[str, tuple[Width, ...]], option: str) -> Declared:
     """The weights of a cell, and those that an option adds."""
     if taken := sorted(added.keys() & dict(params).keys()):
         raise CellError(

@@ -57,6 +57,8 @@ def batch_hint(batch_first: bool, T: int, B: int | None, state: Any, lengths: An
         first = first[0]
     if isinstance(first, Tensor | np.ndarray) and first.ndim > 1:
         rows.add(first.shape[-2])
+        if first.ndim == 3 and B in first.shape[:1] and first.shape[1] != B:
+            return " Its rows come first, as decoding has them: swap its first two axes."
     if B is None or T == B or rows != {T}:
         return ""
     given, other = ("(B, T, I)", "(T, B, I)") if batch_first else ("(T, B, I)", "(B, T, I)")

@@ -190,6 +190,16 @@ class Recurrent(Module):
             self.connections[number] = around
 
     @property
+    def input_size(self) -> int | None:
+        """How wide x is; None where nothing is read."""
+        return self.cells()[0].input_size
+
+    @property
+    def hidden_size(self) -> int:
+        """How wide the first layer's states are, unless its cell says otherwise."""
+        return self.cells()[0].hidden_size
+
+    @property
     def output_size(self) -> int:
         """How wide y is; of two that are not merged, both together."""
         return self._output_width(self.num_layers - 1)

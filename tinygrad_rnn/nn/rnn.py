@@ -29,7 +29,7 @@ class _Layer(Recurrent):
         where = type(self).__name__
         input_size, hidden_size, num_layers = sizes
         options = {**self.defaults, **options}
-        check_options(where, options, besides=of_cell)
+        check_options(where, options, besides=("num_layers", *of_cell))
         check_size(where, "input_size", input_size)
         widths = None
         if hasattr(hidden_size, "__len__") and not isinstance(hidden_size, str):

@@ -331,6 +331,11 @@ def as_array(data: Any, where: str = "tensor", *, exact: bool = False) -> Array:
         try:
             array = np.asarray(data)
         except ValueError as error:
+            if isinstance(data, tuple) and isinstance(data[0], Tensor):
+                raise ShapeError(
+                    f"{where}: got a tuple of {len(data)}, expected a Tensor. Recurrent layers "
+                    "give (y, state): take the first."
+                ) from None
             raise ShapeError(
                 f"{where}: got rows of different lengths, expected equal ones ({error}). Pad them "
                 "to one length first."

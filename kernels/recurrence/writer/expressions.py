@@ -39,10 +39,10 @@ class Lines:
         gone = set(self.absorbed.values())
         for node in cone:
             if node not in gone:
-                self.names[node] = f"v{node}"
+                self.names[node] = f"e{node}"
                 slot = kept.get(node)
                 text = f"load(like, {self.address('slot', slot)}, n)" if slot else self.text(node)
-                self.lines.append(Let(f"v{node}", text))
+                self.lines.append(Let(f"e{node}", text))
 
     def text(self, node: int) -> str:
         """The right side of a node's line."""

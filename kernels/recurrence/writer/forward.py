@@ -113,7 +113,7 @@ class Forward(Writer):
         for i, buffer in enumerate(self.lowered.buffers):
             if buffer.bias and (layout.input_parts or not buffer.hoisted):
                 arguments.append((f"b{i}", FLAT))
-        arguments += [(f"v{i}", WEIGHT) for i in range(len(layout.input_parts))]
+        arguments += [(f"wx{i}", WEIGHT) for i in range(len(layout.input_parts))]
         return arguments + [(f"w{i}", WEIGHT) for i in range(len(self.lowered.parts))]
 
     def places(self) -> list[Let]:
@@ -186,7 +186,7 @@ class Forward(Writer):
         kind, operand = part.operand
         if kind == "input":
             assert self.layout.input
-            weight = f"v{self.layout.input_parts.index(part)}"
+            weight = f"wx{self.layout.input_parts.index(part)}"
             row, width = "x", self.layout.input
         else:
             weight = f"w{self.lowered.parts.index(part)}"
