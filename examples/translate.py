@@ -21,6 +21,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import french
@@ -211,6 +212,12 @@ def scores(said: list[str], pairs: Pairs) -> str:
         return f"{found} ({error})"
 
 
+def typed() -> Iterator[str]:
+    """The lines of standard input, one by one, as they come."""
+    for line in sys.stdin.buffer:
+        yield line.decode("utf-8-sig").replace("\r\n", "\n")
+
+
 def use(args: argparse.Namespace, folder: Path) -> None:
     """Translate, or compare with translations, by a model that was saved."""
     model = models.load(folder / "model")
@@ -223,9 +230,9 @@ def use(args: argparse.Namespace, folder: Path) -> None:
         print(f"{len(pairs):,} sentences: {scores(said, pairs)}")
     if args.translate is None:
         return
-    lines = map(bytes.decode, sys.stdin.buffer)  # one by one, as they come
-    for given in lines if args.translate == "-" else [text.read(args.translate)]:
-        sentences = (given.lower() if settings["lower"] else given).splitlines()
+    for given in typed() if args.translate == "-" else [text.read(args.translate)]:
+        sentences = given.removesuffix("\n").split("\n") if given else []  # and at no other end
+        sentences = [one.lower() if settings["lower"] else one for one in sentences]
         found = iter(model.hypotheses([one for one in sentences if one.strip()], **how))
         for sentence in sentences:
             asked, several = bool(sentence.strip()), args.n_best > 1

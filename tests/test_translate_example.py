@@ -47,6 +47,12 @@ def test_a_run_and_what_is_done_with_it(tool, monkeypatch):
     assert (source, behind, empty, other) == ("red cat", "", "", "big wolf")
     assert best.endswith(said.splitlines()[0])
     assert said.splitlines()[1] == ""
+    marked = "\ufeffred cat\r\nred cat\u2028big wolf\f\n".encode()  # ends of lines for some
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(marked)))
+    first, second = tool("--translate", "-")[0].split("\n")[:2]
+    assert first == said.splitlines()[0]
+    Path("marked.txt").write_bytes(marked)
+    assert tool("--translate", "marked.txt")[0].split("\n") == [first, second, ""]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"red cat\nbig wolf\n\xe9")))
     translated, died = tool("--translate", "-")
     assert translated.splitlines() == said.splitlines()[::2]

@@ -190,6 +190,10 @@ def test_fusion_adds_what_a_language_model_says():
         ({"prefix": [[1]]}, "prefix has 1 sequences for 2 sources"),
         ({"prefix": [1] * 5}, r"prefix is \[.*\], of 5 tokens, expected at most max_length, 4"),
         ({"prefix": [0.5]}, r"prefix\[0\]\[0\] is 0.5, expected a whole number"),
+        ({"prefix": 3}, "prefix is 3, expected a sequence of tokens, or one for each source"),
+        ({"prefix": [[1], 2]}, r"prefix\[1\] is 2, expected a sequence of tokens, as others are"),
+        ({"prefix": [None, [1]]}, r"prefix\[0\] is None, expected a sequence .* \[\] for none"),
+        ({"length_rule": decoding.GNMT}, r"length_rule is the class GNMT, expected .* GNMT\(\)"),
         ({"no_repeat_ngram": -1}, "no_repeat_ngram is -1, expected a whole number from 0 up"),
         ({"coverage_penalty": -1}, "coverage_penalty is -1, expected a number from 0"),
         ({"coverage_penalty": 1}, "coverage_penalty is 1, but step does not give"),
@@ -218,7 +222,12 @@ def test_a_prefix_that_cannot_be():
         (lambda: NoRepeatNgram(0), "NoRepeatNgram: n is 0, expected a whole number from 1 up"),
         (lambda: Banned([[]]), "Banned: tokens holds an empty sequence"),
         (lambda: Banned([-1]), "Banned: a token is -1, expected a whole number from 0 up"),
+        (lambda: Banned(3), "Banned: tokens is 3, expected tokens, or sequences"),
         (lambda: Forced({0: -1}), "Forced: a token is -1"),
+        (lambda: Forced([7]), r"Forced: tokens is \[7\], expected a token for each place"),
+        (lambda: decoding.ensemble([len], weights=[np.inf]), r"weights\[0\] is inf, expected"),
+        (lambda: decoding.beam_search(3, None, bos=0, eos=1), "beam_search: step is 3, expected a"),
+        (lambda: decoding.greedy(3, None, [0], 2), "greedy: step is 3, expected a function"),
         (lambda: decoding.ensemble([]), "ensemble: steps is empty"),
         (lambda: decoding.ensemble([len], "mean"), "how is 'mean', expected one of"),
         (lambda: decoding.ensemble([len], weights=[1, 2]), r"weights is \[1, 2\], expected one"),
@@ -231,6 +240,34 @@ def test_a_prefix_that_cannot_be():
 def test_what_cannot_be_made(make, message):
     with pytest.raises(ArgumentError, match=message):
         make()
+
+
+def test_what_is_banned_may_come_from_a_generator():
+    rows = np.zeros((1, 3))
+    for _ in range(2):
+        banned = Banned(token for token in (0, 2))
+        assert banned(rows, rows.astype(np.int64)).tolist() == [[-np.inf, 0, -np.inf]]
+        assert banned(rows, rows.astype(np.int64)).tolist() == [[-np.inf, 0, -np.inf]]
+
+
+def test_the_unit_of_an_ensembles_weights_may_be_large():
+    one, two = TableModel(3), TableModel(3, 1)
+    state = one.start(1), two.start(1)
+    large, small = (
+        decoding.ensemble([one.step, two.step], weights=weights)(np.array([0]), state)[0]
+        for weights in ([1.5e308, 0.5e308], [3, 1])
+    )
+    np.testing.assert_allclose(large, small, rtol=1e-12)
+
+
+@pytest.mark.parametrize("weight", [np.nan, -0.5])
+def test_attention_that_is_none_covers_nothing(weight):
+    def step(tokens, state):
+        looked = np.tile([weight, 0.1], (len(tokens), 1))
+        return np.full((len(tokens), 3), np.log(1 / 3)), state, {"attention": looked}
+
+    with pytest.raises(NotFiniteError, match="step gave attention that is NaN or negative"):
+        decoding.beam_search(step, None, bos=0, eos=2, max_length=3, coverage_penalty=1.0)
 
 
 def test_models_that_do_not_fit_together():

@@ -46,8 +46,9 @@ def test_the_likely_ones_are_those_of_the_array(seed, values, count):
     assert np.array_equal(best, rows.max(axis=1))
 
 
-def test_nan_is_found_by_whoever_reads_rows():
-    step = lambda tokens, state: (decoding.LogProbs(np.full((len(tokens), 3), np.nan)), state)
+@pytest.mark.parametrize("row", [[np.nan] * 3, [0.0, np.nan, 1.0], [0.0, 1.0, np.inf]])
+def test_nan_is_found_by_whoever_reads_rows(row):
+    step = lambda tokens, state: (decoding.LogProbs(np.tile(row, (len(tokens), 1))), state)
     with pytest.raises(errors.NotFiniteError, match="score: step gave NaN in row 0"):
         decoding.score(step, None, [[1]], bos=0)
     with pytest.raises(errors.NotFiniteError, match="exhaustive: step gave NaN in row 0"):

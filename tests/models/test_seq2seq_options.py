@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.models.translators import FRENCH, SOURCES, TARGETS, model_of, speaker
-from tinygrad_rnn import data, errors, models, text
+from tinygrad_rnn import data, errors, models, nn, text
 
 pytestmark = pytest.mark.usefixtures("reference")
 
@@ -110,6 +110,17 @@ def test_all_that_is_learned_has_a_gradient(bridge, feeding):
         (
             lambda: models.Seq2Seq(text.Bytes(), FRENCH, 2, 2).translate(["a"], copy_unknown=True),
             "copy_unknown with vocabularies of bytes and words",
+        ),
+        (
+            lambda: models.Seq2Seq(FRENCH, FRENCH, 2, 2, attention=None).translate(
+                ["le"], copy_unknown=True
+            ),
+            "copy_unknown with attention=None, expected a model that looks",
+        ),
+        (lambda: speaker().translate(["the"], constraints="le"), "constraints is 'le', expected a"),
+        (
+            lambda: models.Seq2Seq(3, 3, 2, 4, cell=nn.ProjectedLSTM),
+            "cell LSTMCell gives out 1 numbers, expected one that gives out as many .*, 4",
         ),
     ],
 )

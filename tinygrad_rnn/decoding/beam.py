@@ -5,7 +5,7 @@ from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 
-from tinygrad_rnn.arguments import flag
+from tinygrad_rnn.arguments import flag, function_of
 from tinygrad_rnn.decoding.candidates import Candidates, likely
 from tinygrad_rnn.decoding.hypotheses import Beam, Found, Hypothesis
 from tinygrad_rnn.decoding.lengths import LengthRule
@@ -103,6 +103,7 @@ def beam_search(
         return_tree: Return (best, trees): for each source also the tree that was looked at,
             with ``text()`` for a terminal and ``page()`` in HTML. To write it down takes time.
     """
+    function_of(_WHERE, "step", step)
     begin = begin_of(_WHERE, bos, state)
     plan = Plan.of(
         _WHERE, beam=beam, eos=eos, max_length=max_length, min_length=min_length,

@@ -38,8 +38,12 @@ def ensemble(
             f"ensemble: weights is {shortened(given)}, expected one for each of {len(steps)} steps."
         )
     share = np.array(
-        [bounded("ensemble", f"weights[{n}]", w, above=0.0) for n, w in enumerate(given)]
+        [
+            bounded("ensemble", f"weights[{n}]", w, above=0.0, below=np.inf)
+            for n, w in enumerate(given)
+        ]
     )
+    share /= share.max()  # first, or the sum of large ones would be too large
     share /= share.sum()
 
     def step(tokens: Array, state: Any) -> tuple[Any, ...]:

@@ -143,6 +143,10 @@ class Found:
                     f"{self.where}: coverage_penalty is {self.coverage_penalty:g}, but step does "
                     'not give {"attention": weights} in the third place.'
                 )
+            if not (beam.attention >= 0).all():
+                raise NotFiniteError(
+                    f"{self.where}: step gave attention that is NaN or negative, expected weights."
+                )
             scores = scores + self.coverage_penalty * coverage(beam.attention)
         missing = [0] * len(scores)
         if self.constraints is not None and not finished:

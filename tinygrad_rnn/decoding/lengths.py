@@ -102,6 +102,11 @@ def lengths_allowed(where: str, min_length: Any, max_length: Any) -> tuple[int, 
 
 def length_rule_of(where: str, rule: Any) -> LengthRule:
     """A rule by its name, or any function."""
+    if isinstance(rule, type):
+        raise ArgumentError(
+            f"{where}: length_rule is the class {rule.__name__}, expected one that is made, "
+            f"such as {rule.__name__}()."
+        )
     if callable(rule):
         return rule  # type: ignore[no-any-return]
     return _NAMED[choice(where, "length_rule", rule, tuple(_NAMED))]

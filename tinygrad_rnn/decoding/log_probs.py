@@ -31,6 +31,11 @@ class LogProbs:
             self._known_sums = row_sums(self.scores)[:2]
         return self._known_sums
 
+    @property
+    def are_numbers(self) -> bool:
+        """Whether scores are finite, or -inf: others leave a row without a distribution."""
+        return all(bool(np.isfinite(to_host(sums)).all()) for sums in self._sums())
+
     def __len__(self) -> int:
         return len(self.scores)
 

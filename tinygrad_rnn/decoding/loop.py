@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.arguments import function_of, whole
 from tinygrad_rnn.decoding.protocol import (
     Step,
     check_vocabulary,
@@ -42,6 +42,7 @@ def decode(
 
     Rows that have ended are left out of all further steps.
     """
+    function_of(where, "step", step)
     given = given_tokens(where, tokens)
     length = whole(where, "length", length, least=0)
     end = None if end is None else whole(where, "end", end, least=0, too_small=ArgumentError)

@@ -4,7 +4,7 @@ They renormalise nothing, so that the score of a hypothesis remains what its mod
 be ruled out; a hypothesis that nothing can follow is given up by a search.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,11 @@ class Banned:
     tokens: Sequence[Any]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.tokens, Iterable) or isinstance(self.tokens, str):
+            raise ArgumentError(
+                f"Banned: tokens is {shortened(self.tokens)}, expected tokens, or sequences."
+            )
+        object.__setattr__(self, "tokens", list(self.tokens))
         for banned in map(in_a_row, self.tokens):
             for token in banned:
                 whole("Banned", "a token", token, 0, ArgumentError)
@@ -99,6 +104,11 @@ class Forced:
     first: int = 1
 
     def __post_init__(self) -> None:
+        if not isinstance(self.tokens, Mapping):
+            raise ArgumentError(
+                f"Forced: tokens is {shortened(self.tokens)}, expected a token for each place, "
+                "{place: token}."
+            )
         for place, token in self.tokens.items():
             whole("Forced", "a place", place, 0, ArgumentError)
             whole("Forced", "a token", token, 0, ArgumentError)
@@ -118,14 +128,25 @@ class Prefix:
     """What the hypotheses of each source begin with: the same tokens for all, or their own."""
 
     def __init__(self, where: str, given: Any, sources: int, eos: int | None, most: int) -> None:
+        if not (given is None or is_list(given)):
+            raise ArgumentError(
+                f"{where}: prefix is {shortened(given)}, expected a sequence of tokens, or one for "
+                "each source."
+            )
         each = [[] for _ in range(sources)] if given is None else list(given)
-        if given is not None and not any(map(np.ndim, each)):
+        if given is not None and not any(map(is_list, each)):
             each = [each] * sources
         if len(each) != sources:
             raise ShapeError(
                 f"{where}: prefix has {len(each)} sequences for {sources} sources, expected one "
                 "for each, or one sequence."
             )
+        for source, one in enumerate(each):
+            if not is_list(one):
+                raise ArgumentError(
+                    f"{where}: prefix[{source}] is {shortened(one)}, expected a sequence of "
+                    "tokens, as others are; [] for none."
+                )
         self.where = where
         self.lengths = np.array([len(one) for one in each], np.int64)
         self.tokens = np.full((sources, int(self.lengths.max(initial=0))), -1)

@@ -29,7 +29,7 @@ def next_rows(
     """As ``next_log_probs``, with the log-probabilities as an array."""
     rows, state, more = next_log_probs(where, step, tokens, state, check)
     found = np.asarray(rows)
-    if check and isinstance(rows, LogProbs) and np.isnan(found[:, 0]).any():  # as in all of a row
+    if check and isinstance(rows, LogProbs) and not rows.are_numbers:
         check_rows(where, found)
     return found, state, more
 

@@ -30,6 +30,7 @@ from tinygrad_rnn.models.translator import Translator
 from tinygrad_rnn.modes import no_grad
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.text.vocabulary import Vocabulary
 from tinygrad_rnn.training.run_state import evaluating
 
 __all__ = ["Seq2Seq"]
@@ -150,6 +151,12 @@ class Seq2Seq(Translator):
         told = {"initial_state": "zero"} if "initial_state" in options else {}
         speaks = layers(E + fed, H, decoder_layers, **({} if bridge == "zero" else told))
         then = layers(K, H, decoder_layers, **told) if feeding == "conditional" else None
+        for (first, *_), width in ((reads.cells(), encoder_size), (speaks.cells(), H)):
+            if first.output_size != width:
+                raise ArgumentError(
+                    f"Seq2Seq: cell {type(first).__name__} gives out {first.output_size} numbers, "
+                    f"expected one that gives out as many as its hidden_size, {width}."
+                )
         looks = None
         if attention is not None:
             looks = Attending(
@@ -243,6 +250,13 @@ class Seq2Seq(Translator):
         noise = random.noise() if self.training else None
         features, weights, _ = decoder(words, decoder.prepare(memory), carried, lengths, noise)
         return self.output_dropout(features), weights
+
+    def _vocabularies(self, where: str, words: bool) -> tuple[Vocabulary, Vocabulary]:
+        if words and self.decoder.attention is None:
+            raise ArgumentError(
+                f"{where}: copy_unknown with attention=None, expected a model that looks at words."
+            )
+        return super()._vocabularies(where, words)
 
     def _cross_entropy(self, features: Tensor, targets: Array, **how: Any) -> Tensor:
         return cross_entropy(self.out, features, targets, ignore_index=IGNORED, **how)

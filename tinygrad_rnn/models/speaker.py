@@ -210,4 +210,9 @@ def settings_in_tokens(where: str, target: Vocabulary, how: dict[str, Any]) -> d
             )
         return ids
 
+    if isinstance(how.get("constraints"), str):
+        raise ArgumentError(
+            f"{where}: constraints is {shortened(how['constraints'])}, expected a list of what "
+            "must be said, or such a list for each."
+        )
     return how | {name: encoded(how[name]) for name in ("prefix", "constraints") if name in how}

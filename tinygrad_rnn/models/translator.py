@@ -78,6 +78,7 @@ class Translator(Speaker):
                 ``constraints`` may be texts: ["two dogs", "a cat"], or such a list for each.
         """
         where = f"{type(self).__name__}.translate"
+        texts = texts if isinstance(texts, str) else list(texts)
         ids, how = self._as_tokens(where, texts, copy_unknown, how)
         said = self.translated(ids, **how)
         return [self._text(*given, copy_unknown) for given in zip(texts, ids, said, strict=True)]
@@ -133,6 +134,7 @@ class Translator(Speaker):
                 f"{where}: exhaustive search does not take {', '.join(sorted(unknown))}, expected "
                 "length_rule, min_length or rules beside it."
             )
+        texts = texts if isinstance(texts, str) else list(texts)
         ids, how = self._as_tokens(where, texts, copy_unknown, how)
         how |= {"beam": beam, "n_best": n_best}
         search = self._best_of_all if exhaustive else self._best
