@@ -52,7 +52,8 @@ def one_step(program: Program, F, x, states, params, *, step=0, settings=None, n
     """
 
     def numbers(op, row):
-        return noise.at(op["site"], [step], *row.shape, _array(row), locked=op["locked"])[0]
+        shape = len(states[0]), row.shape[-1]  # a row of weights alone is there once
+        return noise.at(op["site"], [step], *shape, _array(row), locked=op["locked"])[0]
 
     given = settings, numbers
     values: dict[int, Any] = {}
@@ -72,8 +73,9 @@ def lines(program: Program, F, known, params, wanted, dtype, *, settings=None, n
     """The ``wanted`` lines, (T, B, width), and what they are made of, by what is ``known``."""
 
     def numbers(op, row):
-        steps = range(row.shape[0])
-        return noise.at(op["site"], steps, *row.shape[1:], _array(row), locked=op["locked"])
+        steps, rows = next(v.shape[:2] for v in known.values() if v.ndim == 3)
+        shape = rows, row.shape[-1]
+        return noise.at(op["site"], range(steps), *shape, _array(row), locked=op["locked"])
 
     values = dict(known)
     for number in needed(program, wanted, known):

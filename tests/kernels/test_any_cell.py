@@ -87,6 +87,7 @@ def gradients(layer, fused, x, states, how):
     """What comes out, and the gradient of everything, None being zeros."""
     cell = layer.cells()[0]
     cell.fused = fused
+    tg.seed(7)  # of what options drop
     given = tuple(s[None] for s in states)
     y, last = layer(x, given if len(given) > 1 else given[0], **how)
     last = last if isinstance(last, tuple) else (last,)
@@ -98,10 +99,10 @@ def gradients(layer, fused, x, states, how):
     ]
 
 
-def check(cell, seed=0):
+def check(cell, seed=0, **options):
     rng = np.random.default_rng(seed)
     T, B = (4, 3, 1, 4)[seed % 4], (3, 2, 3, 1)[seed % 4]
-    layer = nn.Recurrent(cell, reverse=bool(seed % 2))
+    layer = nn.Recurrent(cell, reverse=bool(seed % 2), **options)
     draw = lambda *shape: tg.tensor(rng.normal(size=shape), requires_grad=True)
     x = None if cell.input is None else draw(T, B, cell.input_size)
     states = [draw(B, width) for width in cell.state_sizes.values()]
@@ -126,3 +127,24 @@ def test_cells_that_were_wrong_once(kind, sizes, more):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_any_cell(seed):
     check(any_cell(seed), seed)
+
+
+@pytest.mark.parametrize("seed", range(100 if DISABLED else 2))
+def test_any_cell_with_options(seed):
+    rng, cell = np.random.default_rng(seed), any_cell(1000 + seed)
+    options = {
+        "layer_norm": True, "zoneout": 0.3, "state_clip": 0.4, "recurrent_dropout": 0.3,
+        "activation": "sigmoid", "weight_drop": 0.3, "recompute": 2, "truncate": 2,
+    }  # fmt: skip
+    options |= {} if cell.input is None else {"input_dropout": 0.3}
+    chosen = {name: value for name, value in options.items() if rng.random() < 0.4}
+    check(cell, seed, **chosen)
+
+
+def test_a_state_of_weights_alone_that_is_drawn_from():
+    def step(self, x, h, c, p):
+        return (x @ p.v + h * c).tanh(), p.b.tanh()
+
+    kind = cell_of(("h", "c"), {"v": "I H", "b": "H"}, step)
+    for seed in range(4):
+        check(kind(2, 3).astype(np.float64), seed, zoneout=0.3)
