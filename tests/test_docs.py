@@ -28,6 +28,7 @@ RUN = [
     "interop.md",
     "fit.md",
     "keras.md",
+    "pytorch.md",
     "language-models.md",
     "decoding.md",
     "translation.md",
