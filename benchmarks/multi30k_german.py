@@ -184,7 +184,6 @@ def together(several: list[models.Seq2Seq]):
                 bos=[first.end] * len(ids),
                 eos=first.end,
                 max_length=80,
-                early_stopping=True,
             )
             for best, *_ in found:
                 tokens = [token for token in best.tokens if token != first.end]
@@ -205,10 +204,10 @@ def of_runs(folder: Path) -> list[str]:
         means.append(mean)
         rows.append(measured(f"{what}, greedy", best.translate, sources))
         for beam in (5, 12):
-            translate = partial(best.translate, beam=beam, early_stopping=True)
+            translate = partial(best.translate, beam=beam)
             rows.append(measured(f"{what}, beam of {beam}", translate, sources))
         what = f"{called}: mean of the weights of its {AVERAGED} best epochs, beam of 12"
-        rows.append(measured(what, partial(mean.translate, beam=12, early_stopping=True), sources))
+        rows.append(measured(what, partial(mean.translate, beam=12), sources))
     for count in range(2, len(means) + 1):
         what = f"the means of the first {count} together, beam of 12"
         rows.append(measured(what, together(means[:count]), sources))
