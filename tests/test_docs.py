@@ -43,7 +43,8 @@ RUN = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN)
-def test_the_pages_run_from_top_to_bottom(page):
+def test_the_pages_run_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = {"__name__": "page"}
     for code, expected in BLOCK.findall((ROOT / "docs" / page).read_text()):
         printed = io.StringIO()

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import files, nn
+from tinygrad_rnn import files, nn, optim
 from tinygrad_rnn.errors import ArgumentError, DTypeError, FileFormatError, SaveError
 
 TYPES = [
@@ -267,3 +267,37 @@ def test_types_that_numpy_lacks_are_named(path):
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     with pytest.raises(FileFormatError, match=r"w BF16\. Convert them to F32"):
         tg.load(path)
+
+
+def test_dicts_of_dicts_come_back(path):
+    layer = nn.LSTM(2, 3)
+    adam = optim.Adam(layer.parameters(), lr=0.1)
+    layer(tg.ones(2, 1, 2))[0].sum().backward()
+    adam.step()
+    rest = {"epoch": 3, "at": (1, None), "names": ["a", "b"], "rate": np.float32(0.5)}
+    tg.save(path, {"model": layer.state_dict(), "optimizer": adam.state_dict(), **rest})
+    run = tg.load(path)
+    assert {name: run[name] for name in rest} == rest
+    other = nn.LSTM(2, 3)
+    other.load_state_dict(run["model"])
+    copy = optim.Adam(other.parameters(), lr=0.5)
+    copy.load_state_dict(run["optimizer"])
+    for one, optimizer in ((layer, adam), (other, copy)):
+        optimizer.zero_grad()
+        one(tg.ones(2, 1, 2))[0].sum().backward()
+        optimizer.step()
+    for a, b in zip(layer.parameters(), other.parameters(), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    tg.save(path, adam)
+    copy.load_state_dict(tg.load(path))
+
+
+def test_dicts_that_cannot_be_saved_or_read(path):
+    with pytest.raises(ArgumentError, match="save: a/b is a object, expected a dict, list"):
+        tg.save(path, {"a": {"b": object()}})
+    with pytest.raises(ArgumentError, match=r"metadata has 'tinygrad_rnn\.tree', expected another"):
+        tg.save(path, {"a": {}}, {"tinygrad_rnn.tree": "{}"})
+    for text in ("{", '{"array": "none"}', "[" * 10_000):
+        files.write(path, {}, {"tinygrad_rnn.tree": text})
+        with pytest.raises(FileFormatError, match="what it says of its arrays is nothing"):
+            tg.load(path)

@@ -204,7 +204,7 @@ def test_copies_clones_and_pickles():
     assert other.sizes == {"I": 9, "H": H}
     assert not other.reset_after
     assert other.w_x.dtype == np.float64
-    assert repr(other) == "GRUCell(input_size=9, hidden_size=4, reset_after=False)"
+    assert repr(other) == "GRUCell(9, 4, reset_after=False)"
 
 
 def test_constructors_may_pass_their_arguments_on():

@@ -14,12 +14,23 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CODES", "DIGEST", "MARK", "Arrays", "bytes_of", "digest_of", "header_of", "ordered"]
+__all__ = [
+    "CODES",
+    "DIGEST",
+    "MARK",
+    "TREE",
+    "Arrays",
+    "bytes_of",
+    "digest_of",
+    "header_of",
+    "ordered",
+]
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 MARK = "tinygrad_rnn.file"
 DIGEST = "tinygrad_rnn.digest"
+TREE = "tinygrad_rnn.tree"  # of what is more than arrays by name: what stands around them
 
 CODES = {
     np.dtype(name): code

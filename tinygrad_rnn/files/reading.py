@@ -1,15 +1,15 @@
 """Reading: what is no safetensors file, or is damaged, is an error that says so."""
 
+import json
 import os
 import re
 import stat
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from tinygrad_rnn.errors import FileFormatError
-from tinygrad_rnn.files.layout import CODES, DIGEST, MARK, Arrays, digest_of
+from tinygrad_rnn.files.layout import CODES, DIGEST, MARK, TREE, Arrays, digest_of
+from tinygrad_rnn.files.trees import restored
 
 __all__ = ["load", "read"]
 
@@ -29,16 +29,25 @@ _STARTS = (
 _NPZ = re.compile(rb"PK\x03\x04.{26}[^\x00-\x1f]{1,200}?\.npy", re.DOTALL)  # byte 30: a name
 
 
-def load(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of a safetensors file by name: a state dict.
+def load(path: Path) -> dict[str, Any]:
+    """The arrays of a safetensors file by name, a state dict; or the dict that was saved.
 
         model.load_state_dict(tg.load("model.safetensors"))
+        adam.load_state_dict(tg.load("run.safetensors")["optimizer"])
 
     A file that ``save`` has made is the same to the bit, or the error is a FileFormatError. Files
     of other libraries have no digest: their headers are checked, damaged numbers cannot be seen.
     No code is ever run: pickles are refused.
     """
-    return read(path)[0]
+    arrays, metadata = read(path)
+    if TREE not in metadata:
+        return arrays
+    try:
+        found: dict[str, Any] = restored(arrays, json.loads(metadata[TREE]))
+    except (ValueError, RecursionError, FileFormatError) as error:
+        what = "what it says of its arrays is nothing that save writes."
+        raise _wrong("load", path, what) from error
+    return found
 
 
 def read(path: Path, where: str = "load") -> tuple[Arrays, dict[str, str]]:

@@ -1,7 +1,8 @@
 """Writing: arrays by name, and text about them."""
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from tinygrad_rnn.files.layout import (
     CODES,
     DIGEST,
     MARK,
+    TREE,
     bytes_of,
     digest_of,
     header_of,
     ordered,
 )
+from tinygrad_rnn.files.trees import flatten
 from tinygrad_rnn.tensor import as_array
 
 __all__ = ["save", "write"]
@@ -29,12 +32,14 @@ def save(path: Path, tensors: Any, metadata: Mapping[str, str] | None = None) ->
     """Write the tensors of a module, or a dict of arrays, as a safetensors file.
 
         tg.save("model.safetensors", model)
+        tg.save("run.safetensors", {"model": model.state_dict(), "optimizer": adam.state_dict()})
 
     The file takes the place of an older one when it is whole and on the disk: a full disk or a
     kill costs nothing. It holds a digest, by which ``load`` notices any damage.
 
     Args:
-        tensors: A module, or whatever has a ``state_dict()``; or a dict from names to arrays.
+        tensors: A module, or whatever has a ``state_dict()``; a dict from names to arrays; or
+            one that holds other dicts, with lists, tuples, numbers and texts in them.
         metadata: Texts by name, to be written beside them.
     """
     if isinstance(path, Mapping) or hasattr(path, "state_dict"):
@@ -48,6 +53,11 @@ def save(path: Path, tensors: Any, metadata: Mapping[str, str] | None = None) ->
                 "arrays."
             )
         tensors = tensors.state_dict()
+    if _holds_dicts(tensors.values()):
+        if metadata and TREE in metadata:
+            raise ArgumentError(f"save: metadata has {TREE!r}, expected another name.")
+        tensors, rest = flatten(_of_dicts(tensors), "save")
+        metadata = {**(metadata or {}), TREE: json.dumps(rest)}
     write(path, tensors, metadata)
 
 
@@ -68,6 +78,22 @@ def write(
         for array in found.values():
             file.write(bytes_of(array))
         file.write_start(header_of(found, {**texts, DIGEST: digest.result()}))
+
+
+def _holds_dicts(values: Iterable[Any]) -> bool:
+    return any(
+        isinstance(value, Mapping) or (isinstance(value, list | tuple) and _holds_dicts(value))
+        for value in values
+    )
+
+
+def _of_dicts(tree: Any) -> Any:
+    """A tree with dicts in place of whatever else is like one."""
+    if isinstance(tree, Mapping):
+        return {name: _of_dicts(value) for name, value in tree.items()}
+    if type(tree) in (list, tuple):
+        return type(tree)(map(_of_dicts, tree))
+    return tree
 
 
 def _name(where: str, name: Any) -> str:

@@ -386,9 +386,9 @@ class Cell(Module):
 
     def extra_repr(self) -> str:
         """The arguments of the constructor, and the options."""
-        kept = self._arguments
-        named = {**kept.kwargs, **self.chosen}
-        return ", ".join([*map(repr, kept.args), *(f"{n}={value!r}" for n, value in named.items())])
+        sizes, named = list(self._arguments.args), {**self._arguments.kwargs, **self.chosen}
+        sizes += [named.pop(n) for n in ("input_size", "hidden_size")[len(sizes) :] if n in named]
+        return ", ".join([*map(repr, sizes), *(f"{n}={value!r}" for n, value in named.items())])
 
 
 def _why_slow(found: Program | TraceError, state: Tensor) -> str:
