@@ -87,7 +87,8 @@ def _params(where: str, given: Any) -> tuple[tuple[str, tuple[Width, ...]], ...]
         )
     params = []
     for name, shape in given.items():
-        _name(f"{where}: params", name)
+        if _name(f"{where}: params", name).startswith("_"):
+            raise CellError(f"{where}: params has the name {name!r}, expected a letter at first.")
         of = f"{where}: the shape of the weight {name!r}"
         if not isinstance(shape, str):
             raise CellError(f"{of} is {shape!r}, expected widths in a string, as 'I 4H'.")

@@ -49,6 +49,7 @@ def two(self, x, h, p):
         ({"params": {"w": "I H H"}}, "the weight 'w' is 'I H H', 3 axes, expected at most two"),
         ({"params": {"w 1": "I H"}}, "params has the name 'w 1'"),
         ({"params": {3: "I H"}}, "params has the name 3"),
+        ({"params": {"_w": "I H"}}, "params has the name '_w', expected a letter at first"),
         ({"params": {"x": "I H"}}, "'x' is the name of two things"),
         ({"input": 4}, "Wrong: input: 4 is not a width"),
         ({"input": True}, "Wrong: input: True is not a width"),
