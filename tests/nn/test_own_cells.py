@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,34 @@ def test_equations_are_traced_again_only_when_an_option_changes():
         True,
         True,
     ]  # twice each, to see that it is the same
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (np.float32(1), np.float32(0)), (np.int64(1), np.int64(0)), (np.ones(()), np.zeros(())),
+        ((1.0, 2.0), (0.0, 2.0)), (partial(max, 1.0), partial(min, 0.0)), (1.0, 0.0),
+    ],
+)  # fmt: skip
+def test_whatever_a_step_asks_for_may_change(first, then):
+    class Kept(nn.Cell):
+        state = ("h",)
+        params = {"w_x": "I H"}
+
+        def __init__(self, *sizes, keep):
+            self.keep = keep
+            super().__init__(*sizes)
+
+        def step(self, x, h, p):
+            keep = self.keep(0.5) if callable(self.keep) else np.ravel(self.keep)[0]
+            return float(keep) * h + (x @ p.w_x).tanh()
+
+    layer, x = nn.Recurrent(Kept(I, H, keep=first)), tg.randn(4, 2, I)
+    before = layer(x)[0].numpy()
+    layer.cells()[0].keep = then
+    after = layer(x)[0].numpy()
+    assert not np.array_equal(before, after)
+    np.testing.assert_array_equal(after, copy.deepcopy(layer)(x)[0].numpy())
 
 
 def test_the_program_in_the_documentation_is_the_cells():

@@ -11,6 +11,7 @@ from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.models.layers import (
     CellChoice,
+    are_plain,
     arrays_of,
     nothing,
     recurrent_layers,
@@ -25,7 +26,9 @@ from tinygrad_rnn.training.run_state import evaluating
 __all__ = ["LanguageModel"]
 
 _STEPS = 512  # of a text at once, where nothing is recorded
-_WAYS = "forward", "scores"  # what a subclass may do otherwise, and a quick step would pass over
+# What a subclass may do otherwise, and a quick step would pass over; the parts that it knows.
+_WAYS = "forward", "scores", "_read_out"
+_KNOWN = frozenset({nn.Embedding, nn.Dropout, nn.LockedDropout, nn.Linear, nn.TiedLinear})
 
 
 class LanguageModel(TextModel, nn.Module):
@@ -187,9 +190,10 @@ class LanguageModel(TextModel, nn.Module):
         """``step`` without Tensors in between; None where something asks for the long way."""
         cells = stacked(self.layers)
         parts = self.embedding, self.input_dropout, self.output_dropout, self.projection, self.out
-        hooked = any(part is not None and part._forward_hooks for part in (self, *parts))
         own = any(getattr(type(self), way) is not getattr(LanguageModel, way) for way in _WAYS)
-        if cells is None or hooked or own:
+        if cells is None or self._forward_hooks or own or self.embedding.padding_id is not None:
+            return None
+        if not are_plain(self.layers, parts, _KNOWN):
             return None
         if tokens.dtype.kind not in "iu" or tokens.ndim != 1 or not len(tokens):
             return None

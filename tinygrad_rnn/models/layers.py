@@ -1,6 +1,6 @@
 """Recurrent layers by the name of a cell, by a cell, or by whatever makes them; their states."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from tinygrad_rnn import nn
@@ -9,9 +9,22 @@ from tinygrad_rnn.device import Array, array_module, there
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["CellChoice", "arrays_of", "in_order", "nothing", "recurrent_layers", "state_of"]
+__all__ = [
+    "CellChoice", "are_plain", "arrays_of", "in_order", "nothing", "recurrent_layers", "state_of",
+]  # fmt: skip
 
 CellChoice = str | type[nn.Cell] | Callable[..., nn.Recurrent]
+
+
+def are_plain(
+    layers: nn.Recurrent, parts: Iterable[nn.Module | None], kinds: Collection[type[nn.Module]]
+) -> bool:
+    """Whether layers and other parts do what modules of these very kinds do, and nobody looks on.
+
+    A quick way that passes over them would not notice what else they do.
+    """
+    known = all(part is None or (type(part) in kinds and not part._forward_hooks) for part in parts)
+    return known and type(layers).forward is nn.Recurrent.forward
 
 
 def recurrent_layers(

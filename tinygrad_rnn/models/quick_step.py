@@ -15,6 +15,7 @@ from tinygrad_rnn.kernels import attention, pointwise
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.models.attending import Attending
 from tinygrad_rnn.models.decoder import AttentionDecoder, Carried
+from tinygrad_rnn.models.layers import are_plain
 from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.nn.attention import Prepared
 from tinygrad_rnn.nn.attention_scores import AdditiveScore, GeneralScore
@@ -72,11 +73,8 @@ def _nobody_looks(model: Any) -> bool:
     parts = [model.target_embedding, model.out, decoder, says, says.product]
     if looks is not None:
         parts += [looks, looks.attention, looks.attention.score]
-    known = all(
-        part is None or (type(part) in _KNOWN and not part._forward_hooks) for part in parts
-    )
-    run = type(decoder.layers).forward is nn.Recurrent.forward
-    return known and run and model.target_embedding.padding_id is None
+    plain = are_plain(decoder.layers, parts, _KNOWN)
+    return plain and model.target_embedding.padding_id is None
 
 
 def _plain_tokens(tokens: Array, most: int) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import FunctionType, MappingProxyType, SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Literal, Self, Unpack
 
 import numpy as np
@@ -42,7 +42,7 @@ Initializer = Callable[[Tensor], Any]
 # Equal programs are one object: kernels are found by it.
 _programs: dict[Program, Program] = {}
 
-_OPTION = (bool, int, float, str, FunctionType, type(None))  # what equations may ask for
+_MADE = "_traced", "_names", "_options"  # what tracing leaves behind: no equation asks for it
 
 
 class Cell(Module):
@@ -190,9 +190,9 @@ class Cell(Module):
             choice(type(self).__name__, name, value, FUSED)
         known = vars(self).get(name, self)
         super().__setattr__(name, value)
-        # Traced of each cell anew, and again when an option changes: equations may depend on
-        # its sizes, on whether it is training, on any number, text or function in it.
-        if isinstance(value, _OPTION) and value is not known:
+        # Traced of each cell anew, and again when an attribute changes: equations may depend on
+        # its sizes, on whether it is training, on whatever is no weight.
+        if value is not known and name not in _MADE and not isinstance(value, Tensor | Module):
             self._forget_program()
 
     def __delattr__(self, name: str) -> None:

@@ -89,7 +89,7 @@ def configure(cell: "Cell", given: Mapping[str, Any]) -> None:
         if name not in vars(cell):
             make_weight(cell, name, weight)
             draw_weight(cell, name)
-    cell.chosen, cell._options, cell._traced = chosen, options, None
+    cell._options, cell.chosen = options, chosen  # in this order: the last one has it traced anew
 
 
 def _own(value: Any) -> Any:
