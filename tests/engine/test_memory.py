@@ -134,10 +134,10 @@ def test_saved_arrays_are_let_go_when_their_derivative_is_done():
 
 def test_a_read_by_index_lets_go_of_its_index():
     x = leaf(4)
-    index = np.array([0, 2])
-    dead = weakref.ref(index)
-    y = x[index].sum()
-    del index
+    read = x[np.array([0, 2])]
+    dead = weakref.ref(read._node.attrs["index"])
+    y = read.sum()
+    del read
     assert dead() is not None
     y.backward()
     assert dead() is None

@@ -109,3 +109,11 @@ def test_calls_that_record_nothing_have_the_same_bits_and_know_new_weights(tied)
         expected = [wide(x.astype(np.float64)) for _ in range(3)]
     np.testing.assert_allclose(recorded, expected[-1], rtol=1e-4, atol=1e-4)
     assert np.array_equal(expected[0], expected[2])
+
+
+def test_one_row_without_an_axis_for_it():
+    layer, x = nn.Linear(70, 70), tg.randn(70)
+    want = layer(x).numpy()
+    with tg.no_grad():
+        for _ in range(3):  # the weight is packed when it is met again
+            np.testing.assert_allclose(layer(x).numpy(), want, rtol=1e-5)

@@ -8,6 +8,7 @@ from tinygrad_rnn import modes, ops
 from tinygrad_rnn.arguments import choice
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
+from tinygrad_rnn.ops.places import kept
 from tinygrad_rnn.tensor import FLOATS, Tensor, as_array
 
 __all__ = [
@@ -36,7 +37,7 @@ def spread_mask(where: str, mask: Any, shape: tuple[int, ...]) -> Array | None:
         raise ShapeError(
             f"{where}: the mask has shape {mask.shape}, expected {shape} or its leading axes."
         )
-    full: Array = array_module(mask).broadcast_to(with_axes(mask, len(shape)), shape)
+    full: Array = array_module(mask).broadcast_to(with_axes(kept(mask), len(shape)), shape)
     return full
 
 

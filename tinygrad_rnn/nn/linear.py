@@ -66,7 +66,7 @@ def _packed(x: Array, weight: Parameter, turned: bool) -> matmul.PackedMatrix | 
     the result are the same.
     """
     few = 0 < x.size <= _MOST_ROWS * weight.shape[1 if turned else 0] and weight.size >= _LEAST
-    if not few or x.dtype != weight.dtype or not has_steps(x):
+    if x.ndim < 2 or not few or x.dtype != weight.dtype or not has_steps(x):
         return None
     kept, key = weight.forms(), "packed transpose" if turned else "packed"
     met = f"met {key}"

@@ -11,6 +11,7 @@ from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.kernels import attention as kernel
 from tinygrad_rnn.ops.activation import tanh
 from tinygrad_rnn.ops.arithmetic import where
+from tinygrad_rnn.ops.places import kept
 from tinygrad_rnn.primitive import RowWise, binary, fused, unary
 from tinygrad_rnn.tensor import Tensor, as_array, as_tensor
 
@@ -123,7 +124,7 @@ def additive_scores(query: object, key: object, vector: object, mask: Any = None
         )
     seen = None
     if mask is not None:
-        seen = beside("additive_scores", as_array(mask, "additive_scores"), given[0]._data)
+        seen = beside("additive_scores", kept(as_array(mask, "additive_scores")), given[0]._data)
         shape = (q[0], q[1], k[1])
         fits = seen.ndim == 3 and all(n in (1, m) for n, m in zip(seen.shape, shape, strict=True))
         if seen.dtype != np.bool_ or not fits:

@@ -27,6 +27,7 @@ from tinygrad_rnn.ops.places import (
     check_once,
     integers,
     is_basic,
+    kept,
     plain,
     read,
     sent,
@@ -346,7 +347,7 @@ def masked_fill(x: object, mask: Any, value: float) -> Tensor:
         raise DTypeError(f"masked_fill: the mask holds {mask.dtype}, expected booleans.")
     value = operand("masked_fill", "value", value)
     try:
-        return where(mask, value, x)
+        return where(kept(mask), value, x)
     except ShapeError as error:
         raise ShapeError(
             f"masked_fill: the mask has shape {mask.shape}, x {as_tensor(x).shape} and value "

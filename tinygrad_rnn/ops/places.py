@@ -17,8 +17,8 @@ from tinygrad_rnn.kernels.rows import add_rows
 from tinygrad_rnn.tensor import Tensor, as_array
 
 __all__ = [
-    "add_at", "along", "check_once", "integers", "is_basic", "plain", "read", "sent", "sent_along",
-    "unfit", "within",
+    "add_at", "along", "check_once", "integers", "is_basic", "kept", "plain", "read", "sent",
+    "sent_along", "unfit", "within",
 ]  # fmt: skip
 
 
@@ -33,8 +33,16 @@ def is_basic(index: Any) -> bool:
     )
 
 
+def kept(array: Array) -> Array:
+    """An index or a mask as an operation may keep it: callers use theirs again before the way back.
+
+    No version would tell: most of them are arrays, and these are small beside what they are for.
+    """
+    return array if modes.recording.get() is False else array.copy()
+
+
 def plain(index: Any) -> Any:
-    """The index with Tensors and lists replaced by arrays."""
+    """The index with arrays in place of Tensors and lists, all of them such as may be kept."""
     if isinstance(index, tuple):
         return tuple(plain(i) for i in index)
     if isinstance(index, Tensor | list):
@@ -43,8 +51,8 @@ def plain(index: Any) -> Any:
             raise DTypeError(
                 f"getitem: the index holds {array.dtype}, expected integers or booleans."
             )
-        return array
-    return index
+        return kept(array)
+    return kept(index) if isinstance(index, np.ndarray) or on_gpu(index) else index
 
 
 def _whole_numbers(array: Array) -> Array:
@@ -57,7 +65,7 @@ def integers(name: str, index: Any) -> Array:
     array = _whole_numbers(as_array(index, name))
     if array.dtype.kind not in "iu":
         raise DTypeError(f"{name}: the index holds {array.dtype}, expected integers.")
-    return array
+    return kept(array)
 
 
 # ----- where they are, and whether they are in range -----
