@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.decoding.distributions import distributions, normalised
 from tinygrad_rnn import decoding
-from tinygrad_rnn.decoding import MinP, RepetitionPenalty, Temperature, TopK, TopP, Typical
+from tinygrad_rnn.decoding import Banned, MinP, RepetitionPenalty, Temperature, TopK, TopP, Typical
 from tinygrad_rnn.errors import ArgumentError, IndexRangeError
 
 shares = st.floats(0.01, 1.0)
@@ -180,3 +180,10 @@ def test_the_end_is_a_token_of_the_vocabulary():
     step = lambda tokens, state: (np.full((len(tokens), 4), np.log(0.25)), state)
     with pytest.raises(IndexRangeError, match="greedy: end is 99, expected 0 to 3"):
         decoding.greedy(step, None, [0], 3, end=99)
+
+
+def test_a_nucleus_is_of_what_masks_have_left():
+    rows = np.log([[0.4, 0.3, 0.2, 0.1]])
+    left = Banned([0])(rows, np.zeros((1, 1), np.int64))
+    kept = TopP(0.6)(left, np.zeros((1, 1), np.int64))
+    np.testing.assert_allclose(np.exp(kept), [[0, 0.6, 0.4, 0]])

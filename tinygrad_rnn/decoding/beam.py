@@ -125,7 +125,7 @@ def _searched(step: Step, plan: Plan, begin: Array, state: Any, trees: Trees | N
     )
     beam = Beam.of(begin, state, plan.groups)
     if plan.noise is not None:
-        beam = beam._replace(total=plan.noise.begin(), drawn=beam.total)
+        beam = beam._replace(total=plan.noise.begin(), drawn=np.zeros(len(begin)))
     for length in range(1, plan.max_length + 1 if len(begin) else 1):
         first = length == 1
         rows, state, more = next_log_probs(_WHERE, step, beam.tokens[:, -1], beam.state, first)

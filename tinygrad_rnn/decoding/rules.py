@@ -1,9 +1,10 @@
 """Rules: what is done to the distribution of the next token before one is drawn.
 
-A rule takes rows of log-probabilities (rows, V) in float64 and the tokens so far (rows, n), and
-gives rows of log-probabilities again, each with at least one token that can be drawn. p is the
-probability of a token, V the size of the vocabulary. Of tokens that are equally good the one
-with the lower number comes first. Any function that does so is a rule, too.
+A rule takes rows of log-probabilities (rows, V), in float64 where tokens are drawn, and the tokens
+so far (rows, n), and gives rows of log-probabilities again. Where it leaves no token, drawing is
+an error, and a search gives the hypothesis up. p is the probability of a token, V the size of the
+vocabulary. Of tokens that are equally good the one with the lower number comes first. Any
+function that does so is a rule, too.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +27,8 @@ Rule = Callable[[Array, Array], Array]
 
 def normalised(rows: Array) -> Array:
     """Rows whose probabilities sum up to 1, in the proportions they have."""
-    shifted = rows - rows.max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # of a row without a token: callers look for NaN
+        shifted = rows - rows.max(axis=1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted
 
@@ -119,6 +121,7 @@ class TopP:
         """Keep the nucleus."""
         if self.p == 1:
             return rows
+        rows = normalised(rows)  # a mask may have left less
         order = np.argsort(-rows, axis=1, kind="stable")
         return _kept(rows, _smallest_set(rows, order, self.p))
 

@@ -23,7 +23,7 @@ class ReadOut(nn.Module):
     A context gate (Tu et al. 2017) weighs, in "tanh", what was said against what is read:
 
         z = sigmoid([s; a; e] w_z + b_z)
-        features = tanh((1 - z) * ([s; e] w_s) + z * (a w_a) + b)
+        features = tanh((1 - z) * ([s; e] w_s + b) + z * (a w_a))
 
     Args:
         state: How wide s is.
@@ -40,6 +40,7 @@ class ReadOut(nn.Module):
         self.how = choice("Seq2Seq", "read_out", how, READ_OUTS)
         self.deep, self.bent = how.startswith("deep"), how.endswith("tanh")
         self.gate: nn.Linear | None = None
+        self.product: nn.Linear | None = None
         if flag("Seq2Seq", "context_gate", gate):
             if how != "tanh" or not context:
                 raise ArgumentError(
@@ -52,7 +53,6 @@ class ReadOut(nn.Module):
             self.seen = nn.Linear(context, self.width, bias=False)
             return
         joined = state + context + (word if self.deep else 0)
-        self.product: nn.Linear | None = None
         if self.bent:
             self.product = nn.Linear(joined, width or state)
         elif width is not None and width != joined:

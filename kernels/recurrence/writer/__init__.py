@@ -16,5 +16,7 @@ have; ``numba_text.py`` and ``cuda_text.py`` make kernels of them. In what is wr
     places, flags      where a row stands with the caller, and whether it is put back or cut off
     first ... last, left ... right   the rows and columns that a thread does
     step, width, span  numbers in a vector, in a panel of weights, and in what is done at once
+    going, base, final  the rows that go on; where this run's first and final states stand
+    kept, dy_row       for how many steps state gradients stay; the bytes from one row of dy on
     turn               whether panels are read from the last to the first, which is still near
 """
