@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import models, nn
+from tinygrad_rnn import models, nn, ops
 
 V, E, H = 20, 8, 16
 
@@ -12,6 +12,15 @@ V, E, H = 20, 8, 16
 class Louder(nn.Embedding):
     def forward(self, ids):
         return super().forward(ids) * 3.0
+
+
+class Other(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(np.eye(V, E, dtype=np.float32))
+
+    def forward(self, ids):
+        return ops.embedding(self.weight, ids)
 
 
 class Shifted(nn.Linear):
@@ -38,6 +47,7 @@ def padded(model):
 CHANGES = {
     "nothing": lambda model: None,
     "vectors": lambda model: setattr(model, "embedding", Louder(V, E)),
+    "other vectors": lambda model: setattr(model, "embedding", Other()),
     "padding": padded,
     "scores": lambda model: setattr(model, "out", Shifted(H, V)),
     "dropout of inputs": lambda model: setattr(model, "input_dropout", nn.LayerNorm(E)),

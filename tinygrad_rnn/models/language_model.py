@@ -191,9 +191,9 @@ class LanguageModel(TextModel, nn.Module):
         cells = stacked(self.layers)
         parts = self.embedding, self.input_dropout, self.output_dropout, self.projection, self.out
         own = any(getattr(type(self), way) is not getattr(LanguageModel, way) for way in _WAYS)
-        if cells is None or self._forward_hooks or own or self.embedding.padding_id is not None:
+        if cells is None or self._forward_hooks or own or not are_plain(self.layers, parts, _KNOWN):
             return None
-        if not are_plain(self.layers, parts, _KNOWN):
+        if self.embedding.padding_id is not None:
             return None
         if tokens.dtype.kind not in "iu" or tokens.ndim != 1 or not len(tokens):
             return None
