@@ -269,15 +269,10 @@ class _Differentiation:
             for block in range(buffer.blocks):
                 if ("d_slot", (index, block)) not in self.written:
                     first.append(Effect("d_slot", (index, block), None, adds=False))
-        for block in range(self.blocks_read_of_input()):
+        x = lowered.program.input
+        for block in range(x.count if x and lowered.reads_input else 0):
             if ("d_input", (block,)) not in self.written:
                 first.append(Effect("d_input", (block,), None, adds=False))
-
-    def blocks_read_of_input(self) -> int:
-        """How many blocks the input has, if any is read outside of products."""
-        width = self.lowered.program.input
-        read = any(expression.name == "input" for expression in self.table.entries)
-        return width.count if read and width else 0
 
     def start(
         self, kind: str, place: tuple[Any, ...], effects: list[list[Effect]], first: list[Effect]

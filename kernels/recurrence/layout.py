@@ -31,7 +31,6 @@ class Layout:
         leaves = {expression.attrs[0] for expression in self.lowered.expressions.entries
                   if expression.name in ("param", "scalar")}  # fmt: skip
         self.row_params = {name: shape for name, shape in shapes.items() if name in leaves}
-        table = self.lowered.expressions
         self.row_grads = {
             sum_of(e): (name, shapes[name][0] if shapes[name] else Width(1, e.place[1]))
             for segment in self.derivative.effects
@@ -42,7 +41,7 @@ class Layout:
         self.input = program.input
         self.settings = program.settings
         self.sites = program.sites
-        self.reads_input = any(expression.name == "input" for expression in table.entries)
+        self.reads_input = self.lowered.reads_input
         self.input_parts = self._input_parts()
 
     def _input_parts(self) -> list[Part]:

@@ -36,6 +36,11 @@ class Lowered:
     output_state: int | None  # the state that is the output, if one is
     blocks: dict[tuple[int, int], int]  # the expression of a line's block, by both numbers
 
+    @property
+    def reads_input(self) -> bool:
+        """Whether x is read outside of products."""
+        return any(expression.name == "input" for expression in self.expressions.entries)
+
 
 def lower(program: Program) -> Lowered:
     """Cut a program into products and segments."""
