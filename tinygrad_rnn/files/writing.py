@@ -56,7 +56,7 @@ def save(path: Path, tensors: Any, metadata: Mapping[str, str] | None = None) ->
     if _holds_dicts(tensors.values()):
         if metadata and TREE in metadata:
             raise ArgumentError(f"save: metadata has {TREE!r}, expected another name.")
-        tensors, rest = flatten(_of_dicts(tensors), "save")
+        tensors, rest = flatten(dict(tensors), "save")
         metadata = {**(metadata or {}), TREE: json.dumps(rest)}
     write(path, tensors, metadata)
 
@@ -85,15 +85,6 @@ def _holds_dicts(values: Iterable[Any]) -> bool:
         isinstance(value, Mapping) or (isinstance(value, list | tuple) and _holds_dicts(value))
         for value in values
     )
-
-
-def _of_dicts(tree: Any) -> Any:
-    """A tree with dicts in place of whatever else is like one."""
-    if isinstance(tree, Mapping):
-        return {name: _of_dicts(value) for name, value in tree.items()}
-    if type(tree) in (list, tuple):
-        return type(tree)(map(_of_dicts, tree))
-    return tree
 
 
 def _name(where: str, name: Any) -> str:
