@@ -24,7 +24,11 @@ OF_TWO = [
 
 
 class Line(NamedTuple):
-    """What a line of a cell is made of: a function, rows by their numbers, names of weights."""
+    """What a line of a cell is made of: rows by their numbers, and the name of a weight.
+
+    function  which one of ALONE or OF_TWO; of a product whether it is normalised, of a row and a
+              weight whether they are multiplied
+    """
 
     kind: str
     function: int
@@ -38,7 +42,7 @@ class _Recipe:
 
     def __init__(self, rng, states, width_of_x):
         self.rng, self.lines, self.params = rng, [], {}
-        self.letters = [w[-1] for w in states.values() for _ in range(1 + (w[0] == "2"))]
+        self.letters = list(states.values())
         if width_of_x in ("H", "2H"):  # read as it is
             self.letters += ["H"] * (1 + (width_of_x == "2H"))
         self.x = width_of_x
@@ -104,15 +108,13 @@ class _Recipe:
             self.add(kind, [letter], int(rng.integers(2)), [row], weight)
 
 
-def _step(recipe, states, ends):
+def _step(recipe, ends):
     """The step that the lines say."""
 
     def step(self, *given):
         *rows, p = given
         x = rows.pop(0) if recipe.x is not None else None
-        known = []
-        for row, width in zip(rows, states.values(), strict=True):
-            known += row.chunk(2) if width[0] == "2" else [row]
+        known = rows
         if recipe.x in ("H", "2H"):
             known += x.chunk(2) if recipe.x == "2H" else [x]
         for line in recipe.lines:
@@ -159,11 +161,10 @@ def any_cell(seed):
     recipe.keep(ends)
     members = {
         "state": states, "input": width_of_x, "params": recipe.params,
-        "step": _step(recipe, states, ends),
+        "step": _step(recipe, ends),
     }  # fmt: skip
-    sizes = dict(SIZES)
     letters = " ".join([*widths, width_of_x or "", *members["params"].values()])
-    more = {"P": sizes["P"]} if "P" in letters else {}
-    x = {None: (), "I": (sizes["I"],), "H": (3,), "2H": (6,)}[width_of_x]
-    made = type("Drawn", (nn.Cell,), members)(*x, sizes["H"], **more)
+    more = {"P": SIZES["P"]} if "P" in letters else {}
+    x = () if width_of_x is None else (SIZES[width_of_x[-1]] * (1 + (width_of_x == "2H")),)
+    made = type("Drawn", (nn.Cell,), members)(*x, SIZES["H"], **more)
     return made.astype(np.float64)
