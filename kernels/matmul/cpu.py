@@ -41,7 +41,10 @@ from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
 
 __all__ = ["matmul", "pack", "product_link"]
 
-_FEW_ROWS = 96  # fewer than this many do not pay for packing B
+# Packing takes longer than what it spares with few rows of A, or of A with few columns of B; where
+# it lies badly, see below, only with very few.
+_MANY_ROWS, _FEW_ROWS = 512, 96
+_MANY_COLUMNS, _FEW_COLUMNS = 256, 64
 _SECONDS_WORTH_A_DISPATCH = 20e-6
 _PIECES = 4  # at most, a thread
 _FLOPS, _BYTES = 150e9, 30e9  # a second, of one thread: near enough to tell what pays
@@ -137,25 +140,27 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
     dtype = c.dtype
     packed = type(b) is PackedMatrix
     thin = None if packed else _thin(a, b, M, K)
-    pack_a = thin is None and a.strides[1] != dtype.itemsize and M > 8 and N > 64
+    apart = thin is None and a.strides[1] != dtype.itemsize and M > 8  # what a row of A holds
     pieces, divided = 1, BATCH
     touched = (K + M) * N * dtype.itemsize  # of B and C: with a row or two they take the time
     if count * (2 * M * K * N / _FLOPS + touched / _BYTES) > _SECONDS_WORTH_A_DISPATCH:
-        pieces, divided = _divide(count, M, K, N, packed, pack_a, num_threads())
+        pieces, divided = _divide(count, M, K, N, packed, apart, num_threads())
+    rows, columns = M, N  # of a piece
+    if divided == ROWS:
+        rows = M // pieces
+    elif divided == COLUMNS:  # whole vectors
+        step = lanes_of(dtype)
+        columns = ceil(ceil(N / step) / pieces) * step
+    most = _MANY_COLUMNS if _lies_well(a.strides[::-1], dtype) else _FEW_COLUMNS
+    pack_a = apart and columns > most
     if packed:
         how, b = PACKED, b.panels[None]
     elif thin is not None:
         how = thin
-    elif b.strides[1] == dtype.itemsize and (M // pieces if divided == ROWS else M) < _FEW_ROWS:
-        how = DIRECT if b.strides[0] else PACK  # a distance of 0 stands for packed rows
     else:
-        how = PACK
+        how = DIRECT if _is_read_in_place(b, rows, dtype) else PACK
     scratch = _NO_SCRATCH[dtype.char]
     if how == PACK or pack_a:
-        columns = N
-        if divided == COLUMNS:  # pieces are whole vectors
-            step = lanes_of(dtype)
-            columns = ceil(ceil(N / step) / pieces) * step
         needed = pieces * scratch_size(K, columns if how == PACK else 0, pack_a)
         if needed <= _SMALL_SCRATCH and not are_noted():
             scratch = _local.scratch[dtype.char]
@@ -165,6 +170,22 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
         products, pieces, pieces, divided,
         a, b, start, c, offsets, scratch, begin, how, pack_a, K,
     )  # fmt: skip
+
+
+def _is_read_in_place(b, rows, dtype):
+    """Whether so many rows of A are too few to pay for packing B."""
+    if b.strides[1] != dtype.itemsize or b.strides[0] == 0:  # 0 stands for packed rows
+        return False
+    return rows < (_MANY_ROWS if _lies_well(b.strides, dtype) else _FEW_ROWS)
+
+
+def _lies_well(strides, dtype):
+    """Whether what a tile reads for one k are neighbours, and for the next k finds room in a cache.
+
+    Lines at a multiple of 4096 bytes share the few places that a first-level cache has for them.
+    """
+    across, along = strides
+    return along == dtype.itemsize and across % 4096 != 0
 
 
 def _thin(a, b, M, K):

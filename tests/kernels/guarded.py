@@ -92,13 +92,16 @@ def check_products(dtype, at_end):
 
 
 def check_packed_rows(dtype, at_end):
-    """Products so wide that A is packed as well."""
+    """Products whose factors are packed, both of them, as if they were large."""
     fence_scratch(at_end)
+    before = cpu._MANY_ROWS, cpu._MANY_COLUMNS
+    cpu._MANY_ROWS = cpu._MANY_COLUMNS = 0
     for M in (65, 70):
         for K in (5, 300 if M == 65 else 17):
             x = np.asfortranarray(np.ones((M, K), dtype))
             for y in (np.ones((K, 65), dtype), np.ones((65, K), dtype).T):
                 check_product(x, y, np.full((M, 65), K, dtype), at_end)
+    cpu._MANY_ROWS, cpu._MANY_COLUMNS = before
 
 
 def check_pieces(dtype, at_end):

@@ -80,6 +80,14 @@ def test_every_layout_and_start_gives_the_bits_of_the_definition(pair, start):
     assert_same_bits(out, expected)
 
 
+@pytest.fixture(params=["some packed", "all packed"])
+def packing(request, monkeypatch):
+    """What is packed: what pays, or whatever can be."""
+    if request.param == "all packed":
+        for name in ("_MANY_ROWS", "_FEW_ROWS", "_MANY_COLUMNS", "_FEW_COLUMNS"):
+            monkeypatch.setattr(cpu, name, 0)
+
+
 def ways(a, b):
     """The three ways in which tiles read B, and A as it is and transposed in memory."""
     yield a, b
@@ -89,6 +97,7 @@ def ways(a, b):
     yield np.asfortranarray(a), pack(np.asfortranarray(b))
 
 
+@pytest.mark.usefixtures("packing")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_remainder_of_rows_and_columns_is_right(dtype):
     rng = np.random.default_rng(0)
@@ -155,6 +164,7 @@ def test_what_a_block_of_columns_does_not_reach_adds_nothing():
     np.testing.assert_array_equal(matmul(a[:, :5], b[:7, :5].T, out=out), np.full((1, 7), np.inf))
 
 
+@pytest.mark.usefixtures("packing")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_blocks_of_rows_of_k_and_of_columns_continue_the_chain(dtype, monkeypatch):
     monkeypatch.setattr(_pool, "_threads", 1)
@@ -181,10 +191,20 @@ def test_a_product_in_parts_of_k_is_the_product():
     assert_same_bits(out, matmul(a, b))
 
 
+@pytest.mark.parametrize("apart", [1024, 1025], ids=["badly", "well"])
+def test_what_lies_badly_is_packed_for_fewer_and_all_the_same_to_the_bit(apart):
+    rng = np.random.default_rng(0)
+    wide = rng.standard_normal((5, apart)).astype("float32")
+    assert cpu._is_read_in_place(wide[:, :7], 100, wide.dtype) == (apart == 1025)
+    for a, b in ((np.ones((100, 5), "float32"), wide[:, :7]), (wide[:, :9].T, wide[:, :70])):
+        assert_same_bits(matmul(a, b), reference.matmul(a, b))
+
+
 # So large that threads do meet, unless Python computes it.
 LARGE = ((25, 30), (30, 33)) if DISABLED else ((250, 300), (300, 330))
 
 
+@pytest.mark.usefixtures("packing")
 @pytest.mark.parametrize("shapes", [LARGE, ((9, 40, 20), (9, 20, 30))])
 def test_bits_do_not_depend_on_the_number_of_threads(shapes, monkeypatch):
     monkeypatch.setattr(cpu, "_SECONDS_WORTH_A_DISPATCH", 0.0)
