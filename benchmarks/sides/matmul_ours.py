@@ -27,7 +27,7 @@ def repeated(worker, workers, a, panels, c, by_rows, times):
     for _ in range(times):
         rows_times_panels(
             c, address(a) + top * a.strides[0], a.strides[0], a.strides[1],
-            address(panels) + left * k * size, 0, k * width * size, 0,
+            address(panels) + left * k * size, 0, lanes(c) * size, k * width * size, 0,
             address(c) + top * c.strides[0] + left * size, c.strides[0],
             0, 0, bottom - top, k, right - left, False, False,
         )  # fmt: skip
