@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tests.nn.cell_list import CELLS, blocks, draw, make
+from tinygrad_rnn import nn
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.kernels.recurrence import cpu
 from tinygrad_rnn.kernels.recurrence.reference import NUMPY, sequence
 from tinygrad_rnn.nn.composite import step_by_step
+from tinygrad_rnn.nn.functions import FUNCTIONS
 from tinygrad_rnn.ops.recurrence import RULES
 from tinygrad_rnn.testing import directional_derivative
 
@@ -50,6 +52,16 @@ def test_every_cell_is_fused(name, bias):
     assert cell.plan == "fused"
     assert not cell.program.unused_params()
     assert "def backward" in cell.kernel_source()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_with_a_name_is_a_nonlinearity_and_fused(name):
+    cell = nn.RNNCell(2, 3, nonlinearity=name).astype("float64")
+    cell.fused = "require"
+    x, (h,) = draw(cell, 1, 4)
+    weights = cell.state_dict()
+    expected = nn.Activation(name)(x[0] @ weights["w_x"] + h @ weights["w_h"] + weights["b"])
+    np.testing.assert_allclose(cell(x[0], h), expected, rtol=0, atol=1e-14)
 
 
 @every_cell

@@ -6,12 +6,12 @@ biases and start at 0 unless a cell says otherwise. The variables of a step are 
 calls its rows: each gate ends up in the variable that the equations name it by.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.checks import check_size
+from tinygrad_rnn.nn.functions import Function, check_function, function_of
 from tinygrad_rnn.nn.init import per_gate
 from tinygrad_rnn.nn.parameter import Parameter
 
@@ -19,30 +19,6 @@ __all__ = [
     "AutonomousCell", "GRUCell", "IndRNNCell", "LSTMCell", "LSTMWithoutForgetCell", "MGUCell",
     "NaiveMemoryCell", "RHNCell", "RNNCell",
 ]  # fmt: skip
-
-Function = Callable[[Any], Any]
-
-_FUNCTIONS: dict[str, Function] = {
-    "tanh": lambda z: z.tanh(),
-    "relu": lambda z: z.relu(),
-    "sigmoid": lambda z: z.sigmoid(),
-    "identity": lambda z: z,
-}
-
-
-def _nonlinear(where: Any, z: Any) -> Any:
-    """The cell's nonlinearity, a name or a function, of a row."""
-    chosen = where.nonlinearity
-    return (chosen if callable(chosen) else _FUNCTIONS[chosen])(z)
-
-
-def _check_nonlinearity(where: str, chosen: str | Function) -> str | Function:
-    if not callable(chosen) and chosen not in _FUNCTIONS:
-        raise ValueError(
-            f"{where}: nonlinearity is {chosen!r}, expected {', '.join(_FUNCTIONS)}, or a function "
-            "of a row, such as ops.softplus."
-        )
-    return chosen
 
 
 # ----- without gates -----
@@ -58,7 +34,7 @@ class RNNCell(Cell):
         h = x w_x + f(h) w_h + b
 
     Args:
-        nonlinearity: f: "tanh", "relu", "sigmoid", "identity", or a function of a row.
+        nonlinearity: f: the name of one (``nn.Activation``), or a function of a row.
         nonlinearity_first: Whether the second form is used.
     """
 
@@ -74,15 +50,17 @@ class RNNCell(Cell):
         nonlinearity_first: bool = False,
         bias: bool = True,
     ) -> None:
-        self.nonlinearity = _check_nonlinearity("RNNCell", nonlinearity)
+        check_function("RNNCell", "nonlinearity", nonlinearity)
+        self.nonlinearity = nonlinearity
         self.nonlinearity_first = bool(nonlinearity_first)
         super().__init__(input_size, hidden_size, bias=bias)
 
     def step(self, x: Any, h: Any, p: Any) -> Any:
         """The equations."""
+        f = function_of(self.nonlinearity)
         if self.nonlinearity_first:
-            return x @ p.w_x + _nonlinear(self, h) @ p.w_h + p.b
-        return _nonlinear(self, x @ p.w_x + h @ p.w_h + p.b)
+            return x @ p.w_x + f(h) @ p.w_h + p.b
+        return f(x @ p.w_x + h @ p.w_h + p.b)
 
 
 class IndRNNCell(Cell):
@@ -105,12 +83,14 @@ class IndRNNCell(Cell):
         nonlinearity: str | Function = "relu",
         bias: bool = True,
     ) -> None:
-        self.nonlinearity = _check_nonlinearity("IndRNNCell", nonlinearity)
+        check_function("IndRNNCell", "nonlinearity", nonlinearity)
+        self.nonlinearity = nonlinearity
         super().__init__(input_size, hidden_size, bias=bias)
 
     def step(self, x: Any, h: Any, p: Any) -> Any:
         """The equations."""
-        return _nonlinear(self, x @ p.w_x + p.u * h + p.b)
+        f = function_of(self.nonlinearity)
+        return f(x @ p.w_x + p.u * h + p.b)
 
 
 class AutonomousCell(Cell):
@@ -128,12 +108,14 @@ class AutonomousCell(Cell):
     def __init__(
         self, hidden_size: int, *, nonlinearity: str | Function = "tanh", bias: bool = True
     ) -> None:
-        self.nonlinearity = _check_nonlinearity("AutonomousCell", nonlinearity)
+        check_function("AutonomousCell", "nonlinearity", nonlinearity)
+        self.nonlinearity = nonlinearity
         super().__init__(hidden_size=hidden_size, bias=bias)
 
     def step(self, s: Any, p: Any) -> Any:
         """The equations."""
-        return _nonlinear(self, s @ p.w + p.b)
+        f = function_of(self.nonlinearity)
+        return f(s @ p.w + p.b)
 
 
 class NaiveMemoryCell(Cell):

@@ -49,7 +49,7 @@ class RNN(_Layer):
     Args:
         hidden_size: H, or a list with the width of each layer.
         num_layers: L.
-        nonlinearity: f: "tanh", "relu", "sigmoid", "identity", or a function of a row.
+        nonlinearity: f: the name of one (``nn.Activation``), or a function of a row.
         nonlinearity_first: ``h = x w_x + f(h) w_h + b`` instead.
         options: Those of ``Recurrent``: bidirectional, batch_first, dropout, ...
     """
