@@ -10,7 +10,7 @@ from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.models.scores import cross_entropy, losses_in_pieces
 from tinygrad_rnn.models.text_model import Floats, TextModel, vocabulary_and_size
 from tinygrad_rnn.nn.activations import Activation
-from tinygrad_rnn.nn.functions import Function, check_function
+from tinygrad_rnn.nn.functions import Function, check_nonlinearity
 from tinygrad_rnn.tensor import Tensor, as_array
 from tinygrad_rnn.text.vocabulary import Ids
 from tinygrad_rnn.training.run_state import evaluating
@@ -57,7 +57,7 @@ class FixedWindow(TextModel, nn.Module):
         self.vocabulary, V = vocabulary_and_size("FixedWindow", vocabulary)
         self.vocabulary_size = V
         self.window = whole("FixedWindow", "window", window, 1)
-        check_function("FixedWindow", "activation", activation)
+        check_nonlinearity("FixedWindow", "activation", activation)
         self.embedding = nn.Embedding(V + 1, embedding_dim, padding_id=V)
         self.hidden = nn.Linear(window * embedding_dim, hidden_size)
         self.activation = Activation(activation)

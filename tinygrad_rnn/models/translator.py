@@ -78,8 +78,7 @@ class Translator(Speaker):
                 ``constraints`` may be texts: ["two dogs", "a cat"], or such a list for each.
         """
         where = f"{type(self).__name__}.translate"
-        texts = texts if isinstance(texts, str) else list(texts)
-        ids, how = self._as_tokens(where, texts, copy_unknown, how)
+        texts, ids, how = self._as_tokens(where, texts, copy_unknown, how)
         said = self.translated(ids, **how)
         return [self._text(*given, copy_unknown) for given in zip(texts, ids, said, strict=True)]
 
@@ -134,8 +133,7 @@ class Translator(Speaker):
                 f"{where}: exhaustive search does not take {', '.join(sorted(unknown))}, expected "
                 "length_rule, min_length or rules beside it."
             )
-        texts = texts if isinstance(texts, str) else list(texts)
-        ids, how = self._as_tokens(where, texts, copy_unknown, how)
+        texts, ids, how = self._as_tokens(where, texts, copy_unknown, how)
         how |= {"beam": beam, "n_best": n_best}
         search = self._best_of_all if exhaustive else self._best
         found = self._for_each(where, search, ids, max_length, batch_size, how)
@@ -166,12 +164,14 @@ class Translator(Speaker):
 
     def _as_tokens(
         self, where: str, texts: Sequence[str], copy_unknown: bool, how: dict[str, Any]
-    ) -> tuple[list[Ids], dict[str, Any]]:
-        """The tokens of texts, and settings in which what must be said is told in tokens."""
+    ) -> tuple[list[str], list[Ids], dict[str, Any]]:
+        """Texts, their tokens, and settings in which what must be said is told in tokens."""
         if isinstance(texts, str):
             raise ArgumentError(f"{where}: texts is {shortened(texts)}, expected a list of texts.")
         source, target = self._vocabularies(where, copy_unknown)
-        return [source.encode(text) for text in texts], settings_in_tokens(where, target, how)
+        texts = list(texts)
+        ids = [source.encode(text) for text in texts]
+        return texts, ids, settings_in_tokens(where, target, how)
 
     def _vocabularies(self, where: str, words: bool) -> tuple[Vocabulary, Vocabulary]:
         source, target = self.source_vocabulary, self.target_vocabulary

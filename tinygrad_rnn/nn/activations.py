@@ -5,7 +5,7 @@ from typing import Any
 
 from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import number
-from tinygrad_rnn.nn.functions import Function, check_function, function_of
+from tinygrad_rnn.nn.functions import Function, check_nonlinearity, nonlinearity_of
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
@@ -28,14 +28,14 @@ class Activation(Module):
 
     def __init__(self, function: str | Function) -> None:
         super().__init__()
-        check_function(type(self).__name__, "function", function, _BESIDE_CELLS)
+        check_nonlinearity(type(self).__name__, "function", function, _BESIDE_CELLS)
         self.function = function
 
     def forward(self, x: Any) -> Tensor:
         """x (...) -> (...)."""
         function = self.function
         known = _BESIDE_CELLS.get(function) if isinstance(function, str) else None
-        y: Tensor = (known or function_of(function))(as_tensor(x, type(self).__name__))
+        y: Tensor = (known or nonlinearity_of(function))(as_tensor(x, type(self).__name__))
         return y
 
     def extra_repr(self) -> str:

@@ -18,7 +18,7 @@ from tinygrad_rnn.kernels.recurrence.rewriting import Change, rewritten
 from tinygrad_rnn.nn import cell_changes as changes
 from tinygrad_rnn.nn.checks import check_size
 from tinygrad_rnn.nn.dropping import dropped
-from tinygrad_rnn.nn.functions import Function, check_function, function_of
+from tinygrad_rnn.nn.functions import Function, check_nonlinearity, nonlinearity_of
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["CellKeywords", "CellOptions", "dropout_rate"]
@@ -83,8 +83,8 @@ class CellOptions:
         self.functions: dict[str, Function] = {}
         for replaced, name in (("tanh", "activation"), ("sigmoid", "gate_activation")):
             if get(name) is not None:
-                check_function(where, name, get(name))
-                self.functions[replaced] = _of_rows(where, name, function_of(given[name]))
+                check_nonlinearity(where, name, get(name))
+                self.functions[replaced] = _of_rows(where, name, nonlinearity_of(given[name]))
         proj_size = get("proj_size")
         self.proj_size = None if proj_size is None else check_size(where, "proj_size", proj_size)
         self.dropped_weights = _recurrent_weights(program)

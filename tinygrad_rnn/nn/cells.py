@@ -11,7 +11,7 @@ from typing import Any
 from tinygrad_rnn.nn import init
 from tinygrad_rnn.nn.cell import Cell
 from tinygrad_rnn.nn.checks import check_size
-from tinygrad_rnn.nn.functions import Function, check_function, function_of
+from tinygrad_rnn.nn.functions import Function, check_nonlinearity, nonlinearity_of
 from tinygrad_rnn.nn.init import per_gate
 from tinygrad_rnn.nn.parameter import Parameter
 
@@ -50,14 +50,14 @@ class RNNCell(Cell):
         nonlinearity_first: bool = False,
         bias: bool = True,
     ) -> None:
-        check_function("RNNCell", "nonlinearity", nonlinearity)
+        check_nonlinearity("RNNCell", "nonlinearity", nonlinearity)
         self.nonlinearity = nonlinearity
         self.nonlinearity_first = bool(nonlinearity_first)
         super().__init__(input_size, hidden_size, bias=bias)
 
     def step(self, x: Any, h: Any, p: Any) -> Any:
         """The equations."""
-        f = function_of(self.nonlinearity)
+        f = nonlinearity_of(self.nonlinearity)
         if self.nonlinearity_first:
             return x @ p.w_x + f(h) @ p.w_h + p.b
         return f(x @ p.w_x + h @ p.w_h + p.b)
@@ -83,13 +83,13 @@ class IndRNNCell(Cell):
         nonlinearity: str | Function = "relu",
         bias: bool = True,
     ) -> None:
-        check_function("IndRNNCell", "nonlinearity", nonlinearity)
+        check_nonlinearity("IndRNNCell", "nonlinearity", nonlinearity)
         self.nonlinearity = nonlinearity
         super().__init__(input_size, hidden_size, bias=bias)
 
     def step(self, x: Any, h: Any, p: Any) -> Any:
         """The equations."""
-        f = function_of(self.nonlinearity)
+        f = nonlinearity_of(self.nonlinearity)
         return f(x @ p.w_x + p.u * h + p.b)
 
 
@@ -108,13 +108,13 @@ class AutonomousCell(Cell):
     def __init__(
         self, hidden_size: int, *, nonlinearity: str | Function = "tanh", bias: bool = True
     ) -> None:
-        check_function("AutonomousCell", "nonlinearity", nonlinearity)
+        check_nonlinearity("AutonomousCell", "nonlinearity", nonlinearity)
         self.nonlinearity = nonlinearity
         super().__init__(hidden_size=hidden_size, bias=bias)
 
     def step(self, s: Any, p: Any) -> Any:
         """The equations."""
-        f = function_of(self.nonlinearity)
+        f = nonlinearity_of(self.nonlinearity)
         return f(s @ p.w + p.b)
 
 

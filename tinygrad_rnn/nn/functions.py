@@ -5,7 +5,7 @@ from typing import Any
 
 from tinygrad_rnn import ops
 
-__all__ = ["FUNCTIONS", "Function", "check_function", "function_of"]
+__all__ = ["FUNCTIONS", "Function", "check_nonlinearity", "nonlinearity_of"]
 
 Function = Callable[[Any], Any]
 
@@ -24,12 +24,12 @@ FUNCTIONS: dict[str, Function] = {
 }
 
 
-def function_of(chosen: str | Function) -> Function:
+def nonlinearity_of(chosen: str | Function) -> Function:
     """The nonlinearity that a name, or a function itself, stands for."""
     return chosen if callable(chosen) else FUNCTIONS[chosen]
 
 
-def check_function(where: str, name: str, chosen: Any, beside: Iterable[str] = ()) -> None:
+def check_nonlinearity(where: str, name: str, chosen: Any, beside: Iterable[str] = ()) -> None:
     """ValueError unless it is the name of a nonlinearity, or of those beside, or a function."""
     known = (*FUNCTIONS, *beside)
     if callable(chosen) or (isinstance(chosen, str) and chosen in known):
