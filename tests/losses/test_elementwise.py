@@ -121,3 +121,11 @@ def test_a_mean_over_nothing_is_an_error_and_a_sum_is_0():
     with pytest.raises(ArgumentError, match=r"l1: there are no losses, so there is nothing"):
         losses.l1(x[:0], y[:0])
     assert losses.mse(x, y, mask=np.zeros(3, bool), reduction="sum").item() == 0
+
+
+@pytest.mark.parametrize("kind", ["int64", "bool"])
+def test_targets_of_two_classes_may_be_whole_numbers(kind):
+    scores, y = np.array([1.5, -2.0]), np.array([1, 0])
+    found = losses.bce_with_logits(tg.tensor(scores), y.astype(kind))
+    assert found.dtype == "float64"
+    assert found.item() == losses.bce_with_logits(tg.tensor(scores), y.astype("float64")).item()

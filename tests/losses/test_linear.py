@@ -211,3 +211,11 @@ def test_known_scores_have_to_fit():
     for wrong in (np.zeros((N, V + 1)), np.zeros((N, V), np.float32), np.zeros((N + 1, V))):
         with pytest.raises(ShapeError, match="linear_cross_entropy: known has"):
             losses.linear_cross_entropy(h, w, y, b, known=[wrong])
+
+
+def test_features_of_no_width_leave_the_bias_alone():
+    bias = tg.tensor([0.0, 1.0, 0.0])
+    args = tg.zeros(2, 0), tg.zeros(0, 3), [1, 2], bias
+    found = losses.linear_cross_entropy(*args, reduction="none")
+    expected = losses.cross_entropy(tg.tensor([[0.0, 1.0, 0.0]] * 2), [1, 2], reduction="none")
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -132,3 +132,38 @@ def test_weights_that_were_converted_are_not_those_of_the_averages(kind):
         with pytest.raises(DTypeError, match=r"weight is float64\[2, 3\].*'average' was kept as"):
             call()
     np.testing.assert_equal(model.state_dict(), before)
+
+
+def stepped(optimizer, tensors):
+    for tensor in tensors:
+        tensor.grad = tg.tensor(np.ones(tensor.shape))
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def test_parameters_that_joined_late_are_averaged_with_the_others():
+    a, b, c = (nn.Parameter(np.zeros(1)) for _ in range(3))
+    optimizer = optim.NTASGD([a, b], lr=1.0)
+    for step in range(10):
+        if step == 6:
+            optimizer.begin()
+        if step == 8:
+            optimizer.add_param_group({"params": [c]})
+        stepped(optimizer, [a] if step < 4 else [a, b] if step < 8 else [a, b, c])
+    with optimizer.averaged():
+        found = [float(tensor.numpy()[0]) for tensor in (a, b, c)]
+    assert found == [-8.5, -4.5, -1.5]
+
+
+def test_a_first_average_is_the_weights_whatever_was_there():
+    w = nn.Parameter(np.array([np.nan, np.inf, -np.inf]))
+    ema, optimizer = optim.EMA([w], decay=0.5), optim.NTASGD([w], averaging=1)
+    w.assign_(np.array([1.0, 2.0, -np.inf]))
+    ema.update()
+    np.testing.assert_array_equal(ema.averages[0], [1, 2, -np.inf])
+    ema.update()
+    np.testing.assert_array_equal(ema.averages[0], [1, 2, -np.inf])
+    w.grad = tg.zeros(3, dtype="float64")
+    optimizer.step()
+    with optimizer.averaged():
+        np.testing.assert_array_equal(w.numpy(), [1, 2, -np.inf])

@@ -187,3 +187,16 @@ def test_numbers_of_parameters_may_have_become_text():
 def test_repr_shows_groups():
     text = repr(optim.SGD([parameter(1), parameter(2)], lr=0.5))
     assert text.startswith("SGD(\n  (0): 2 parameters, lr=0.5, ")
+
+
+class CountsSteps(optim.Optimizer):
+    def update(self, s, x):
+        x.step = x.step + x.g
+        x.w = x.w - s.lr * x.step
+
+
+def test_names_that_stand_for_the_number_of_the_step():
+    with pytest.raises(ArgumentError, match=r"the equations keep x\.step, expected another name"):
+        CountsSteps([with_gradient(2)], lr=1.0).step()
+    with pytest.raises(ArgumentError, match="an option is called t, expected another name"):
+        CountsSteps([with_gradient(2)], lr=1.0, t=3)

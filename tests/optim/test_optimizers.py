@@ -305,3 +305,14 @@ def test_averages_of_asgd_are_those_of_the_definition():
     with optimizer.averaged():
         np.testing.assert_allclose(w.numpy(), wanted, rtol=1e-12)
     np.testing.assert_array_equal(w.numpy(), found[0])
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.RMSprop, optim.ASGD])
+def test_an_infinite_weight_that_gets_no_gradient_stays(kind):
+    w = nn.Parameter(np.array([1.0, -np.inf]))
+    options = {"lambd": 0.0} if kind is optim.ASGD else {}
+    optimizer = kind([w], lr=0.1, **options)
+    for _ in range(2):
+        w.grad = tg.tensor(np.array([1.0, 0.0]))
+        optimizer.step()
+    assert w.numpy()[1] == -np.inf

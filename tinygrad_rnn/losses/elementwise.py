@@ -80,6 +80,8 @@ def bce_with_logits(
     """
     where = "bce_with_logits"
     s, y, mask = _pair(where, scores, targets, mask)
+    if y.dtype.kind in "biu":  # else 1.0 - y would be float32 whatever the scores are
+        y = y.astype(s.dtype)
     if isinstance(y._data, np.ndarray) or modes.watched():
         given = to_host(y._data).real
         lowest, highest = given.min(initial=0), given.max(initial=1)

@@ -76,7 +76,7 @@ class ClassLoss(Module):
 
 def rows_that_count(h: Tensor, labels: Labels) -> tuple[Tensor, Array]:
     """The rows (N, D) that count, and their classes; the others cost nothing."""
-    flat = h.reshape(-1, h.shape[-1])
+    flat = h.reshape(len(labels.ids), h.shape[-1])
     if labels.kept is None:
         return flat, labels.ids
     return ops.embedding(flat, labels.kept), labels.ids[labels.kept]

@@ -13,7 +13,15 @@ from tinygrad_rnn.kernels.update import Item, update, written
 from tinygrad_rnn.optim.arrays import copy_of, fitting, tensors_of, weight_of
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["EMA", "exchanged"]
+__all__ = ["EMA", "exchanged", "moved"]
+
+
+def moved(average: Any, w: Any, share: float) -> Any:
+    """An average, after so large a share of the way to the weights; all of it forgets what it was.
+
+    Averages of what is not finite are no reason to multiply it with 0.
+    """
+    return w if share == 1 else (1 - share) * average + share * w
 
 
 @contextmanager
@@ -72,7 +80,7 @@ class EMA:
         share = self._share(t)
 
         def rule(x: Any) -> None:
-            x.average = (1 - share) * x.average + share * x.w
+            x.average = moved(x.average, x.w, share)
 
         equations = written(rule)
         update([

@@ -68,6 +68,11 @@ class Optimizer:
         self.name = type(self).__name__
         if type(self).__init__ is not Optimizer.__init__:
             check_named(type(self), options)
+        if "t" in options:
+            raise ArgumentError(
+                f"{self.name}: an option is called t, expected another name: s.t is the number of "
+                "the step."
+            )
         self.defaults = checked_group(self.name, {}, {**common, **options})
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
@@ -110,7 +115,8 @@ class Optimizer:
         if s.decoupled_weight_decay:
             x.w = x.w * (1 - s.lr * s.weight_decay)
             return g
-        return g + s.weight_decay * x.w
+        # A weight that is infinite stays so: 0 times it is NaN.
+        return g + s.weight_decay * x.w if s.weight_decay else g
 
     def initial(self, s: Mapping[str, Any], name: str, w: Array) -> Array:
         """What is kept for weights ``w`` under a name, before the first step; s: the options."""
@@ -173,6 +179,11 @@ class Optimizer:
         if not g.flags.c_contiguous:
             g = g.copy(order="C")
         arrays = {"w": w, "g": g}
+        if "step" in equations.names:
+            raise ArgumentError(
+                f"{self.name}: the equations keep x.step, expected another name: it is where the "
+                "number of the step is kept, which they read as s.t."
+            )
         for name in equations.names:
             if name not in arrays:
                 if name not in kept:

@@ -10,7 +10,7 @@ from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, StateDictError
 from tinygrad_rnn.optim.arrays import copy_of
-from tinygrad_rnn.optim.averaging import exchanged
+from tinygrad_rnn.optim.averaging import exchanged, moved
 from tinygrad_rnn.optim.optimizer import Optimizer
 from tinygrad_rnn.optim.options import measured
 
@@ -107,7 +107,7 @@ class ASGD(_Averaged):
         rate = s.lr / (1 + s.lambd * s.lr * (s.t - 1)) ** s.alpha
         share = 1 / max(1, s.t - 1 - s.t0)
         x.w = (1 - s.lambd * rate) * x.w - rate * g
-        x.average = (1 - share) * x.average + share * x.w
+        x.average = moved(x.average, x.w, share)
 
 
 class NTASGD(_Averaged):
@@ -138,7 +138,7 @@ class NTASGD(_Averaged):
         x.w = x.w - s.lr * g
         if 0 < s.averaging <= s.t:
             share = 1 / max(1, s.t - s.averaging + 1)
-            x.average = (1 - share) * x.average + share * x.w
+            x.average = moved(x.average, x.w, share)
 
     @property
     def triggered(self) -> bool:
@@ -160,6 +160,15 @@ class NTASGD(_Averaged):
         steps = max((kept["step"] for kept in self.state.values()), default=0)
         for group in self.param_groups:
             group["averaging"] = steps + 1
+            for tensor in group["params"]:  # those that joined late begin with the others
+                self.state.setdefault(tensor, {})["step"] = steps
+
+    def add_param_group(self, group: dict[str, Any]) -> None:
+        """Train more parameters, which are averaged at once where others are."""
+        late = bool(self.state) and self.triggered
+        super().add_param_group(group)
+        if late:
+            self.param_groups[-1]["averaging"] = 1
 
     def state_dict(self) -> dict[str, Any]:
         """Options, what is kept, and the losses observed."""
