@@ -37,13 +37,13 @@ from tinygrad_rnn.kernels.matmul.cpu_block import (
     scratch_size,
     small_products,
 )
-from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_VECTORS
+from tinygrad_rnn.kernels.matmul.cpu_tile import TILE_ROWS, TILE_VECTORS
 
 __all__ = ["matmul", "pack", "product_link"]
 
-# Packing takes longer than what it spares with few rows of A, or of A with few columns of B; where
-# it lies badly, see below, only with very few.
-_MANY_ROWS, _FEW_ROWS = 512, 96
+# B is packed from so many rows of A on: the fewer, the worse it lies in a cache, see below. So is a
+# transposed A, for more columns of B than these.
+_MANY_ROWS, _SOME_ROWS, _FEW_ROWS = 512, 300, 96
 _MANY_COLUMNS, _FEW_COLUMNS = 256, 64
 _SECONDS_WORTH_A_DISPATCH = 20e-6
 _PIECES = 4  # at most, a thread
@@ -119,7 +119,8 @@ def _general(a, b, out, bias, accumulate):
         target, offsets = c, _NO_OFFSETS
         if batch and flat and c.flags.c_contiguous:
             # One tall product: what is packed of b serves the whole batch.
-            a, target, M = a.reshape(-1, K), c.reshape(-1, N), prod(batch) * M
+            M *= prod(batch)
+            a, target = a.reshape(M, K), c.reshape(M, N)
         elif batch:
             factors = (a, None, c) if flat else (a, b, c)
             strides = tuple(_batch_strides(array, batch) for array in factors)
@@ -140,25 +141,20 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
     dtype = c.dtype
     packed = type(b) is PackedMatrix
     thin = None if packed else _thin(a, b, M, K)
-    apart = thin is None and a.strides[1] != dtype.itemsize and M > 8  # what a row of A holds
+    apart = thin is None and a.strides[1] != dtype.itemsize  # the numbers of a row of A
     pieces, divided = 1, BATCH
     touched = (K + M) * N * dtype.itemsize  # of B and C: with a row or two they take the time
     if count * (2 * M * K * N / _FLOPS + touched / _BYTES) > _SECONDS_WORTH_A_DISPATCH:
         pieces, divided = _divide(count, M, K, N, packed, apart, num_threads())
-    rows, columns = M, N  # of a piece
-    if divided == ROWS:
-        rows = M // pieces
-    elif divided == COLUMNS:  # whole vectors
-        step = lanes_of(dtype)
-        columns = ceil(ceil(N / step) / pieces) * step
-    most = _MANY_COLUMNS if _lies_well(a.strides[::-1], dtype) else _FEW_COLUMNS
-    pack_a = apart and columns > most
+    rows = M // pieces if divided == ROWS else M  # of a piece, and its columns
+    columns = ceil(N / pieces) if divided == COLUMNS else N
     if packed:
         how, b = PACKED, b.panels[None]
     elif thin is not None:
         how = thin
     else:
         how = DIRECT if _is_read_in_place(b, rows, dtype) else PACK
+    pack_a = apart and _is_packed(a, columns, dtype)
     scratch = _NO_SCRATCH[dtype.char]
     if how == PACK or pack_a:
         needed = pieces * scratch_size(K, columns if how == PACK else 0, pack_a)
@@ -172,20 +168,27 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
     )  # fmt: skip
 
 
+# Packing takes time once, and saves some for every tile that reads what was packed. It saves most
+# where lines collide: a first-level cache has few places for those at a multiple of 4096 bytes, and
+# a second-level one holds no more than 512 rows at an odd multiple of 2048.
+
+
 def _is_read_in_place(b, rows, dtype):
     """Whether so many rows of A are too few to pay for packing B."""
-    if b.strides[1] != dtype.itemsize or b.strides[0] == 0:  # 0 stands for packed rows
+    distance = b.strides[0]
+    if b.strides[1] != dtype.itemsize or distance == 0:  # 0 stands for packed rows
         return False
-    return rows < (_MANY_ROWS if _lies_well(b.strides, dtype) else _FEW_ROWS)
+    if distance % 2048:
+        return rows < _MANY_ROWS
+    return rows < (_SOME_ROWS if distance % 4096 else _FEW_ROWS)
 
 
-def _lies_well(strides, dtype):
-    """Whether what a tile reads for one k are neighbours, and for the next k finds room in a cache.
-
-    Lines at a multiple of 4096 bytes share the few places that a first-level cache has for them.
-    """
-    across, along = strides
-    return along == dtype.itemsize and across % 4096 != 0
+def _is_packed(a, columns, dtype):
+    """Whether A, whose rows' numbers lie apart, is packed for so many columns of B."""
+    if len(a) <= TILE_ROWS or columns <= _FEW_COLUMNS:
+        return False
+    side_by_side = a.strides[0] == dtype.itemsize  # what tiles read for one k
+    return columns > _MANY_COLUMNS or not side_by_side or a.strides[1] % 4096 == 0
 
 
 def _thin(a, b, M, K):
@@ -211,12 +214,13 @@ def product_link(a, b, out, bias=None):
     return Link(products, pieces, (pieces, *what))
 
 
-def _divide(count, M, K, N, packed, pack_a, threads):
+def _divide(count, M, K, N, packed, apart, threads):
     """Return into how many pieces a stack is divided, and which way.
 
     A few pieces a thread, where they stay large: a thread that loses its core for a while
-    then leaves some to the others. Pieces of rows pack all of B each, pieces of columns all
-    of A if it is packed; where B is small, rows leave longer tiles and read A once.
+    then leaves some to the others. Pieces of rows read or pack all of B each, pieces of columns
+    all of A, which takes longer where its rows lie apart; where B is small, rows leave longer
+    tiles and read A once.
     """
     if threads == 1:
         return 1, BATCH
@@ -224,7 +228,7 @@ def _divide(count, M, K, N, packed, pack_a, threads):
         return min(count, _PIECES * threads), BATCH
     if M // threads > 64 if packed else min(M, 1024) >= N or 16 * K < M:
         return min(M, threads * max(1, min(_PIECES, M // (1024 * threads)))), ROWS
-    width = 1152 if pack_a else 576
+    width = 1152 if apart else 576
     return threads * max(1, min(_PIECES, N // (width * threads))), COLUMNS
 
 

@@ -91,17 +91,20 @@ def check_products(dtype, at_end):
             check_product(left, right, expected, at_end)
 
 
-def check_packed_rows(dtype, at_end):
-    """Products whose factors are packed, both of them, as if they were large."""
+def check_packed(dtype, at_end):
+    """Products whose factors are packed, one of them or both, as if they were large."""
     fence_scratch(at_end)
-    before = cpu._MANY_ROWS, cpu._MANY_COLUMNS
-    cpu._MANY_ROWS = cpu._MANY_COLUMNS = 0
-    for M in (65, 70):
-        for K in (5, 300 if M == 65 else 17):
-            x = np.asfortranarray(np.ones((M, K), dtype))
-            for y in (np.ones((K, 65), dtype), np.ones((65, K), dtype).T):
-                check_product(x, y, np.full((M, 65), K, dtype), at_end)
-    cpu._MANY_ROWS, cpu._MANY_COLUMNS = before
+    before = cpu._MANY_ROWS, cpu._SOME_ROWS, cpu._FEW_ROWS, cpu._MANY_COLUMNS
+    never = 10**9
+    for rows, columns in ((0, 0), (never, 0), (0, never)):
+        cpu._MANY_ROWS = cpu._SOME_ROWS = cpu._FEW_ROWS = rows
+        cpu._MANY_COLUMNS = columns
+        for M in (65, 70):
+            for K in (5, 300 if M == 65 else 17):
+                x = np.asfortranarray(np.ones((M, K), dtype))
+                for y in (np.ones((K, 65), dtype), np.ones((65, K), dtype).T):
+                    check_product(x, y, np.full((M, 65), K, dtype), at_end)
+    cpu._MANY_ROWS, cpu._SOME_ROWS, cpu._FEW_ROWS, cpu._MANY_COLUMNS = before
 
 
 def check_pieces(dtype, at_end):
@@ -132,5 +135,5 @@ if __name__ == "__main__":
             check_pieces(dtype, at_end)
             check_pointwise(dtype, at_end)
             if not DISABLED:  # the twins would take minutes
-                check_packed_rows(dtype, at_end)
+                check_packed(dtype, at_end)
     print("nothing outside was touched")  # noqa: T201

@@ -80,12 +80,15 @@ def test_every_layout_and_start_gives_the_bits_of_the_definition(pair, start):
     assert_same_bits(out, expected)
 
 
-@pytest.fixture(params=["some packed", "all packed"])
+@pytest.fixture(params=["as it pays", "both", "only a", "only b"])
 def packing(request, monkeypatch):
-    """What is packed: what pays, or whatever can be."""
-    if request.param == "all packed":
-        for name in ("_MANY_ROWS", "_FEW_ROWS", "_MANY_COLUMNS", "_FEW_COLUMNS"):
-            monkeypatch.setattr(cpu, name, 0)
+    """Which factors are packed, as far as they can be."""
+    packed = {"both": "ab", "only a": "a", "only b": "b"}.get(request.param)
+    if packed is not None:
+        for factor, names in {"a": "COLUMNS", "b": "ROWS"}.items():
+            for name in (f"_MANY_{names}", f"_SOME_{names}", f"_FEW_{names}"):
+                limit = 0 if factor in packed else 10**9
+                monkeypatch.setattr(cpu, name, limit, raising=False)
 
 
 def ways(a, b):
@@ -191,13 +194,36 @@ def test_a_product_in_parts_of_k_is_the_product():
     assert_same_bits(out, matmul(a, b))
 
 
-@pytest.mark.parametrize("apart", [1024, 1025], ids=["badly", "well"])
-def test_what_lies_badly_is_packed_for_fewer_and_all_the_same_to_the_bit(apart):
-    rng = np.random.default_rng(0)
-    wide = rng.standard_normal((5, apart)).astype("float32")
-    assert cpu._is_read_in_place(wide[:, :7], 100, wide.dtype) == (apart == 1025)
-    for a, b in ((np.ones((100, 5), "float32"), wide[:, :7]), (wide[:, :9].T, wide[:, :70])):
-        assert_same_bits(matmul(a, b), reference.matmul(a, b))
+@pytest.mark.parametrize(("apart", "most"), [(1000, 511), (512, 299), (1024, 95)])
+def test_what_collides_in_a_cache_is_packed_sooner(apart, most):
+    wide = np.random.default_rng(0).standard_normal((5, apart)).astype("float32")
+    a, b = wide[:, :9].T, wide[:, :70]
+    assert cpu._is_read_in_place(b, most, b.dtype)
+    assert not cpu._is_read_in_place(b, most + 1, b.dtype)
+    assert cpu._is_packed(a, 70, a.dtype) == (apart == 1024)
+    assert not cpu._is_packed(a, 64, a.dtype)
+    assert cpu._is_packed(a, 257, a.dtype)
+    assert_same_bits(matmul(a, b), reference.matmul(a, b))
+
+
+def test_rows_of_a_piece_count_not_those_of_all(monkeypatch):
+    monkeypatch.setattr(cpu, "_SECONDS_WORTH_A_DISPATCH", 0.0)
+    seen = []
+    monkeypatch.setattr(cpu, "parallel", lambda kernel, pieces, *more: seen.append(more[-3]))
+    before = _pool.num_threads()
+    a, b = np.ones((600, 3), "float32"), np.ones((3, 9), "float32")
+    try:
+        for threads in (1, 2):
+            _pool.set_num_threads(threads)
+            matmul(a, b)
+    finally:
+        _pool.set_num_threads(before)
+    assert seen == [block.PACK, block.DIRECT]
+
+
+def test_sums_of_nothing_in_a_batch_are_zeros():
+    found = matmul(np.zeros((2, 3, 0), "float32"), np.zeros((0, 5), "float32"))
+    assert_same_bits(found, np.zeros((2, 3, 5), "float32"))
 
 
 # So large that threads do meet, unless Python computes it.
