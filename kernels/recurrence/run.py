@@ -178,9 +178,10 @@ def output_of(layout: Layout, arrays: Values, rows: int, B: int, reverse: bool) 
 
 def output_holder(layout: Layout, arrays: Values) -> Array:
     """The array that outputs are in: their own, or a state's, with that before all steps."""
-    if len(arrays["y"]):
+    state = layout.lowered.output_state
+    if state is None or len(arrays["y"]):
         return arrays["y"]
-    return arrays[layout.states[layout.lowered.output_state or 0]]
+    return arrays[layout.states[state]]
 
 
 def _arrays(listed: Any, schedule: Schedule, like: Array) -> Values:
