@@ -561,3 +561,33 @@ def test_classes_become_vectors():
         to_categorical(np.arange(4), 3)
     with pytest.raises(DTypeError, match="y holds float64"):
         to_categorical(np.ones(2))
+
+
+def test_names_of_digits_are_names():
+    one, other = Input(4, name="1"), Input(4, name="0")
+    model = Model([one, other], one - other)
+    given = {"0": X, "1": 2 * X}
+    np.testing.assert_array_equal(model.predict(given), X)
+    np.testing.assert_array_equal(model.predict([X, 2 * X]), -X)
+
+
+def test_metrics_of_one_name_are_told_apart():
+    model = small()
+    metrics = [lambda o, t: 1.0, lambda o, t: 2.0, lambda o, t: 3.0]
+    model.compile("sgd", "cross_entropy", metrics)
+    logs = model.fit(X, Y, validation_split=0.2, verbose=0).epochs[-1]
+    names = ["<lambda>", "<lambda>_2", "<lambda>_3"]
+    assert [logs[name] for name in names] == [1, 2, 3]
+
+    def loss(outputs, targets):
+        return 99.0
+
+    with pytest.raises(ArgumentError, match="a metric is called 'loss', expected another name"):
+        model.compile("sgd", "cross_entropy", [loss])
+
+
+def test_a_share_that_is_no_example_is_refused():
+    model = small()
+    model.compile("sgd", "cross_entropy")
+    with pytest.raises(ArgumentError, match=r"0\.01, which is no example of 10"):
+        model.fit(X, Y, validation_split=0.01)

@@ -293,3 +293,30 @@ def test_what_fits_in_part_changes_nothing():
     with pytest.raises(StateDictError, match="expected"):
         two.load_state_dict(state)
     assert numbers(two) == before
+
+
+class Unreadable(list):
+    """Batches for validation on a disk that fails."""
+
+    def __iter__(self):
+        raise OSError("the disk")
+
+
+@pytest.mark.parametrize("steps", [3, 5])
+def test_an_epoch_whose_validation_failed_is_ended_by_who_goes_on(tmp_path, steps):
+    def run(folder, validation, resume=True):
+        made, keeper = trainer(), training.Checkpoints(folder, every=1)
+        made.fit(
+            points(), steps=steps, callbacks=[keeper], validation=validation, resume=resume,
+            progress=False,
+        )  # fmt: skip
+        return made
+
+    whole = run(tmp_path / "whole", [(X, Y)])
+    with pytest.raises(OSError, match="the disk"):
+        run(tmp_path / "broken", Unreadable([(X, Y)]))
+    resumed = run(tmp_path / "broken", [(X, Y)])
+    assert numbers(resumed) == numbers(whole)
+    assert resumed.epoch == len(resumed.history.epochs) == 1
+    again = run(tmp_path / "broken", [(X, Y)])
+    assert numbers(again) == numbers(whole)

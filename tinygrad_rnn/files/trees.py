@@ -27,7 +27,8 @@ def flatten(tree: Any, where: str = "flatten") -> tuple[Arrays, Any]:
     """The arrays of a tree by the way that leads to them, and the rest, which JSON can hold.
 
     A tree is made of dicts, lists and tuples of arrays, Tensors, numbers (also NumPy's), texts
-    and None. ``restored`` gives back the same types, all on the CPU, Tensors without graphs.
+    and None. ``restored`` gives back the same types, all on the CPU, Tensors without graphs;
+    dicts of any kind, such as OrderedDict, as dicts.
     """
     arrays: Arrays = {}
 
@@ -39,7 +40,7 @@ def flatten(tree: Any, where: str = "flatten") -> tuple[Arrays, Any]:
             return [taken(item, f"{way}/{n}") for n, item in enumerate(value)]
         if kind is tuple:
             return {"tuple": [taken(item, f"{way}/{n}") for n, item in enumerate(value)]}
-        if kind is dict:
+        if isinstance(value, dict):
             return {"dict": [[taken(k, way), taken(v, f"{way}/{k}")] for k, v in value.items()]}
         if isinstance(value, Tensor):
             return {"tensor": named(to_host(value._data), way)}

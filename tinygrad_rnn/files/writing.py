@@ -2,12 +2,12 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.device import to_host
+from tinygrad_rnn.device import on_gpu, to_host
 from tinygrad_rnn.errors import ArgumentError, DTypeError, TinygradError
 from tinygrad_rnn.files.atomic import replacing
 from tinygrad_rnn.files.layout import (
@@ -21,7 +21,7 @@ from tinygrad_rnn.files.layout import (
     ordered,
 )
 from tinygrad_rnn.files.trees import flatten
-from tinygrad_rnn.tensor import as_array
+from tinygrad_rnn.tensor import Tensor, as_array
 
 __all__ = ["save", "write"]
 
@@ -39,7 +39,7 @@ def save(path: Path, tensors: Any, metadata: Mapping[str, str] | None = None) ->
 
     Args:
         tensors: A module, or whatever has a ``state_dict()``; a dict from names to arrays; or
-            one that holds other dicts, with lists, tuples, numbers and texts in them.
+            one that holds other dicts, lists, tuples, numbers and texts, too.
         metadata: Texts by name, to be written beside them.
     """
     if isinstance(path, Mapping) or hasattr(path, "state_dict"):
@@ -53,7 +53,7 @@ def save(path: Path, tensors: Any, metadata: Mapping[str, str] | None = None) ->
                 "arrays."
             )
         tensors = tensors.state_dict()
-    if _holds_dicts(tensors.values()):
+    if not all(map(_is_array, tensors.values())):
         if metadata and TREE in metadata:
             raise ArgumentError(f"save: metadata has {TREE!r}, expected another name.")
         tensors, rest = flatten(dict(tensors), "save")
@@ -80,11 +80,8 @@ def write(
         file.write_start(header_of(found, {**texts, DIGEST: digest.result()}))
 
 
-def _holds_dicts(values: Iterable[Any]) -> bool:
-    return any(
-        isinstance(value, Mapping) or (isinstance(value, list | tuple) and _holds_dicts(value))
-        for value in values
-    )
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray | np.generic | Tensor) or on_gpu(value)
 
 
 def _name(where: str, name: Any) -> str:

@@ -279,9 +279,14 @@ def _pair(given: tuple[Any, ...], batch_size: int) -> data.Batches:
 def _split(fields: Fields, share: float) -> tuple[Fields, Fields | None]:
     """The last examples apart from the others."""
     share = bounded("fit", "validation_split", share, least=0, below=1)
+    if not share:
+        return fields, None
     kept = round(share * _count(fields))
     if not kept:
-        return fields, None
+        raise ArgumentError(
+            f"fit: validation_split is {share}, which is no example of {_count(fields)}, expected "
+            "a larger share."
+        )
     return {n: a[:-kept] for n, a in fields.items()}, {n: a[-kept:] for n, a in fields.items()}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import count
 from typing import Any
 
 from tinygrad_rnn import nn, ops
@@ -33,7 +34,7 @@ class Compiled:
             name: loss_of(given) for name, given in self._each("loss", loss).items()
         }
         self.metrics: dict[str, list[tuple[str, Measure]]] = {
-            name: [metric_of(one) for one in given]
+            name: _told_apart([metric_of(one) for one in given])
             for name, given in self._each_list(metrics).items()
         }
         weights = {} if loss_weights is None else self._each("loss_weights", loss_weights)
@@ -137,6 +138,19 @@ class Compiled:
             name: one.astype(outputs[name].dtype, copy=False) if one.dtype.kind == "f" else one
             for name, one in targets.items()
         }
+
+
+def _told_apart(metrics: Sequence[tuple[str, Measure]]) -> list[tuple[str, Measure]]:
+    """Metrics of the same name with a number behind it from the second on."""
+    found: dict[str, Measure] = {}
+    for name, measure in metrics:
+        if name == "loss":
+            raise ArgumentError(
+                "compile: a metric is called 'loss', expected another name: it is that of the loss."
+            )
+        number = next(n for n in count(1) if (f"{name}_{n}" if n > 1 else name) not in found)
+        found[f"{name}_{number}" if number > 1 else name] = measure
+    return list(found.items())
 
 
 def _name_of(module: nn.Activation) -> str:

@@ -15,13 +15,13 @@ Fields = dict[str, Any]
 
 
 def fields_of(where: str, **given: Any) -> Fields:
-    """Arrays by the name of the argument, of several in a list or dict also by their own."""
+    """Arrays by the name of the argument; several as x[0], x[1] of a list, x.NAME of a dict."""
     fields: Fields = {}
     for name, value in given.items():
         if isinstance(value, dict):
             parts = {f"{name}.{key}": part for key, part in value.items()}
         elif isinstance(value, list | tuple) and value and all(map(_is_array, value)):
-            parts = {f"{name}.{key}": part for key, part in enumerate(value)}
+            parts = {f"{name}[{place}]": part for place, part in enumerate(value)}
         else:
             parts = {name: value}
         fields |= {key: _rows(where, key, part) for key, part in parts.items()}
@@ -53,8 +53,8 @@ def taken(name: str, batch: Any) -> Any:
         return batch[0 if name == "x" else 1]
     if name in batch:
         return batch[name]
-    parts = {key.partition(".")[2]: part for key, part in batch.items() if key[0] == name}
-    return list(parts.values()) if all(map(str.isdecimal, parts)) else parts
+    listed = [part for key, part in batch.items() if key.startswith(f"{name}[")]
+    return listed or {k[2:]: part for k, part in batch.items() if k.startswith(f"{name}.")}
 
 
 def batches_of(where: str, fields: Fields, batch_size: int, shuffle: bool = False) -> data.Batches:

@@ -89,11 +89,9 @@ class Fit:
         trainer = self.trainer
         trainer.ends = trainer.together.any(self.wants_end())
         epoch, step = trainer.began
-        return (
-            trainer.epoch >= epoch + self.epochs
-            or trainer.step >= step + self.steps
-            or self._to_stop()
-        )
+        # A run that ended in the validation after its last step still owes the epoch's end.
+        steps_done = trainer.step >= step + self.steps and not trainer.batch
+        return trainer.epoch >= epoch + self.epochs or steps_done or self._to_stop()
 
     def _to_stop(self) -> bool:
         """Processes end after the same step, whichever of them wants it."""
