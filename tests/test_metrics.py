@@ -201,6 +201,7 @@ def test_without_sacrebleu_the_way_to_it_is_told(monkeypatch):
     [
         (lambda: metrics.bleu("a", ["a"]), "bleu: hypotheses is 'a', expected a list"),
         (lambda: metrics.chrf(["a"], ["a", "b"]), "chrf: given 1 hypotheses and 2 references"),
+        (lambda: metrics.bleu(["a"], ["a"], tokenize="x"), "tokenize is 'x', expected one of"),
         (lambda: metrics.bleu([], []), "given 0 hypotheses and 0 references"),
         (lambda: metrics.exact_match([1], ["a"]), r"exact_match: hypotheses\[0\] is 1, expected a"),
         (lambda: metrics.exact_match(["a"], [[]]), r"references\[0\] is \[\], expected a text, or"),

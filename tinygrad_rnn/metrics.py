@@ -53,9 +53,9 @@ def bleu(
         tokenize: How texts are cut: "13a", "none" for those that are in tokens, "intl", "char".
     """
     hypotheses, rows = _checked("bleu", hypotheses, references)
-    metric = _sacrebleu("bleu").BLEU(
-        lowercase=flag("bleu", "lower", lower), tokenize=tokenize, force=True
-    )
+    kind = _sacrebleu("bleu").BLEU
+    choice("bleu", "tokenize", tokenize, tuple(kind.TOKENIZERS))
+    metric = kind(lowercase=flag("bleu", "lower", lower), tokenize=tokenize, force=True)
     found = metric.corpus_score(hypotheses, _columns(rows))
     return Bleu(
         float(found.score),

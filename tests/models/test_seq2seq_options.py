@@ -103,6 +103,10 @@ def test_all_that_is_learned_has_a_gradient(bridge, feeding):
             r"source has lengths from 1 to 3, expected 0 to 2|holds int64 of shape \(3, 2\)",
         ),
         (lambda: model_of().loss([[1]], [[1]], teacher_forcing=2), "teacher_forcing is 2"),
+        (
+            lambda: model_of().eval().loss([[1]], [[1]], label_smoothing=7),
+            "label_smoothing is 7, expected a number from 0 to 1",
+        ),
         (lambda: model_of("none").alignment([[1]], [[1]]), "the model has no attention"),
         (lambda: model_of().translate(["a"]), "a text needs vocabularies"),
         (lambda: speaker().translate("the dog"), "expected a list of texts"),

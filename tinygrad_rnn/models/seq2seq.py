@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_rnn import decoding, nn, ops, random
-from tinygrad_rnn.arguments import choice, shortened
+from tinygrad_rnn.arguments import bounded, choice, shortened
 from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.attending import Attending
@@ -212,8 +212,10 @@ class Seq2Seq(Translator):
         choice("Seq2Seq.loss", "reduction", reduction, ("mean", "none"))
         read, said, lengths = self._told(target)
         told = forced(teacher_forcing, read.shape)
-        smoothing = label_smoothing if self.training else 0.0
+        smoothing = bounded("Seq2Seq.loss", "label_smoothing", label_smoothing, least=0, most=1)
         how: dict[str, Any] = {"label_smoothing": smoothing, "reduction": reduction}
+        if not self.training:
+            how["label_smoothing"] = 0.0
         if told is None and not self.decoder.feeding:
             features, _ = self._taught(self._encoded(source, len(lengths)), read, lengths)
             loss = self._cross_entropy(features, said, **how)
