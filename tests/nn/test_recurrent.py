@@ -227,6 +227,15 @@ def test_the_first_layer_is_the_given_cell():
     assert layer.cells()[1].w_x.dtype == np.float64
 
 
+def test_a_stateful_layer_without_input_goes_on_without_a_batch():
+    layer = nn.Recurrent(nn.AutonomousCell(4), stateful=True)
+    for _ in range(2):
+        y, s = layer(steps=3, resets=np.zeros(3, bool))
+        assert (y.shape, s.shape) == ((3, 4), (1, 4))
+    layer(steps=3, state=tg.zeros(1, 1, 4))
+    assert layer(steps=3)[0].shape == (3, 1, 4)
+
+
 @pytest.mark.parametrize("stateful", [False, True])
 def test_a_final_state_that_is_changed_changes_no_output(stateful):
     layer, head = nn.GRU(3, 4, stateful=stateful), nn.Linear(4, 1)

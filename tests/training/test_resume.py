@@ -320,3 +320,11 @@ def test_an_epoch_whose_validation_failed_is_ended_by_who_goes_on(tmp_path, step
     assert resumed.epoch == len(resumed.history.epochs) == 1
     again = run(tmp_path / "broken", [(X, Y)])
     assert numbers(again) == numbers(whole)
+
+
+def test_no_steps_end_no_epoch():
+    made = trainer()
+    with pytest.raises(OSError, match="the disk"):
+        made.fit(points(), steps=3, validation=Unreadable([(X, Y)]), progress=False)
+    made.fit(points(), steps=0, progress=False)
+    assert (made.epoch, made.step, made.batch) == (0, 3, 3)

@@ -135,7 +135,7 @@ class Call:
             if given is not None and as_array(given).ndim == 2:
                 return int(as_array(given).shape[1 if self.time_first else 0])
         carried = self.layer.carried
-        return carried[0][0].shape[0] if carried else None
+        return carried[0][0].shape[0] if carried and self.layer.carries_batch else None
 
     def _start(self, state: Any) -> list[list[Tensor]]:
         """What each cell starts from."""

@@ -243,6 +243,7 @@ class Recurrent(Module):
     def reset_state(self) -> None:
         """Let the next call of a stateful layer start from the initial state."""
         self.carried: list[list[Tensor]] | None = None
+        self.carries_batch = True
 
     def passing_state(self) -> list[list[Tensor]] | None:
         """Where the next call of a stateful layer starts."""
@@ -305,6 +306,7 @@ class Recurrent(Module):
         y, finals = self._run(call)
         if self.stateful:
             self.carried = [[s.detach().clone() for s in states] for states in finals]
+            self.carries_batch = call.B is not None
         return call.returned(y, finals)
 
     def _run(self, call: Call) -> tuple[Merged, list[list[Tensor]]]:

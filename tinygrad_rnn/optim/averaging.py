@@ -17,9 +17,9 @@ __all__ = ["EMA", "exchanged", "moved"]
 
 
 def moved(average: Any, w: Any, share: float) -> Any:
-    """An average, after so large a share of the way to the weights; all of it forgets what it was.
+    """An average, moved by a share of the way to the weights.
 
-    Averages of what is not finite are no reason to multiply it with 0.
+    A share of 1 is all of it: whatever the average was, finite or not, is forgotten.
     """
     return w if share == 1 else (1 - share) * average + share * w
 

@@ -90,7 +90,8 @@ class Fit:
         trainer.ends = trainer.together.any(self.wants_end())
         epoch, step = trainer.began
         # A run that ended in the validation after its last step still owes the epoch's end.
-        steps_done = trainer.step >= step + self.steps and not trainer.batch
+        owes = trainer.batch > 0 and trainer.step > step
+        steps_done = trainer.step >= step + self.steps and not owes
         return trainer.epoch >= epoch + self.epochs or steps_done or self._to_stop()
 
     def _to_stop(self) -> bool:
