@@ -232,6 +232,9 @@ def test_a_stateful_layer_without_input_goes_on_without_a_batch():
     for _ in range(2):
         y, s = layer(steps=3, resets=np.zeros(3, bool))
         assert (y.shape, s.shape) == ((3, 4), (1, 4))
+    layer.load_passing_state([[tg.zeros(2, 4)]])
+    assert layer(steps=3)[0].shape == (3, 2, 4)
+    layer.reset_state()
     layer(steps=3, state=tg.zeros(1, 1, 4))
     assert layer(steps=3)[0].shape == (3, 1, 4)
 

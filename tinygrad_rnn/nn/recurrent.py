@@ -251,6 +251,7 @@ class Recurrent(Module):
 
     def load_passing_state(self, state: list[list[Tensor]] | None) -> None:
         """Let the next call of a stateful layer start there."""
+        self.reset_state()
         self.carried = state
 
     # ----- running -----
