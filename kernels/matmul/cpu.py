@@ -153,8 +153,8 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
     elif thin is not None:
         how = thin
     else:
-        how = DIRECT if _is_read_in_place(b, rows, dtype) else PACK
-    pack_a = apart and _is_packed(a, columns, dtype)
+        how = DIRECT if _is_read_in_place(b, rows) else PACK
+    pack_a = apart and _is_packed(a, columns)
     scratch = _NO_SCRATCH[dtype.char]
     if how == PACK or pack_a:
         needed = pieces * scratch_size(K, columns if how == PACK else 0, pack_a)
@@ -173,21 +173,21 @@ def _dispatch(a, b, start, c, offsets, begin, count, M, K, N):
 # a second-level one holds no more than 512 rows at an odd multiple of 2048.
 
 
-def _is_read_in_place(b, rows, dtype):
+def _is_read_in_place(b, rows):
     """Whether so many rows of A are too few to pay for packing B."""
     distance = b.strides[0]
-    if b.strides[1] != dtype.itemsize or distance == 0:  # 0 stands for packed rows
+    if b.strides[1] != b.itemsize or distance == 0:  # 0 stands for packed rows
         return False
     if distance % 2048:
         return rows < _MANY_ROWS
     return rows < (_SOME_ROWS if distance % 4096 else _FEW_ROWS)
 
 
-def _is_packed(a, columns, dtype):
+def _is_packed(a, columns):
     """Whether A, whose rows' numbers lie apart, is packed for so many columns of B."""
     if len(a) <= TILE_ROWS or columns <= _FEW_COLUMNS:
         return False
-    side_by_side = a.strides[0] == dtype.itemsize  # what tiles read for one k
+    side_by_side = a.strides[0] == a.itemsize  # what tiles read for one k
     return columns > _MANY_COLUMNS or not side_by_side or a.strides[1] % 4096 == 0
 
 

@@ -198,11 +198,11 @@ def test_a_product_in_parts_of_k_is_the_product():
 def test_what_collides_in_a_cache_is_packed_sooner(apart, most):
     wide = np.random.default_rng(0).standard_normal((5, apart)).astype("float32")
     a, b = wide[:, :9].T, wide[:, :70]
-    assert cpu._is_read_in_place(b, most, b.dtype)
-    assert not cpu._is_read_in_place(b, most + 1, b.dtype)
-    assert cpu._is_packed(a, 70, a.dtype) == (apart == 1024)
-    assert not cpu._is_packed(a, 64, a.dtype)
-    assert cpu._is_packed(a, 257, a.dtype)
+    assert cpu._is_read_in_place(b, most)
+    assert not cpu._is_read_in_place(b, most + 1)
+    assert cpu._is_packed(a, 70) == (apart == 1024)
+    assert not cpu._is_packed(a, 64)
+    assert cpu._is_packed(a, 257)
     assert_same_bits(matmul(a, b), reference.matmul(a, b))
 
 
