@@ -179,7 +179,9 @@ def test_hooks_are_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "dynamic", [{3: "T"}, {0: 5}, [{}, {}], {0: "T", 1: "T"}, {-4: "T"}], ids=str
+    "dynamic",
+    [{3: "T"}, {0: 5}, [{}, {}], {0: "T", 1: "T"}, {-4: "T"}, 5, "T", [0], {"T": 0}, {None: "T"}],
+    ids=str,
 )
 def test_dynamic_axes_are_checked(monkeypatch, dynamic):
     assert refused(monkeypatch, nn.Tanh(), X, dynamic=dynamic).startswith("export_onnx: ")

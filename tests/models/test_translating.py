@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.models.translators import SOURCES, TARGETS
-from tinygrad_rnn import decoding, errors, models
+from tinygrad_rnn import data, decoding, errors, models
 from tinygrad_rnn.kernels import attention
 
 
@@ -72,5 +72,23 @@ def test_a_sample_of_translations_does_not_depend_on_what_stands_beside():
 @pytest.mark.parametrize("name", ["return_tree", "bos", "eos"])
 def test_what_sentences_have_no_place_for_is_refused(name):
     model = models.Seq2Seq(9, 9, 6, 8)
-    with pytest.raises(errors.ArgumentError, match=f"translate: {name} is not for sentences"):
+    with pytest.raises(errors.ArgumentError, match=f"translated: {name} is not for sentences"):
         model.translated([[1]], beam=2, **{name: 1})
+
+
+def test_sources_come_in_lists_arrays_iterators_or_padded():
+    tg.seed(0)
+    model = models.Seq2Seq(9, 9, 6, 8)
+    rows = [[1, 2, 3], [4], []]
+    wanted = [one.tolist() for one in model.translated(rows, max_length=4)]
+    arrays = [np.array(row, int) for row in rows]
+    for source in (iter(rows), arrays, data.pad(rows, batch_first=True)):
+        assert [one.tolist() for one in model.translated(source, max_length=4)] == wanted
+    assert model.translated([], max_length=4) == []
+
+
+@pytest.mark.parametrize("source", [5, [1, 2], "ab", ["ab"]])
+def test_what_is_no_list_of_sentences_is_said_to_be_none(source):
+    model = models.Seq2Seq(9, 9, 6, 8)
+    with pytest.raises(errors.ArgumentError, match=r"translated: source is .*expected lists of"):
+        model.translated(source, max_length=4)

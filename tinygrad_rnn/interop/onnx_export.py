@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.device import to_host
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.files import replacing
@@ -31,7 +32,7 @@ def export_onnx(
     path: str | os.PathLike[str],
     example: Any,
     *,
-    dynamic: Axes | Sequence[Axes] = (),
+    dynamic: Axes | Sequence[Axes] | None = None,
 ) -> None:
     """Write a model as ONNX (opset 17); needs the package ``onnx``.
 
@@ -104,14 +105,21 @@ def _onnx() -> Any:
 
 def _axes(dynamic: Any, inputs: Sequence[Array]) -> list[dict[int, str]]:
     """For each input its axes of any size, counted from 0, by the names of the sizes."""
-    given = [dynamic] if isinstance(dynamic, Mapping) else list(dynamic)
+    given = [dynamic] if isinstance(dynamic, Mapping) else dynamic or ()
+    if not isinstance(given, list | tuple) or not all(isinstance(n, Mapping) for n in given):
+        raise ArgumentError(
+            f"export_onnx: dynamic is {shortened(dynamic)}, expected a dict of axes with their "
+            "names, or a list of such dicts, one for each input."
+        )
+    given = list(given)
     given += [{}] * (len(inputs) - len(given))
     found: list[dict[int, str]] = []
     sizes: dict[str, int] = {}
     for x, axes in zip(inputs, given, strict=False):
         found.append({})
         for axis, name in axes.items():
-            if not isinstance(name, str) or not -x.ndim <= axis < x.ndim or not x.shape[axis]:
+            within = isinstance(axis, int | np.integer) and -x.ndim <= axis < x.ndim
+            if not (within and isinstance(name, str) and x.shape[axis]):
                 raise ArgumentError(
                     f"export_onnx: dynamic has {axis!r}: {name!r} for an input of shape {x.shape}, "
                     "expected an axis of it that is not empty, and a name."

@@ -147,8 +147,8 @@ def with_end(where: str, name: str, given: Any, end: int) -> tuple[Array, Array]
     if isinstance(given, Padded):
         ids, lengths = map(np.asarray, given)
     else:
-        rows = list(given)
-        if isinstance(given, str) or any(isinstance(row, str) for row in rows):
+        rows = list(given) if hasattr(given, "__iter__") else [None]
+        if isinstance(given, str) or not all(_may_be_tokens(row) for row in rows):
             raise ArgumentError(
                 f"{where}: {name} is {shortened(given)}, expected lists of tokens, as "
                 "vocabulary.encode makes them of texts."
@@ -178,6 +178,10 @@ def with_end(where: str, name: str, given: Any, end: int) -> tuple[Array, Array]
     found = np.full((len(ids), lengths.max(initial=0) + 1), end)
     found[:, :-1][there[:, : found.shape[1] - 1]] = ids[there]
     return found, lengths + 1
+
+
+def _may_be_tokens(row: Any) -> bool:
+    return hasattr(row, "__len__") and not isinstance(row, str)
 
 
 def tokens_of(where: str, place: str, given: Any, vocabulary: Vocabulary | None, end: int) -> Any:

@@ -1,13 +1,13 @@
 """What any model that brings texts into other texts can do: translate."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from typing import Any, ClassVar, NamedTuple
 
 from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.data import Batches
 from tinygrad_rnn.errors import ArgumentError
-from tinygrad_rnn.models.speaker import Speaker, settings_in_tokens
+from tinygrad_rnn.models.speaker import Speaker, settings_in_tokens, with_end
 from tinygrad_rnn.text.vocabulary import Ids, Vocabulary
 from tinygrad_rnn.text.words import Words
 
@@ -79,12 +79,12 @@ class Translator(Speaker):
         """
         where = f"{type(self).__name__}.translate"
         texts, ids, how = self._as_tokens(where, texts, copy_unknown, how)
-        said = self.translated(ids, **how)
+        said = self._translated(where, ids, **how)
         return [self._text(*given, copy_unknown) for given in zip(texts, ids, said, strict=True)]
 
     def translated(
         self,
-        source: Sequence[Any],
+        source: Any,
         *,
         beam: int = 1,
         max_length: int | None = None,
@@ -94,6 +94,7 @@ class Translator(Speaker):
         """Tokens in, the tokens of translations out, without their ends.
 
         Args:
+            source: Lists of tokens, or ``data.Padded`` of them, rows first.
             beam: How many translations of a sentence are followed side by side; 1 takes the
                 likeliest token at every step.
             max_length: The most tokens of a translation; None: about twice as many as in its
@@ -101,7 +102,18 @@ class Translator(Speaker):
             batch_size: How many sentences go side by side. No translation depends on it.
             how: What else ``decoding.beam_search`` takes; tokens are those of the target.
         """
-        where = f"{type(self).__name__}.translate"
+        where = f"{type(self).__name__}.translated"
+        if isinstance(source, Sized) and not len(source):
+            return []
+        ids, lengths = with_end(where, "source", source, self.source_end)
+        sentences = [row[: length - 1] for row, length in zip(ids, lengths, strict=True)]
+        how = {"beam": beam, "max_length": max_length, "batch_size": batch_size, **how}
+        return self._translated(where, sentences, **how)
+
+    def _translated(
+        self, where: str, source: Sequence[Ids], *, beam: int = 1, max_length: int | None = None,
+        batch_size: int = 64, **how: Any,
+    ) -> list[Ids]:  # fmt: skip
         return self._said(where, source, beam, max_length, batch_size, how)
 
     def hypotheses(
