@@ -32,12 +32,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.errors import TraceError
 from tinygrad_rnn.kernels._twin import Array, twin
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.kernels.recurrence.derivative import Rules, differentiate
 from tinygrad_rnn.kernels.recurrence.kept import Kept
 from tinygrad_rnn.kernels.recurrence.lowering import lower
-from tinygrad_rnn.kernels.recurrence.program import Program, TraceError
+from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.steps import Layer, Product
 
 __all__ = [

@@ -15,9 +15,10 @@ standardised, over all of its columns, waits like an operand until a round is do
 
 from dataclasses import dataclass, replace
 
+from tinygrad_rnn.errors import TraceError
 from tinygrad_rnn.kernels.recurrence.blocks import Blocks, Expressions, Target
 from tinygrad_rnn.kernels.recurrence.placement import Buffer, Part, Placement, Round, place
-from tinygrad_rnn.kernels.recurrence.program import Program, TraceError, Width
+from tinygrad_rnn.kernels.recurrence.program import Program, Width
 
 __all__ = ["Lowered", "lower"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tinygrad_rnn.errors import TraceError
 
-__all__ = ["ONE", "Operation", "Program", "TraceError", "Width", "parse_width"]
+__all__ = ["ONE", "Operation", "Program", "Width", "parse_width"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any, NoReturn
 
+from tinygrad_rnn.errors import TraceError
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
-from tinygrad_rnn.kernels.recurrence.program import ONE, Operation, TraceError, Width
+from tinygrad_rnn.kernels.recurrence.program import ONE, Operation, Width
 
 __all__ = ["Symbol", "Tracer", "Weights"]
 

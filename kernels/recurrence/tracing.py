@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_rnn.errors import CellError
+from tinygrad_rnn.errors import CellError, TraceError
 from tinygrad_rnn.kernels.recurrence.naming import Locals
-from tinygrad_rnn.kernels.recurrence.program import Program, TraceError, Width, parse_width
+from tinygrad_rnn.kernels.recurrence.program import Program, Width, parse_width
 from tinygrad_rnn.kernels.recurrence.symbols import Symbol, Tracer, Weights
 
 __all__ = [

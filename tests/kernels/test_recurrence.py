@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
+from tinygrad_rnn.errors import TraceError
 from tinygrad_rnn.kernels import recurrence
 from tinygrad_rnn.kernels._jit import DISABLED
 from tinygrad_rnn.kernels._pool import num_threads, set_num_threads
 from tinygrad_rnn.kernels.recurrence.elementwise import COMPARISONS, ELEMENTWISE
-from tinygrad_rnn.kernels.recurrence.program import TraceError
 from tinygrad_rnn.kernels.recurrence.reference import HOLD, NUMPY, RESET, STEP, sequence
 from tinygrad_rnn.kernels.recurrence.tracing import trace
 from tinygrad_rnn.ops.recurrence import RULES
