@@ -60,7 +60,7 @@ def test_features_of_images_from_files(tool):
     np.savez("vgg.npz", **{name: rng.random(5, np.float32) for name, _ in names})
     said, died = tool("vgg.npz", "captions.json", *SMALL, "--image", "first", "--save-every", 1)
     assert not died, died
-    assert "captions without features, 1: gone.jpg" in said
+    assert "captions without features, 2: gone.jpg" in said
     assert "20 images to learn from, 4 to validate with; " in said
     assert re.search(r"4 images never seen: [\d.]+% exact, ROUGE-L", said)
     said, died = tool("--evaluate", "val")

@@ -136,7 +136,7 @@ def test_features_from_every_kind_of_file(here, kind):
     only = images.captioned(saved(kind), "k.json", split="val")
     assert only.images.tolist() == [[1, 1, 1]]
     assert only.captions == [["a cat"]]
-    assert str(only.left_out) == "captions without a word, 1: val2014/b.jpg"
+    assert str(only.left_out) == "captions without a word, 2: val2014/b.jpg"
 
 
 def test_what_cannot_be_used_is_counted_and_named(here):
@@ -196,6 +196,42 @@ def test_names_that_mean_several_are_not_guessed(here):
     assert found.left_out.names["captions without features"] == {"a": ""}
 
 
+def test_captions_of_another_folder_are_not_those_of_a_namesake(here):
+    (here / "cat").mkdir()
+    np.save("cat/001.npy", np.ones(2))
+    write("k.txt", "cat/001.jpg\ta cat\ndog/001.jpg\ta dog\n")
+    with pytest.raises(FileFormatError, match=r"captions without features, 2: cat/001"):
+        images.captioned("cat", "k.txt")  # either might be meant
+    write("k.txt", "cat/001.npy\ta cat\ndog/001.npy\ta dog\n")
+    found = images.captioned("cat", "k.txt")  # the folder tells
+    assert (found.names, found.captions) == (["001.npy"], [["a cat"]])
+    assert found.left_out.names == {"captions without features": {"dog/001.npy": ""}}
+
+
+def test_of_names_that_differ_in_what_is_left_off_none_is_taken_for_another(here):
+    np.savez("f.npz", **{"v.1": np.ones(1)})
+    found = images.captioned("f.npz", write("k.txt", "v.1\tone\nv.2\ttwo\nv.2\tthree\n"))
+    assert (found.names, found.captions) == (["v.1"], [["one"]])
+    assert str(found.left_out) == "captions without features, 2: v.2"
+
+
+def test_a_line_of_captions_ends_where_lines_end(here):
+    np.savez("f.npz", a=np.ones(1), b=np.ones(1))
+    (here / "k.txt").write_bytes("a\ta\u2028cat\x0c\x85x\r\nb\ta dog".encode())
+    found = images.captioned("f.npz", "k.txt")
+    assert found.captions == [["a\u2028cat\x0c\x85x"], ["a dog"]]
+
+
+def test_splits_may_be_numbers(here):
+    np.savez("f.npz", a=np.ones(1), b=np.zeros(1))
+    write("k.json", {"images": [
+        {"filename": "a", "split": 1, "sentences": [{"raw": "x"}]},
+        {"filename": "b", "split": 2, "sentences": [{"raw": "y"}]},
+    ]})  # fmt: skip
+    for split in (1, "1"):
+        assert images.captioned("f.npz", "k.json", split=split).captions == [["x"]]
+
+
 def test_without_captions_it_is_all_that_there_is(here):
     np.savez("f.npz", a=np.ones(2), b=np.zeros(2), bad=np.full(2, np.nan))
     np.save("rows.npy", np.eye(3))
@@ -237,9 +273,10 @@ def test_clips_of_frames_in_folders(here, pillow):
             size = (4, 2) if clip != "odd" else (3, 3)
             pillow.new("RGB", size, (number, 0, 0)).save(f"clips/val/{clip}/frame{number}.png")
     pillow.new("RGB", (5, 5)).save("clips/val/odd/frame2.png")
+    pillow.new("RGB", (4, 2)).save("clips/val/b/1²2.png")
     write("k.txt", "a\tx\nb\ty\nempty\tz\nodd\tw\n")
     found = images.captioned("clips", "k.txt", clips=True)
-    assert [clip.shape for clip in found.images] == [(3, 3, 2, 4), (1, 3, 2, 4)]
+    assert [clip.shape for clip in found.images] == [(3, 3, 2, 4), (2, 3, 2, 4)]
     assert found.images[0][:, 0, 0, 0].tolist() == [1, 2, 10]
     assert found.left_out.names == {
         "cannot be read": {
@@ -248,7 +285,7 @@ def test_clips_of_frames_in_folders(here, pillow):
         }
     }
     made = images.captioned("clips", "k.txt", clips=True, size=(2, 4), frames=2)
-    assert [len(clip) for clip in made.images] == [2, 1, 2]
+    assert [len(clip) for clip in made.images] == [2, 2, 2]
     (alone,) = images.captioned("clips/val/a", None, clips=True).images
     assert alone.tolist() == found.images[0].tolist()
     with pytest.raises(
@@ -422,6 +459,7 @@ def test_without_pillow_the_way_to_it_is_told(here, monkeypatch):
         (lambda: images.captioned("f.npz", "k.txt", mode="HSV"), ArgumentError, "mode is 'HSV'"),
         (lambda: images.captioned("f.npz", "k.txt", fit="cut"), ArgumentError, "fit is 'cut'"),
         (lambda: images.captioned("f.npz", "k.txt", size=(3,)), ArgumentError, r"size is \(3,\)"),
+        (lambda: images.scaled(np.zeros((1, 2, 2), np.uint8)), ArgumentError, "channels: 1"),
         (lambda: images.scaled(np.zeros((3, 2, 2))), ArgumentError, "pixels holds float64 of shap"),
     ],
 )  # fmt: skip

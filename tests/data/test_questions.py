@@ -51,6 +51,25 @@ def test_the_layout_of_easy_vqa(folder):
     assert not found.left_out
 
 
+def test_questions_of_several_splits_about_one_image(folder):
+    rows = [
+        {"question": "what?", "answer": "cat", "image": "a", "split": "train"},
+        {"question": "where?", "answer": "here", "image": "a", "split": "test"},
+        {"question": "how many?", "answer": 3, "image": "a", "split": "test"},
+        {"question": " ", "answer": "x", "image": "a", "split": "test"},
+        {"question": "", "answer": "x", "image": "a", "split": "test"},
+    ]
+    source, file = features(folder, "a"), folder("q.json", rows)
+    train, test, both = (images.asked(source, file, split=s) for s in ("train", "test", None))
+    assert (train.questions, train.answers) == ([["what?"]], [["cat"]])
+    assert (test.questions, test.answers) == ([["where?", "how many?"]], [["here", "3"]])
+    assert both.questions == [["what?", "where?", "how many?"]]
+    assert str(both.left_out) == "questions without a word, 2: a"
+    rows = folder("q.json", [row | {"image": "a.jpg"} for row in rows])
+    np.save(folder.path / "rows.npy", np.ones((1, 2)))
+    assert images.asked(folder.path / "rows.npy", rows, split="test").names == ["a.jpg"]
+
+
 def test_the_layout_of_vqa_whose_images_have_numbers(folder):
     source = features(folder, "COCO_val2014_000000000009.jpg", "COCO_val2014_000000000007.jpg")
     found = images.asked(source, folder("q.json", VQA), folder("a.json", NOTES))
@@ -66,7 +85,7 @@ def test_a_question_that_nobody_answered_is_left_out(folder):
         features(folder, "7", "9"), folder("q.json", VQA), folder("a.json", {"annotations": notes})
     )
     assert found.answers == [["a cat"]]
-    assert "questions without an answer, 1: 9 (is it red?)" in str(found.left_out)
+    assert "questions without an answer, 2: 9 (is it red?)" in str(found.left_out)
 
 
 def test_a_number_is_that_of_one_image_alone(folder):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.data.images.left_out import LeftOut
 from tinygrad_rnn.errors import FileFormatError
 
-__all__ = ["Captions", "read_captions"]
+__all__ = ["Captions", "read_captions", "split_of"]
 
 Place = str | os.PathLike[str]
 
@@ -76,7 +77,7 @@ class _Unknown(Exception):
 
 def _of_lines(where: str, path: Path, text: str) -> list[Given]:
     found: dict[str, Given] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         name, tab, said = line.partition("\t")
         if not tab and line.strip():
             raise FileFormatError(
@@ -110,7 +111,7 @@ def _of_json(given: Any, left_out: LeftOut) -> list[Given]:
             name = f"{folder}/{name}"
         sentences = _items(image, "sentences", f"images[{number}]")
         texts = [sentence.get("raw", sentence.get("tokens")) for sentence in sentences]
-        found.append((name, texts, image.get("split")))
+        found.append((name, texts, split_of(image)))
     return found
 
 
@@ -123,7 +124,7 @@ def _joined(
     for number, image in enumerate(_items(given, images)):
         place = f"{images}[{number}]"
         known = _text(image, name, place)
-        found[_text(image, key, place)] = (known, [], image.get("split"))
+        found[_text(image, key, place)] = (known, [], split_of(image))
     for number, caption in enumerate(_items(given, said[0])):
         place = f"{said[0]}[{number}]"
         which = _text(caption, said[1], place)
@@ -132,6 +133,12 @@ def _joined(
         else:
             left_out.add(f"captions of {images} that the file does not list", which)
     return list(found.values())
+
+
+def split_of(item: Mapping[str, Any]) -> str | None:
+    """The split that a file says something is of, if it does."""
+    found = item.get("split")
+    return None if found is None else str(found)
 
 
 def _items(given: dict[str, Any], key: str, place: str = "") -> list[dict[str, Any]]:

@@ -128,8 +128,8 @@ def _matched(
     left_out: LeftOut,
 ) -> dict[str, Any]:
     """What is said of each, by its own name, where something is."""
-    splits = sorted({str(entry.split) for entry in known if entry.split is not None})
-    if split is not None and split not in splits:
+    splits = sorted({entry.split for entry in known if entry.split is not None})
+    if split is not None and (split := str(split)) not in splits:
         expected = f"one of {', '.join(splits)}: what" if splits else "None, which takes all:"
         raise ArgumentError(
             f"{where}: split is {split!r}, expected {expected} the file of {what} has"
@@ -137,13 +137,14 @@ def _matched(
         )
     found: dict[str, Any] = {}
     spoken_of = set()
+    own_names = source.find(entry.name for entry in known)
     for entry in known:
-        own = source.find(entry.name)
+        own = own_names[entry.name]
         spoken_of.add(own)
         if split is not None and entry.split != split:
             continue
         if own is None:
-            left_out.add(f"{what} without {source.kind}", entry.name)
+            left_out.add(f"{what} without {source.kind}", entry.name, count=len(entry.texts))
         elif not entry.texts:
             left_out.add(f"without {what}", own)
         elif own in found:
@@ -176,7 +177,7 @@ class Reader(Sequence[Array]):
         choice(where, "fit", how["fit"], FITS)
         how = how | {"size": shape_of_images(where, how["size"])}
         self.where, self.place, self.clips, self.most = where, place, clips, most
-        names = None if known is None else [entry.name for entry in known]
+        names = None if known is None else list(dict.fromkeys(entry.name for entry in known))
         self.source = source_of(where, place, names, clips, how)
         self.names: list[str] = []
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.arguments import choice, shape_of
+from tinygrad_rnn.arguments import choice, shape_of, shortened
 from tinygrad_rnn.errors import ArgumentError, FileFormatError
 
 __all__ = ["read_image", "scaled", "shape_of_images"]
@@ -66,6 +66,13 @@ def scaled(
             f"images.scaled: pixels holds {given.dtype} of shape {given.shape}, expected bytes "
             "(..., C, H, W)."
         )
+    channels = given.shape[-3]
+    for name, value in (("mean", mean), ("std", std)):
+        if np.size(value) not in (1, channels):
+            raise ArgumentError(
+                f"images.scaled: {name} is {shortened(value)}, expected one number, or as many as "
+                f"pixels has channels: {channels}."
+            )
     mean, std = (np.asarray(value, np.float32).reshape(-1, 1, 1) for value in (mean, std))
     found: np.ndarray[Any, np.dtype[np.float32]] = given.astype(np.float32)
     found /= 255

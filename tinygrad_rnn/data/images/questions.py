@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.data.images.captions import split_of
 from tinygrad_rnn.data.images.left_out import LeftOut
 from tinygrad_rnn.data.images.pairing import Place, Reader, paired
 from tinygrad_rnn.errors import FileFormatError
@@ -83,7 +84,7 @@ def asked(
 def read_questions(
     questions: Place, answers: Place | None = None, left_out: LeftOut | None = None
 ) -> list[Questions]:
-    """The questions of a file, image by image.
+    """The questions of a file, image by image; those of several splits apart.
 
     | layout   |                                                                            |
     |----------|----------------------------------------------------------------------------|
@@ -107,17 +108,23 @@ def read_questions(
             f"{where}: {os.fspath(questions)!r} holds {shortened(given)}, expected a list, or the "
             "layout of VQA."
         )
-    found: dict[str, Questions] = {}
+    found: dict[tuple[str, str | None], Questions] = {}
     for image, question, answer, split in rows:
         name = str(image)
         if not (isinstance(question, str) and question.strip()):
             left_out.add("questions without a word", name)
-        elif not (isinstance(answer, str) and answer.strip()):
+        elif not (said := _said(answer)):
             left_out.add("questions without an answer", name, question)
         else:
-            one = found.setdefault(name, Questions(name, [], split))
-            one.texts.append((question.strip(), answer.strip()))
+            one = found.setdefault((name, split), Questions(name, [], split))
+            one.texts.append((question.strip(), said))
     return list(found.values())
+
+
+def _said(answer: Any) -> str:
+    """An answer as a text; "" where it is none."""
+    number = isinstance(answer, int | float) and not isinstance(answer, bool)
+    return str(answer).strip() if number or isinstance(answer, str) else ""
 
 
 Row = tuple[Any, Any, Any, str | None]  # image, question, answer, split
@@ -139,7 +146,7 @@ def _row(where: str, place: Place, number: int, row: Any) -> Row:
     if isinstance(row, list) and len(row) == 3:
         return row[2], row[0], row[1], None
     if isinstance(row, dict) and {"question", "image"} <= set(row):
-        return row["image"], row["question"], row.get("answer"), row.get("split")
+        return row["image"], row["question"], row.get("answer"), split_of(row)
     raise FileFormatError(
         f"{where}: entry {number} of {os.fspath(place)!r} is {shortened(row)}, expected "
         "[question, answer, image], or an object with these names."

@@ -28,28 +28,37 @@ class Wrong(Exception):
 class Source(ABC):
     """Arrays by name.
 
-    A name is found by all of it, by its last part, or by this without its suffix, where that is
-    told of one alone: "val2014/a.jpg", "a.jpg", "a".
+    A name is found by all of it, with the folder before it or without; or by its last part, or
+    this without its suffix, where it is the only one: "val2014/a.jpg", "a.jpg", "a".
     """
 
     kind = "images"
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], folder: Path | None = None) -> None:
         self.names = list(names)
+        self._place = () if folder is None else folder.absolute().parts  # where names begin
         self._own = set(self.names)
-        self._forms: dict[str, set[str]] = {}
-        for name in self.names:
-            for form in _forms(name):
-                self._forms.setdefault(form, set()).add(name)
 
-    def find(self, name: str) -> str | None:
-        """The own name of what somebody calls by another one."""
-        if name in self._own:
-            return name
-        for form in _forms(name):
-            if len(self._forms.get(form, ())) == 1:
-                return next(iter(self._forms[form]))
-        return None
+    def find(self, called: Iterable[str]) -> dict[str, str | None]:
+        """The own names of what somebody calls by others; None for what is not there."""
+        called = list(dict.fromkeys(called))
+        ours, theirs = _by_form(self.names), _by_form(called)
+        found: dict[str, str | None] = {}
+        for name in called:
+            found[name] = self._whole(name)
+            for form in _forms(name):
+                # Of two that are told of at greater length, either might be ours.
+                one = form == name or len([n for n in theirs[form] if n != form]) == 1
+                if found[name] is None and one and len(ours.get(form, ())) == 1:
+                    found[name] = ours[form][0]
+        return found
+
+    def _whole(self, name: str) -> str | None:
+        """The own name that is all of a name, or all behind the folder's."""
+        parts = PurePosixPath(name).parts
+        below = [parts[n:] for n in range(1, len(parts)) if self._place[-n:] == parts[:n]]
+        whole = [name, *("/".join(rest) for rest in below)]
+        return next((own for own in whole if own in self._own), None)
 
     @abstractmethod
     def read(self, name: str) -> Array:
@@ -63,7 +72,7 @@ class ImageFiles(Source):
         self, folder: Path, how: dict[str, Any], names: Iterable[str] | None = None
     ) -> None:
         self.folder, self.how = folder, how
-        super().__init__(_files(folder, IMAGES) if names is None else names)
+        super().__init__(_files(folder, IMAGES) if names is None else names, folder)
 
     def read(self, name: str) -> Array:
         """Bytes (C, H, W)."""
@@ -88,7 +97,7 @@ class FramesInFolders(ImageFiles):
         self.frames: dict[str, list[str]] = {}
         if _is_leaf(folder):
             self.frames[folder.resolve().name] = self.names
-            Source.__init__(self, self.frames)
+            Source.__init__(self, self.frames, folder)
             return
         for place in sorted(folder.rglob("*")):
             if place.is_dir() and not place.name.startswith("."):
@@ -97,7 +106,8 @@ class FramesInFolders(ImageFiles):
             clip = PurePosixPath(name).parent.as_posix()
             if clip in self.frames:
                 self.frames[clip].append(name)
-        Source.__init__(self, [c for c in self.frames if self.frames[c] or _is_leaf(folder / c)])
+        clips = [c for c in self.frames if self.frames[c] or _is_leaf(folder / c)]
+        Source.__init__(self, clips, folder)
 
     def read(self, name: str) -> Array:
         """Bytes (T, C, H, W)."""
@@ -116,7 +126,7 @@ class ArrayFiles(Source):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        super().__init__(_files(folder, frozenset([".npy"])))
+        super().__init__(_files(folder, frozenset([".npy"])), folder)
 
     def read(self, name: str) -> Array:
         """(D,), (D, h, w), ..."""
@@ -211,6 +221,15 @@ def _forms(name: str) -> tuple[str, str, str]:
     return name, path.name, path.stem
 
 
+def _by_form(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names by each of their forms."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        for form in dict.fromkeys(_forms(name)):
+            found.setdefault(form, []).append(name)
+    return found
+
+
 def _files(folder: Path, suffixes: frozenset[str]) -> list[str]:
     found = [
         file.relative_to(folder)
@@ -228,7 +247,7 @@ def _is_leaf(folder: Path) -> bool:
 
 def _in_order(names: list[str]) -> list[str]:
     return sorted(
-        names, key=lambda name: [int(p) if p.isdigit() else p for p in _PARTS.split(name)]
+        names, key=lambda name: [int(p) if p.isdecimal() else p for p in _PARTS.split(name)]
     )
 
 
