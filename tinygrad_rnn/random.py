@@ -163,6 +163,8 @@ def uniform(
     """Numbers from [0, 1)."""
     with _lock:
         drawn = (source or generator()).random(shape, _draw_type(dtype))
+    if np.dtype(dtype) == np.float16:
+        drawn = np.floor(drawn * 2048) / 2048  # what is nearest to 1 would be rounded to it
     return to_device(np.asarray(drawn, dtype), device)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
-from tinygrad_rnn.errors import DTypeError, ShapeError
+from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_rnn.testing import numeric_gradient
 
 Pair = namedtuple("Pair", "left right")
@@ -286,3 +286,19 @@ def test_only_a_number_has_a_hessian():
         "hvp(): the function returned shape (2,), expected a single number: only of one is there a "
         "Hessian. Reduce the output first, with .sum() or .mean()."
     )
+
+
+def test_dicts_belong_together_by_their_keys():
+    a, b, one, none = (tg.tensor([value]) for value in (3.0, 4.0, 1.0, 0.0))
+    outer = {"deep": [{"b": none, "a": one}]}
+    mixed = lambda d: d["deep"][0]["a"] * 2 + d["deep"][0]["b"] * d["deep"][0]["b"] * 10
+    primals = {"deep": [{"a": a, "b": b}]}
+    assert tg.jvp(mixed, primals, outer)[1].tolist() == [2]
+    assert tg.hvp(lambda d: mixed(d).sum(), primals, outer)["deep"][0]["b"].tolist() == [0]
+    _, pullback = tg.vjp(lambda x: {"a": x * 2, "b": x * 10}, a)
+    assert pullback({"b": none, "a": one})[0].tolist() == [2]
+    for wrong in ({"zz": one, "yy": none}, {"a": one}, {"a": one, "b": one, "c": one}):
+        with pytest.raises(
+            ArgumentError, match=r"cotangents have the keys .*expected \['a', 'b'\]"
+        ):
+            pullback(wrong)

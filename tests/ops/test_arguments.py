@@ -128,7 +128,7 @@ def test_a_size_may_be_numpys_or_a_tensor():
         (lambda: X.clip("a", 1), "clip: low is 'a', expected a number."),
         (lambda: X.clip([0], [1]), "clip: low is [0], expected a number."),
         (lambda: X.clip(0, X), "clip: high is tensor([["),
-        (lambda: ops.layer_norm(X, eps=None), "layer_norm: eps is None, expected a number."),
+        (lambda: ops.layer_norm(X, eps=None), "layer_norm: eps is None, expected a number f"),
         (lambda: ops.dropout(X, "a"), "dropout: rate is 'a', expected a number from 0 to below 1."),
         (lambda: ops.dropout(X, 0.5, True, 3), "dropout: generator is 3, expected a numpy.random"),
         (lambda: ops.concat(3), "concat: got 3, expected a sequence of tensors."),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tests.ops.specs import SPECS
 from tinygrad_rnn import ops
-from tinygrad_rnn.errors import ShapeError, TinygradError
+from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError, TinygradError
 from tinygrad_rnn.primitive import PRIMITIVES, Primitive
 from tinygrad_rnn.testing.numeric import as_list
 
@@ -150,3 +150,71 @@ def test_settings_from_numpy_do_not_change_the_type():
         assert y.dtype == np.float32
     assert ops.clip(tg.arange(3), 0, wide).dtype == np.float32
     assert ops.clip(tg.arange(3), 0, np.int64(1)).dtype == np.int64
+
+
+INT32, BYTES = np.array([1, 2], np.int32), np.array([1, 2], np.uint8)
+FIRST = np.array([True, False])
+TOO_LARGE = {
+    "masked_fill": lambda: tg.tensor(INT32).masked_fill(FIRST, 2**40),
+    "where": lambda: ops.where(FIRST, INT32, 2**40),
+    "where of bytes": lambda: ops.where(FIRST, 300, tg.tensor(BYTES)),
+    "index_update": lambda: ops.index_update(INT32, 0, np.array(2**40)),
+    "index_update with a number": lambda: ops.index_update(BYTES, 0, 300),
+    "index_add": lambda: ops.index_add(BYTES, [0], 300),
+    "index_add below": lambda: ops.index_add(BYTES, [0], np.array([-1])),
+    "scatter_add": lambda: ops.scatter_add(INT32, 0, [0], np.array([2**40])),
+    "add": lambda: tg.tensor(BYTES) + 300,
+    "add to floats": lambda: tg.tensor([1.0]) + 10**400,
+}
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_an_integer_that_the_type_does_not_hold_is_refused(name):
+    made_of = {"masked_fill": "where", "scatter_add": "index_add"}
+    operation = name.split()[0]
+    with pytest.raises(DTypeError, match=f"^{made_of.get(operation, operation)}: "):
+        TOO_LARGE[name]()
+
+
+def test_integers_of_another_type_that_fit_are_taken():
+    assert ops.where(FIRST, INT32, 5).tolist() == [1, 5]
+    for value in (7, np.array(7), np.array([7], np.uint8)):
+        found = ops.index_update(INT32, [0], value)
+        assert (found.dtype, found.tolist()) == (np.int32, [7, 2])
+    assert tg.tensor(BYTES).masked_fill(FIRST, 255).tolist() == [255, 2]
+
+
+def test_means_of_halves_go_beyond_what_halves_hold():
+    x = tg.tensor(np.full((4096, 2), 20, np.float16))
+    assert (x.mean().item(), x.var().item(), x.mean(0).tolist()) == (20, 0, [20, 20])
+    x = tg.tensor(np.repeat(np.array([-200, 200], np.float16), 40_000))
+    assert (x.mean().item(), x.var().item(), x.var().dtype) == (0, 40_000, np.float16)
+    drawn = tg.rand(100_000, dtype=np.float16).numpy()
+    assert drawn.max() < 1
+
+
+@pytest.mark.parametrize("shape", [(1_000_003, 2), (1000, 1001, 2)])
+def test_sums_over_many_rows_are_as_exact_as_over_few(shape):
+    x = tg.full(shape, 0.1)
+    axes = tuple(range(len(shape) - 1))
+    count = x.size // 2
+    np.testing.assert_allclose(x.sum(axes).numpy(), np.float64(np.float32(0.1)) * count, rtol=4e-6)
+    np.testing.assert_allclose(x.mean(axes, keepdims=True).numpy(), 0.1, rtol=4e-6)
+    bias = tg.zeros(2, requires_grad=True)
+    ((tg.zeros(shape) + bias) * x).sum().backward()
+    np.testing.assert_allclose(bias.grad.numpy(), 0.1 * count, rtol=4e-6)
+    layer = tg.nn.Linear(1, 2)
+    (layer(tg.zeros(*shape[:-1], 1)) * x).sum().backward()
+    np.testing.assert_allclose(layer.bias.grad.numpy(), 0.1 * count, rtol=4e-6)
+
+
+@pytest.mark.parametrize("count", [511, 512, 513, 576, 577, 64 * 512 + 1])
+def test_sums_in_blocks_have_every_row_once(count):
+    x = np.arange(count * 3, dtype=np.float64).reshape(count, 3)
+    for rows in (x, x[::-1], np.asfortranarray(x), np.broadcast_to(x[:1], x.shape)):
+        np.testing.assert_array_equal(tg.tensor(rows).sum(0).numpy(), rows.sum(0))
+
+
+def test_a_layer_norm_needs_room_for_its_root():
+    with pytest.raises(ArgumentError, match=r"layer_norm: eps is -1, expected a number from 0 up"):
+        ops.layer_norm([1.0, 2.0], eps=-1)

@@ -131,3 +131,12 @@ def test_what_does_not_fit_is_named(call, message):
     with pytest.raises((IndexRangeError, ShapeError)) as caught:
         call()
     assert message in str(caught.value)
+
+
+def test_a_value_may_have_an_axis_that_its_place_has_not():
+    value = tg.ones(1, requires_grad=True)
+    y = ops.index_update(tg.zeros(3), (..., 0), value)
+    y.sum().backward()
+    assert (y.tolist(), value.grad.tolist()) == ([1, 0, 0], [1])
+    with pytest.raises(ShapeError):
+        ops.index_update(tg.zeros(3), (..., 0), tg.ones(2))

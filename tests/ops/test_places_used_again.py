@@ -5,6 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import losses, nn, ops
+from tinygrad_rnn.errors import GradientError
 
 IDS, OTHERS = np.array([[0, 1], [2, 0]]), np.array([[2, 2], [1, 1]])
 MASK = np.array([[True, False], [True, True]])
@@ -48,3 +49,17 @@ def test_indices_and_masks_may_be_used_again(case, kind):
         return x.grad.numpy()
 
     np.testing.assert_array_equal(gradient(True), gradient(False))
+
+
+def test_a_condition_may_be_used_again_or_says_that_it_was():
+    x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    condition = np.array([True, True, False])
+    y = ops.where(condition, x, 0.0)
+    condition[:] = False
+    y.sum().backward()
+    assert x.grad.tolist() == [1, 1, 0]
+    condition = tg.tensor([True, True, False])
+    y = ops.where(condition, x, 0.0)
+    condition.assign_(np.zeros(3, bool))
+    with pytest.raises(GradientError, match="has been changed since"):
+        y.sum().backward()

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import numpy as np
+
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.kernels._room import zeros
+from tinygrad_rnn.sums import summed
 
 __all__ = ["OutputGrad", "Part", "SliceGrad", "resolved", "unbroadcast"]
 
@@ -86,5 +89,6 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
         i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1
     )
     if axes:
-        g = g.sum(axis=axes, keepdims=True)
+        whole = isinstance(g, np.ndarray)
+        g = summed(g, axes, keepdims=True) if whole else g.sum(axis=axes, keepdims=True)
     return g.reshape(shape) if extra else g

@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad_rnn.arguments import number
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.kernels import pointwise
+from tinygrad_rnn.ops.places import kept
 from tinygrad_rnn.primitive import binary, nary, place_for_place, unary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
@@ -89,10 +90,18 @@ minimum = binary(
     doc="The smaller of ``x`` and ``y``, element by element; equals share the gradient.",
 )
 
+
+def _chosen(condition: Any, a: Any, b: Any) -> Array:
+    for one, other in ((a, b), (b, a)):
+        if isinstance(one, int) and getattr(other, "dtype", np.dtype(bool)).kind in "iu":
+            other.dtype.type(one)  # raises where NumPy would keep its last bits
+    return np.where(condition, a, b)
+
+
 # 0.0, not g * 0.0: infinite and undefined gradients stop at what was not chosen.
 _where = nary(
     "where",
-    np.where,
+    _chosen,
     None,
     lambda F, g, _out, condition, _a, _b: F.where(condition, g, 0.0),
     lambda F, g, _out, condition, _a, _b: F.where(condition, 0.0, g),
@@ -112,7 +121,8 @@ def where(condition: object, a: object, b: object) -> Tensor:
     if numbers and float in (type(a), type(b)):
         # NumPy would make float64 of numbers alone.
         a = np.float32(a)  # type: ignore[arg-type]
-    return _where(condition, a, b)
+    # What is changed in a Tensor is noticed, in an array it is not.
+    return _where(kept(condition) if isinstance(condition, np.ndarray) else condition, a, b)
 
 
 # ----- powers -----

@@ -267,13 +267,27 @@ def embedding(weight: object, ids: Any) -> Tensor:
 # ----- writing, into a copy -----
 
 
+def _check_held(x: Array, value: Any) -> None:
+    """Raise where integers are none that the type of ``x`` holds: NumPy keeps their last bits."""
+    if x.dtype.kind not in "iu":
+        return
+    if isinstance(value, int):
+        x.dtype.type(value)  # raises
+    elif value.dtype != x.dtype and value.dtype.kind in "iu" and value.size:
+        limits = np.iinfo(x.dtype)
+        if value.min() < limits.min or value.max() > limits.max:
+            raise OverflowError(f"{x.dtype} holds {limits.min} to {limits.max}")
+
+
 def _updated(x: Array, value: Array, index: Any) -> Array:
+    _check_held(x, value)
     result = x.copy()
     result[index] = value
     return result
 
 
 def _added(x: Array, value: Array, index: Any) -> Array:
+    _check_held(x, value)
     result, xp = x.copy(), array_module(x)
     if is_basic(index):
         result[index] += value
@@ -305,7 +319,7 @@ def index_update(x: object, index: Any, value: object) -> Tensor:
     """A copy of ``x`` with ``x[index] = value``; an index array must not repeat a place."""
     x = as_tensor(x, "index_update")
     index = plain(index)
-    if getattr(value, "ndim", 0) > 1:  # axes of size 1 in front go, as in NumPy's assignment
+    if getattr(value, "ndim", 0) > 0:  # axes of size 1 in front go, as in NumPy's assignment
         value = as_tensor(value, "index_update")
         extra = value.ndim - read("index_update", x, index).ndim
         if extra > 0 and value.shape[:extra] == (1,) * extra:
@@ -342,14 +356,14 @@ def scatter_add(x: object, axis: int, index: Any, source: object) -> Tensor:
 
 def masked_fill(x: object, mask: Any, value: float) -> Tensor:
     """``value`` where the mask holds, else ``x``; no gradient passes where it holds."""
-    mask = as_array(mask, "masked_fill")
-    if mask.dtype != np.bool_:
-        raise DTypeError(f"masked_fill: the mask holds {mask.dtype}, expected booleans.")
+    array = as_array(mask, "masked_fill")
+    if array.dtype != np.bool_:
+        raise DTypeError(f"masked_fill: the mask holds {array.dtype}, expected booleans.")
     value = operand("masked_fill", "value", value)
     try:
-        return where(kept(mask), value, x)
+        return where(mask if isinstance(mask, np.ndarray) else kept(array), value, x)
     except ShapeError as error:
         raise ShapeError(
-            f"masked_fill: the mask has shape {mask.shape}, x {as_tensor(x).shape} and value "
+            f"masked_fill: the mask has shape {array.shape}, x {as_tensor(x).shape} and value "
             f"{as_tensor(value).shape}, expected shapes that broadcast."
         ) from error

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import random
-from tinygrad_rnn.arguments import bounded, number, shortened
+from tinygrad_rnn.arguments import bounded, shortened
 from tinygrad_rnn.device import where_it_is
 from tinygrad_rnn.engine import ARRAYS, TENSORS
 from tinygrad_rnn.errors import ShapeError
@@ -42,7 +42,7 @@ def layer_norm(x: object, weight: Any = None, bias: Any = None, eps: float = 1e-
     traced = getattr(x, "traced", False)  # a row of a cell, which has no shape yet
     if not traced and (not x.ndim or not x.shape[-1]):
         raise ShapeError(f"layer_norm: nothing to normalise in shape {x.shape}.")
-    result = _standardize(x, eps=float(number("layer_norm", "eps", eps)))
+    result = _standardize(x, eps=bounded("layer_norm", "eps", eps, least=0))
     if weight is not None:
         result = result * weight
     return result if bias is None else result + bias

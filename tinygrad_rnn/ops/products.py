@@ -61,7 +61,7 @@ _linear = nary(
     lambda x, w, b: kernel.matmul(x, w, bias=b),
     lambda F, g, _out, _x, w, _b: F.matmul(g, _flipped(w)),
     lambda F, g, _out, x, _w, _b: F.right_gradient(x, g),
-    lambda _F, g, _out, _x, _w, _b: g.sum(axis=0),
+    lambda F, g, _out, _x, _w, _b: F.sum(g, axis=(0,), keepdims=False, shape=g.shape),
     along=first_axis,
 )
 

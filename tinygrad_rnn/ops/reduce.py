@@ -18,6 +18,7 @@ from tinygrad_rnn.ops.arithmetic import abs as absolute
 from tinygrad_rnn.ops.arithmetic import mul, square, where
 from tinygrad_rnn.ops.axes import Axes, axes_of, axis_of, largest
 from tinygrad_rnn.primitive import unary
+from tinygrad_rnn.sums import summed
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
 __all__ = [
@@ -33,8 +34,6 @@ def _kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
 
 # ----- sums -----
 
-_add: Any = np.add.reduce  # np.sum without its detours
-
 
 def _spread(F: Any, g: Any, axis: Any, shape: Any) -> Any:
     """The gradient of a sum: the same for every element that went in."""
@@ -46,7 +45,7 @@ def _spread(F: Any, g: Any, axis: Any, shape: Any) -> Any:
 
 _sum = unary(
     "sum",
-    lambda x, axis, keepdims, shape: _add(x, axis=axis, keepdims=keepdims),
+    lambda x, axis, keepdims, shape: summed(x, axis, keepdims),
     lambda F, g, _out, _x, axis, keepdims, shape: _spread(F, g, axis, shape),
     floats=False,
 )
@@ -54,7 +53,9 @@ _sum = unary(
 
 def _mean_forward(x: Array, axis: tuple[int, ...], keepdims: bool, shape: object) -> Array:
     count = math.prod(x.shape[i] for i in axis)
-    return _add(x, axis=axis, keepdims=keepdims) / x.dtype.type(count)
+    if x.dtype == np.float16:  # which ends at 65504
+        return (summed(x.astype(np.float32), axis, keepdims) / np.float32(count)).astype(x.dtype)
+    return summed(x, axis, keepdims) / x.dtype.type(count)
 
 
 _mean = unary(
@@ -87,8 +88,10 @@ def var(x: object, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> 
     x = as_tensor(x, "var")
     axes = axes_of("var", axis, x)
     freedom = _freedom("var", x, axes, ddof)
-    deviation = x - mean(x, axes, keepdims=True)
-    return sum(square(deviation), axes, keepdims) * (1.0 / freedom)
+    squares = square(x - mean(x, axes, keepdims=True))
+    if x.dtype == np.float16:
+        return mean(squares, axes, keepdims) * (math.prod(x.shape[i] for i in axes) / freedom)
+    return sum(squares, axes, keepdims) * (1.0 / freedom)
 
 
 def std(x: object, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
@@ -230,7 +233,7 @@ def _norm_rule(F: Any, g: Any, out: Any, x: Any, axis: Any, keepdims: Any, shape
 
 _norm = unary(
     "norm",
-    lambda x, axis, keepdims, shape: np.sqrt(_add(x * x, axis=axis, keepdims=keepdims)),
+    lambda x, axis, keepdims, shape: np.sqrt(summed(x * x, axis, keepdims)),
     _norm_rule,
 )
 

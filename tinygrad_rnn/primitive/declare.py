@@ -260,7 +260,10 @@ def _number(x: Any, beside: Any) -> Any:
     if constant is None:
         if len(known) > 1000:
             known.clear()
-        constant = known[key] = wrap(np.array(x, array.dtype))
+        try:
+            constant = known[key] = wrap(np.array(x, array.dtype))
+        except OverflowError:  # which the operation says in its own words
+            return x
     return constant
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import modes
+from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.device import beside, device_of, out_of_memory
 from tinygrad_rnn.errors import (
     DeviceError,
@@ -128,7 +129,7 @@ def raise_as_ours(op: Any, arrays: Sequence[Any], error: Exception) -> None:
     if isinstance(error, MemoryError):
         raise out_of_memory(op.name, arrays, error) from error
     given = " and ".join(
-        f"{a.dtype}{list(a.shape)}" if hasattr(a, "shape") else repr(a) for a in arrays
+        f"{a.dtype}{list(a.shape)}" if hasattr(a, "shape") else shortened(a) for a in arrays
     )
     if isinstance(error, ValueError) and getattr(op, "paired", False):
         raise ShapeError(
@@ -139,6 +140,7 @@ def raise_as_ours(op: Any, arrays: Sequence[Any], error: Exception) -> None:
         (IndexError, IndexRangeError),
         (ValueError, ShapeError),
         (TypeError, DTypeError),
+        (OverflowError, DTypeError),
     )
     for kind, ours in kinds:
         if isinstance(error, kind):

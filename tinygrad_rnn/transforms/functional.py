@@ -23,7 +23,7 @@ from tinygrad_rnn.errors import DTypeError, ShapeError
 from tinygrad_rnn.modes import recorded
 from tinygrad_rnn.ops import stack
 from tinygrad_rnn.tensor import FLOATS, Tensor
-from tinygrad_rnn.transforms.tree import leaves, mapped, rebuilt, tensors
+from tinygrad_rnn.transforms.tree import in_order_of, leaves, mapped, rebuilt, tensors
 
 __all__ = ["hvp", "jacobian", "jvp", "vjp"]
 
@@ -173,7 +173,8 @@ def _several(primals: Any) -> tuple[Any, ...]:
 
 def _alike(where: str, what: str, given: Any, like: str, tree: Any) -> list[Tensor]:
     """The tensors of a structure, each of the shape and type of its counterpart."""
-    found, counterparts = tensors(where, what, given), list(leaves(tree))
+    counterparts = list(leaves(tree))
+    found = tensors(where, what, in_order_of(where, what, given, like, tree))
     shapes = [(x.shape, x.dtype) for x in found]
     expected = [(x.shape, x.dtype) for x in counterparts]
     if shapes != expected:

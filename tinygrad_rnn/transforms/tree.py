@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["leaves", "mapped", "rebuilt", "tensors"]
+__all__ = ["in_order_of", "leaves", "mapped", "rebuilt", "tensors"]
 
 
 def leaves(tree: Any) -> Iterator[Any]:
@@ -33,6 +35,25 @@ def rebuilt(tree: Any, values: Iterator[Any]) -> Any:
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     """The same structure with a function applied to every leaf."""
     return rebuilt(tree, map(function, leaves(tree)))
+
+
+def in_order_of(where: str, what: str, given: Any, like: str, tree: Any) -> Any:
+    """The given structure with its dicts in the order of a tree's, which have the same keys."""
+    if isinstance(given, tuple | list) and isinstance(tree, tuple | list):
+        rest = given[len(tree) :]
+        ordered = [
+            in_order_of(where, what, one, like, other)
+            for one, other in zip(given, tree, strict=False)
+        ]
+        return [*ordered, *rest]
+    if not (isinstance(given, dict) and isinstance(tree, dict)):
+        return given
+    if given.keys() != tree.keys():
+        raise ArgumentError(
+            f"{where}: {what} have the keys {shortened(list(given))}, expected "
+            f"{shortened(list(tree))}, as {like}."
+        )
+    return {key: in_order_of(where, what, given[key], like, tree[key]) for key in tree}
 
 
 def tensors(where: str, what: str, tree: Any) -> list[Tensor]:
