@@ -300,7 +300,7 @@ class _Differentiation:
             ]
             slots = []
             for segment, effect in sorted(every, key=lambda pair: pair[1].place[1]):
-                same = [e for e in segment if e.kind == "d_slot" and e.node == effect.node]
+                same = [e for e in segment if e.node == effect.node and self.stays(e)]
                 same = [e for e in same if sum(o.place == e.place for s in effects for o in s) == 1]
                 slots += [same[0].place] if same else []
             if every and len(slots) == len(every) == shape[0].count:
@@ -308,6 +308,11 @@ class _Differentiation:
                 for segment, effect in every:
                     segment.remove(effect)
         return found
+
+    def stays(self, effect: Effect) -> bool:
+        """Whether it is the gradient of a slot, and still what is there after all steps."""
+        # In front of a standardised row there will be that of what was standardised.
+        return effect.kind == "d_slot" and self.lowered.buffers[effect.place[0]].eps is None
 
 
 # ----- what is saved -----

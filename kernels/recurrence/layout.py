@@ -1,5 +1,6 @@
 """What the written kernels are given: names and widths of all rows."""
 
+import re
 from dataclasses import dataclass
 
 from tinygrad_rnn.kernels.recurrence.derivative import Derivative, Effect
@@ -23,7 +24,7 @@ class Layout:
     def __post_init__(self) -> None:
         program = self.lowered.program
         self.letters = program.letters
-        self.states = [f"s_{name}" for name, _ in program.states]
+        self.states = _apart([name for name, _ in program.states])
         self.state_widths = [width for _, width in program.states]
         self.buffer_widths = [buffer.width for buffer in self.lowered.buffers]
         self.operand_widths = self.lowered.operand_widths
@@ -65,6 +66,20 @@ def sum_of(effect: Effect) -> str:
     """What the array is called in which each batch row sums up a weight's gradient over time."""
     name, where = effect.place
     return f"dp_{name}" if effect.kind == "d_param" else f"dn_{where}_{name}"
+
+
+_ENDING = re.compile(r"_(old|new|end|again|t)(_|$)")  # what is written behind names of states
+
+
+def _apart(names: list[str]) -> list[str]:
+    """What states are called in kernels, where no name is another one with an ending."""
+    found: list[str] = []
+    for name in names:
+        plain = name.replace("_", "") if _ENDING.search(name) else name
+        while f"s_{plain}" in (*found, *(f"s_{other}" for other in names if other != name)):
+            plain += "x"
+        found.append(f"s_{plain}")
+    return found
 
 
 def bytes_of(width: Width) -> str:

@@ -135,8 +135,8 @@ def _step(recipe, ends):
             elif line.kind == "two":
                 known.append(OF_TWO[line.function](*(known[n] for n in line.rows)))
             else:
-                row, factor = known[line.rows[0]], weight.tanh()
-                known.append(row * factor if line.function else row + factor)
+                row = known[line.rows[0]]
+                known.append(row * weight.tanh() if line.function else row + weight)
         new = [known[n].tanh() for n in ends]
         return tuple(new) if len(new) > 1 else new[0]
 

@@ -69,7 +69,26 @@ def product_of_a_bias(self, x, h, p):
     return (x @ p.v + h + p.b @ p.w).tanh()
 
 
+def bias_behind_a_norm(self, x, h, p):
+    return ((h @ p.w + x @ p.v).layer_norm() + p.b).tanh()
+
+
+def bias_behind_the_norm_of_a_state(self, x, h, p):
+    return ((h.layer_norm() + p.b) @ p.w + x @ p.v).tanh()
+
+
+def bias_behind_two_norms(self, x, h, p):
+    return ((h @ p.w).layer_norm() + (x @ p.v).layer_norm() + p.b).tanh()
+
+
+def states_that_are_called_as_kernels_call_theirs(self, x, h, h_new, h_again, h_old_t, hnew, p):
+    c = (x @ p.v + h_new * h).tanh()
+    return h_again * c, c, h_old_t + h, c * hnew, (h + c).sin()
+
+
 WIDE = {"h": "H", "c": "P"}
+NORMED = {"w": "H H", "v": "I H", "b": "H"}
+NAMES = ("h", "h_new", "h_again", "h_old_t", "hnew")
 FOUND = [
     (cell_of(("h",), {"w": "H 2H", "v": "I H"}, first_half), (2, 3), {}),
     (cell_of(("h", "c"), {"w": "H 2H"}, half_and_whole, "H"), (3, 3), {}),
@@ -80,6 +99,10 @@ FOUND = [
     (cell_of(WIDE, {"v": "I H", "a": ""}, number_over_two_widths), (2, 3), {"P": 40}),
     (cell_of(WIDE, {"v": "I H", "a": "", "k": ""}, made_number_over_two_widths), (2, 7), {"P": 3}),
     (cell_of(("h",), {"v": "I H", "b": "H", "w": "H H"}, product_of_a_bias), (2, 3), {}),
+    (cell_of(("h",), NORMED, bias_behind_a_norm), (2, 3), {}),
+    (cell_of(("h",), NORMED, bias_behind_the_norm_of_a_state), (2, 3), {}),
+    (cell_of(("h",), NORMED, bias_behind_two_norms), (2, 3), {}),
+    (cell_of(NAMES, {"v": "I H"}, states_that_are_called_as_kernels_call_theirs), (2, 3), {}),
 ]
 
 

@@ -372,6 +372,9 @@ def test_what_cannot_have_an_option_says_so():
         CellError, match="Odd: options are for equations that can be fused: softmax"
     ):
         Odd(I, H).configure(zoneout=0.1)
+    for option in ("activation", "gate_activation"):
+        with pytest.raises(CellError, match=f"{option} is .*it gives a comparison"):
+            nn.Recurrent(nn.GRUCell(I, H), **{option: lambda row: row > 0})
     layer, x = nn.LSTM(I, H, zoneout=0.1, fused=False), tg.randn(T, B, I)
     with pytest.raises(ShapeError, match="LSTM: given 2 row_ids, expected 3"):
         layer(x, row_ids=[0, 1])

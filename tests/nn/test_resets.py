@@ -107,3 +107,20 @@ def test_a_gap_may_hold_a_reset(reference):
     inside[3] = True
     y, _ = layer(x, mask=gap, resets=inside)
     np.testing.assert_array_equal(y[5:], layer(x[5:])[0])
+
+
+@pytest.mark.parametrize("fused", ["require", False])
+def test_states_without_weights_may_be_of_any_type(fused):
+    class Counting(nn.Cell):
+        state, input = ("h",), None
+
+        def step(self, h, p):
+            return h + 1.0
+
+    layer = nn.Recurrent(Counting(H), fused=fused)
+    y, _ = layer(
+        state=tg.ones(1, 2, H, dtype=np.float64),
+        steps=3,
+        resets=np.array([[0, 0], [0, 1], [0, 0]], bool),
+    )
+    assert (y.dtype, y[:, :, 0].tolist()) == (np.float64, [[2, 2], [3, 1], [4, 2]])

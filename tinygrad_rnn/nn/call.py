@@ -70,7 +70,7 @@ class Call:
                 raise ShapeError(f"{error}{hint}") from None
             raise
         own = resets is not None and (state is not None or layer.carried is not None)
-        self.restart = self._initial() if own else None
+        self.restart = self._initial(self.start[0][0].dtype) if own else None
 
     def _weight(self) -> Tensor | None:
         return self.layer.layers[0][self.layer.directions[0]].any_weight()
@@ -150,12 +150,11 @@ class Call:
                     f"call {before}; expected as many, or reset_state() before."
                 )
             return self._follow_weights(layer.carried)
-        return self._initial()
+        return self._initial(None if self.x is None else self.x.dtype)
 
-    def _initial(self) -> list[list[Tensor]]:
-        """The layer's own initial state, zero or learned, for each cell."""
+    def _initial(self, dtype: Any) -> list[list[Tensor]]:
+        """The layer's own initial state, zero (of a type) or learned, for each cell."""
         if not self.layer.initial:
-            dtype = None if self.x is None else self.x.dtype
             return [cell.zero_state(self.rows, dtype) for cell in self.layer.cells()]
         return [
             [vector.expand(self.rows, -1) for vector in vectors.values()]

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from tinygrad_rnn.arguments import bounded, shortened
-from tinygrad_rnn.errors import ArgumentError, CellError
+from tinygrad_rnn.errors import ArgumentError, CellError, TraceError
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.kernels.recurrence.program import Program
 from tinygrad_rnn.kernels.recurrence.rewriting import Change, rewritten
@@ -175,7 +175,10 @@ def _of_rows(where: str, name: str, function: Function) -> Function:
 
     def of_row(row: Any) -> Any:
         try:
-            return row.tracer.operand(function(row))
+            result = row.tracer.operand(function(row))
+            if result.is_comparison:
+                raise TraceError("it gives a comparison")
+            return result
         except Exception as error:
             raise CellError(
                 f"{where}: {name} is {shortened(function)}, expected a function of a row in the "
