@@ -84,10 +84,11 @@ def pays_to_pack(run, backwards, inside):
     """Whether weights are packed: for a single step only the second time that they are met.
 
     Packing costs more than one step, and less than two. Rows that are spread out in memory
-    cannot be read as they lie, those of x neither, if steps multiply with them ``inside``.
-    To ask is to meet them.
+    cannot be read as they lie, those of x neither, if steps multiply with them ``inside``. Without
+    packing products are added to the gradients of states after all else, which has to be their
+    place. To ask is to meet them.
     """
-    if run.schedule.steps > 1:
+    if run.schedule.steps > 1 or (backwards and not run.sized.layout.products_last):
         return True
     params, forms, key = run.params, run.forms, _MET[backwards]
     of_states, of_inputs = _read(run.sized)

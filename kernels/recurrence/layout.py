@@ -44,6 +44,7 @@ class Layout:
         self.sites = program.sites
         self.reads_input = self.lowered.reads_input
         self.input_parts = self._input_parts()
+        self.products_last = self._products_last()
 
     def _input_parts(self) -> list[Part]:
         """Products with x alone, as parts of a step: where all can be, of the first round."""
@@ -55,6 +56,12 @@ class Layout:
             Part(0, ("input", 0), buffer.hoisted or "", 0, buffer.blocks, i, 0, adds=False)
             for i, buffer in hoisted
         ]
+
+    def _products_last(self) -> bool:
+        """Whether, on the way back, what is added last to states' gradients are their products."""
+        levels = {p.level for p in self.lowered.parts if p.operand[0] == "state"}
+        behind = self.derivative.effects[: min(levels, default=0) + 1]
+        return len(levels) < 2 and not any(e.kind == "d_state" for s in behind for e in s)
 
     @property
     def given_input(self) -> bool:
