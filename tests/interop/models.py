@@ -80,6 +80,14 @@ class Ragged(nn.Module):
         return self.layer(x, *state, lengths=lengths)
 
 
+class Cut(nn.Module):
+    """Slices that go back from a place counted from the end."""
+
+    def forward(self, x):
+        ends = (None, -12, -8, 0, -3)
+        return tuple(ops.getitem(x, np.s_[:, -7:end:step]) for end in ends for step in (-1, -2))
+
+
 def recurrent():
     options = {
         "plain": {}, "deep": {"bidirectional": True, "num_layers": 2}, "reverse": {"reverse": True},
@@ -159,6 +167,7 @@ MODELS = {
         Ragged(nn.LSTM), [numbers(5, 3, 4), np.array([5, 0, 3])],
         [TB, {0: "B"}], [numbers(7, 4, 4), np.array([1, 7, 3, 2])],
     ),
+    "cuts": (Cut(), [numbers(2, 9)], [{1: "T"}], [numbers(2, 4)]),
     "lengths, the last": (
         Ragged(nn.GRU, output="last", merge="sum"),
         [numbers(5, 3, 4), np.array([5, 0, 3]), numbers(4, 3, 3)],

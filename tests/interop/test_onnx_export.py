@@ -44,6 +44,25 @@ def test_onnxruntime_gives_the_same(name, tmp_path):
             assert one.dtype == result.dtype
 
 
+@needs_onnx
+@pytest.mark.filterwarnings("ignore")  # theirs
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["log1p", "expm1"])
+def test_small_numbers_keep_their_digits(name, dtype, tmp_path):
+    import onnxruntime
+
+    function = getattr(ops, name)
+    path = tmp_path / "model.onnx"
+    near = np.geomspace(1e-12, 20, 60)
+    x = np.array([*-near[near < 1], -1, 0, *near, np.inf], dtype)
+    interop.export_onnx(module(lambda m, x: function(x)), path, x)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (theirs,) = session.run(None, {"x": x})
+    with np.errstate(divide="ignore"):
+        ours = getattr(np, name)(x)
+    np.testing.assert_allclose(theirs, ours, rtol=8 * np.finfo(dtype).eps)
+
+
 # ----- what is written, without the package -----
 
 

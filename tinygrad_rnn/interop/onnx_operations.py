@@ -67,6 +67,7 @@ def _getitem(g: Graph, call: Call) -> None:
         items.append(Ellipsis)
     place = items.index(Ellipsis)
     items[place : place + 1] = [slice(None)] * (rank - taken)
+    heads: list[tuple[int, int, int, int]] = []
     cuts: list[tuple[int, int, int, int]] = []
     gone, fresh, axis, out = [], [], 0, 0
     for item in items:
@@ -77,16 +78,19 @@ def _getitem(g: Graph, call: Call) -> None:
         if isinstance(item, slice):
             out += 1
             if item != slice(None):
-                cuts.append((axis, *_bounds(item)))
+                head, bounds = _bounds(item)
+                heads += [(axis, *head)] if head else []
+                cuts.append((axis, *bounds))
         else:
             gone.append(axis)
             end = int(item) + 1
             cuts.append((axis, int(item), end if end else _FAR, 1))
         axis += 1
     x = call.inputs[0]
-    if cuts:
-        axes, starts, ends, steps = (g.whole(*column) for column in zip(*cuts, strict=True))
-        x = g.add("Slice", x, starts, ends, axes, steps)
+    for cut in (heads, cuts):
+        if cut:
+            axes, starts, ends, steps = (g.whole(*column) for column in zip(*cut, strict=True))
+            x = g.add("Slice", x, starts, ends, axes, steps)
     if gone:
         x = g.add("Squeeze", x, g.whole(*gone))
     if fresh:
@@ -97,11 +101,23 @@ def _getitem(g: Graph, call: Call) -> None:
 _FAR = 2**31 - 1
 
 
-def _bounds(cut: slice) -> tuple[int, int, int]:
+def _bounds(cut: slice) -> tuple[tuple[int, int, int] | None, tuple[int, int, int]]:
+    """Start, end and step; before them those of a cut of their own, where one is needed.
+
+    Backwards from -9, NumPy finds nothing on a shorter axis, where ONNX begins at 0: so what lies
+    behind goes first, and the rest is read from its end.
+    """
     step = 1 if cut.step is None else int(cut.step)
     start, end = (0, _FAR) if step > 0 else (_FAR, -_FAR)
-    start = start if cut.start is None else int(cut.start)
-    return start, end if cut.stop is None else int(cut.stop), step
+    end = end if cut.stop is None else int(cut.stop)
+    if cut.start is None:
+        return None, (start, end, step)
+    start = int(cut.start)
+    if step > 0 or start >= -1:
+        return None, (start, end, step)
+    if -_FAR < end < 0:
+        end = min(end - start - 1, -1)
+    return (0, start + 1, 1), (_FAR, end, step)
 
 
 def _flip(g: Graph, call: Call) -> None:
@@ -129,11 +145,20 @@ def _number_to_the(g: Graph, call: Call) -> None:
 
 
 def _log1p(g: Graph, call: Call) -> None:
-    g.add("Log", g.add("Add", call.inputs[0], _like(g, call, 1.0)), to=call.outputs)
+    """The logarithm of u = 1 + x, less what was lost in the sum; where nothing was, it is exact."""
+    x, one = call.inputs[0], _like(g, call, 1.0)
+    u = g.add("Add", x, one)
+    log, kept = g.add("Log", u), g.add("Sub", u, one)
+    lost = g.add("Div", g.add("Sub", kept, x), u)
+    g.add("Where", g.add("Equal", kept, x), log, g.add("Sub", log, lost), to=call.outputs)
 
 
 def _expm1(g: Graph, call: Call) -> None:
-    g.add("Sub", g.add("Exp", call.inputs[0]), _like(g, call, 1.0), to=call.outputs)
+    """tanh(x / 2) (exp(x) + 1), in which nothing cancels."""
+    x = call.inputs[0]
+    tanh = g.add("Tanh", g.add("Mul", x, _like(g, call, 0.5)))
+    more = g.add("Add", g.add("Exp", x), _like(g, call, 1.0))
+    g.add("Mul", tanh, more, to=call.outputs)
 
 
 def _clip(g: Graph, call: Call) -> None:
