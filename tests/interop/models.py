@@ -80,6 +80,23 @@ class Ragged(nn.Module):
         return self.layer(x, *state, lengths=lengths)
 
 
+class Named(nn.Module):
+    """Weights that are called as inputs, outputs and what lies between them would be."""
+
+    NAMES = ("x", "x_", "y", "y1", "constant_0", "number_0", "number_1", "step_0", "value_0")
+
+    def __init__(self):
+        super().__init__()
+        for name in self.NAMES:
+            setattr(self, name, nn.Parameter(np.zeros(4, np.float32)))
+
+    def forward(self, x):
+        result = ops.tanh(ops.mul(x, 1.5)) + ops.expm1(x[0:2, 1])[None, 0]
+        for name in self.NAMES:
+            result = result * getattr(self, name) + 0.5
+        return result
+
+
 class Cut(nn.Module):
     """Slices that go back from a place counted from the end."""
 
@@ -167,6 +184,7 @@ MODELS = {
         Ragged(nn.LSTM), [numbers(5, 3, 4), np.array([5, 0, 3])],
         [TB, {0: "B"}], [numbers(7, 4, 4), np.array([1, 7, 3, 2])],
     ),
+    "names": (Named(), [numbers(3, 4)], [], [numbers(3, 4) + 1]),
     "cuts": (Cut(), [numbers(2, 9)], [{1: "T"}], [numbers(2, 4)]),
     "lengths, the last": (
         Ragged(nn.GRU, output="last", merge="sum"),

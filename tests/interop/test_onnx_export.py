@@ -8,7 +8,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.interop import peers
-from tests.interop.models import MODELS, TB, numbers
+from tests.interop.models import MODELS, TB, Named, numbers
 from tinygrad_rnn import errors, interop, nn, ops
 from tinygrad_rnn.interop import onnx_export
 from tinygrad_rnn.interop.onnx_trace import flat
@@ -61,6 +61,19 @@ def test_small_numbers_keep_their_digits(name, dtype, tmp_path):
     with np.errstate(divide="ignore"):
         ours = getattr(np, name)(x)
     np.testing.assert_allclose(theirs, ours, rtol=8 * np.finfo(dtype).eps)
+
+
+@needs_onnx
+@pytest.mark.filterwarnings("ignore")  # theirs
+def test_weights_keep_their_names_but_for_those_of_inputs_and_outputs(tmp_path):
+    import onnx
+
+    path = tmp_path / "model.onnx"
+    model = Named()
+    interop.export_onnx(model, path, numbers(3, 4))
+    names = {tensor.name for tensor in onnx.load(path).graph.initializer}
+    assert {*Named.NAMES} - {"x", "y", "y1"} <= names
+    assert {"x__", "y_", "y1_"} <= names
 
 
 # ----- what is written, without the package -----

@@ -163,7 +163,8 @@ def _translated(
     where: str, trace: Trace, calls: Sequence[Call], places: dict[str, tuple[str, int]]
 ) -> Graph:
     """All calls as nodes, or an error that names all that have none."""
-    graph = Graph({key: name for key, (name, _) in trace.weights.items()}, places)
+    weights = {key: name for key, (name, _) in trace.weights.items()}
+    graph = Graph(weights, places, trace.names)
     obstacles: dict[str, None] = {}
     for call in calls:
         try:

@@ -1,13 +1,14 @@
 """A graph of ONNX as plain lists; the package ``onnx`` turns it into a file at the end."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["TYPES", "Graph", "Node"]
+__all__ = ["TYPES", "Graph", "Names", "Node"]
 
 Array = np.ndarray[Any, Any]
 
@@ -27,21 +28,37 @@ class Node(NamedTuple):
     attributes: dict[str, Any]
 
 
+class Names:
+    """New names beside those that are taken: value_0, value_1, ..."""
+
+    def __init__(self, taken: Collection[str]) -> None:
+        self._taken = taken
+        self._counted: dict[str, Iterator[str]] = {}
+
+    def fresh(self, kind: str) -> str:
+        """A name that is nobody's."""
+        counted = self._counted.setdefault(kind, (f"{kind}_{n}" for n in count()))
+        return next(name for name in counted if name not in self._taken)
+
+
 class Graph:
     """Nodes and constants.
 
-    names  of the model's weights, by the ids of their tensors
-    axes   where a size that may be any is found: input and axis, by its name
+    weights  names of the model's weights, by the ids of their tensors
+    axes     where a size that may be any is found: input and axis, by its name
+    names    where those of nodes and constants come from
     """
 
-    def __init__(self, names: dict[int, str], axes: dict[str, tuple[str, int]]) -> None:
-        self.names = names
+    def __init__(
+        self, weights: dict[int, str], axes: dict[str, tuple[str, int]], names: Names
+    ) -> None:
+        self.weights = weights
         self.axes = axes
+        self.names = names
         self.nodes: list[Node] = []
         self.constants: dict[str, Array] = {}
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._sizes: dict[str, str] = {}
-        self._count = 0
 
     def add(self, operator: str, *inputs: str, to: str | Sequence[str] = "", **attrs: Any) -> str:
         """Add a node; ``to`` is what comes out is called, a new name unless given."""
@@ -60,16 +77,15 @@ class Graph:
         return to
 
     def fresh(self) -> str:
-        """A name that is nobody's."""
-        self._count += 1
-        return f"step_{self._count}"
+        """A name for what a node gives."""
+        return self.names.fresh("step")
 
-    def constant(self, value: Any, dtype: Any = None, name: str = "") -> str:
+    def constant(self, value: Any, dtype: Any = None) -> str:
         """The name of a constant; equal ones are one."""
         array = np.array(value, dtype, order="C")
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._known:
-            self._known[key] = name or f"number_{len(self._known)}"
+            self._known[key] = self.names.fresh("number")
             self.constants[self._known[key]] = array
         return self._known[key]
 
@@ -79,7 +95,7 @@ class Graph:
 
     def weight(self, tensor: Tensor) -> str:
         """The name of a weight of the model."""
-        return self.names[id(tensor)]
+        return self.weights[id(tensor)]
 
     def shape(self, sizes: Sequence[int | str]) -> str:
         """A shape of numbers, of names of axes, and of at most one -1."""

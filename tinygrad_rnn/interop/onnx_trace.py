@@ -7,7 +7,8 @@ size.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import numpy as np
 from tinygrad_rnn import modes
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.interop.onnx_graph import Names
 from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.nn import Dense, Module
 from tinygrad_rnn.tensor import Tensor
@@ -60,10 +62,11 @@ class Trace(modes.Watch):
         self.places = [type(model).__name__]
         self.quiet = False
         self.kept: dict[int, tuple[str, Any]] = {}  # the objects as well: ids are of the living
-        self.count = 0
-        for name, tensor in model._state().items():
-            self.kept.setdefault(id(tensor), (name, tensor))
+        state = model._state()
+        for name, tensor in state.items():
+            self.kept.setdefault(id(tensor), (_apart(name, state), tensor))
         self.weights = dict(self.kept)
+        self.names = Names({name for name, _ in self.weights.values()})
         for name, part in tuple(model.named_modules()):
             place = f"{name} ({type(part).__name__})" if name else type(part).__name__
             whole = any(isinstance(part, k) and type(part).forward is k.forward for k in kinds)
@@ -94,7 +97,7 @@ class Trace(modes.Watch):
             return ""
         if id(value) in self.kept:
             return self.kept[id(value)][0]
-        name = f"constant_{len(self.constants)}"
+        name = self.names.fresh("constant")
         if isinstance(value, float | int):  # the same one may be of another type elsewhere
             self.constants[name] = np.asarray(value, dtype)
         else:
@@ -110,8 +113,7 @@ class Trace(modes.Watch):
         for result in results:
             known = self.kept.get(id(result))
             if known is None:
-                known = self.kept[id(result)] = (f"value_{self.count}", result)
-                self.count += 1
+                known = self.kept[id(result)] = (self.names.fresh("value"), result)
             outputs.append(known[0])
         ranks = tuple(np.ndim(getattr(v, "_data", v)) if v is not None else 0 for v in values)
         place = self.places[-1]
@@ -155,6 +157,14 @@ class Trace(modes.Watch):
         names = [self.name_of(value) for value in values]
         self._add(type(module).__name__, module, names, results, attrs, values)
         self.places.pop()
+
+
+def _apart(name: str, state: Collection[str]) -> str:
+    """A weight's own name, unless inputs or outputs are called so."""
+    if re.fullmatch(r"[xy]\d*", name):
+        while name in state:
+            name += "_"
+    return name
 
 
 def flat(tree: Any) -> list[Any]:
