@@ -80,6 +80,21 @@ class Ragged(nn.Module):
         return self.layer(x, *state, lengths=lengths)
 
 
+class Converting(nn.Module):
+    """Whole numbers and booleans beside floating-point numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(np.zeros(4, np.float32))
+
+    def forward(self, ids, mask):
+        return (
+            ops.mul(ids, 1.5), ops.div(ids, 2), ops.mean(ids, 0), ops.pow(ids, 3), ops.exp(ids),
+            ops.concat([ids, self.weight[None]]), ops.where(mask, ids, 0.5), ops.sum(mask, 0),
+            ops.mul(self.weight, mask), ops.add(self.weight, [1, 2, 3, 4.5]), ops.add(ids, 1),
+        )  # fmt: skip
+
+
 class Named(nn.Module):
     """Weights that are called as inputs, outputs and what lies between them would be."""
 
@@ -183,6 +198,9 @@ MODELS = {
     "lengths": (
         Ragged(nn.LSTM), [numbers(5, 3, 4), np.array([5, 0, 3])],
         [TB, {0: "B"}], [numbers(7, 4, 4), np.array([1, 7, 3, 2])],
+    ),
+    "conversions": (
+        Converting(), [ids(3, 4), ids(3, 4) > 4], [{0: "B"}] * 2, [ids(6, 4), ids(6, 4) > 2],
     ),
     "names": (Named(), [numbers(3, 4)], [], [numbers(3, 4) + 1]),
     "cuts": (Cut(), [numbers(2, 9)], [{1: "T"}], [numbers(2, 4)]),

@@ -76,6 +76,13 @@ def test_weights_keep_their_names_but_for_those_of_inputs_and_outputs(tmp_path):
     assert {"x__", "y_", "y1_"} <= names
 
 
+@needs_onnx
+def test_what_only_their_check_finds_is_refused(tmp_path):
+    mask = np.array([[True, False], [True, True]])
+    with pytest.raises(errors.ArgumentError, match="Model does not go over to ONNX, whose own"):
+        interop.export_onnx(module(lambda m, x: x * x), tmp_path / "model.onnx", mask)
+
+
 # ----- what is written, without the package -----
 
 
@@ -163,6 +170,14 @@ REFUSED = {
         "lstm (LSTM): LSTM called with a state other than tensors (L D, B, H)",
     ),
     "no batch": (lambda m, x: m.lstm(x[0]), {}, "lstm (LSTM): LSTM called without a batch"),
+    "an index": (lambda m, x: x[:, [0, 1]], {}, "Model: the operation take, which has no"),
+    "a mask in an index": (
+        lambda m, x: x[:, np.array([True, False])], {}, "Model: the operation take, which has no",
+    ),
+    "gather": (
+        lambda m, x: ops.gather(x, 0, np.zeros((1, 2, 4), int)), {}, "the operation take, which",
+    ),
+    "topk": (lambda m, x: ops.topk(x, 2)[0], {}, "in Model, take has index="),
     "no Tensor": (lambda m, x: x.sum().item(), {}, "Model gives a float, expected Tensors"),
 }  # fmt: skip
 
@@ -171,6 +186,11 @@ REFUSED = {
 def test_what_a_graph_cannot_do_is_refused(monkeypatch, name):
     function, dynamic, text = REFUSED[name]
     assert text in refused(monkeypatch, module(function), X, dynamic=dynamic)
+
+
+def test_what_no_file_of_onnx_holds_is_refused(monkeypatch):
+    text = refused(monkeypatch, nn.Tanh(), X.astype(np.complex64))
+    assert text.startswith("export_onnx: x in the example holds complex64, expected one of float32")
 
 
 def test_a_condition_that_holds_for_the_example_alone_is_noticed(monkeypatch):

@@ -55,6 +55,7 @@ def export_onnx(
     given = example if isinstance(example, tuple) else (example,)
     inputs = [to_host(as_array(x, "export_onnx")) for x in given]
     names = ["x"] if len(inputs) == 1 else [f"x{k}" for k in range(len(inputs))]
+    _check_types(names, inputs)
     axes = _axes(dynamic, inputs)
     a = {name: inputs[k].shape[axis] for k, n in enumerate(axes) for axis, name in n.items()}
     b = {name: size + more for (name, size), more in zip(a.items(), _MORE, strict=False)}
@@ -101,6 +102,15 @@ def _onnx() -> Any:
             "export_onnx needs the package onnx. Install it with: pip install 'tinygrad-rnn[onnx]'"
         ) from None
     return onnx
+
+
+def _check_types(names: list[str], inputs: list[Array]) -> None:
+    for name, x in zip(names, inputs, strict=True):
+        if x.dtype.name not in TYPES:
+            raise ArgumentError(
+                f"export_onnx: {name} in the example holds {x.dtype}, expected one of "
+                f"{', '.join(TYPES)}."
+            )
 
 
 def _axes(dynamic: Any, inputs: Sequence[Array]) -> list[dict[int, str]]:
@@ -207,5 +217,10 @@ def _model(
         ir_version=_IR,
         producer_name="tinygrad_rnn",
     )
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ArgumentError(
+            f"export_onnx: {name} does not go over to ONNX, whose own check says: {error}"
+        ) from error
     return model

@@ -81,7 +81,11 @@ class Trace(modes.Watch):
         if not self.quiet:
             kept = {name: v for name, v in (attrs or {}).items() if name not in _FOR_BACKWARD}
             dtype = kept["dtype"] = results[0].dtype
-            names = [self.name_of(x, dtype) for x in inputs]
+            alike = [op.name != "astype" and rule is not None for rule in op.rules or inputs]
+            names = [
+                self._converted(x, dtype) if a else self.name_of(x, dtype)
+                for x, a in zip(inputs, alike, strict=True)
+            ]
             self._add(op.name, None, names, results, kept, inputs)
 
     # ----- writing down -----
@@ -104,6 +108,18 @@ class Trace(modes.Watch):
             self.constants[name] = value._data if isinstance(value, Tensor) else np.asarray(value)
             self.kept[id(value)] = (name, value)
         return name
+
+    def _converted(self, value: Any, dtype: Any) -> str:
+        """The name of an operand, brought to the type of the result as NumPy does it."""
+        name = self.name_of(value, dtype)
+        if value is None or isinstance(value, float | int):
+            return name
+        array = np.asarray(getattr(value, "_data", value))
+        if array.dtype == dtype:
+            return name
+        converted = array.astype(dtype)
+        self._add("astype", None, [name], [converted], {"dtype": dtype}, [array])
+        return self.name_of(converted)
 
     def _add(
         self, name: str, module: Module | None, inputs: Sequence[str], results: Any, attrs: Any,
@@ -242,17 +258,22 @@ def common(first: Trace, second: Trace, a: Sizes, b: Sizes) -> list[Call]:
 def _common(call: Call, key: str, one: Any, other: Any, a: Sizes, b: Sizes) -> Any:
     if key == "shape":
         return () if call.name in ("sum", "mean") else shape_of_both(one, other, a, b)
-    if isinstance(one, np.ndarray):
-        same = np.array_equal(one, other)
-    else:
-        same = bool(one == other)
-    if not same:
+    if not _same(one, other):
         raise ArgumentError(
             f"export_onnx: in {call.place}, {call.name} has {key}={shortened(one)} and "
             f"{shortened(other)} for another input, expected the same: a graph knows no numbers of "
             "Python."
         )
     return one
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two attributes are equal: arrays, or an index that may hold some."""
+    if isinstance(one, tuple | list) and isinstance(other, tuple | list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other)
 
 
 def shape_of_both(one: Sequence[int], other: Sequence[int], a: Sizes, b: Sizes) -> list[int | str]:
