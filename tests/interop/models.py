@@ -199,6 +199,11 @@ MODELS = {
         Ragged(nn.LSTM), [numbers(5, 3, 4), np.array([5, 0, 3])],
         [TB, {0: "B"}], [numbers(7, 4, 4), np.array([1, 7, 3, 2])],
     ),
+    "full lengths": (
+        Ragged(nn.LSTM), [numbers(5, 3, 4), np.array([5, 5, 5])],
+        [], [numbers(5, 3, 4), np.array([5, 0, 3])],
+    ),
+    "a single id": (nn.Embedding(9, 4), [np.zeros((5, 2), int)], [TB], [ids(9, 4)]),
     "conversions": (
         Converting(), [ids(3, 4), ids(3, 4) > 4], [{0: "B"}] * 2, [ids(6, 4), ids(6, 4) > 2],
     ),

@@ -8,7 +8,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.interop import peers
-from tests.interop.models import MODELS, TB, Named, numbers
+from tests.interop.models import MODELS, TB, Named, ids, numbers
 from tinygrad_rnn import errors, interop, nn, ops
 from tinygrad_rnn.interop import onnx_export
 from tinygrad_rnn.interop.onnx_trace import flat
@@ -178,6 +178,9 @@ REFUSED = {
         lambda m, x: ops.gather(x, 0, np.zeros((1, 2, 4), int)), {}, "the operation take, which",
     ),
     "topk": (lambda m, x: ops.topk(x, 2)[0], {}, "in Model, take has index="),
+    "a choice of results": (
+        lambda m, x: (x * 2.0, x * 3.0)[:: 1 if x.sum().item() > 0 else -1], {}, "a branch or a",
+    ),
     "no Tensor": (lambda m, x: x.sum().item(), {}, "Model gives a float, expected Tensors"),
 }  # fmt: skip
 
@@ -186,6 +189,75 @@ REFUSED = {
 def test_what_a_graph_cannot_do_is_refused(monkeypatch, name):
     function, dynamic, text = REFUSED[name]
     assert text in refused(monkeypatch, module(function), X, dynamic=dynamic)
+
+
+WHOLE = {
+    "full lengths": (
+        lambda m, x, n: nn.Attention("dot", batch_first=False)(x, x, lengths=n)[0],
+        (X, np.array([5, 5])), "masked_softmax has seen=",
+    ),
+    "zeros": (lambda m, i: ops.embedding(m.table, i), (np.zeros((3, 5), int),), "has ids="),
+    "a single id": (lambda m, i: ops.embedding(m.table, i), (np.array([3]),), "has ids="),
+    "one id, unsigned": (
+        lambda m, i: ops.embedding(m.table, i), (np.array(255, np.uint8),), "has ids=",
+    ),
+    "a full mask": (
+        lambda m, x, n: ops.masked_fill(x, n, 0.0), (X, MASK[..., None]), "Model reads an array",
+    ),
+    "a flag": (lambda m, x, n: x * 2 if n.item() else x, (X, np.array(True)), "a branch or a loop"),
+    "padding": (
+        lambda m, i: i.sum() / float((i.numpy() != 0).sum()), (ids(5, 7),), "Model reads an array",
+    ),
+    "padding that is not there": (
+        lambda m, i: i.sum() / float((i.numpy() != 0).sum()), (ids(5, 7) + 1,), "Model reads an",
+    ),
+    "lengths that are not 0": (
+        lambda m, x, n: x * float(x.shape[0] // n.numpy().min().item()),
+        (X, np.array([5, 5])), "Model reads an array of shape ()",
+    ),
+    "a mask where a length is 0": (
+        lambda m, x, n: x if n.numpy().all() else m.lstm(x, mask=MASK), (X, np.array([5, 5])),
+        "lstm (LSTM) is called with mask, which",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_depends_on_whole_numbers_and_booleans_is_refused(monkeypatch, name):
+    function, example, text = WHOLE[name]
+    model = module(function)
+    model.table = nn.Parameter(np.zeros((256, 4), np.float32))
+    assert text in refused(monkeypatch, model, *example)
+
+
+def test_lengths_that_must_not_be_0_are_told_apart_by_others(written):
+    def function(m, x, n):
+        if n.numpy().min() < 1:
+            raise ValueError("a row without steps")
+        return m.lstm(x, lengths=n)[0]
+
+    assert "LSTM" in written(module(function), X, np.array([5, 5]))
+
+
+def only(value):
+    """A model that takes no other whole numbers."""
+
+    def function(m, x, n):
+        if (n.numpy() != value).any():
+            raise KeyError("another number")
+        return x * float(value)
+
+    return module(function)
+
+
+@pytest.mark.parametrize("value", [-1, 0, 1, 2, 5, 127])
+def test_a_model_that_takes_nothing_but_the_example_is_refused(monkeypatch, value):
+    for size in (1, 2, 9):
+        text = refused(monkeypatch, only(value), X, np.full(size, value, np.int8))
+        assert "Model takes the example, but no other values and sizes" in text
+        assert "it raises KeyError: 'another number'" in text
+        single = f"x1 holds nothing but {value}, expected an example with different values."
+        assert text.endswith(single)
 
 
 def test_what_no_file_of_onnx_holds_is_refused(monkeypatch):

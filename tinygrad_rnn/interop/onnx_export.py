@@ -1,7 +1,7 @@
 """Models as files of ONNX, by running them on an example."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +11,11 @@ from tinygrad_rnn.device import to_host
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.files import replacing
 from tinygrad_rnn.interop.entries import Obstacle
+from tinygrad_rnn.interop.onnx_examples import others
 from tinygrad_rnn.interop.onnx_graph import TYPES, Graph
 from tinygrad_rnn.interop.onnx_modules import KINDS, translate_module
 from tinygrad_rnn.interop.onnx_operations import OPERATIONS
-from tinygrad_rnn.interop.onnx_trace import Call, Sizes, Trace, common, shape_of_both, traced
+from tinygrad_rnn.interop.onnx_trace import Call, Trace, Untraceable, common, shape_of_both, traced
 from tinygrad_rnn.nn import Module
 from tinygrad_rnn.tensor import as_array
 
@@ -60,9 +61,8 @@ def export_onnx(
     a = {name: inputs[k].shape[axis] for k, n in enumerate(axes) for axis, name in n.items()}
     b = {name: size + more for (name, size), more in zip(a.items(), _MORE, strict=False)}
     first = traced(module, KINDS, names, inputs)
-    for draw in (_turned, _drawn):
-        others = [draw(_resized(x, n, b)) for x, n in zip(inputs, axes, strict=True)]
-        second = traced(module, KINDS, names, others)
+    for candidates in others(inputs, axes, b):
+        second = _traced_again(module, names, inputs, candidates)
         calls = common(first, second, a, b)
     places = {name: (x, axis) for x, n in zip(names, axes, strict=True) for axis, name in n.items()}
     graph = _translated(type(module).__name__, first, calls, places)
@@ -148,25 +148,33 @@ def _axes(dynamic: Any, inputs: Sequence[Array]) -> list[dict[int, str]]:
     return found
 
 
-def _resized(x: Array, axes: Mapping[int, str], sizes: Sizes) -> Array:
-    """An example with other sizes of some axes; ids stay among the ids."""
-    for axis, name in axes.items():
-        x = np.take(x, np.arange(sizes[name]), axis=axis, mode="wrap")
-    return x
+def _traced_again(
+    module: Any, names: list[str], example: Sequence[Array], candidates: Iterator[list[Array]]
+) -> Trace:
+    """The trace of the first other example that the model takes."""
+    for other in candidates:
+        try:
+            return traced(module, KINDS, names, other)
+        except Untraceable:
+            raise
+        except Exception as error:
+            refused, refusal = other, error
+    given = ", ".join(f"{name} {_told(x)}" for name, x in zip(names, refused, strict=True))
+    single = [
+        f" {name} holds nothing but {x.flat[0]}, expected an example with different values."
+        for name, x in zip(names, example, strict=True)
+        if x.size and x.dtype.kind in "iu" and x.min() == x.max()
+    ]
+    raise ArgumentError(
+        f"export_onnx: {type(module).__name__} takes the example, but no other values and sizes, "
+        f"so what depends on an input cannot be told: of {given}, it raises "
+        f"{type(refusal).__name__}: {refusal}{''.join(single)}"
+    ) from refusal
 
 
-def _turned(x: Array) -> Array:
-    """Other values, near those that were given."""
-    x = np.flip(x)
-    return x.dtype.type(0.25) - x * x.dtype.type(0.5) if x.dtype.kind == "f" else x
-
-
-def _drawn(x: Array) -> Array:
-    """Numbers small and large, of both signs; or those that were given in any order."""
-    rng = np.random.default_rng(0)
-    if x.dtype.kind == "f":
-        return np.asarray(rng.normal(size=x.shape) * 10 ** rng.uniform(-2, 2, x.shape), x.dtype)
-    return rng.permutation(x.reshape(-1)).reshape(x.shape)
+def _told(x: Array) -> str:
+    values = f" from {x.min()} to {x.max()}" if x.size and x.dtype.kind in "iu" else ""
+    return f"{x.dtype}{list(x.shape)}{values}"
 
 
 def _translated(

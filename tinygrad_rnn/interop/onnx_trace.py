@@ -22,12 +22,16 @@ from tinygrad_rnn.kernels._twin import use_reference
 from tinygrad_rnn.nn import Dense, Module
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["Call", "Sizes", "Trace", "common", "traced"]
+__all__ = ["Call", "Sizes", "Trace", "Untraceable", "common", "shape_of_both", "traced"]
 
 Sizes = dict[str, int]  # of the axes that may have any, by name
 
 # What operations keep for their derivatives.
 _FOR_BACKWARD = {"before", "ends", "count"}
+
+
+class Untraceable(ArgumentError):
+    """What a model does cannot be written down; it is not the model that raised."""
 
 
 class Call(NamedTuple):
@@ -165,7 +169,7 @@ class Trace(modes.Watch):
         if attrs["lengths"]:
             values.append(given.pop("lengths"))
         if given:
-            raise ArgumentError(
+            raise Untraceable(
                 f"export_onnx: {place} is called with {', '.join(given)}, which has no translation "
                 "to ONNX."
             )
@@ -207,7 +211,7 @@ def traced(
     for result in results:
         if not isinstance(result, Tensor):
             what = type(result).__name__
-            raise ArgumentError(f"{where}: {kind} gives a {what}, expected Tensors.")
+            raise Untraceable(f"{where}: {kind} gives a {what}, expected Tensors.")
         trace.outputs.append(trace.name_of(result))
         trace.results.append(result)
     _prune(trace)
@@ -228,11 +232,14 @@ def _prune(trace: Trace) -> None:
 # ----- two traces as one -----
 
 
+def _done(trace: Trace) -> Any:
+    """What was called with which values, and which came out."""
+    return [(call.name, call.inputs, call.outputs) for call in trace.calls], trace.outputs
+
+
 def common(first: Trace, second: Trace, a: Sizes, b: Sizes) -> list[Call]:
     """The calls of both; sizes that differ are names of axes, -1, or an error."""
-    if [c[3:5] for c in first.calls] != [c[3:5] for c in second.calls] or [
-        c.name for c in first.calls
-    ] != [c.name for c in second.calls]:
+    if _done(first) != _done(second):
         raise ArgumentError(
             "export_onnx: for another input the model does something else: a branch or a loop in "
             "it depends on values or on sizes, which a graph cannot do."
