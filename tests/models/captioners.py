@@ -18,6 +18,8 @@ KINDS = {
     "hard": {"gate": False, "cell": "GRU"},
     "soft, two layers": {"num_layers": 2, "attention_size": 3},
     "soft, asked by a word, too": {"word_asks": True},
+    "soft, around a layer": {"num_layers": 2, "connect": "residual"},
+    "soft, through a gate": {"num_layers": 2, "connect": "highway"},
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 CAPTIONS = [[1, 2, 3], [], [4], [6, 6, 5, 0]]

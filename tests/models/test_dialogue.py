@@ -33,6 +33,7 @@ def model_of(vocabulary=WORDS, **options):
 WAYS = {
     "looking": {"attend": True}, "times": {"cell": "GRU"}, "no history": {"history": False},
     "no image": {"image": False}, "no question": {"question": False},
+    "around a layer": {"attend": True, "num_layers": 2, "connect": "residual"},
 }  # fmt: skip
 every_way = pytest.mark.parametrize("way", WAYS)
 
@@ -58,8 +59,9 @@ def test_a_dialogue_is_one_text_that_is_read_on_after_each_answer():
     assert row == len(scores) == 4
 
 
-def test_it_looks_on_from_where_it_looked_in_the_round_before():
-    model = model_of(attend=True, word_asks=True)
+@pytest.mark.parametrize("more", [{}, {"num_layers": 2, "connect": "residual"}])
+def test_it_looks_on_from_where_it_looked_in_the_round_before(more):
+    model = model_of(attend=True, word_asks=True, **more)
     scores = model(IMAGES, CAPTIONS, TALKS).numpy()
     (q0, a0), (q1, _), _ = TALKS[0]
     text = [*WORDS.encode(CAPTIONS[0]), model.end, *WORDS.encode(q0), model.end]
@@ -73,7 +75,7 @@ def test_it_looks_on_from_where_it_looked_in_the_round_before():
     np.testing.assert_allclose(scores[1], expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("way", ["looking", "times"])
+@pytest.mark.parametrize("way", ["looking", "times", "around a layer"])
 def test_a_shorter_text_beside_a_longer_one_is_read_on_from_its_own_end(way):
     model = model_of(**WAYS[way])
     short = [("is it small?", "red"), ("is it small?", "red")]

@@ -17,7 +17,8 @@ class Carried(NamedTuple):
     """What goes on from one step to the next.
 
     layers         the state of the layers, as they take it
-    beside (B, D)  what the next step reads beside a word; None where there is nothing
+    beside (B, D)  what the next step reads beside a word, or what ``Looking`` looks from; None
+                   where there is nothing
     places         what may be looked at; None where there is no attention
     """
 
@@ -138,8 +139,9 @@ class Looking(nn.Module):
         h_t = layers([e_t; c_t], h_{t-1})
         features_t = [h_t; c_t; e_t]
 
-    h_0 is made of the mean of all places. In training, hard attention draws for every other row,
-    by chance; the others see the mean that soft attention has, without which it learns slowly
+    h_t is what the layers give out, with what leads around them; h_0, and the state in which they
+    begin, are made of the mean of all places. In training, hard attention draws for every other
+    row, by chance; the others see the mean that soft attention has, without which it learns slowly
     (Xu et al. 2015, section 4.1). Out of training it takes the likeliest place.
 
     h_{t-1} has not read the word before the one to be said, e_t. Where that decides what is spoken
@@ -167,23 +169,24 @@ class Looking(nn.Module):
 
     def start(self, features: Tensor) -> Carried:
         """features (B, P, D)."""
-        places = self.attention.prepare(features)
-        return Carried(self.beginning(features.mean(1)), places=places)
+        state = self.beginning(features.mean(1))
+        hidden = _top(self.layers, state, len(features))
+        return Carried(state, hidden, self.attention.prepare(features))
 
     def forward(
         self, words: Tensor, carried: Carried, lengths: Array | None = None
     ) -> tuple[Tensor, Looks, Carried]:
         """words (T, B, E) -> what scores are made of (T, B, H + D + E), and what goes on.
 
-        Of a row with fewer words, by ``lengths``, the state after its last word goes on.
+        Of a row with fewer words, by ``lengths``, what is there after its last word goes on.
         """
-        state, places = carried.layers, carried.places
+        state, hidden, places = carried
+        assert hidden is not None
         assert places is not None
         B = words.shape[1]
         drawn = random.generator().random(B) < 0.5 if self.hard and self.training else None
         noise = random.noise() if self.training else None
-        hidden, contexts, weights, chosen = _top(self.layers, state, B), [], [], []
-        outputs = []
+        outputs, contexts, weights, chosen = [], [], [], []
         for t in range(len(words)):
             asks = ops.concat([hidden, words[t]], axis=-1) if self.word else hidden
             context, looked = self.attention(asks, places)
@@ -196,14 +199,14 @@ class Looking(nn.Module):
             later = None if noise is None else noise.later(t)
             going = None if lengths is None or t < lengths.min() else (lengths > t).astype(np.intp)
             y, state = self.layers(read, state, lengths=going, noise=later)
-            hidden = y[0]
+            hidden = y[0] if going is None else ops.where(going[:, None] > 0, y[0], hidden)
             outputs.append(hidden)
             contexts.append(context)
             weights.append(looked)
         features = ops.concat([ops.stack(outputs), ops.stack(contexts), words], axis=-1)
         picked = np.stack(chosen, axis=1) if self.hard else None
         looks = Looks(ops.stack(weights, axis=1), picked, drawn)
-        return features, looks, carried._replace(layers=state)
+        return features, looks, Carried(state, hidden, places)
 
     @staticmethod
     def _at(chosen: Array, drawn: Array | None, mean: Tensor, places: Prepared) -> Tensor:
