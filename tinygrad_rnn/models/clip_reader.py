@@ -10,7 +10,7 @@ from tinygrad_rnn.data import pad
 from tinygrad_rnn.device import Array, host_array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.clips import frames_of
-from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
+from tinygrad_rnn.models.layers import CellChoice, check_none_needed, recurrent_layers
 from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.training.run_state import evaluating
@@ -51,6 +51,7 @@ class ClipReader(nn.Module):
                     f"{where}: bidirectional with cell=None, expected it with layers: each frame "
                     "alone has nothing before or behind it."
                 )
+            check_none_needed(where, num_layers, options)
             self.alone, width = nn.Linear(features, hidden_size), hidden_size
         else:
             both = {"bidirectional": True} if bidirectional else {}

@@ -1,6 +1,6 @@
 """Recurrent layers by the name of a cell, by a cell, or by whatever makes them; their states."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from tinygrad_rnn import nn
@@ -10,7 +10,8 @@ from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = [
-    "CellChoice", "are_plain", "arrays_of", "in_order", "nothing", "recurrent_layers", "state_of",
+    "CellChoice", "are_plain", "arrays_of", "check_none_needed", "in_order", "nothing",
+    "recurrent_layers", "state_of",
 ]  # fmt: skip
 
 CellChoice = str | type[nn.Cell] | Callable[..., nn.Recurrent]
@@ -43,6 +44,7 @@ def recurrent_layers(
                   (input_size, hidden_size, num_layers, **options), such as ``nn.AWDLSTM``
     hidden_size   the width, or a list with that of each layer
     """
+    _check_begins_anew(where, options.get("stateful"))
     made: Any
     kind: Any = _cells().get(cell.removesuffix("Cell")) if isinstance(cell, str) else cell
     is_cell = isinstance(kind, type) and issubclass(kind, nn.Cell)
@@ -72,7 +74,26 @@ def recurrent_layers(
             f"{where}: the layers are to read x (T, B, I) forwards; expected neither batch_first "
             "nor reverse nor bidirectional, which sees the tokens that are to be predicted."
         )
+    _check_begins_anew(where, made.stateful)
     return made
+
+
+def _check_begins_anew(where: str, stateful: Any) -> None:
+    if stateful:
+        raise ArgumentError(
+            f"{where}: stateful is {shortened(stateful)}, expected layers that begin anew: a call "
+            "goes on from the state it is given, not from the call before."
+        )
+
+
+def check_none_needed(where: str, num_layers: int, options: Mapping[str, Any]) -> None:
+    """Raise for what is said of recurrent layers where, with cell=None, there are none."""
+    said = dict(options) if num_layers == 1 else {"num_layers": num_layers, **options}
+    for name, value in said.items():
+        raise ArgumentError(
+            f"{where}: {name} is {shortened(value)} and cell None, expected a cell: it is said of "
+            "recurrent layers."
+        )
 
 
 def arrays_of(layers: nn.Recurrent, state: Any, rows: int) -> list[list[Array]]:

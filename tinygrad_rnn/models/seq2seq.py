@@ -46,7 +46,6 @@ class State(NamedTuple):
 _NOT_TAKEN = {
     "num_layers": "encoder_layers and decoder_layers",
     "hidden_sizes": "hidden_size and encoder_size: all layers of a side are as wide",
-    "stateful": "layers that begin anew: no sentence goes on from another",
     "proj_size": "hidden_size: what layers give out is as wide as their state",
 }
 

@@ -11,7 +11,7 @@ from tinygrad_rnn.data import Batches, pad
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.labels import named, names_of, numbers_of, right_share
-from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
+from tinygrad_rnn.models.layers import CellChoice, check_none_needed, recurrent_layers
 from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.models.speaker import IGNORED
@@ -87,6 +87,7 @@ class TextLabels(Saved, nn.Module):
         self.layers: nn.Recurrent | None = None
         self.alone: nn.Linear | None = None
         if cell is None:
+            check_none_needed(where, num_layers, options)
             self.alone, width = nn.Linear(embedding_dim, hidden_size), hidden_size
         else:
             both = {"bidirectional": True} if bidirectional else {}
