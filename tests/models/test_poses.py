@@ -179,6 +179,14 @@ def test_the_loss_is_of_the_poses_told_and_of_those_forecast_from_its_own():
     assert shorter.item() == loss.item()
 
 
+def test_it_does_not_read_what_it_is_to_forecast():
+    model = learned_forecast()
+    told = [lost(poses()[0], (slice(0, 3), 1)), lost(poses()[1], (0, 0)), poses()[2]]
+    late = np.stack(model.forecast([clip[:-2] for clip in told], 2))
+    expected = np.linalg.norm(late - [clip[-2:] for clip in told], axis=-1).mean()
+    assert model.loss(told, ahead=2)[1]["distance"] == pytest.approx(expected, rel=1e-10)
+
+
 def test_gaps_have_no_gradient_and_no_influence_but_that_they_are_there():
     model = learned_forecast()
     told = [lost(clip, (1, 1)) for clip in poses()]

@@ -163,10 +163,11 @@ class PoseForecast(nn.Module):
         arrays = self._clips("loss", clips, 2)
         ahead = min(whole("PoseForecast.loss", "ahead", ahead, 1), min(map(len, arrays)) - 1)
         lengths = np.array([len(array) - ahead for array in arrays])
+        told, after = self._next_ones(
+            [array[:length] for array, length in zip(arrays, lengths, strict=True)], ahead
+        )
         poses, seen = filled(arrays, self.out.weight.dtype)
         columns = np.arange(len(arrays))
-        told, state = self._read(poses, seen, lengths)
-        after = self._go_on(told, poses, lengths, state, ahead)
         # what was told ends one frame early: the frame behind it is the first of those forecast
         steps = np.arange(len(told))[:, None]
         before = steps < lengths - 1
@@ -189,12 +190,21 @@ class PoseForecast(nn.Module):
             return loss, {}
         return loss, {"distance": _distance(found[-ahead:], targets[-ahead:], late)}
 
+    def _next_ones(self, clips: list[Array], steps: int) -> tuple[Tensor, list[Tensor]]:
+        """Next poses (T, B, J D) after each frame of clips, and so many (B, J D) after the last.
+
+        Gaps are filled from these frames alone, which may be the beginnings of longer clips.
+        """
+        lengths = np.array([len(clip) for clip in clips])
+        poses, seen = filled(clips, self.out.weight.dtype)
+        told, state = self._read(poses, seen, lengths)
+        return told, self._go_on(told, poses, lengths, state, steps)
+
     def _read(self, poses: Array, seen: Array, lengths: Array) -> tuple[Tensor, Any]:
         """Next poses (T, B, J D) after each of the frames that are read, and the state."""
-        T = lengths.max()
-        x = constant(poses[:T].reshape(T, len(lengths), -1), self.out.weight)
-        changes = np.diff(poses[:T], axis=0, prepend=poses[:1]).reshape(x.shape)
-        read = self._seen(x, constant(changes, x), seen[:T])
+        x = constant(poses.reshape(*poses.shape[:2], -1), self.out.weight)
+        changes = np.diff(poses, axis=0, prepend=poses[:1]).reshape(x.shape)
+        read = self._seen(x, constant(changes, x), seen)
         hidden, state = self.layers(read, lengths=lengths)
         return x + self.out(hidden), state
 
@@ -236,10 +246,7 @@ class PoseForecast(nn.Module):
         with evaluating(self):
             for rows in some_rows("PoseForecast.forecast", len(arrays), batch_size):
                 some = arrays[rows]
-                lengths = np.array([len(array) for array in some])
-                poses, seen = filled(some, self.out.weight.dtype)
-                told, state = self._read(poses, seen, lengths)
-                after = self._go_on(told, poses, lengths, state, steps)
+                _, after = self._next_ones(some, steps)
                 next_ones = np.stack([pose.numpy() for pose in after], axis=1)
                 found += list(next_ones.reshape(len(some), steps, *self.shape))
         return found
