@@ -72,7 +72,7 @@ class VideoJoints(FrameNumbers):
 class PoseFeatures(nn.Module):
     """An encoder of poses, for whatever reads clips: features of each frame's joints.
 
-        f = relu([x - c; x - c; seen] w + b)           c: the mean of the joints that are seen
+        f = relu([x - c; seen] w + b)                  c: the mean of the joints that are seen
 
     Joints that are not known, NaN, are 0 beside a 0 that says so. Where a body is does not matter.
 
