@@ -259,7 +259,8 @@ class Navigator(WalkReader):
         looked: list[list[Array]] = [[] for _ in worlds]
         going = list(range(count))
         with evaluating(self):
-            state = self._begin("Navigator.walk", instructions, count)
+            words = self._ids("Navigator.walk", instructions, count)
+            state = self._begin("Navigator.walk", words, count)
             views = [np.asarray(world.view()) for world in worlds]
             for _ in range(most):
                 for n in going:
@@ -280,7 +281,7 @@ class Navigator(WalkReader):
         return [
             Walk(
                 np.stack(seen[n]), [self.actions[a] for a in acted[n]],
-                acted[n][-1] == stop, np.stack(looked[n]),
+                acted[n][-1] == stop, np.stack(looked[n])[:, : len(words[n]) + 1],
             )
             for n in range(count)
         ]  # fmt: skip
