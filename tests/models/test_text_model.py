@@ -51,6 +51,13 @@ def test_bits_are_of_characters_whatever_the_tokens_are():
     assert letters.score(letters.vocabulary.encode("aéé")) == score
 
 
+def test_an_unknown_first_word_is_as_long_as_it_is_written():
+    for words in (text.Words.of("The cat sat"), text.Words.of("The cat sat", lower=True)):
+        model = Doubling(words)
+        found = [model.score(f"{first} cat").characters for first in ("The", "a", "Hippopotamus")]
+        assert found == [4, 4, 4]
+
+
 def test_a_text_that_cannot_be_is_infinitely_perplexing():
     score = Score(1, 1, -math.inf)
     assert score.nats == score.perplexity == score.bits == math.inf

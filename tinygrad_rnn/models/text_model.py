@@ -14,6 +14,7 @@ from tinygrad_rnn.arguments import shortened, whole
 from tinygrad_rnn.errors import ArgumentError, ShapeError, VocabularyError
 from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.text.vocabulary import Ids, Vocabulary, checked_ids
+from tinygrad_rnn.text.words import Words
 
 __all__ = ["Score", "TextModel", "vocabulary_and_size"]
 
@@ -108,7 +109,7 @@ class TextModel(Saved):
         if self.vocabulary is None:
             characters = len(ids) - 1
         elif isinstance(text_or_ids, str):
-            characters = len(text_or_ids) - len(self.vocabulary.decode(ids[:1]))
+            characters = len(text_or_ids) - len(_first(self.vocabulary, text_or_ids, ids))
         else:
             characters = len(self.vocabulary.decode(ids)) - len(self.vocabulary.decode(ids[:1]))
         log_prob = float(np.sum(self.log_likelihoods(ids), dtype=np.float64))
@@ -159,6 +160,13 @@ class TextModel(Saved):
                 "with a vocabulary, such as text.Characters.of(sample)."
             )
         return self.vocabulary
+
+
+def _first(vocabulary: Vocabulary, written: str, ids: Ids) -> str:
+    """The first token of a text as it stands there, which a word that is unknown does not tell."""
+    if isinstance(vocabulary, Words):
+        return vocabulary.cut(written)[0]
+    return vocabulary.decode(ids[:1])
 
 
 def _texts(vocabulary: Vocabulary, drawn: Iterator[Any]) -> Iterator[str]:
