@@ -314,9 +314,38 @@ def test_unknown_words_are_walked_by():
             lambda: made().loss(INSTRUCTIONS, views(), [DONE[0], ["fly"], DONE[2]]),
             errors.IndexRangeError, r"actions\[1\]\[0\] is 'fly', expected one of \['forward',",
         ),
+        *(
+            (
+                lambda kind=kind, shape=shape, features=features: made(
+                    kind, features=features
+                ).loss(INSTRUCTIONS, views(shape), DONE),
+                errors.ShapeError, rf"{kind}: views\[0\] has shape \(3, .*, expected \(T, {told}\)",
+            )
+            for kind in ("Navigator", "PathMatcher")
+            for shape, features, told in (
+                ((4,), D, "5"), ((1, 5), D, "5"), ((2, 2, E), (E, 2, 2), "4, 2, 2"),
+                ((16,), (E, 2, 2), "4, 2, 2"),
+            )
+        ),
         (
-            lambda: made().loss(INSTRUCTIONS, views((4,)), DONE),
-            errors.ShapeError, "features=5 numbers for each",
+            lambda: made(encoder=nn.Flatten(), features=(E, 2, 2)).loss(
+                INSTRUCTIONS, views((E, 2, 2)), DONE
+            ),
+            errors.ShapeError, r"encoder's outputs have shape \(8, 16\), expected \(B, 4, 2, 2\)",
+        ),
+        (
+            lambda: made().loss(INSTRUCTIONS, [*views()[:2], np.zeros((0, D))], DONE),
+            errors.ShapeError, r"clips\[2\] has no frame, expected one or more",
+        ),
+        *(
+            (
+                lambda given=given: made("PathMatcher").word_scores(*given, batch_size=2),
+                errors.ArgumentError, told,
+            )
+            for given, told in (
+                ((INSTRUCTIONS, views()[:2], DONE), "expected a list of 2, one for each walk"),
+                ((INSTRUCTIONS[:2], views()[:2], DONE), "2 walks and actions of 3, expected as m"),
+            )
         ),
         (
             lambda: models.Navigator(9, ACTIONS, None, E, H, features=D).loss(["go"], [], [[]]),

@@ -3,11 +3,12 @@
 T may differ; frames are bytes or numbers.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn import nn, ops
+from tinygrad_rnn import ops
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.data import pad
 from tinygrad_rnn.device import Array, host_array
@@ -20,7 +21,7 @@ __all__ = ["frames_of", "mean_of"]
 
 
 def frames_of(
-    where: str, clips: Any, encoder: nn.Module | None, width: int, like: Tensor
+    where: str, clips: Any, encoder: Callable[[Tensor], Tensor] | None, width: int, like: Tensor
 ) -> tuple[Tensor, Array]:
     """What an encoder makes of frames, (T, B, D), 0 behind the last; how many there are.
 

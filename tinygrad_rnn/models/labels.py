@@ -11,7 +11,7 @@ from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
 from tinygrad_rnn.models.speaker import IGNORED
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["named", "names_of", "number_of", "numbers_of", "right_share"]
+__all__ = ["check_as_many", "named", "names_of", "number_of", "numbers_of", "right_share"]
 
 
 def names_of(where: str, labels: Any, what: str = "labels") -> list[str]:
@@ -43,10 +43,7 @@ def numbers_of(
     part  what has a label within it, as "frame of the clip"; None: the whole
     what  what labels are called
     """
-    if len(labels) != len(lengths):
-        raise ArgumentError(
-            f"{where}: {len(lengths)} {of} and {what} of {len(labels)}, expected as many."
-        )
+    check_as_many(where, len(lengths), of, labels, what)
     if part is None:
         return np.array(
             [number_of(where, names, f"{what}[{n}]", name) for n, name in enumerate(labels)]
@@ -62,6 +59,12 @@ def numbers_of(
             number_of(where, names, f"{what}[{b}][{t}]", n) for t, n in enumerate(own)
         ]
     return found
+
+
+def check_as_many(where: str, count: int, of: str, labels: Any, what: str) -> None:
+    """Raise unless there are labels of each."""
+    if len(labels) != count:
+        raise ArgumentError(f"{where}: {count} {of} and {what} of {len(labels)}, expected as many.")
 
 
 def right_share(scores: Tensor, targets: Array) -> Any:

@@ -11,6 +11,7 @@ from tinygrad_rnn.models.attending import Attending
 from tinygrad_rnn.models.bridge import Bridge
 from tinygrad_rnn.models.decoder import AttentionDecoder
 from tinygrad_rnn.models.encoder import Encoder
+from tinygrad_rnn.models.labels import check_as_many
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.read_out import ReadOut
 from tinygrad_rnn.models.scores import cross_entropy
@@ -106,12 +107,14 @@ class PathMatcher(WalkReader):
         self, instructions: Any, views: Any, actions: Any, *, batch_size: int = 128
     ) -> list[Floats]:
         """For each pair log P of each word of the instruction, and of its end: (S + 1,)."""
+        where = "PathMatcher.word_scores"
         found: list[Floats] = []
+        ids = self._ids(where, instructions, len(views))
+        check_as_many(where, len(views), "walks", actions, "actions")
         with evaluating(self):
-            for rows in some_rows("PathMatcher.word_scores", len(views), batch_size):
-                ids = self._ids("PathMatcher", instructions[rows], len(views[rows]))
-                nats, _ = self.loss(ids, views[rows], actions[rows], reduction="none")
-                each = zip(nats.numpy().T, ids, strict=True)
+            for rows in some_rows(where, len(views), batch_size):
+                nats, _ = self.loss(ids[rows], views[rows], actions[rows], reduction="none")
+                each = zip(nats.numpy().T, ids[rows], strict=True)
                 found += [-own[: len(words) + 1] for own, words in each]
         return found
 

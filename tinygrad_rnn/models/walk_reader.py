@@ -8,11 +8,11 @@ import numpy as np
 from tinygrad_rnn import nn
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.device import Array, host_array
-from tinygrad_rnn.errors import ArgumentError
+from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.models.clips import frames_of
 from tinygrad_rnn.models.labels import names_of, numbers_of
 from tinygrad_rnn.models.saved import Saved
-from tinygrad_rnn.models.shown import feature_shape
+from tinygrad_rnn.models.shown import feature_shape, features_of
 from tinygrad_rnn.models.speaker import tokens_of
 from tinygrad_rnn.models.text_model import vocabulary_and_size
 from tinygrad_rnn.tensor import Tensor
@@ -60,12 +60,23 @@ class WalkReader(Saved, nn.Module):
         """What the encoder makes of views, (T, B, D) or (T, B, D h w), and how many there are."""
         width, like = int(np.prod(self.features)), self.out.weight
         if self.encoder is None:
-            views = [np.reshape(host_array(view), (len(view), -1)) for view in views]
-            return frames_of(where, views, None, width, like)
-        flat = self.encoder
-        if len(self.features) == 3:
-            flat = nn.Sequential(self.encoder, nn.Flatten())
-        return frames_of(where, views, flat, width, like)
+            flat = [self._flat(where, n, host_array(view)) for n, view in enumerate(views)]
+            return frames_of(where, flat, None, width, like)
+
+        def encoded(frames: Tensor) -> Tensor:
+            found = features_of(where, frames, self.encoder, self.features, like)
+            return found.reshape(-1, width)
+
+        return frames_of(where, views, encoded, width, like)
+
+    def _flat(self, where: str, number: int, view: Array) -> Array:
+        """Features (T, D) or (T, D, h, w), those of each view in one row."""
+        if view.shape[1:] != self.features:
+            raise ShapeError(
+                f"{where}: views[{number}] has shape {view.shape}, expected (T, "
+                f"{', '.join(map(str, self.features))}), as features says."
+            )
+        return view.reshape(len(view), int(np.prod(self.features)))
 
     def _numbers(self, actions: Any, lengths: Array) -> Array:
         """Numbers of actions (T, B), one for each view."""
