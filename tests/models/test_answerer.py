@@ -249,6 +249,35 @@ def test_where_nothing_is_asked_nothing_is_answered():
             lambda: model_of().answers([IMAGES[0], None], [[1], [2]]),
             errors.ArgumentError, r"Answerer: images\[1\] is None, expected an image",
         ),
+        *(
+            (
+                lambda number=number: model_of().loss(IMAGES, QUESTIONS[:2], [0, number]),
+                errors.IndexRangeError, rf"answers\[1\] is {number}, expected 0 to {last}, or",
+            )
+            for last in [len(NAMES) - 1] for number in (-100, -1, len(NAMES))
+        ),
+        (
+            lambda: model_of().loss(IMAGES, QUESTIONS[:2], [[0], [1]]),
+            errors.ShapeError, r"Answerer.loss: answers has shape \(2, 1\), expected one for each",
+        ),
+        *(
+            (
+                lambda use=use: use(model_of(), None, [[1], [2]]),
+                errors.ArgumentError, "Answerer: images is None, expected images, or features",
+            )
+            for use in (models.Answerer.answers, models.Answerer.__call__)
+        ),
+        *(
+            (
+                lambda use=use: use(model_of(), IMAGES, None),
+                errors.ArgumentError, "questions is None, expected a list of questions",
+            )
+            for use in (models.Answerer.answers, models.Answerer.__call__)
+        ),
+        (
+            lambda: model_of().answers(IMAGES, [[1], None]),
+            errors.ArgumentError, r"questions\[1\] is None, expected a text, or tokens",
+        ),
         (
             lambda: model_of().answers(IMAGES, [[1], [2]], choices=[["no"], ["cat", "dog"]]),
             errors.ArgumentError, r"choices\[1\] is \['cat', 'dog'\], expected names, at least one",

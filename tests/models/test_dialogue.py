@@ -176,6 +176,13 @@ def test_it_is_learned_and_comes_back_from_its_folder(tmp_path):
     )
 
 
+def test_answers_may_be_told_by_number():
+    model = model_of()
+    numbered = [[(asked, NAMES.index(answer)) for asked, answer in own] for own in TALKS]
+    by_name, by_number = (model.loss(IMAGES, CAPTIONS, own)[0] for own in (TALKS, numbered))
+    assert by_number.item() == by_name.item()
+
+
 @pytest.mark.parametrize(
     ("make", "error", "told"),
     [
@@ -222,6 +229,32 @@ def test_it_is_learned_and_comes_back_from_its_folder(tmp_path):
         (
             lambda: model_of().talk(IMAGES, CAPTIONS, [["what is it?"]]),
             errors.ArgumentError, "2 captions and 1 lists of questions about 2 images, expected",
+        ),
+        (
+            lambda: model_of().talk(IMAGES, CAPTIONS, [["what is it?"], "where"]),
+            errors.ArgumentError, r"talk: questions\[1\] is 'where', expected a list of questions",
+        ),
+        (
+            lambda: model_of().answers(
+                [IMAGES[0]] * 3, ["a ball"] * 3, [TALKS[1]] * 2, batch_size=2
+            ),
+            errors.ArgumentError, "3 captions and 2 dialogues about 3 images, expected one of each",
+        ),
+        (
+            lambda: model_of()([], [], []),
+            errors.ArgumentError, r"Dialogue: dialogues is \[\], expected one or more",
+        ),
+        (
+            lambda: model_of().loss(IMAGES, None, TALKS),
+            errors.ArgumentError, "captions is None, expected a list, one for each image",
+        ),
+        (
+            lambda: model_of().answers(None, CAPTIONS, TALKS),
+            errors.ArgumentError, "Dialogue: images is None, expected images, or features",
+        ),
+        (
+            lambda: model_of().loss(IMAGES[:1], ["a ball"], [[("is it?", 0), ("is it?", 3)]]),
+            errors.IndexRangeError, r"answers\[1\] is 3, expected 0 to 2",
         ),
         (
             lambda: model_of().batches(IMAGES, CAPTIONS, TALKS[:1], 2),

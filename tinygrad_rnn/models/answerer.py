@@ -9,13 +9,14 @@ from tinygrad_rnn import losses, nn, ops
 from tinygrad_rnn.arguments import flag, shortened
 from tinygrad_rnn.data import Batches, Padded
 from tinygrad_rnn.device import Array, host_array
-from tinygrad_rnn.errors import ArgumentError, ShapeError
+from tinygrad_rnn.errors import ArgumentError, IndexRangeError, ShapeError
 from tinygrad_rnn.models.asking import Multiplied, ReadWhileLooking
 from tinygrad_rnn.models.labels import names_of, number_of, right_share
 from tinygrad_rnn.models.layers import CellChoice, recurrent_layers
 from tinygrad_rnn.models.saved import Saved
 from tinygrad_rnn.models.shown import (
     Pairs,
+    count_of,
     feature_shape,
     features_of,
     image_of_each,
@@ -155,15 +156,25 @@ class Answerer(Saved, nn.Module):
 
     def _numbers(self, answers: Any) -> Array:
         """Numbers of answers, by name; numbers are them already."""
-        given = host_array(answers)
-        if given.dtype.kind in "iu":
-            return given
-        return np.array(
-            [
-                number_of(f"{self.where}.loss", self.names, f"answers[{n}]", name)
-                for n, name in enumerate(answers)
-            ]
-        )
+        where, given = f"{self.where}.loss", host_array(answers)
+        if given.dtype.kind not in "iu":
+            return np.array(
+                [
+                    number_of(where, self.names, f"answers[{n}]", name)
+                    for n, name in enumerate(answers)
+                ]
+            )
+        if given.ndim != 1:
+            raise ShapeError(
+                f"{where}: answers has shape {given.shape}, expected one for each question."
+            )
+        wrong = np.flatnonzero((given < 0) | (given >= len(self.names)))
+        if len(wrong):
+            raise IndexRangeError(
+                f"{where}: answers[{wrong[0]}] is {given[wrong[0]]}, expected 0 to "
+                f"{len(self.names) - 1}, or one of {shortened(self.names)}."
+            )
+        return given
 
     def _asked(self, images: Any, questions: Any, of: Any) -> tuple[Tensor, Looks | None]:
         """Scores, and where it was looked."""
@@ -192,10 +203,7 @@ class Answerer(Saved, nn.Module):
 
     def _read(self, questions: Any) -> tuple[Array, Array]:
         """Tokens of questions, (N, T + 1), each with its end, and how many."""
-        if isinstance(questions, str):
-            raise ArgumentError(
-                f"{self.where}: questions is {shortened(questions)}, expected a list of questions."
-            )
+        self._check_several(questions)
         if not isinstance(questions, Padded):
             questions = [self._tokens(f"questions[{n}]", one) for n, one in enumerate(questions)]
         found = with_end(self.where, "questions", questions, self.end)
@@ -203,12 +211,19 @@ class Answerer(Saved, nn.Module):
             return found
         return np.full((len(found[0]), 1), self.end), np.ones_like(found[1])
 
+    def _check_several(self, questions: Any) -> None:
+        if isinstance(questions, str) or not hasattr(questions, "__len__"):
+            raise ArgumentError(
+                f"{self.where}: questions is {shortened(questions)}, expected a list of questions."
+            )
+
     def _tokens(self, place: str, given: Any) -> Any:
         """The tokens of a text, or those that are given."""
         return tokens_of(self.where, place, given, self.vocabulary, self.end)
 
     def _seen(self, images: Any) -> Tensor:
         """What is made of images: (B, D), all places in one row, or (B, P, D) to look at."""
+        count_of(self.where, images)
         found = features_of(self.where, images, self.encoder, self.features, self.out.weight)
         return places_of(found) if self.attend else found.reshape(len(found), -1)
 
@@ -296,9 +311,11 @@ class Answerer(Saved, nn.Module):
         self, images: Any, questions: Any, of: Any, batch_size: int
     ) -> Iterator[tuple[Tensor, Looks | None]]:
         """Some questions at a time, in their order, with the images that these are about."""
+        self._check_several(questions)
         batches = some_rows(self.where, len(questions), batch_size)
         if self.image:
-            of = image_of_each(self.where, of, len(images), len(questions), "questions")
+            count = count_of(self.where, images)
+            of = image_of_each(self.where, of, count, len(questions), "questions")
             of = np.arange(len(questions)) if of is None else of
         for rows in batches:
             shown, about = None, None

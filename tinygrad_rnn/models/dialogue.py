@@ -11,7 +11,7 @@ from tinygrad_rnn.data import Batches, pad
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.models.answerer import Answerer
-from tinygrad_rnn.models.shown import Pairs
+from tinygrad_rnn.models.shown import Pairs, count_of
 from tinygrad_rnn.models.some_rows import some_rows
 from tinygrad_rnn.models.speaker import with_end
 from tinygrad_rnn.models.telling import Carried
@@ -66,6 +66,10 @@ class Dialogue(Answerer):
     def forward(self, images: Any, captions: Any, dialogues: Any) -> Tensor:  # type: ignore[override]
         """Scores of the answers to all questions, dialogue by dialogue (N, K)."""
         self._check(images, captions, dialogues, "dialogues")
+        if not len(dialogues):
+            raise ArgumentError(
+                f"{self.where}: dialogues is {shortened(dialogues)}, expected one or more."
+            )
         rounds = [self._rounds(f"dialogues[{n}]", own) for n, own in enumerate(dialogues)]
         counts = list(map(len, rounds))
         of = np.repeat(np.arange(len(rounds)), counts)
@@ -88,16 +92,17 @@ class Dialogue(Answerer):
 
     def _check(self, images: Any, captions: Any, dialogues: Any, what: str) -> None:
         """Raise unless there is one of each."""
-        if isinstance(captions, str) or isinstance(dialogues, str):
-            given = captions if isinstance(captions, str) else dialogues
-            name = "captions" if isinstance(captions, str) else what
-            raise ArgumentError(
-                f"{self.where}: {name} is {shortened(given)}, expected a list, one for each image."
-            )
-        if not len(captions) == len(dialogues) or (self.image and len(images) != len(captions)):
+        for name, given in (("captions", captions), (what, dialogues)):
+            if isinstance(given, str) or not hasattr(given, "__len__"):
+                raise ArgumentError(
+                    f"{self.where}: {name} is {shortened(given)}, expected a list, one for each "
+                    "image."
+                )
+        shown = count_of(self.where, images) if self.image else "no"
+        if not len(captions) == len(dialogues) or shown not in ("no", len(captions)):
             raise ArgumentError(
                 f"{self.where}: {len(captions)} captions and {len(dialogues)} {what} about "
-                f"{len(images) if self.image else 'no'} images, expected one of each."
+                f"{shown} images, expected one of each."
             )
 
     def _before(self, captions: Any, rounds: list[list[Any]]) -> list[Array]:
@@ -110,8 +115,14 @@ class Dialogue(Answerer):
         found = []
         for remark, row, length, own in zip(remarks, ids, lengths, rounds, strict=True):
             found.append(row[:length] if len(remark) else NOTHING)
-            found += [np.asarray(self._tokens("an answer", answer)) for _, answer in own[:-1]]
+            found += [np.asarray(self._said("an answer", answer)) for _, answer in own[:-1]]
         return found
+
+    def _said(self, place: str, answer: Any) -> Any:
+        """The tokens of an answer, which may be told by its number."""
+        if isinstance(answer, int | np.integer):
+            answer = self.names[self._numbers([answer])[0]]
+        return self._tokens(place, answer)
 
     def _read_on(self, texts: list[Array], carried: Carried) -> tuple[Tensor, Carried]:
         """What is found at the end of a further text of each dialogue; nothing where it is over."""
@@ -140,7 +151,8 @@ class Dialogue(Answerer):
             images: As ``Answerer.loss`` takes them, one for each dialogue.
             captions: Texts, or their tokens: what is said first. None: nothing is.
             dialogues: For each a list of (question, answer). A question is a text, or tokens; it is
-                answered in view of the answers before it, as they are given.
+                answered in view of the answers before it, as they are given. An answer is a name,
+                or its number.
         """
         scores = self(images, captions, dialogues)
         return self._loss(scores, [answer for own in dialogues for _, answer in own])
@@ -178,6 +190,7 @@ class Dialogue(Answerer):
         Each in view of the answers before it, as they are given; that of the last round is not
         looked at.
         """
+        self._check(images, captions, dialogues, "dialogues")
         found: list[list[str]] = []
         for rows in some_rows(f"{self.where}.answers", len(dialogues), batch_size):
             shown = images[rows] if self.image else None
@@ -192,6 +205,12 @@ class Dialogue(Answerer):
     ) -> list[list[str]]:
         """Its answers to the questions of each dialogue, in view of its own answers before."""
         self._check(images, captions, questions, "lists of questions")
+        for n, asked in enumerate(questions):
+            if isinstance(asked, str):
+                raise ArgumentError(
+                    f"{self.where}.talk: questions[{n}] is {shortened(asked)}, expected a list of "
+                    "questions."
+                )
         said: list[list[str]] = [[] for _ in questions]
         for r in range(max(map(len, questions), default=0)):
             going = [b for b, asked in enumerate(questions) if len(asked) > r]

@@ -13,9 +13,19 @@ from tinygrad_rnn.tensor import Tensor, as_array
 from tinygrad_rnn.text.vocabulary import Ids
 
 __all__ = [
-    "Pairs", "feature_shape", "features_of", "image_of_each", "of_one_type", "places_of",
-    "side_by_side", "together",
+    "Pairs", "count_of", "feature_shape", "features_of", "image_of_each", "of_one_type",
+    "places_of", "side_by_side", "together",
 ]  # fmt: skip
+
+
+def count_of(where: str, images: Any) -> int:
+    """How many images there are."""
+    if isinstance(images, str) or not hasattr(images, "__len__"):
+        raise ArgumentError(
+            f"{where}: images is {shortened(images)}, expected images, or features, side by side "
+            "or in a list."
+        )
+    return len(images)
 
 
 def side_by_side(where: str, images: Any, like: Tensor) -> Tensor:

@@ -194,6 +194,10 @@ def tokens_of(where: str, place: str, given: Any, vocabulary: Vocabulary | None,
                 f"{end} of tokens alone. Give tokens, or make it with a vocabulary."
             )
         tokens = vocabulary.encode(given)
+    if not hasattr(tokens, "__len__"):
+        raise ArgumentError(
+            f"{where}: {place} is {shortened(given)}, expected a text, or tokens in a row."
+        )
     if not len(tokens):
         raise ArgumentError(f"{where}: {place} is {shortened(given)}, expected one word or more.")
     return tokens
