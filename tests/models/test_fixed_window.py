@@ -127,6 +127,7 @@ def test_it_is_saved_and_loaded(tmp_path):
         (lambda: models.FixedWindow(3, activation="tan"), "activation is 'tan', expected tanh"),
         (lambda: model_of()(tokens(3)), r"ids have shape \(3,\), expected \(T, B\)"),
         (lambda: model_of().step([V], model_of().start()), r"ids\[0\] is 6, expected 0 to 5"),
+        (lambda: model_of().loss([[V], [0]], [[1], [2]]), "ids go from 0 to 6, expected 0 to 5"),
         (lambda: model_of()(tokens(3, 2), model_of().start(3)), r"a state of shape \(3, 3\)"),
         (lambda: model_of().score([1]), "has 1 tokens, expected 2 at least"),
     ],

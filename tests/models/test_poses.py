@@ -361,6 +361,10 @@ def test_the_loss_has_the_slope_of_its_values(kind):
             lambda: gaze().loss(clips(), [np.zeros((n, 3)) for n in LENGTHS]),
             errors.ArgumentError, "nothing is known",
         ),
+        (
+            lambda: gaze().loss(clips(), [1.0, 2.0, 3.0]),
+            errors.ShapeError, r"directions\[0\] has shape \(\), expected \(5, 3\)",
+        ),
     ],
 )  # fmt: skip
 def test_errors_say_what_was_expected(make, error, told):

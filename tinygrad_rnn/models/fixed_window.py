@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_rnn import nn, ops
 from tinygrad_rnn.arguments import whole
-from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.errors import IndexRangeError, ShapeError
 from tinygrad_rnn.models.scores import cross_entropy, losses_in_pieces
 from tinygrad_rnn.models.text_model import Floats, TextModel, vocabulary_and_size
 from tinygrad_rnn.nn.activations import Activation
@@ -70,6 +70,11 @@ class FixedWindow(TextModel, nn.Module):
         ids = as_array(ids, "FixedWindow")
         if ids.ndim != 2:
             raise ShapeError(f"FixedWindow: ids have shape {ids.shape}, expected (T, B).")
+        V = self.vocabulary_size
+        if ids.size and not (ids.min() >= 0 and ids.max() < V):  # V stands before a text alone
+            raise IndexRangeError(
+                f"FixedWindow: ids go from {ids.min()} to {ids.max()}, expected 0 to {V - 1}."
+            )
         steps, rows = ids.shape
         state = self.start(rows) if state is None else np.asarray(state)
         if state.shape != (rows, self.window - 1):

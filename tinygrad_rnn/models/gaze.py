@@ -62,5 +62,5 @@ class GazeDirections(FrameNumbers):
 def _of_length_one(directions: Any) -> Array:
     """Directions (T, 3); NaN where there is none."""
     found = host_array(directions).astype(float, copy=False)
-    size = np.linalg.norm(found, axis=-1, keepdims=True)
+    size = np.sqrt(np.square(found).sum(axis=-1, keepdims=True))  # of a number, too
     return found / np.where(size > 0, size, np.nan)
