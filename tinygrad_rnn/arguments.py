@@ -15,7 +15,7 @@ from tinygrad_rnn.errors import ArgumentError, DTypeError, ShapeError, TinygradE
 
 __all__ = [
     "TYPES", "bounded", "choice", "dtype_of", "flag", "function_of", "number", "shape_of",
-    "shortened", "whole",
+    "shortened", "whole", "written",
 ]  # fmt: skip
 
 # What a Tensor may hold: no long doubles, which no kernel and no other library reads.
@@ -75,6 +75,11 @@ def number(where: str, name: str, value: Any) -> float:
     if not isinstance(value, int | float):
         raise ArgumentError(f"{where}: {name} is {shortened(value)}, expected a number.")
     return value
+
+
+def written(value: Any) -> str:
+    """A value as Python writes it; a number of NumPy as the same of Python, 4 for np.int64(4)."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def bounded(

@@ -42,8 +42,12 @@ MODELS = {
     "3-grams": lambda: models.NGram(3, LETTERS).fit(SAMPLE),
     "add": lambda: models.NGram(2, 14, smoothing=models.smoothing.Add(0.25)).fit(range(14)),
     "interpolated": lambda: models.NGram(2, text.Bytes(), smoothing="interpolate").fit(SAMPLE),
+    "sizes of NumPy": lambda: models.LanguageModel(
+        LETTERS, np.int64(4), [np.int32(5), 5], np.int8(2), recompute=np.int64(2),
+        hidden_dropout=np.float32(0.1), zoneout=np.float32(0.2),
+    ),
     "options": lambda: model_of(cell="LSTM", connect="residual", layer_norm=True, zoneout=0.1),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, Unpack
 import numpy as np
 
 from tinygrad_rnn import ops, random
-from tinygrad_rnn.arguments import choice, flag
+from tinygrad_rnn.arguments import choice, flag, written
 from tinygrad_rnn.device import array_module, there
 from tinygrad_rnn.errors import CellError, ModuleError, TraceError
 from tinygrad_rnn.kernels.noise import Noise
@@ -388,7 +388,7 @@ class Cell(Module):
         """The arguments of the constructor, and the options."""
         sizes, named = list(self._arguments.args), {**self._arguments.kwargs, **self.chosen}
         sizes += [named.pop(n) for n in ("input_size", "hidden_size")[len(sizes) :] if n in named]
-        return ", ".join([*map(repr, sizes), *(f"{n}={value!r}" for n, value in named.items())])
+        return ", ".join([*map(written, sizes), *(f"{n}={written(v)}" for n, v in named.items())])
 
 
 def _why_slow(found: Program | TraceError, state: Tensor) -> str:

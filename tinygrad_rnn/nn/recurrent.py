@@ -6,7 +6,7 @@ from typing import Any, Literal, Unpack
 import numpy as np
 
 from tinygrad_rnn import ops
-from tinygrad_rnn.arguments import flag
+from tinygrad_rnn.arguments import flag, written
 from tinygrad_rnn.errors import ShapeError
 from tinygrad_rnn.kernels.noise import Noise
 from tinygrad_rnn.nn.allowance import claim
@@ -367,7 +367,7 @@ class Recurrent(Module):
             "output": (self.output, "all"), "recompute": (self.recompute, False),
             "truncate": (self.truncate, None),
         }  # fmt: skip
-        return ", ".join(f"{name}={v!r}" for name, (v, usual) in kept.items() if v != usual)
+        return ", ".join(f"{name}={written(v)}" for name, (v, usual) in kept.items() if v != usual)
 
 
 def _vectors(cell: Cell) -> dict[str, Parameter]:
