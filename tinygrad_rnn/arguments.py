@@ -95,7 +95,9 @@ def bounded(
     """A setting within bounds, as a float; neither NaN nor a bool is one."""
     limits = [(least, ge, "from"), (above, gt, "above"), (most, le, "to"), (below, lt, "to below")]
     given = [(limit, holds, word) for limit, holds, word in limits if limit is not None]
-    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if isinstance(value, np.integer | np.floating):  # whose type may not have the bounds
+        value = int(value) if isinstance(value, np.integer) else float(value)
+    real = isinstance(value, int | float) and not isinstance(value, bool)
     if not real or value != value or not all(holds(value, limit) for limit, holds, _ in given):
         words = [f" {word} {limit:g}" for limit, _, word in given if limit != np.inf]
         words += [" up"] if len(words) == 1 and least is not None else []

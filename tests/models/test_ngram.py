@@ -184,6 +184,22 @@ def test_what_was_counted_is_saved_and_loaded(name, tmp_path):
     np.testing.assert_array_equal(again.log_likelihoods(ids), model.log_likelihoods(ids))
 
 
+@pytest.mark.parametrize(
+    ("kind", "of_numpy", "plain"),
+    [
+        (smoothing.Add, np.float32(0.5), 0.5),
+        (smoothing.KneserNey, np.float32(0.5), 0.5),
+        (smoothing.Backoff, np.float32(0.5), 0.5),
+        (smoothing.Interpolate, np.float32(0.5), 0.5),
+        (smoothing.Interpolate, np.array([0.1, 0.2]), [0.1, 0.2]),
+    ],
+)
+def test_numbers_of_numpy_are_numbers(kind, of_numpy, plain, tmp_path):
+    assert kind(of_numpy) == kind(plain)
+    NGram(2, 4, smoothing=kind(of_numpy)).fit([0, 1, 2, 1, 0]).save(tmp_path)
+    assert models.load(tmp_path).smoothing == kind(plain)
+
+
 def damaged(**changes):
     state = NGram(2, 4).fit([0, 1, 2, 1, 0]).state_dict()
     for name, value in changes.items():
@@ -227,6 +243,15 @@ def test_damaged_counts_are_told_and_leave_all_as_it_was(state, problem):
         (lambda: smoothing.Interpolate([0.5, 2]), "Interpolate: weight is 2"),
         (lambda: smoothing.KneserNey(1), "KneserNey: discount is 1, expected a number above 0"),
         (lambda: smoothing.Backoff(0), "Backoff: discount is 0"),
+        (lambda: smoothing.Interpolate(None), "Interpolate: weight is None, expected a number"),
+        (
+            lambda: NGram(2, 4, smoothing={"kind": "add", "foo": 1}),
+            "smoothing has 'foo', expected of 'add' none but kind, delta",
+        ),
+        (
+            lambda: NGram(2, 4, smoothing={"kind": "none", "delta": 1}),
+            "smoothing has 'delta', expected of 'none' none but kind",
+        ),
         (
             lambda: NGram(2, 4, smoothing=smoothing.Interpolate([0.5])).fit([0, 1, 2]),
             "weight is .*, expected one for each length up to the order",

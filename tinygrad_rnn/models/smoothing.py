@@ -12,7 +12,7 @@ c(hw) are counts, c(h) their sum over w, t(h) how many different w follow h, V a
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,7 +120,7 @@ class Add(Smoothing):
     alone = True
 
     def __post_init__(self) -> None:
-        bounded("Add", "delta", self.delta, above=0, most=1e300)
+        _keep(self, "delta", bounded("Add", "delta", self.delta, above=0, most=1e300))
 
     def shares(self, counted: Counted) -> tuple[Any, Any]:
         """The formula above, its share and its weight."""
@@ -143,9 +143,10 @@ class Interpolate(Smoothing):
     weight: float | Sequence[float] = 0.7
 
     def __post_init__(self) -> None:
-        given = [self.weight] if isinstance(self.weight, int | float) else list(self.weight)
-        for one in given:
-            bounded("Interpolate", "weight", one, above=0, below=1)
+        several = np.ndim(self.weight) > 0
+        given: Any = self.weight if several else [self.weight]
+        weights = tuple(bounded("Interpolate", "weight", one, above=0, below=1) for one in given)
+        _keep(self, "weight", weights if several else weights[0])
 
     def shares(self, counted: Counted) -> tuple[Any, Any]:
         """The formula above, its share and its weight."""
@@ -191,7 +192,7 @@ class KneserNey(Smoothing):
     discount: float | None = None
 
     def __post_init__(self) -> None:
-        _check_discount(type(self).__name__, self.discount)
+        _keep_discount(self)
 
     def counts(self, counts: Counts, n: int) -> Any:
         """N(·hw) of all lengths but the longest."""
@@ -221,7 +222,7 @@ class Backoff(Smoothing):
     discount: float | None = None
 
     def __post_init__(self) -> None:
-        _check_discount(type(self).__name__, self.discount)
+        _keep_discount(self)
 
     def shares(self, counted: Counted) -> tuple[Any, Any]:
         """The formula above, its share and what it leaves for all other tokens together."""
@@ -237,9 +238,16 @@ class Backoff(Smoothing):
         return Estimate(share, scale)
 
 
-def _check_discount(where: str, discount: Any) -> None:
-    if discount is not None:
-        bounded(where, "discount", discount, above=0, below=1)
+def _keep(smoothing: Smoothing, name: str, value: Any) -> None:
+    """Let an option be what was found to be given, which JSON has: a number of NumPy it has not."""
+    object.__setattr__(smoothing, name, value)  # as nobody else sets one
+
+
+def _keep_discount(smoothing: KneserNey | Backoff) -> None:
+    if smoothing.discount is not None:
+        where = type(smoothing).__name__
+        found = bounded(where, "discount", smoothing.discount, above=0, below=1)
+        _keep(smoothing, "discount", found)
 
 
 def _discount(given: float | None, count: Any) -> float:
@@ -266,6 +274,12 @@ def smoothing_of(where: str, given: Any) -> Smoothing:
     options = dict(given) if isinstance(given, Mapping) else {"kind": given}
     kind = options.pop("kind", None)
     if isinstance(kind, str) and kind in NAMED:
+        known = [field.name for field in fields(NAMED[kind])]  # type: ignore[arg-type]
+        if unknown := [name for name in options if name not in known]:
+            raise ArgumentError(
+                f"{where}: smoothing has {unknown[0]!r}, expected of {kind!r} none but "
+                f"{', '.join(['kind', *known])}."
+            )
         return NAMED[kind](**options)
     raise ArgumentError(
         f"{where}: smoothing is {shortened(given)}, expected one of {tuple(NAMED)}, or one of "
