@@ -116,6 +116,17 @@ def test_whatever_fails_while_it_is_written_costs_nothing(tmp_path, monkeypatch,
     assert models.load(tmp_path).score(SAMPLE) == new.score(SAMPLE)
 
 
+@pytest.mark.parametrize("make", [model_of, lambda: models.NGram(2, LETTERS).fit(SAMPLE)])
+def test_a_vocabulary_of_another_size_is_refused_before_anything_is_replaced(make, tmp_path):
+    model = make()
+    model.save(tmp_path)
+    model.vocabulary = text.Characters.of("x")
+    told = "save: vocabulary has 1 tokens, the model 14, expected as many"
+    with pytest.raises(errors.VocabularyError, match=told):
+        model.save(tmp_path)
+    assert models.load(tmp_path).vocabulary == LETTERS
+
+
 def test_other_vocabularies_are_refused_by_what_differs(tmp_path):
     model_of().save(tmp_path)
     assert models.load(tmp_path, vocabulary=LETTERS).vocabulary == LETTERS

@@ -157,6 +157,12 @@ def _said(where: str, model: Saved) -> Json:
         arguments = describe(model, dict(KINDS), where)
     else:
         arguments = model.made_with()
+    for name, size in model.vocabularies.items():
+        given, expected = getattr(model, name), getattr(model, size)
+        if given is not None and len(given) != expected:
+            raise VocabularyError(
+                f"{where}: {name} has {len(given)} tokens, the model {expected}, expected as many."
+            )
     described = {
         name: None if getattr(model, name) is None else getattr(model, name).description()
         for name in model.vocabularies
