@@ -14,6 +14,7 @@ KINDS = {
     "state": {"num_layers": 2},
     "spatial": {},
     "spatial, one layer": {"mlp_size": 0},
+    "spatial, projected": {"proj_size": 2},
     "soft": {},
     "hard": {"gate": False, "cell": "GRU"},
     "soft, two layers": {"num_layers": 2, "attention_size": 3},

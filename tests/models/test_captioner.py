@@ -135,12 +135,28 @@ def test_dropout_is_for_training():
     assert model.training
 
 
+@pytest.mark.parametrize("image", models.captioner.IMAGES)
+def test_each_layer_may_have_a_width_of_its_own(image):
+    model = models.Captioner(
+        V, None, 4, [6, 3], features=(D, *PLACES), image=image, hidden_dropout=0.1
+    )
+    shown = np.random.default_rng(1).standard_normal((3, D, *PLACES)).astype(np.float32)
+    layers = model.decoder.layers
+    assert (layers.output_size, layers.dropout) == (3, 0.1)
+    assert np.isfinite(model.loss(shown, CAPTIONS, OF)[0].item())
+    assert len(model.captioned(shown, max_length=2)) == 3
+
+
 # ----- what cannot be -----
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda: model_of("spatial", cell=nn.ProjectedLSTM),
+            "image='spatial' with layers that give out 1 numbers, expected 6, as hidden_size says",
+        ),
         (lambda: model_of(image="all"), "Captioner: image is 'all', expected one of"),
         (
             lambda: models.Captioner(V, None, 4, 6, features=D, image="soft"),

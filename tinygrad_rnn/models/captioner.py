@@ -59,7 +59,7 @@ class Captioner(Describer):
         encoder: Any module that makes (B, D) or (B, D, h, w) of images (B, C, H, W). None: images
             are such features themselves.
         embedding_dim: How wide the vectors of tokens are: E.
-        hidden_size: The width of the layers: H.
+        hidden_size: The width of the layers: H; or a list with that of each, H that of the last.
         features: D or (D, h, w): what the encoder makes of one image.
         cell: As for ``LanguageModel``.
         image: One of the table.
@@ -79,7 +79,7 @@ class Captioner(Describer):
         vocabulary: Any,
         encoder: nn.Module | None,
         embedding_dim: int,
-        hidden_size: int,
+        hidden_size: int | Sequence[int],
         *,
         features: int | Sequence[int],
         cell: CellChoice = "LSTM",
@@ -111,13 +111,23 @@ class Captioner(Describer):
         self.doubly_stochastic = bounded(where, "doubly_stochastic", doubly_stochastic, least=0)
         self.reinforce = bounded(where, "reinforce", reinforce, least=0)
         self.entropy = bounded(where, "entropy", entropy, least=0)
-        D, E, H = self.features[0], embedding_dim, hidden_size
+        D, E = self.features[0], embedding_dim
+        H: Any = hidden_size
+        several = num_layers > 1
+        if isinstance(hidden_size, list | tuple) and hidden_size:
+            H, several = hidden_size[-1], len(hidden_size) > 1
         looks = image in ("soft", "hard")
         beside = D if looks or image in ("first", "every") else 0
         if image == "spatial":
-            beside = H
-        between = {"dropout": hidden_dropout} if hidden_dropout and num_layers > 1 else {}
-        layers = recurrent_layers(where, cell, E + beside, H, num_layers, {**options, **between})
+            beside = options.get("proj_size") or H  # h_0 as layers give it out
+        between = {"dropout": hidden_dropout} if hidden_dropout and several else {}
+        options = {**options, **between}
+        layers = recurrent_layers(where, cell, E + beside, hidden_size, num_layers, options)
+        if image == "spatial" and layers.output_size != beside:
+            raise ShapeError(
+                f"{where}: image='spatial' with layers that give out {layers.output_size} numbers, "
+                f"expected {beside}, as hidden_size says: they read what they begin with."
+            )
         self.embedding = nn.Embedding(self.end + 1, E)
         self.decoder: Looking | Told
         if looks:
