@@ -68,9 +68,9 @@ def test_what_cannot_be_mapped_is_told():
     y, _, trace = layer(tg.randn(T, B, 3), return_trace=True)
     with pytest.raises(TypeError, match=r"expected the trace of one cell.*trace.layers\[0\]"):
         inspect.gradient_map(y.sum(axis=(1, 2)), trace, "w_h")
-    x = tg.randn(T, B, 3, requires_grad=True) * 2
+    x, other = tg.randn(T, B, 3), tg.ones(T, requires_grad=True)
     for weight in layer.parameters():
         weight.requires_grad = False
     y, _, trace = layer(x, return_trace=True)
     with pytest.raises(GradientError, match="nothing that the recurrence was given wants a grad"):
-        inspect.gradient_map(y.sum(axis=(1, 2)), trace.layers[0]["forward"], "w_h")
+        inspect.gradient_map(y.sum(axis=(1, 2)) * other, trace.layers[0]["forward"], "w_h")

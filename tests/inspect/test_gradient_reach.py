@@ -150,3 +150,48 @@ def test_wrong_arguments():
         inspect.gradient_by_lag(nn.GRU(3, 4, bidirectional=True, merge="none"), x)
     with pytest.raises(ArgumentError, match="layers is empty"):
         inspect.gradient_by_depth([], x)
+
+
+class Gained(nn.Cell):
+    """Its output is scaled by a parameter that the carried memory does not depend on."""
+
+    state = ("h", "c")
+    params = {"w_x": "I H", "w_h": "H H", "gain": ""}
+
+    def step(self, x, h, c, p):
+        c = (x @ p.w_x + c @ p.w_h).tanh()
+        return c * p.gain, c
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_states_count_that_do_not_depend_on_every_parameter(fused):
+    tg.seed(0)
+    layer = nn.Recurrent(Gained(3, 4), fused=fused).astype(np.float64)
+    x = tg.randn(6, 2, 3, dtype=np.float64)
+    found = inspect.gradient_by_lag(layer, x)
+    y, _, trace = layer(x, return_trace=True)
+    direction = np.random.default_rng(0).standard_normal(4)
+    (y[-1] * tg.tensor(direction / np.linalg.norm(direction))).sum().backward()
+    for name in ("h", "c"):
+        want = trace.gradient_norms(name).numpy()[::-1]
+        np.testing.assert_allclose(found[0, "forward", name], want, rtol=1e-10)
+    assert found[0, "forward", "c"].all()
+
+
+class Summed(nn.Cell):
+    """It has nothing to train."""
+
+    state = ("h",)
+
+    def step(self, x, h, p):
+        return x + 0.5 * h
+
+
+def test_a_cell_that_trains_nothing_passes_gradients_on_to_what_it_reads():
+    layer = nn.Recurrent(Summed(3, 3), fused=False).astype(np.float64)
+    x = tg.randn(6, 2, 3, dtype=np.float64, requires_grad=True)
+    y, _, trace = layer(2 * x, return_trace=True)
+    trace.go_back(y[-1].sum())
+    want = np.sqrt(6) * 0.5 ** np.arange(5.0, -1, -1)
+    np.testing.assert_allclose(trace.gradient_norms("h"), want, rtol=1e-12)
+    assert x.grad is None

@@ -11,6 +11,7 @@ from typing import Any
 
 from tinygrad_rnn.device import Array, array_module
 from tinygrad_rnn.engine import Walk, grad, wrap
+from tinygrad_rnn.engine.derivative import seeds
 from tinygrad_rnn.errors import GradientError
 from tinygrad_rnn.kernels.recurrence.kept import Kept
 from tinygrad_rnn.kernels.recurrence.reference import RESET, STEP
@@ -39,14 +40,15 @@ class Record:
         self._walk: weakref.ref[Walk] | None = None
         self._sources: Mapping[str, Tensor] | None = None
         self._prepared: Callable[[dict[str, Tensor]], Any] = dict
-        self._leaves: list[weakref.ref[Tensor]] = []  # what it is given, and wants a gradient
+        # What it is given, and wants a gradient: the Node, or a leaf.
+        self._given: list[weakref.ref[Any]] = []
 
     def prepare(
         self, sources: Mapping[str, Tensor], prepared: Callable[[dict[str, Tensor]], Any]
     ) -> None:
         """The weights that the recurrence is going to be given are made of others."""
         self._sources = {name: weight.detach() for name, weight in sources.items()}
-        self._note_leaves(sources.values())
+        self._note(sources.values())
         self._prepared = prepared
 
     def begin(
@@ -70,7 +72,7 @@ class Record:
             *([] if x is None else [x]),
         ]
         self.differentiable = is_grad_enabled() and any(t._requires_grad for t in given)
-        self._note_leaves(given)
+        self._note(given)
         self.when = tick()
         self.x = None if x is None else x.detach()
         self.weights = {name: weight.detach() for name, weight in weights.items()}
@@ -82,8 +84,8 @@ class Record:
         self.mask, self.reverse = mask, reverse
         self.held = None if mask is None else self.xp.asarray((mask & STEP == 0)[..., None])
 
-    def _note_leaves(self, given: Iterable[Tensor]) -> None:
-        self._leaves += [weakref.ref(t) for t in given if t._requires_grad and t._node is None]
+    def _note(self, given: Iterable[Tensor]) -> None:
+        self._given += [weakref.ref(t._node or t) for t in given if t._requires_grad]
 
     # ----- while it runs, and while gradients go back -----
 
@@ -115,15 +117,16 @@ class Record:
 
     def go_back(self, loss: Tensor) -> None:
         """Walk back from a loss to this recurrence, as ``grad`` does, and keep the graph."""
-        leaves = [leaf for leaf in (known() for known in self._leaves) if leaf is not None]
-        if not leaves:
+        given = [source for source in (known() for known in self._given) if source is not None]
+        if not given:
             raise GradientError(
                 "trace: nothing that the recurrence was given wants a gradient, expected a weight "
                 "or an input that does: a walk back has to end somewhere behind it."
             )
         self.went_back(None, [self.xp.zeros((self.T, self.B, n), self.dtype) for n in self.widths])
-        nearest = min(leaves, key=lambda leaf: leaf.size)  # the one that costs least
-        grad(loss, [nearest], retain_graph=True, allow_unused=True)
+        # To all of them: a state need not depend on each.
+        walk = Walk(graph=False, retain=True, targets=given)
+        walk.go([loss], seeds("go_back()", [loss], None))
 
     def _seer(self, place: Any) -> Callable[[Array, Walk], None]:
         """What notes a gradient; it does not keep the record alive."""
