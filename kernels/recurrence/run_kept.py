@@ -7,6 +7,7 @@ import numpy as np
 from tinygrad_rnn.kernels._room import module_of
 from tinygrad_rnn.kernels.recurrence.ends import scattered
 from tinygrad_rnn.kernels.recurrence.kept import Kept
+from tinygrad_rnn.kernels.recurrence.reference import RESET
 from tinygrad_rnn.kernels.recurrence.sized import Run, window
 
 __all__ = ["gradients_later", "kept"]
@@ -15,7 +16,8 @@ __all__ = ["gradients_later", "kept"]
 def kept(run: Run) -> Kept:
     """The states, and every line of the program whose value stands in a buffer."""
     layout, schedule = run.sized.layout, run.schedule
-    program = layout.lowered.program
+    program, last = layout.lowered.program, schedule.host.last
+    put_back = schedule.resets or (last is not None and bool((last & RESET).any()))
     before, after = [], []
     for name, given in zip(layout.states, run.begun, strict=True):
         rows = run.arrays[name]
@@ -33,7 +35,7 @@ def kept(run: Run) -> Kept:
             lines[number] = before[op["index"]]
         elif op.name == "input":
             lines[number] = _by_step(run, run.x)
-    if schedule.resets:
+    if put_back:
         return Kept(before, None, lines)
     return Kept(before, after, lines | dict(zip(program.results, after, strict=True)))
 

@@ -127,6 +127,28 @@ def test_kernels_and_tensors_tell_the_same_where_gradients_are_cut():
             np.testing.assert_allclose(a, b, atol=1e-10)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_reset_that_no_step_follows_is_in_the_trace(reverse, begun):
+    tg.seed(3)
+    x, start = randn(5, B, I), randn(1, B, H) if begun else None
+    mask = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 0], [1, 0, 0]], np.bool_)
+    resets = np.array([[0, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0], [0, 1, 0]], np.bool_)
+    if reverse:
+        mask, resets = mask[::-1], resets[::-1]
+    seen = []
+    for fused in (True, False):
+        tg.seed(3)
+        layer = nn.GRU(I, H, reverse=reverse, fused=fused).astype(np.float64)
+        y, final, trace = layer(x, start, mask=mask, resets=resets, return_trace=True)
+        (y.sum() + (final * np.arange(1.0, H + 1)).sum()).backward()
+        last = trace["h"].numpy()[0 if reverse else -1]
+        np.testing.assert_allclose(last, final.numpy().reshape(B, H), atol=1e-12)
+        seen.append([trace[n].numpy() for n in trace] + [trace.gradient(n).numpy() for n in trace])
+    for mine, other in zip(*seen, strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-12)
+
+
 @pytest.mark.usefixtures("reference")
 def test_names_that_are_not_there_are_told():
     _, _, trace = lstm()(randn(T, B, I), return_trace=True)
