@@ -301,6 +301,34 @@ def test_equivalent_functions_agree_and_others_do_not():
         assert_equivalent(ops.tanh, ops.sigmoid, x)
 
 
+@pytest.mark.parametrize(
+    ("fn", "reference"),
+    [
+        (lambda a: a.argmax(), lambda a: a.argmin()),
+        (lambda a: a > 0, lambda a: a < 0),
+        (lambda a: (a, None), lambda a: (a, 1.0)),
+        (lambda a: (a, "sum"), lambda a: (a, "mean")),
+        (lambda a: (a, a.argmax()), lambda a: a),
+    ],
+)
+@pytest.mark.parametrize("order", [0, 1])
+def test_results_without_derivatives_have_to_be_equal(fn, reference, order):
+    x = np.array([1.0, 2.0])
+    assert_equivalent(lambda a: (a, fn(a)), lambda a: (a, fn(a)), x, order=order)
+    with pytest.raises(AssertionError, match=r"expected (the same|as many)"):
+        assert_equivalent(lambda a: (a, fn(a)), lambda a: (a, reference(a)), x, order=order)
+
+
+def test_a_reference_is_given_the_same_numbers():
+    x = np.array([1.0, 2.0], np.float32)
+    assert_equivalent(lambda a: a / 3, lambda a: a / 3, x, order=0)
+    assert_equivalent(lambda i, p: p[0][i] / 3, lambda i, p: p[0][i] / 3, np.arange(2), [x])
+    assert_equivalent(
+        lambda i, a: a[i] / 3, lambda i, a: np.divide(a[i], 3), tg.tensor([1, 0]), tg.tensor(x),
+        order=0,
+    )  # fmt: skip
+
+
 def test_float32_is_kept_and_tracks_float64():
     x, w = np.random.default_rng(0).standard_normal((2, 3, 3))
     assert_dtype_laws(lambda x, w: ops.tanh(x @ w), x, w)
