@@ -233,9 +233,14 @@ class Line:
         self.h = step / max(length, 1e-300)
         self.astray = max(
             (
-                float(np.max(_size(_array(x)) / np.maximum(np.abs(u), 1e-300), initial=0))
+                # Elements that stay are exact.
+                float(
+                    np.max(
+                        _size(_array(x))[u != 0] / np.maximum(np.abs(u[u != 0]), 1e-300), initial=0
+                    )
+                )
                 for x, u in zip(primals, moves, strict=True)
-                if u is not None and np.any(u)
+                if u is not None
             ),
             default=0.0,
         )
