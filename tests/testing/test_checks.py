@@ -142,6 +142,23 @@ def test_a_check_that_checks_nothing_says_so(fn, inputs, options, says):
         assert_gradients(fn, *inputs, **options)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_at_a_kink_every_element_is_looked_at_alone(seed):
+    how = {"kinks": "subgradient", "seed": seed}
+    x, y = np.array([0.0, 1.0]), np.array([1.0, 1.0])
+    assert_gradients(lambda x, y: ops.maximum(x, y) + ops.relu(x), x, y, **how)
+    assert_gradients(
+        lambda x, y: (ops.abs(x) * y - ops.max(x)).sum(), np.zeros((2, 3)), y[:1], **how
+    )
+    for wrong in (1.3, 1 + 1e-6):  # where it is smooth
+        with pytest.raises(GradientMismatch):
+            assert_gradients(
+                lambda x: np.maximum(x, 0), x, vjp=lambda g, x, k=wrong: k * g * (x > 0), **how
+            )
+    with pytest.raises(GradientMismatch):
+        assert_gradients(lambda x: np.maximum(x, 0), x, vjp=lambda g, x: g * (x - 0.1), **how)
+
+
 # ----- what cannot be checked -----
 
 

@@ -7,11 +7,12 @@ import numpy as np
 
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.tensor import Tensor
-from tinygrad_rnn.testing.comparison import Comparison, Mismatch, Result, pullback
+from tinygrad_rnn.testing.comparison import Comparison, Mismatch, Result
 from tinygrad_rnn.testing.diagnosis import diagnosed
 from tinygrad_rnn.testing.faults import Untestable, reject
 from tinygrad_rnn.testing.kinks import Kinks
 from tinygrad_rnn.testing.numeric import Array, Method
+from tinygrad_rnn.testing.pullback import pullback
 from tinygrad_rnn.testing.report import GradientMismatch, GradientReport
 from tinygrad_rnn.testing.subject import Subject, of_function, of_module
 
@@ -61,7 +62,8 @@ def assert_gradients(
         method: "auto" takes complex steps, and four points where ``fn`` is not analytic.
         directions: How many random directions to try.
         kinks: Where ``fn`` has two slopes, "detect" raises Untestable (under Hypothesis it
-            draws again), "subgradient" wants the gradient between them, "ignore" never looks.
+            draws again), "subgradient" wants every element, moved alone, between its two,
+            "ignore" never looks.
         seed: Of cotangents and directions.
         vjp: ``vjp(g, *inputs)`` returns the gradient of every input; ``fn`` is then a function
             of NumPy arrays, and ``g`` the cotangent of its result (a tuple for several).

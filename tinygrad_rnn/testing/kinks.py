@@ -1,16 +1,16 @@
 """Telling a kink from a wrong gradient: the slopes on both sides of a point."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from tinygrad_rnn.testing.numeric import Array, Line, inner, rise
 
-__all__ = ["AROUND_IT", "AT_THE_POINT", "Kinks", "Sides", "one_sided"]
+__all__ = ["AROUND_IT", "AT_THE_POINT", "Kinks", "Sides", "one_sided", "units"]
 
 # detect        a point with two slopes is given up (Hypothesis draws another)
-# subgradient   there the gradient has to lie between the two
+# subgradient   there each element alone has to be right, or lie between its two slopes
 # ignore        there are no kinks: whatever differs is wrong
 Kinks = Literal["detect", "subgradient", "ignore"]
 
@@ -25,6 +25,12 @@ class Sides(NamedTuple):
     before: float
     after: float
     differ: bool
+
+    def allow(self, slope: float, scale: float) -> bool:
+        """Whether a slope lies between the two; ``scale`` is S."""
+        low, high = sorted((self.before, self.after))
+        room = 1e-4 * (abs(low) + abs(high) + scale)
+        return low - room <= slope <= high + room
 
 
 def one_sided(
@@ -65,3 +71,12 @@ def one_sided(
             if sides.differ:
                 break
     return sides
+
+
+def units(arrays: Sequence[Array]) -> Iterator[list[Array]]:
+    """The directions in which one element moves."""
+    for number, array in enumerate(arrays):
+        for place in np.ndindex(array.shape):
+            unit = [np.zeros(x.shape) for x in arrays]
+            unit[number][place] = 1.0
+            yield unit
