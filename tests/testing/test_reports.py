@@ -202,12 +202,12 @@ def ran(script, path):
     return done.stderr
 
 
-def same_failure(caught, path):
+def same_failure(caught, path, rows=("along", "worst element", "pattern", "blame")):
     """The script of a mismatch fails with the very numbers."""
     report = caught.value.report
     error = ran(report.reproducer, path)
     assert "GradientMismatch: " in error, error
-    for row in ("along", "worst element", "pattern", "blame"):
+    for row in rows:
         lines = [line for line in str(report).splitlines() if line.strip().startswith(row)]
         for line in lines:
             assert line.partition(", called at")[0] in error, error
@@ -322,6 +322,31 @@ def test_a_module_of_the_library_is_made_by_what_it_prints(tmp_path):
     script = caught.value.report.reproducer
     assert "\nmodule = nn.Linear(3, 2" in script
     assert "Error" not in ran(script, tmp_path)  # there, the rule is right
+
+
+def _named_f():
+    def f(g, x):
+        return g * 2.0
+
+    return f
+
+
+def _named_vjp():
+    def vjp(k, g, x):
+        return k * g
+
+    return vjp
+
+
+def test_functions_of_one_name_or_none_have_names_of_their_own(tmp_path):
+    def f(x):
+        return np.sin(x)
+
+    without = partial(lambda k, g, x: g * k, 4.0)
+    for vjp in (_named_f(), without, partial(_named_vjp(), 4.0)):
+        with pytest.raises(GradientMismatch) as caught:
+            assert_gradients(f, np.ones(2), vjp=vjp)
+        same_failure(caught, tmp_path, ("along", "worst element", "pattern"))
 
 
 def test_what_cannot_be_written_down_is_left_open():

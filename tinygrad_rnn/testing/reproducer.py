@@ -32,7 +32,7 @@ def reproducer(subject: Subject, options: Mapping[str, Any]) -> str | None:
         check, called = "assert_module_gradients", "module"
         _bring_module(script, fn)
     else:
-        check, called = "assert_gradients", _name_of(fn, "fn")
+        check, called = "assert_gradients", script.name_for(fn, "fn")
         script.bring(called, fn)
     script.imported(f"from tinygrad_rnn.testing import {check}")
     arguments = [called]
@@ -42,7 +42,7 @@ def reproducer(subject: Subject, options: Mapping[str, Any]) -> str | None:
         arguments.append(literal(value) or f"...,  # {type(value).__name__}".rstrip(","))
     for key, value in hand.items():
         if callable(value):
-            name = _name_of(value, key)
+            name = script.name_for(value, key)
             script.bring(name, value)
             arguments.append(f"{key}={name}")
         else:
@@ -50,12 +50,6 @@ def reproducer(subject: Subject, options: Mapping[str, Any]) -> str | None:
     arguments += [f"{key}={value!r}" for key, value in options.items()]
     call = [f"{check}(", *(_broken(f"    {argument},") for argument in arguments), ")"]
     return "\n".join([*script.lines(), "", *call])
-
-
-def _name_of(fn: Any, role: str) -> str:
-    """What a script calls a function: as it is called, or by its role if it has no name."""
-    name = str(getattr(fn, "__name__", ""))
-    return name if name.isidentifier() else role
 
 
 def _named_tuples(value: Any) -> Iterator[type]:

@@ -3,9 +3,11 @@
 import ast
 import functools
 import linecache
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
+from itertools import chain, count
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, cast
 
@@ -48,6 +50,14 @@ class Script:
         """Have a definition, below those that there are."""
         self._definitions.append(text)
 
+    def name_for(self, value: Any, role: str) -> str:
+        """What the script may call a value: as it is called, unless something else is, or a role."""
+        own = getattr(value, "__name__", "")
+        names = [own] if isinstance(own, str) and own.isidentifier() else []
+        numbered = (f"{role}_{n}" for n in count(2))
+        free = (n for n in chain(names, [role], numbered) if self._known.get(n, value) is value)
+        return next(free)
+
     def bring(self, name: str, value: Any) -> None:
         """Make ``name`` mean this value in the script."""
         if name in self._known:
@@ -78,7 +88,7 @@ class Script:
         self.defined(f"{name} = {text}")
 
     def _bring_partial(self, name: str, value: functools.partial[Any]) -> None:
-        own = getattr(value.func, "__name__", "function")
+        own = self.name_for(value.func, "function")
         self.bring(own, value.func)
         self.imported("import functools")
         given = [literal(x) or "..." for x in value.args]
@@ -99,8 +109,10 @@ class Script:
             # In brackets, the text may go on over several lines as it did where it stood.
             self.defined(f"{name} = ({source})" if "\n" in source else f"{name} = {source}")
             return
+        if node.name != name and node.name in self._known:  # which means another
+            source = re.sub(rf"\b(def|class) {node.name}\b", rf"\1 {name}", source, count=1)
         self.defined(source)
-        if node.name != name:
+        if node.name != name and node.name not in self._known:
             self.defined(f"{name} = {node.name}")
 
 
