@@ -159,3 +159,20 @@ def test_what_a_gradient_written_by_hand_cannot_be():
         assert_gradients(lambda x: 2 * x, POINT, vjp=lambda g, x: (2 + 1j) * g)
     with pytest.raises(Untestable, match="returns a dict: with a, b; return an array or a tuple"):
         assert_gradients(lambda x: {"a": x, "b": x}, POINT, vjp=lambda g, x: g["a"])
+
+
+@pytest.mark.parametrize("share", [3e-4, 3e-5])
+def test_a_small_share_that_complex_steps_drop_is_found(share):
+    """It must not be less than one in a million of the slope."""
+    w = np.array([1.0, -2.0, 3.0])
+
+    def loss(w):
+        return (w**2).sum() + share * w.sum() * np.abs(w).sum()
+
+    def gradient(w):
+        return 2 * w + share * (np.abs(w).sum() + w.sum() * np.sign(w))
+
+    for seed in range(10):
+        assert_gradients(loss, w, gradient=gradient, seed=seed)
+        with pytest.raises(GradientMismatch):
+            assert_gradients(loss, w, gradient=lambda w: 2 * w + share * np.abs(w).sum(), seed=seed)

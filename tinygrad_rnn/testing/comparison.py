@@ -46,6 +46,7 @@ OF_USUAL_SLOPES = 1e-6
 
 # What four points have to be sure of, in units of slopes, before they contradict a complex step.
 SURE = 1e-4
+CLEAR = 1e-6  # how far they have to be from it, in units of S
 LONG_AND_SHORT = 1e-3, 1e-6  # their steps
 
 
@@ -206,7 +207,9 @@ class Comparison:
         slopes = inner(sizes, [np.abs(slope) for slope in as_list(moved.value)])
         gap = abs(inner(cotangents, as_list(moved.value)) - result.numeric)
         sure = error <= max(SURE * slopes, 2 * rounding)
-        return gap if sure and gap > max(10 * error, SURE * result.scale, result.tolerance) else 0.0
+        return (
+            gap if sure and gap > max(10 * error, CLEAR * result.scale, result.tolerance) else 0.0
+        )
 
     def _along(
         self, tangents: list[Array], cotangents: list[Array], analytic: float, scale: float
