@@ -167,12 +167,9 @@ def test_a_small_share_that_complex_steps_drop_is_found(share):
     w = np.array([1.0, -2.0, 3.0])
 
     def loss(w):
-        return (w**2).sum() + share * w.sum() * np.abs(w).sum()
-
-    def gradient(w):
-        return 2 * w + share * (np.abs(w).sum() + w.sum() * np.sign(w))
+        return (w**2).sum() + share * np.abs(w[0])
 
     for seed in range(10):
-        assert_gradients(loss, w, gradient=gradient, seed=seed)
+        assert_gradients(loss, w, gradient=lambda w: 2 * w + [share, 0, 0], seed=seed)
         with pytest.raises(GradientMismatch):
-            assert_gradients(loss, w, gradient=lambda w: 2 * w + share * np.abs(w).sum(), seed=seed)
+            assert_gradients(loss, w, gradient=lambda w: 2 * w, seed=seed)
