@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tests.testing.systems import SYSTEMS
 from tinygrad_rnn import nn, ops
-from tinygrad_rnn.errors import DeviceError, GradientError, ModuleError
+from tinygrad_rnn.errors import ArgumentError, DeviceError, GradientError, ModuleError
 from tinygrad_rnn.primitive import PRIMITIVES
 from tinygrad_rnn.testing import (
     GradientMismatch,
@@ -135,6 +135,11 @@ def test_a_kink_under_the_four_points_is_no_wrong_gradient():
         (lambda x: x, [np.ones(3)], {"order": 0}, "order is 0"),
         (lambda x: x, [np.ones(3)], {"order": 3}, "order is 3"),
         (lambda x: x, [np.ones(3)], {"directions": 0}, "directions 0"),
+        (lambda x: x, [np.ones(3)], {"wrt": 0}, r"wrt is 0, expected a list .* such as \[0\]"),
+        (lambda x: x, [np.ones(3)], {"wrt": "x"}, r"wrt is 'x', expected .* such as \['x'\]"),
+        (lambda x, y: x, [np.ones(3)] * 2, {"names": ["a"]}, r"names is \['a'\], .* a list of 2"),
+        (lambda x: x, [np.ones(3)], {"eps": np.nan}, "eps is nan, expected a number above 0"),
+        (lambda x: x, [np.ones(3)], {"eps": -1}, "eps is -1, expected a number above 0"),
     ],
 )
 def test_a_check_that_checks_nothing_says_so(fn, inputs, options, says):
@@ -299,6 +304,8 @@ def test_a_wrong_module_names_the_parameter():
 
 
 def test_parameters_that_are_not_there():
+    with pytest.raises(ArgumentError, match="module is 3, expected a Module"):
+        assert_module_gradients(3, np.ones((4, 3)))
     with pytest.raises(ModuleError, match="has no parameter 'w', expected one of weight, bias"):
         assert_module_gradients(nn.Linear(3, 2), np.ones((4, 3)), params=["w"])
     with pytest.raises(ModuleError, match="expected 'all' or a list of names"):

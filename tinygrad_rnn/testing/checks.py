@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tinygrad_rnn.arguments import bounded
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.testing.comparison import Comparison, Mismatch, Result
@@ -142,6 +143,8 @@ def check_subject(
         raise ValueError(
             f"assert_gradients: kinks is {kinks!r}, expected detect, subgradient or ignore."
         )
+    if eps is not None:
+        bounded("assert_gradients", "eps", eps, above=0.0, below=np.inf)
     rng = np.random.default_rng(seed)
     options = {"order": order, "method": method, "eps": eps, "directions": directions,
                "kinks": kinks, "seed": seed}  # fmt: skip

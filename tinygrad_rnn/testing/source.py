@@ -51,7 +51,7 @@ class Script:
         self._definitions.append(text)
 
     def name_for(self, value: Any, role: str) -> str:
-        """What the script may call a value: as it is called, unless something else is, or a role."""
+        """What a script may call a value: its own name, unless another has it, or else its role."""
         own = getattr(value, "__name__", "")
         names = [own] if isinstance(own, str) and own.isidentifier() else []
         numbered = (f"{role}_{n}" for n in count(2))

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.errors import DTypeError, ModuleError
+from tinygrad_rnn.arguments import shortened
+from tinygrad_rnn.errors import ArgumentError, DTypeError, ModuleError
 from tinygrad_rnn.nn.module import Module
 from tinygrad_rnn.tensor import Tensor
 from tinygrad_rnn.testing.by_hand import over_tensors
@@ -77,7 +78,7 @@ def of_function(
             f"{title}: given vjp= and gradient=, expected one of them: gradient= is for functions "
             "that return one number, vjp= for all others."
         )
-    labels = tuple(names or _argument_names(fn, len(inputs)))
+    labels = _labels(title, names, fn, len(inputs))
     paths = [
         (path, _float64(x)) for i, x in enumerate(inputs) for path, x in _arrays(inputs[i], (i,))
     ]
@@ -123,6 +124,10 @@ def of_module(
 
     A copy of the module in float64 is used; the one given is left alone.
     """
+    if not isinstance(module, Module):
+        raise ArgumentError(
+            f"assert_module_gradients: module is {shortened(module)}, expected a Module."
+        )
     title = title or type(module).__name__
     copy = deepcopy(module).astype(np.float64)
     own = dict(copy.named_parameters())
@@ -134,7 +139,7 @@ def of_module(
         raise ModuleError(
             f"{title}: has no parameter {unknown[0]!r}, expected one of {', '.join(own) or 'none'}."
         )
-    labels = tuple(names or _argument_names(copy.forward, len(inputs)))
+    labels = _labels(title, names, copy.forward, len(inputs))
     moves = list(_arrays(tuple(inputs), ())) if inputs_too else []
     if not moves and not chosen:
         raise DTypeError(f"{title}: neither parameters nor inputs hold anything to differentiate.")
@@ -159,6 +164,18 @@ def of_module(
 
 
 # ----- inputs -----
+
+
+def _labels(
+    title: str, names: Sequence[str] | None, fn: Callable[..., Any], count: int
+) -> tuple[str, ...]:
+    """What the inputs are called."""
+    if names and len(names) != count:
+        raise ArgumentError(
+            f"assert_gradients: names is {shortened(names)}, expected a list of {count}, one for "
+            f"each input of {title}."
+        )
+    return tuple(names or _argument_names(fn, count))
 
 
 def _argument_names(fn: Callable[..., Any], count: int) -> list[str]:
@@ -197,6 +214,11 @@ def _chosen(
     """Which of the floating-point arrays move."""
     if wrt is None:
         return list(range(len(paths)))
+    if isinstance(wrt, str) or not isinstance(wrt, Iterable):
+        raise ArgumentError(
+            f"assert_gradients: wrt is {shortened(wrt)}, expected a list of inputs of {title}, by "
+            f"number or name, such as [{wrt!r}]."
+        )
     chosen = []
     for place in wrt:
         number = labels.index(place) if place in labels else place
