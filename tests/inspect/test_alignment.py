@@ -101,3 +101,10 @@ def test_the_course_of_a_run(tmp_path):
     assert [len(line) for line in points] == [3, 1]
     heights = [y for _, y in points[0]]
     assert heights[0] < heights[1] == heights[2]  # 4, then the mean of 4 and 2, then of all three
+
+
+def test_weights_that_are_no_numbers_are_not_drawn():
+    found = inspect.Alignment(["a", "b"], ["c"], np.array([[np.nan, 1.0]]))
+    assert 'fill-opacity="0.000"' in found.svg()
+    assert "nan" not in re.sub("<title>[^<]*</title>", "", found.svg() + found.links())
+    assert found.text().splitlines()[1] == "c  · █"

@@ -1,5 +1,7 @@
 """Words of a text that a label comes from: what the model says of them, drawn."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -100,3 +102,15 @@ def test_what_is_right_is_marked():
 def test_errors_say_what_was_expected(make, error, told):
     with pytest.raises(error, match=told):
         make()
+
+
+@pytest.mark.parametrize("weight", [0.0, np.nan])
+def test_weights_that_are_no_numbers_are_not_drawn(weight):
+    rows = np.array([weight, 1.0]), np.array([weight, 0.5])
+    found = inspect.Emphasis(["a", "b"], *rows, "good", 0.5)
+    drawn = re.sub("<title>[^<]*</title>", "", found.svg())
+    assert "nan" not in drawn
+    assert re.findall('fill-opacity="([^"]*)"', drawn) == ["0.000", "0.600"]
+    none = inspect.Emphasis(["a", "b"], np.full(2, weight), rows[1], "good", 0.5)
+    assert re.findall('fill-opacity="([^"]*)"', none.svg()) == ["0.000", "0.000"]
+    assert "nan" not in none.text(colour=True)

@@ -85,3 +85,12 @@ def test_what_cannot_be_drawn_is_said():
         ShapeError, match=r"gaze: image has shape \(5, 2, 2\), .* expected one as pic"
     ):
         inspect.gaze(seen, np.zeros((5, 2, 2), np.float32), "a red circle")
+
+
+@pytest.mark.parametrize("weight", [0.0, np.nan])
+def test_words_that_looked_nowhere_are_dark(weight):
+    weights = np.array([np.full((2, 2), weight), [[1.0, weight], [0.0, 0.0]]])
+    found = inspect.Gaze(np.full((6, 8, 3), 200, np.uint8), ["a", "b"], weights)
+    ElementTree.fromstring(found.svg())
+    assert found.text().splitlines() == ["a   b", "··  █·", "··  ··"]
+    assert (_veil(weights[0])[..., 3] == _veil(weights[1])[-1, -1, 3]).all()

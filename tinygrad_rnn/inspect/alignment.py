@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.inspect.frame import framed
+from tinygrad_rnn.inspect.frame import escape, framed
 from tinygrad_rnn.inspect.gallery import gallery
 
 __all__ = ["Alignment", "alignment", "page_of_alignments"]
@@ -48,7 +47,7 @@ class Alignment:
         """The map for a terminal: a row for each word that was said, the darker the more."""
         margin = max(map(len, self.target), default=0)
         lines = [" " * margin + "  " + " ".join(self.source)]
-        for word, row in zip(self.target, self.weights, strict=True):
+        for word, row in zip(self.target, np.nan_to_num(self.weights), strict=True):
             levels = np.clip(np.rint(row * (len(SHADES) - 1)), 0, len(SHADES) - 1).astype(int)
             marks = [
                 (SHADES[level] * (len(of) if level else 1)).ljust(len(of))
@@ -76,9 +75,10 @@ class Alignment:
                 f'text-anchor="end">{escape(word)}</text>'
             )
             for s, weight in enumerate(self.weights[t]):
+                heat = np.nan_to_num(weight)
                 parts.append(
                     f'<rect class="hot cell" x="{left + CELL * s}" y="{y}" width="{CELL}" '
-                    f'height="{CELL}" fill-opacity="{weight:.3f}"><title>{escape(word)} · '
+                    f'height="{CELL}" fill-opacity="{heat:.3f}"><title>{escape(word)} · '
                     f"{escape(self.source[s])}: {weight:.0%}</title></rect>"
                 )
         return framed("".join(parts), width, height, STYLE, self._label())

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 from numpy.typing import NDArray
 
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.inspect.frame import RIGHT_OR_WRONG, framed, stacked
+from tinygrad_rnn.inspect.frame import RIGHT_OR_WRONG, escape, framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
 from tinygrad_rnn.inspect.pixels import check_picture, source_of
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,9 @@ from numpy.typing import NDArray
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.inspect.frame import RIGHT_OR_WRONG, framed, stacked
+from tinygrad_rnn.inspect.frame import RIGHT_OR_WRONG, escape, framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
+from tinygrad_rnn.inspect.pixels import of_most
 from tinygrad_rnn.inspect.terminal import coloured
 
 __all__ = ["Emphasis", "emphasis", "page_of_emphases", "picture_of_emphases"]
@@ -60,7 +60,7 @@ class Emphasis:
     def text(self, *, width: int | None = None, colour: bool | None = None) -> str:
         """For a terminal: what is said, and the words, the darker the more they are looked at."""
         pieces = [f"{word} " for word in self.words]
-        shares = self.weights / (self.weights.max() or 1)
+        shares = of_most(self.weights)
         lit = coloured(pieces, shares, width=width, colour=colour, least=0)
         return f"{self._head()}\n{lit}"
 
@@ -76,30 +76,14 @@ class Emphasis:
             f'<text class="said{kind}" x="{MARGIN}" y="{MARGIN + 12}">{escape(self._head())}</text>'
         ]
         x, y = float(MARGIN), MARGIN + 26
-        for word, weight, change in zip(self.words, self.weights, self.changes, strict=True):
+        rows = zip(self.words, self.weights, of_most(self.weights), self.changes, strict=True)
+        for word, weight, share, change in rows:
             width = _width(word)
             if x + width > WIDE - MARGIN and x > MARGIN:
                 x, y = float(MARGIN), y + LINE
-            parts.append(self._word(word, float(weight), float(change), x, y, width))
+            parts.append(_word(word, weight, 0.6 * share, change, x, y, width))
             x += width + GAP
         return "".join(parts), WIDE, y + LINE
-
-    def _word(
-        self, word: str, weight: float, change: float, x: float, y: float, width: float
-    ) -> str:
-        """A word, lit as it is looked at, on a bar of what it changes."""
-        lit, high = 0.6 * weight / float(self.weights.max() or 1), BAR * abs(change)
-        kind = "for" if change > 0 else "against"
-        return (
-            f"<g><title>{escape(word)}: looked at with {weight:.0%}; without it the label is "
-            f"{abs(change):.0%} {'less' if change > 0 else 'more'} likely</title>"
-            f'<rect class="looked" x="{x - 3:.1f}" y="{y}" width="{width + 6:.1f}" height="23" '
-            f'rx="4" fill-opacity="{lit:.3f}"/>'
-            f'<text class="word" x="{x:.1f}" y="{y + 16.5}" textLength="{width:.1f}" '
-            f'lengthAdjust="spacingAndGlyphs">{escape(word)}</text>'
-            f'<rect class="{kind}" x="{x:.1f}" y="{y + 27}" width="{width:.1f}" '
-            f'height="{high:.1f}" rx="2"/></g>'
-        )
 
     def _head(self) -> str:
         mark = {None: "", True: "✓ ", False: "✗ "}[self.right]
@@ -108,6 +92,24 @@ class Emphasis:
     def label(self) -> str:
         """What a reader hears who does not see the image."""
         return f"{' '.join(self.words)}: {self._head()}"
+
+
+def _word(
+    word: str, weight: float, lit: float, change: float, x: float, y: float, width: float
+) -> str:
+    """A word, lit as it is looked at, on a bar of what it changes."""
+    high = BAR * abs(float(np.nan_to_num(change)))
+    kind = "for" if change > 0 else "against"
+    return (
+        f"<g><title>{escape(word)}: looked at with {weight:.0%}; without it the label is "
+        f"{abs(change):.0%} {'less' if change > 0 else 'more'} likely</title>"
+        f'<rect class="looked" x="{x - 3:.1f}" y="{y}" width="{width + 6:.1f}" height="23" '
+        f'rx="4" fill-opacity="{lit:.3f}"/>'
+        f'<text class="word" x="{x:.1f}" y="{y + 16.5}" textLength="{width:.1f}" '
+        f'lengthAdjust="spacingAndGlyphs">{escape(word)}</text>'
+        f'<rect class="{kind}" x="{x:.1f}" y="{y + 27}" width="{width:.1f}" '
+        f'height="{high:.1f}" rx="2"/></g>'
+    )
 
 
 def _width(word: str) -> float:

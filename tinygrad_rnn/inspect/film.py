@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from itertools import groupby
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_rnn.errors import ShapeError
-from tinygrad_rnn.inspect.frame import RIGHT_OR_WRONG, cut, framed, stacked
+from tinygrad_rnn.inspect.frame import RIGHT_OR_WRONG, cut, escape, framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
 from tinygrad_rnn.inspect.pixels import source_of
 

@@ -1,9 +1,10 @@
 """The frame of an SVG image: paper and letters, light and dark, around what is drawn."""
 
+import html
+import re
 from collections.abc import Iterable
-from html import escape
 
-__all__ = ["RIGHT_OR_WRONG", "cut", "framed", "stacked"]
+__all__ = ["RIGHT_OR_WRONG", "cut", "escape", "framed", "stacked"]
 
 _STYLE = (
     "text{font:12px ui-sans-serif,system-ui,Helvetica,Arial,sans-serif;fill:#3d464f}"
@@ -15,6 +16,14 @@ RIGHT_OR_WRONG = (
     ".wrong{fill:#c2410c}.right{fill:#15803d}"
     "@media(prefers-color-scheme:dark){.wrong{fill:#ff8a5c}.right{fill:#5fd38a}}"
 )
+# What XML cannot hold, however it is written.
+_UNFIT = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_IN_ITS_PLACE = "\N{REPLACEMENT CHARACTER}"
+
+
+def escape(text: str, quote: bool = True) -> str:
+    """Text as an image or a page may hold it."""
+    return html.escape(_UNFIT.sub(_IN_ITS_PLACE, text), quote)
 
 
 def framed(drawn: str, width: int, height: int, style: str, label: str) -> str:

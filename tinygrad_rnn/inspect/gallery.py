@@ -1,7 +1,8 @@
 """A page of drawings, one below the other, that holds all it needs."""
 
 from collections.abc import Iterable, Mapping
-from html import escape
+
+from tinygrad_rnn.inspect.frame import escape
 
 __all__ = ["gallery"]
 

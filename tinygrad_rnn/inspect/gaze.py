@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 from zlib import crc32
 
@@ -12,9 +11,9 @@ from numpy.typing import NDArray
 
 from tinygrad_rnn.arguments import shortened
 from tinygrad_rnn.errors import ArgumentError, ShapeError
-from tinygrad_rnn.inspect.frame import RIGHT_OR_WRONG, cut, framed, stacked
+from tinygrad_rnn.inspect.frame import RIGHT_OR_WRONG, cut, escape, framed, stacked
 from tinygrad_rnn.inspect.gallery import gallery
-from tinygrad_rnn.inspect.pixels import check_picture, source_of
+from tinygrad_rnn.inspect.pixels import check_picture, of_most, source_of
 
 __all__ = ["Gaze", "gaze", "page_of_gazes", "picture_of_gazes"]
 
@@ -59,7 +58,7 @@ class Gaze:
         """The maps for a terminal, word by word; the darker, the more it is looked at."""
         blocks = []
         for word, weights in zip(self.words, self.weights, strict=True):
-            share = weights / (weights.max() or 1) * (len(SHADES) - 1)
+            share = of_most(weights) * (len(SHADES) - 1)
             rows = ["".join(SHADES[level] for level in row) for row in np.rint(share).astype(int)]
             width = max(len(word), len(rows[0]))
             blocks.append([line.ljust(width) for line in (word, *rows)])
@@ -185,12 +184,12 @@ def _image(source: str, x: float, y: float, side: float) -> str:
 
 def _veil(weights: Array) -> Array:
     """Weights (h, w) as darkness (FINE, FINE, 4): none where most is looked at, soft between."""
-    share = np.asarray(weights, float) / (weights.max() or 1)
+    share = of_most(weights)
     for axis in range(2):
         share = _finer(share, axis)
     veil = np.empty((FINE, FINE, 4), np.uint8)
     veil[..., :3] = VEIL
-    veil[..., 3] = np.rint(255 * DARKEST * (1 - np.clip(share / share.max(), 0, 1)) ** 1.5)
+    veil[..., 3] = np.rint(255 * DARKEST * (1 - np.clip(of_most(share), 0, 1)) ** 1.5)
     return veil
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tinygrad_rnn.errors import ShapeError
 
-__all__ = ["COLD", "WARM", "check_picture", "image", "source_of"]
+__all__ = ["COLD", "WARM", "check_picture", "image", "of_most", "source_of"]
 
 Array = NDArray[Any]
 WARM, COLD = (232, 93, 4), (12, 106, 201)  # above and below 0; as in page.css
@@ -62,3 +62,9 @@ def _png(pixels: Array) -> bytes:
     head = struct.pack(">2I5B", columns, rows, 8, kind, 0, 0, 0)  # 8 bits
     parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines, 9)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def of_most(weights: Array) -> Array:
+    """Weights as shares of the largest; 0 where one is no number, or none is above 0."""
+    known: Array = np.nan_to_num(np.asarray(weights, float), posinf=0.0, neginf=0.0)
+    return known / (known.max(initial=0.0) or 1.0)

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from typing import Any
 
@@ -17,6 +16,7 @@ from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.files import replacing
 from tinygrad_rnn.inspect.activations import Activations, Row
 from tinygrad_rnn.inspect.cells import FoundCell, find_cells
+from tinygrad_rnn.inspect.frame import escape
 from tinygrad_rnn.inspect.terminal import coloured
 from tinygrad_rnn.inspect.text_features import text_features
 
