@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tinygrad_rnn import inspect
-from tinygrad_rnn.errors import ArgumentError
+import tinygrad_rnn as tg
+from tinygrad_rnn import inspect, nn
+from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.inspect import Chart, Line
 from tinygrad_rnn.inspect.chart import _ticks
 
@@ -123,3 +124,65 @@ def test_charts_of_gates():
         assert len(list(root.iter(f"{SVG}circle"))) == 5
         with pytest.raises(ArgumentError, match="expected activations of a cell with gates"):
             draw(inspect.Activations({C: np.array([[1.0], [-1]])}, [C]))
+
+
+def test_each_row_has_units_of_its_own_width():
+    tg.seed(0)
+    layer = nn.LSTM(3, 6, proj_size=2)
+    found = inspect.activations(layer, tg.randn(7, 3))
+    drawn = inspect.draw_steps(found)
+    ElementTree.fromstring(drawn)
+    heights = [len(picture) for picture in pixels(drawn)]
+    assert heights == [2 if row.name == "h" else 6 for row in (*found.states, *found.gates)]
+    with pytest.raises(ArgumentError, match=r"units are \[5\], expected some of the 2 of layer 0"):
+        inspect.draw_steps(found, units=[5])
+
+
+def test_a_memory_without_gates_of_its_width_is_told():
+    rows = {C: np.random.default_rng(0).standard_normal((9, 3)), F: np.full((9, 2), 0.5)}
+    with pytest.raises(ArgumentError, match="draw_memory: no gate is as wide as a state"):
+        inspect.draw_memory(inspect.Activations(rows, [C]))
+
+
+def test_pages_of_no_charts_and_no_columns_are_told():
+    chart = Chart("a", "x", "y", [Line("", [0, 1], [0, 1])])
+    with pytest.raises(ArgumentError, match="charts is empty, expected one at least"):
+        inspect.page_of_charts([])
+    with pytest.raises(ArgumentError, match="columns is 0, expected a whole number from 1 up"):
+        inspect.page_of_charts([chart], columns=0)
+
+
+def test_charts_of_one_title_are_clipped_each_by_its_own_rectangle():
+    line = Line("", [0, 1], [0, 1])
+    page = inspect.page_of_charts(Chart("a", "x", "y", [line], width=w) for w in (300, 600))
+    ids = re.findall('<clipPath id="([^"]*)"', page)
+    assert len(set(ids)) == 2
+    assert re.findall(r'clip-path="url\(#([^)]*)\)"', page) == ids
+
+
+def test_long_names_leave_room_for_lines():
+    root = ElementTree.fromstring(inspect.line_chart({"n" * 90: [(0, 0), (1, 1)]}))
+    (name,) = (text.text for text in root.iter(f"{SVG}text") if "name" in text.get("class", ""))
+    assert name.startswith("nnn")
+    assert name.endswith("…")
+    (clip,) = root.iter(f"{SVG}clipPath")
+    assert float(clip[0].get("width")) > 200
+
+
+def test_what_an_image_cannot_hold_is_replaced():
+    drawn = inspect.line_chart({"a\x00b": [(0, 0), (1, 1)]}, title="\x0c\ud800<\n😀")
+    texts = [text.text for text in ElementTree.fromstring(drawn).iter(f"{SVG}text")]
+    assert "\ufffd\ufffd<\n😀" in texts
+    assert "a\ufffdb" in texts
+    found = inspect.Activations({C: np.ones((2, 1)), F: np.ones((2, 1))}, [C], ["\x01", "\x02"])
+    ElementTree.fromstring(inspect.draw_steps(found))
+
+
+@pytest.mark.parametrize("size", [1e20, -1e20, 0.0, 3.0])
+def test_a_constant_of_any_size_is_drawn(size):
+    ElementTree.fromstring(inspect.line_chart({"a": [(0, size), (1, size)]}))
+
+
+def test_a_line_has_as_many_numbers_across_as_down():
+    with pytest.raises(ShapeError, match=r"Line: 'a' has x of shape \(2,\) and y of \(3,\)"):
+        Line("a", [0, 1], [0, 1, 2])

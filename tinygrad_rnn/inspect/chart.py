@@ -1,16 +1,16 @@
 """Charts as SVG images: lines and dots over axes, names beside the lines, light and dark."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_rnn.errors import ArgumentError
-from tinygrad_rnn.inspect.frame import framed
+from tinygrad_rnn.arguments import whole
+from tinygrad_rnn.errors import ArgumentError, ShapeError
+from tinygrad_rnn.inspect.frame import cut, escape, framed
 
 __all__ = ["Chart", "Line", "line_chart", "page_of_charts"]
 
@@ -32,6 +32,7 @@ STYLE = (
 )
 LEFT, RIGHT, TOP, FOOT = 62, 16, 44, 48
 LETTER = 6.9  # the width of a letter of a name, on average
+BESIDE = 22  # around a name
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ class Line:
     colour: int = 0
     dashed: bool = False
     dots: bool = False
+
+    def __post_init__(self) -> None:
+        if np.ndim(self.x) != 1 or np.shape(self.x) != np.shape(self.y):
+            raise ShapeError(
+                f"Line: {self.name!r} has x of shape {np.shape(self.x)} and y of "
+                f"{np.shape(self.y)}, expected one number each for every point."
+            )
 
     @property
     def hue(self) -> int:
@@ -80,12 +88,14 @@ class Chart:
 
     def drawn(self) -> str:
         """What stands in the image, without the image's own head."""
-        shown = [(line, *self._shown(line)) for line in self.lines]
+        letters = max(1, int((self.width / 2 - BESIDE) / LETTER))  # the lines need room, too
+        lines = [replace(line, name=cut(line.name, letters)) for line in self.lines]
+        shown = [(line, *self._shown(line)) for line in lines]
         ends = dict(self.ends or {})
         low_x, high_x = ends.get("x") or _ends([x for _, x, _ in shown])
         low_y, high_y = ends.get("y") or _ends([y for _, _, y in shown])
-        names = [line.name for line in self.lines if line.name]
-        beside = max((len(name) for name in names), default=0) * LETTER + 22 if names else 0
+        names = [line.name for line in lines if line.name]
+        beside = max(map(len, names)) * LETTER + BESIDE if names else 0
         left, right = LEFT, self.width - RIGHT - beside
         top, foot = TOP, self.height - FOOT
 
@@ -95,7 +105,8 @@ class Chart:
         def down(y: Any) -> Any:
             return foot - (y - low_y) / (high_y - low_y) * (foot - top)
 
-        clip = f"c{crc32(repr((self.title, ends, left)).encode())}"
+        # Of one page all with one id are clipped by the first.
+        clip = f"c{crc32(repr((self.title, left, right, top, foot)).encode())}"
         parts = [
             f'<clipPath id="{clip}"><rect x="{left}" y="{top}" width="{right - left:.1f}" '
             f'height="{foot - top}"/></clipPath>',
@@ -165,6 +176,9 @@ def line_chart(
 def page_of_charts(charts: Iterable[Chart], columns: int = 1) -> str:
     """Charts beside and below each other, as one image."""
     charts = list(charts)
+    if not charts:
+        raise ArgumentError("page_of_charts: charts is empty, expected one at least.")
+    columns = whole("page_of_charts", "columns", columns, least=1, too_small=ArgumentError)
     columns = min(columns, len(charts))
     wide, high = max(c.width for c in charts), max(c.height for c in charts)
     rows = -(-len(charts) // columns)
@@ -184,7 +198,7 @@ def _ends(values: Sequence[Array]) -> tuple[float, float]:
             "chart: the lines have no point that can be drawn, expected one at least."
         )
     low, high = float(all_values.min()), float(all_values.max())
-    room = (high - low) * 0.03 or 0.5
+    room = (high - low) * 0.03 or max(0.5, abs(high) * 0.03)
     return low - room, high + room
 
 

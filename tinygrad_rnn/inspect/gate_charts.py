@@ -44,6 +44,11 @@ def draw_memory(activations: Activations) -> str:
                     "steps until the autocorrelation is 1/e", lines, log_y=True, width=480,
                 )
             )  # fmt: skip
+    if not charts:
+        raise ArgumentError(
+            "draw_memory: no gate is as wide as a state of its layer, expected one that is: each "
+            "dot is a unit of both."
+        )
     return page_of_charts(charts, columns=2)
 
 

@@ -1,7 +1,6 @@
 """States and gates of one layer, drawn step by step above the text."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from tinygrad_rnn.errors import ArgumentError
 from tinygrad_rnn.inspect.activations import Activations, Row
-from tinygrad_rnn.inspect.frame import framed
+from tinygrad_rnn.inspect.frame import escape, framed
 from tinygrad_rnn.inspect.gates import memory
 from tinygrad_rnn.inspect.pixels import COLD, WARM, image
 
@@ -18,6 +17,7 @@ __all__ = ["draw_steps"]
 Array = NDArray[Any]
 
 STEP, LEFT, TOP, GAP = 12, 54, 30, 30
+MOST = 32  # units that are drawn if none are asked for
 STYLE = (
     ".row{font-weight:600;font-size:13px;fill:#1d2228}"
     ".letter{font:12px ui-monospace,Menlo,Consolas,monospace;text-anchor:middle;fill:#1d2228}"
@@ -48,8 +48,8 @@ def draw_steps(
 
     Args:
         rows: Names of what to draw, in this order; all states and gates, if not given.
-        units: Which units; if not given, up to 32 of those that change most, the one that
-            remembers longest (``memory``) below.
+        units: Which units; if not given, up to 32 of those that change most in the last state as
+            wide as the row, the one that remembers longest (``memory``) below.
         start: The first step that is shown, of at most ``limit`` steps.
     """
     part = activations.part("draw_steps", start, limit)
@@ -59,12 +59,15 @@ def draw_steps(
     places = [activations.row((layer, direction, name)) for name in names]
     if not places:
         raise ArgumentError(f"draw_steps: there is no layer {layer}, direction {direction!r}.")
-    state = [row for row in activations.states if row in here][-1]
-    chosen = _most_telling(activations, state) if units is None else [int(n) for n in units]
+    states = {activations[row].shape[1]: row for row in activations.states if row in here}
+    telling = {width: _most_telling(activations, row) for width, row in states.items()}
     width = LEFT + STEP * (part.stop - part.start) + 20
-    tall = 62 if len(chosen) == 1 else max(40, min(9 * len(chosen), 200))
     parts, y = [], TOP
     for row in places:
+        wide = activations[row].shape[1]
+        chosen = telling.get(wide, range(wide)[:MOST]) if units is None else units
+        chosen = [int(n) for n in chosen]
+        tall = 62 if len(chosen) == 1 else max(40, min(9 * len(chosen), 200))
         parts.append(_panel(activations, row, chosen, part, y, tall))
         y += tall + GAP
     letters = activations.pieces[part] if activations.pieces else []
@@ -78,10 +81,10 @@ def draw_steps(
     return framed("".join(parts), width, height, STYLE, label)
 
 
-def _most_telling(activations: Activations, state: Row, most: int = 32) -> list[int]:
+def _most_telling(activations: Activations, state: Row) -> list[int]:
     """Units that change most, the longest memory last."""
     values = activations[state]
-    changing = np.argsort(-values.std(axis=0), kind="stable")[:most]
+    changing = np.argsort(-values.std(axis=0), kind="stable")[:MOST]
     lags = np.nan_to_num(memory(activations)[state].lag)
     return [int(n) for n in changing[np.argsort(lags[changing], kind="stable")]]
 
