@@ -109,3 +109,10 @@ def test_nothing_to_find_and_wrong_arguments():
         inspect.find_cells(found, features, 0)
     with pytest.raises(KeyError, match="'q' is none of them"):
         inspect.find_cells(found, features, rows=["q"])
+
+
+def test_nowhere_to_look_is_told():
+    rows = {inspect.Row(0, "forward", "h"): np.arange(4.0)[:, None]}
+    found = inspect.Activations(rows, list(rows))
+    with pytest.raises(ArgumentError, match="rows is empty, expected one row at least"):
+        inspect.find_cells(found, {"half": np.arange(4) > 1}, rows=[])

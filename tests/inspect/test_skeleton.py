@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinygrad_rnn import inspect
-from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.inspect.skeleton import PAUSE
 
 BONES = [(0, 1), (1, 2)]
@@ -124,8 +124,12 @@ def test_several_are_a_page_and_a_picture():
             lambda: skeleton(poses={"a": np.full((2, 3, 2), np.nan)}),
             r"poses\['a'\] has no joint that is known",
         ),
+        (lambda: skeleton(poses={"a": np.full((2, 3, 2), np.inf)}), "has infinities, expected num"),
+        (lambda: skeleton(rate=0), "rate is 0, expected a number above 0"),
+        (lambda: skeleton(head=9), "head is 9, expected None, or a joint from 0 to 2"),
+        (lambda: skeleton().strip(0), "every is 0, expected a whole number from 1 up"),
     ],
 )
 def test_errors_say_what_was_expected(make, told):
-    with pytest.raises(ShapeError, match=told):
+    with pytest.raises((ArgumentError, ShapeError), match=told):
         make()

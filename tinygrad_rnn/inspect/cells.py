@@ -70,6 +70,8 @@ def find_cells(
     """
     k = whole("find_cells", "k", k, least=1, too_small=ArgumentError)
     searched = activations.states if rows is None else _chosen(activations, rows)
+    if not searched:
+        raise ArgumentError("find_cells: rows is empty, expected one row at least, or None.")
     aligned = {name: activations.by_step(name, values) for name, values in features.items()}
     aligned = {name: values for name, values in aligned.items() if np.ptp(values.astype(float)) > 0}
     if not aligned:

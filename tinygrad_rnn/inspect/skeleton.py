@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_rnn.errors import ShapeError
+from tinygrad_rnn.arguments import bounded, whole
+from tinygrad_rnn.errors import ArgumentError, ShapeError
 from tinygrad_rnn.inspect.chart import AT_NIGHT, COLOURS
-from tinygrad_rnn.inspect.frame import framed
+from tinygrad_rnn.inspect.frame import escape, framed
 from tinygrad_rnn.inspect.gallery import gallery
 
 __all__ = ["Skeleton", "page_of_skeletons", "picture_of_skeletons"]
@@ -65,6 +65,17 @@ class Skeleton:
                     f"Skeleton: poses[{name!r}] has shape {shape}, expected (T, J, 2) with a frame "
                     "or more, and one shape for all."
                 )
+            if np.isinf(np.asarray(poses, float)).any():
+                raise ArgumentError(
+                    f"Skeleton: poses[{name!r}] has infinities, expected numbers, or NaN where "
+                    "nothing is said."
+                )
+        bounded("Skeleton", "rate", self.rate, above=0.0, below=np.inf)
+        if self.head is not None and not 0 <= whole("Skeleton", "head", self.head) < first[1]:
+            raise ShapeError(
+                f"Skeleton: head is {self.head}, expected None, or a joint from 0 to "
+                f"{first[1] - 1}: poses have {first[1]}."
+            )
         name, track = next(iter(self.poses.items()))
         if not np.isfinite(track).all(axis=-1).any():
             raise ShapeError(
@@ -103,6 +114,7 @@ class Skeleton:
 
     def drawn_strip(self, every: int = 2) -> tuple[str, int, int]:
         """The parts of the strip, its width and its height."""
+        every = whole("Skeleton.strip", "every", every, least=1, too_small=ArgumentError)
         left, low, unit = self._scale()
         step, foot, tracks = round(self._width() * unit) + 10, MARGIN + SIDE, self._tracks()
         frames = range(0, len(tracks[0]), every)
