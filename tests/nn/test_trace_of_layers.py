@@ -8,7 +8,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.nn.cell_list import H, I
-from tinygrad_rnn import nn
+from tinygrad_rnn import inspect, nn
 from tinygrad_rnn.errors import GradientError
 from tinygrad_rnn.kernels import _memory
 from tinygrad_rnn.nn.trace import Trace
@@ -125,6 +125,36 @@ def test_kernels_and_tensors_tell_the_same_where_gradients_are_cut():
     for mine, other in zip(seen[:2], seen[2:], strict=True):
         for a, b in zip(mine, other, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-10)
+
+
+@pytest.mark.parametrize("names", [("h", "seen"), ("seen", "h")])
+@pytest.mark.parametrize("lagged", [False, True])
+def test_a_state_of_constants_has_a_gradient_all_the_same(names, lagged):
+    class Late(nn.Cell):
+        state, params, input = names, {"w": "H H"}, "H"
+
+        def step(self, x, first, second, p):
+            h, seen = (first, second) if names[0] == "h" else (second, first)
+            new = (seen @ p.w + h).tanh()
+            return (new, x) if names[0] == "h" else (x, new)
+
+        def output(self, first, second):
+            return first if names[0] == "h" else second
+
+    found = []
+    for fused in ("require", False):
+        tg.seed(1)
+        layer, x = nn.Recurrent(Late(H, H), fused=fused).astype(np.float64), randn(4, B, H)
+        if lagged:
+            norms = inspect.gradient_by_lag(layer, x)
+            found.append({name: norms[0, "forward", name] for name in names})
+            continue
+        y, last, trace = layer(x, return_trace=True)
+        (y.sum() + sum(s.square().sum() for s in last)).backward()
+        found.append({name: trace.gradient_norms(name).numpy() for name in names})
+    for name in names:
+        assert np.any(found[0][name])
+        np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-10)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

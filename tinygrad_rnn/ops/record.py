@@ -97,7 +97,15 @@ class Record:
         """See a step on Tensors; the states to go on with."""
         if self._kept is None:
             self._steps[t] = [s._data for s in before], [s._data for s in after]
-        return [tap(s, self._seer((k, t))) for k, s in enumerate(after)]
+        return [tap(self._differentiable(s), self._seer((k, t))) for k, s in enumerate(after)]
+
+    def _differentiable(self, state: Tensor) -> Tensor:
+        """A state whose gradient is asked for, though nothing that it is made of wants one."""
+        if state._requires_grad or not self.differentiable:
+            return state
+        leaf = state.detach().requires_grad_()
+        self._note([leaf])
+        return leaf
 
     def end(self, y: Tensor) -> Tensor:
         """All steps have run on Tensors; the output to go on with."""
