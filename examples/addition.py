@@ -4,13 +4,14 @@
     P(y_t | y_1 .. y_{t-1}, h)       y: "596"
 
 The smallest encoder-decoder: an LSTM that reads, an LSTM that goes on from its last state, no
-attention. Questions that are asked in the end were never seen. Takes two minutes; the last line
+attention. Questions that are asked in the end were never seen. Takes half a minute; the last line
 tells whether 99 % of them are right.
 """
 
 import argparse
 import os
 
+import command
 import numpy as np
 
 import tinygrad_rnn as tg
@@ -49,6 +50,7 @@ def right(model: models.Seq2Seq, pairs: list[tuple[str, str]]) -> float:
     return float(np.mean([one == answer for one, (_, answer) in zip(said, pairs, strict=True)]))
 
 
+@command.ended()
 def main() -> None:
     """Train, ask, count."""
     tg.seed(1)
@@ -79,7 +81,8 @@ def main() -> None:
         schedule=optim.schedules.CosineAnnealingLR(optimizer, T_max=EPOCHS * len(batches)),
         clip_norm=1.0,
     )
-    trainer.fit(batches, EPOCHS, progress=not SHORT)
+    if trainer.fit(batches, EPOCHS, progress=not SHORT).interrupted:
+        raise KeyboardInterrupt
     for question, answer in held_out[:5]:
         said = model.translate([question[::-1]])[0]
         print(f"{question:>7} = {said:4}  {'right' if said == answer else 'wrong: ' + answer}")

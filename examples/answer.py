@@ -22,12 +22,12 @@ question, lit where it is looked at. Of files also checkpoints and tables of the
 
 import argparse
 import os
-import sys
 from collections import Counter
 from itertools import cycle
 from pathlib import Path
 
 import asked
+import command
 import numpy as np
 import own_images
 from asked import Told, told
@@ -283,13 +283,9 @@ def draw(scenes: Scenes, model: models.Answerer, seen: np.ndarray, folder: Path)
 # ----- the command -----
 
 
-class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Help with the lines of this file's beginning, and what arguments are if not given."""
-
-
 def arguments() -> argparse.Namespace:
     """What the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command.AsWritten)
     add = parser.add_argument
     add("images", nargs="*", help="a folder of images, or features, and files of questions")
     add("--kept", nargs="+", metavar="FILE", help="the same, to be asked when all is learned")
@@ -328,22 +324,18 @@ def arguments() -> argparse.Namespace:
     return args
 
 
+@command.ended()
 def main() -> None:
     """Do what the command line asks for; what is wrong with it is one line, not a traceback."""
     args = arguments()
     folder = Path(args.out)
-    try:
-        if args.ask:
-            own_images.ask(args, folder)
-        elif args.images or args.resume:
-            own_images.train(args, folder)
-        else:
-            learn(args.seed, folder)
-            print(f"wrote {folder / 'model'}")
-    except (tg.errors.TinygradError, OSError, UnicodeError, ImportError) as error:
-        sys.exit(f"answer.py: {error}")
-    except KeyboardInterrupt:  # a second one in training, which may --resume, or one elsewhere
-        sys.exit("\nanswer.py: interrupted")
+    if args.ask:
+        own_images.ask(args, folder)
+    elif args.images or args.resume:
+        own_images.train(args, folder)
+    else:
+        learn(args.seed, folder)
+        print(f"wrote {folder / 'model'}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
+import command
 import numpy as np
 import scenes
 from scenes import COLOURS, SHAPES, SIZES, Thing
@@ -323,7 +324,12 @@ def told(pictures: Sequence, questions: list[list[Question]]) -> Told:
 
 
 if __name__ == "__main__":
-    asker = Asker(0)
-    for scene in asked_scenes(3, 0)[0]:
-        print(", ".join(f"{thing} at the {CORNERS[quarter]}" for quarter, thing in scene.placed))
-        print(*(f"{q.text} {q.answer}" for q in asker.questions(scene, 8)), sep="\n", end="\n\n")
+    with command.ended():
+        asker = Asker(0)
+        for scene in asked_scenes(3, 0)[0]:
+            print(
+                ", ".join(f"{thing} at the {CORNERS[quarter]}" for quarter, thing in scene.placed)
+            )
+            print(
+                *(f"{q.text} {q.answer}" for q in asker.questions(scene, 8)), sep="\n", end="\n\n"
+            )

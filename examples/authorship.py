@@ -16,11 +16,11 @@ from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
+import command
 import numpy as np
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import data, models, optim, text, training
-from tinygrad_rnn.errors import TinygradError
 
 SHORT = bool(os.environ.get("TINYGRAD_SHORT"))
 PIECE = 1000  # characters, and to the end of the line
@@ -74,7 +74,7 @@ def parts(author: str, written: str) -> tuple[str, list[str]]:
     """What is learnt from, and what is kept apart."""
     known = pieces(written)
     if len(known) < KEEP:
-        raise ValueError(
+        raise tg.errors.ArgumentError(
             f"{author}: {len(written)} characters make {len(known)} pieces of {PIECE}, expected "
             f"{KEEP} at least"
         )
@@ -95,7 +95,8 @@ def recurrent(letters: text.Vocabulary, written: str, _: int) -> models.TextMode
         lambda model, chunk, state: model.loss(chunk.x, chunk.y, state),
         carry_state=True,
     )
-    trainer.fit(data.Streams(letters.encode(written), 16, 64), epochs=EPOCHS)
+    if trainer.fit(data.Streams(letters.encode(written), 16, 64), epochs=EPOCHS).interrupted:
+        raise KeyboardInterrupt
     return model
 
 
@@ -143,6 +144,7 @@ def answer(by_author: dict[str, models.TextModel], name: str, question: str) -> 
     print(f"\n{name} was written by: {min(found, key=found.get)}")
 
 
+@command.ended()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("texts", nargs="*", help="a folder or a file for each author")
@@ -151,23 +153,22 @@ def main() -> None:
     parser.add_argument("--model", choices=["ngram", "lstm"], default="ngram")
     parser.add_argument("--order", type=int, default=5, help="of the n-grams")
     given = parser.parse_args()
-    try:
-        written = {Path(path).stem: text.read(path, given.pattern) for path in given.texts}
-        written = written or people()
-        if len(written) < 2:
-            raise ValueError(f"{len(written)} author, expected 2 at least, of different names")
-        question = text.read(given.of) if given.of else "" if given.texts else zen()
-        split = {author: parts(author, works) for author, works in written.items()}
-        letters = text.Characters.of("".join(learnt for learnt, _ in split.values()), unknown=True)
-        train = recurrent if given.model == "lstm" else counted
-        by_author = {
-            author: train(letters, learnt, given.order) for author, (learnt, _) in split.items()
-        }
-        report(by_author, {author: kept for author, (_, kept) in split.items()})
-        if question:
-            answer(by_author, given.of or "The Zen of Python", question)
-    except (TinygradError, OSError, ValueError) as error:
-        parser.error(str(error))
+    written = {Path(path).stem: text.read(path, given.pattern) for path in given.texts}
+    written = written or people()
+    if len(written) < 2:
+        raise tg.errors.ArgumentError(
+            f"{len(written)} author, expected 2 at least, of different names."
+        )
+    question = text.read(given.of) if given.of else "" if given.texts else zen()
+    split = {author: parts(author, works) for author, works in written.items()}
+    letters = text.Characters.of("".join(learnt for learnt, _ in split.values()), unknown=True)
+    train = recurrent if given.model == "lstm" else counted
+    by_author = {
+        author: train(letters, learnt, given.order) for author, (learnt, _) in split.items()
+    }
+    report(by_author, {author: kept for author, (_, kept) in split.items()})
+    if question:
+        answer(by_author, given.of or "The Zen of Python", question)
 
 
 if __name__ == "__main__":

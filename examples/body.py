@@ -13,6 +13,7 @@ fast: of 216 combinations 36 are held out. Sizes, views, phases, reach, clothes 
 import random
 from dataclasses import dataclass
 
+import command
 import numpy as np
 from scenes import PAPERS, SHADOW, apart
 
@@ -383,5 +384,6 @@ def with_gaps(poses, random, share=0.15):
 
 
 if __name__ == "__main__":
-    for motion in motions(6, 0, gestures=2)[0]:
-        print(motion)
+    with command.ended():
+        for motion in motions(6, 0, gestures=2)[0]:
+            print(motion)

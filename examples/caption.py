@@ -24,6 +24,7 @@ import os
 import sys
 from pathlib import Path
 
+import command
 import numpy as np
 import scenes
 
@@ -291,13 +292,9 @@ def is_looked_at(model, image: np.ndarray) -> bool:
 # ----- the command -----
 
 
-class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Help with the lines of this file's beginning, and what arguments are if not given."""
-
-
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """What the command line says, or a list of as much."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command.AsWritten)
     add = parser.add_argument
     add("images", nargs="*", help="a folder of images, or features, and a file of captions")
     add("--image", choices=models.captioner.IMAGES, default="soft", help="how layers are told")
@@ -334,19 +331,15 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+@command.ended()
 def main() -> None:
     """Do what the command line asks for; what is wrong with it is one line, not a traceback."""
     args = arguments()
     folder = Path(args.out)
-    try:
-        if args.describe or args.evaluate:
-            use(args, folder)
-        else:
-            train(args, folder)
-    except (tg.errors.TinygradError, OSError, ImportError) as error:
-        sys.exit(f"caption.py: {error}")
-    except KeyboardInterrupt:  # a second one in training, which may --resume, or one elsewhere
-        sys.exit("\ncaption.py: interrupted")
+    if args.describe or args.evaluate:
+        use(args, folder)
+    else:
+        train(args, folder)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ The folder of --out gets the model, and ``dialogues.html``: scenes with what is 
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import answer
 import asked
+import command
 import numpy as np
 import talks
 from caption import shown
@@ -171,19 +171,15 @@ def draw(given: Talks, said: dict[str, list[list[str]]], folder: Path) -> None:
     (folder / "dialogues.svg").write_text(inspect.picture_of_conversations(shown[:3]), "utf-8")
 
 
+@command.ended()
 def main() -> None:
     """Learn, and draw what was said."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=answer.AsWritten)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command.AsWritten)
     parser.add_argument("--out", default="out/dialogue", help="the folder that is written to")
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers")
     args = parser.parse_args()
     folder = Path(args.out)
-    try:
-        learn(args.seed, folder)
-    except OSError as error:
-        sys.exit(f"dialogue.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\ndialogue.py: interrupted")
+    learn(args.seed, folder)
     print(f"wrote {folder / 'model'}")
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from zlib import crc32
 
+import command
 from house import COLOURS, DIRECTIONS, THINGS, House, Walker, beyond, built
 
 LIMIT = 50  # actions after which one who has not stopped gives up
@@ -267,5 +268,6 @@ def listed(names):
 
 
 if __name__ == "__main__":
-    for one in errands(3, 2):
-        print(one.instruction)
+    with command.ended():
+        for one in errands(3, 2):
+            print(one.instruction)

@@ -10,6 +10,7 @@ from html import escape
 from itertools import pairwise
 from pathlib import Path
 
+import command
 from errands import errands
 from house import DIRECTIONS, HEIGHT, WIDTH, beyond
 
@@ -201,6 +202,7 @@ def framed(*pictures):
 
 
 if __name__ == "__main__":
-    shown = random.Random(0).sample(errands(4, 2), 2)
-    Path("house.svg").write_text(framed(*map(picture, shown)), "utf-8")
-    print("wrote house.svg")
+    with command.ended():
+        shown = random.Random(0).sample(errands(4, 2), 2)
+        Path("house.svg").write_text(framed(*map(picture, shown)), "utf-8")
+        print("wrote house.svg")

@@ -14,6 +14,8 @@ import re
 from collections import namedtuple
 from zlib import crc32
 
+import command
+
 from tinygrad_rnn.text import Pair
 
 ANIMALS = """dog: chien m, cat: chat m, horse: cheval m, bird: oiseau m, cow: vache f, hen: poule f,
@@ -195,5 +197,6 @@ def pairs(learned: int, asked: int, seed: int = 0) -> tuple[list[Pair], list[Pai
 
 
 if __name__ == "__main__":
-    for english, french in pairs(20, 0)[0]:
-        print(f"\n{english}\n{french}")
+    with command.ended():
+        for english, french in pairs(20, 0)[0]:
+            print(f"\n{english}\n{french}")

@@ -10,6 +10,7 @@ where it looked while it blinked, and that eyes that rest have not moved.
 
 from dataclasses import dataclass
 
+import command
 import numpy as np
 
 POINTS = (
@@ -90,5 +91,6 @@ def degrees(one, other):
 
 
 if __name__ == "__main__":
-    eyes = [degrees(one.directions, one.head).mean() for one in looks(100)]
-    print(f"eyes are turned by {np.mean(eyes):.0f} degrees in the head")
+    with command.ended():
+        eyes = [degrees(one.directions, one.head).mean() for one in looks(100)]
+        print(f"eyes are turned by {np.mean(eyes):.0f} degrees in the head")

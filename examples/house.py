@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import command
 import numpy as np
 
 WIDTH, HEIGHT = 12, 9  # of a house, in places
@@ -242,5 +243,6 @@ def walkable(house, room):
 
 
 if __name__ == "__main__":
-    house = built(random.Random(0))
-    print(f"{1 + max(house.rooms.values())} rooms, {len(house.doors) // 2} doors")
+    with command.ended():
+        house = built(random.Random(0))
+        print(f"{1 + max(house.rooms.values())} rooms, {len(house.doors) // 2} doors")

@@ -11,6 +11,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import command
 import numpy as np
 
 import tinygrad_rnn as tg
@@ -77,6 +78,8 @@ def digits() -> Sequential:
 
     # 3. fit
     history = model.fit(x_train, y_train, epochs=5, batch_size=32)
+    if history.interrupted:  # by Ctrl-C
+        raise KeyboardInterrupt
     for loss, accuracy in zip(history["loss"], history["accuracy"], strict=True):
         print(f"loss {loss:.3f}   accuracy {accuracy:.3f} {'=' * round(40 * accuracy)}")
 
@@ -97,7 +100,8 @@ def letters(path: Path) -> str:
 
     def train(model: Sequential, groups: list[dict], what: str) -> None:
         model.compile(optim.Adam(groups, lr=0.01), "categorical_crossentropy", ["accuracy"])
-        model.fit(x_train, y_train, epochs=60, batch_size=10)
+        if model.fit(x_train, y_train, epochs=60, batch_size=10).interrupted:
+            raise KeyboardInterrupt
         count = sum(p.size for p in model.parameters() if p.requires_grad)
         accuracy = model.evaluate(x_test, y_test).accuracy
         print(f"  {what:<34} {count:5,} weights trained, accuracy {accuracy:.3f}")
@@ -120,6 +124,7 @@ def letters(path: Path) -> str:
     return "".join(list(LETTERS)[k] for k in model.predict(images).argmax(-1))
 
 
+@command.ended()
 def main() -> str:
     """Digits, a file, letters."""
     tg.seed(0)

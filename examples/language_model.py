@@ -22,11 +22,11 @@ import argparse
 import importlib
 import inspect as python_inspect
 import os
-import sys
 import time
 from pathlib import Path
 from pydoc_data.topics import topics
 
+import command
 import numpy as np
 
 import tinygrad_rnn as tg
@@ -302,13 +302,9 @@ def compared(name: str, vocabulary: text.Vocabulary, ids: np.ndarray, args: argp
 # ----- the command -----
 
 
-class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Help with the lines of this file's beginning, and what arguments are if not given."""
-
-
 def arguments() -> argparse.Namespace:
     """What the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command.AsWritten)
     add = parser.add_argument
     add("text", nargs="*", help="files or folders; none: what this Python installation carries")
     add("--out", default="out/language_model", help="the folder for everything that is written")
@@ -373,22 +369,18 @@ def check(args: argparse.Namespace) -> None:
         )
 
 
+@command.ended()
 def main() -> None:
     """Do what the command line asks for; what is wrong with it is one line, not a traceback."""
     args = arguments()
     folder = Path(args.out)
-    try:
-        check(args)
-        if args.compare:
-            compare(args)
-        elif any(asked is not None for asked in (args.sample, args.evaluate, args.next)):
-            use(args, folder)
-        else:
-            train(args, folder)
-    except (tg.errors.TinygradError, OSError, ImportError) as error:
-        sys.exit(f"language_model.py: {error}")
-    except KeyboardInterrupt:  # a second one in training, which may --resume, or one elsewhere
-        sys.exit("\nlanguage_model.py: interrupted")
+    check(args)
+    if args.compare:
+        compare(args)
+    elif any(asked is not None for asked in (args.sample, args.evaluate, args.next)):
+        use(args, folder)
+    else:
+        train(args, folder)
 
 
 if __name__ == "__main__":

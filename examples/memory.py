@@ -15,11 +15,11 @@ takes one to two minutes; then there is one table, and one picture of what is ri
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import command
 import numpy as np
 import tasks
 
@@ -174,13 +174,9 @@ def measure(chosen: dict[str, tasks.Task], args: argparse.Namespace) -> Found:
 # ----- the command -----
 
 
-class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Help with the lines of this file's beginning, and what arguments are if not given."""
-
-
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """What the command line says, or a list of as much."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command.AsWritten)
     add = parser.add_argument
     add("--tasks", nargs="+", choices=tasks.TASKS, default=list(tasks.TASKS), metavar="TASK",
         help=", ".join(tasks.TASKS))  # fmt: skip
@@ -206,25 +202,21 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+@command.ended()
 def main() -> None:
     """Learn, ask, tell; what is wrong is one line, not a traceback."""
     args = arguments()
     sizes = {"longest": args.longest} if args.longest else {}
     chosen = {name: tasks.TASKS[name](**sizes) for name in args.tasks}
-    try:
-        Path(args.out).mkdir(parents=True, exist_ok=True)
-        found = measure(chosen, args)
-        print(
-            "\nright answers, of sequences as long as those learned from and of longer ones; a "
-            f"guess keeps nothing\n{found.table()}\n"
-        )
-        picture = Path(args.out) / "memory.svg"
-        picture.write_text(found.picture(), "utf-8")
-        print(f"wrote {picture}")
-    except (tg.errors.TinygradError, OSError) as error:
-        sys.exit(f"memory.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nmemory.py: interrupted")
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    found = measure(chosen, args)
+    print(
+        "\nright answers, of sequences as long as those learned from and of longer ones; a "
+        f"guess keeps nothing\n{found.table()}\n"
+    )
+    picture = Path(args.out) / "memory.svg"
+    picture.write_text(found.picture(), "utf-8")
+    print(f"wrote {picture}")
 
 
 if __name__ == "__main__":

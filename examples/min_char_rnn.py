@@ -15,6 +15,7 @@ import os
 import pydoc_data.topics
 from collections.abc import Iterator
 
+import command
 import numpy as np
 
 import tinygrad_rnn as tg
@@ -91,6 +92,7 @@ def train(model: CharRNN, ids: np.ndarray) -> Iterator[tuple[float, list[int] | 
         place, iteration = place + STEPS, iteration + 1
 
 
+@command.ended()
 def main() -> None:
     """Train, and show what it writes on the way."""
     tg.seed(0)
@@ -98,6 +100,8 @@ def main() -> None:
     parser.add_argument("text", nargs="?", help="a file to learn from; else Python's own help")
     given = parser.parse_args().text
     data = text.read(given) if given else "".join(pydoc_data.topics.topics.values())
+    if len(data) <= STEPS:
+        raise tg.errors.ArgumentError(f"{given} has {len(data)} characters, of {STEPS + 1} needed.")
     letters = text.Characters.of(data)
     print(f"{len(data)} characters, {len(letters)} different ones")
     model = CharRNN(len(letters))

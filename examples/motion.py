@@ -21,13 +21,13 @@ films with what was found in each frame, and a chart of where somebody looks.
 
 import argparse
 import os
-import sys
 import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path
 
 import body
+import command
 import gazing
 import numpy as np
 
@@ -391,13 +391,9 @@ def off_by(model: models.PoseForecast, clips: list[np.ndarray], ahead: int) -> f
 # ----- the command -----
 
 
-class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Help with the lines of this file's beginning, and what arguments are if not given."""
-
-
 def arguments() -> argparse.Namespace:
     """What the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command.AsWritten)
     add = parser.add_argument
     add("poses", nargs="?", help="sequences of poses, .npz; none: simulated bodies")
     add("labels", nargs="?", help="what is done in them: name, a tab, label")
@@ -417,20 +413,16 @@ def arguments() -> argparse.Namespace:
     return args
 
 
+@command.ended(ValueError)
 def main() -> None:
     """Do what the command line asks for; what is wrong with it is one line, not a traceback."""
     args = arguments()
     folder = Path(args.out)
-    try:
-        if args.poses:
-            train(args, folder)
-        else:
-            learn(args.seed, folder)
-            print(f"wrote {folder / 'motion.html'}")
-    except (tg.errors.TinygradError, OSError, ValueError) as error:
-        sys.exit(f"motion.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nmotion.py: interrupted")
+    if args.poses:
+        train(args, folder)
+    else:
+        learn(args.seed, folder)
+        print(f"wrote {folder / 'motion.html'}")
 
 
 if __name__ == "__main__":

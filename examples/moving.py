@@ -13,6 +13,7 @@ import random
 from dataclasses import dataclass, replace
 from zlib import crc32
 
+import command
 import numpy as np
 from scenes import COLOURS, PAPERS, SHADOW, SHAPES
 
@@ -226,5 +227,6 @@ def films(learned, asked, seed=0):
 
 
 if __name__ == "__main__":
-    for film in films(6, 0)[0]:
-        print("\n".join(film.captions()), end="\n\n")
+    with command.ended():
+        for film in films(6, 0)[0]:
+            print("\n".join(film.captions()), end="\n\n")

@@ -22,11 +22,11 @@ import argparse
 import os
 import random
 import shutil
-import sys
 import time
 from itertools import chain, groupby
 from pathlib import Path
 
+import command
 import errands
 import floor_plan
 import house
@@ -338,13 +338,10 @@ def follow(says, number, folder):
 # ----- the command -----
 
 
-class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Help with the lines of this file's beginning, and what arguments are if not given."""
-
-
+@command.ended()
 def main():
     """Do what the command line asks for; what is wrong with it is one line, not a traceback."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command.AsWritten)
     add = parser.add_argument
     add("--out", default="out/navigate", help="the folder for everything that is written")
     add("--seed", type=int, default=0, help="of all random numbers")
@@ -353,22 +350,17 @@ def main():
     add("--resume", action="store_true", help="go on with the run in --out")
     args = parser.parse_args()
     folder = Path(args.out)
-    try:
-        if args.say:
-            follow(args.say, args.house, folder)
-        else:
-            run = training.RunFolder(
-                folder, {"seed": args.seed}, resume=args.resume, anew=not args.resume
-            )
-            run.begin()
-            learn(run.settings["seed"], folder, run.resumes)
-            run.finish()
-            for name in ("practice", "matcher", "walks.html", "walks.svg"):
-                print(f"wrote {folder / name}")
-    except (tg.errors.TinygradError, OSError, UnicodeError) as error:
-        sys.exit(f"navigate.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nnavigate.py: interrupted")
+    if args.say:
+        follow(args.say, args.house, folder)
+    else:
+        run = training.RunFolder(
+            folder, {"seed": args.seed}, resume=args.resume, anew=not args.resume
+        )
+        run.begin()
+        learn(run.settings["seed"], folder, run.resumes)
+        run.finish()
+        for name in ("practice", "matcher", "walks.html", "walks.svg"):
+            print(f"wrote {folder / name}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ import random
 from dataclasses import dataclass
 from zlib import crc32
 
+import command
+
 GOOD = "exciting funny clever moving charming gripping beautiful brilliant".split()
 BAD = "dull silly boring clumsy tedious ugly awful bad".split()
 NOUNS = "film plot music acting ending story dialogue beginning".split()
@@ -113,5 +115,6 @@ def opinions(learned, asked, seed=0):
 
 
 if __name__ == "__main__":
-    for one in opinions(8, 0)[0]:
-        print(f"{one.label:5} {one.text}")
+    with command.ended():
+        for one in opinions(8, 0)[0]:
+            print(f"{one.label:5} {one.text}")

@@ -14,6 +14,7 @@ import contextlib
 import io
 import os
 
+import command
 import numpy as np
 
 import tinygrad_rnn as tg
@@ -63,13 +64,16 @@ def train(group=None):
     )  # fmt: skip
     chunks = data.Streams(ids, STREAMS, STEPS, rank=rank, world_size=world_size)
     history = trainer.fit(chunks, EPOCHS, progress=False)
+    if history.interrupted:
+        raise KeyboardInterrupt
     return history["loss"], model.state_dict()
 
 
-if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()  # --help
+@command.ended()
+def main():
+    """Train both ways, and compare."""
     alone, weights = train()
-    (first, its), (second, others) = parallel.spawn(train, 2)
+    (first, its), (_, others) = parallel.spawn(train, 2)
     print("epoch   one process   two processes")
     for epoch in range(0, EPOCHS, max(1, EPOCHS // 8)):
         print(f"{epoch + 1:5}   {alone[epoch]:11.8f}   {first[epoch]:13.8f}")
@@ -77,3 +81,8 @@ if __name__ == "__main__":
     same = all(np.array_equal(its[name], others[name]) for name in weights)
     print(f"\nweights of both processes, bit by bit: {'the same' if same else 'not the same'}")
     print(f"weights of one process and of two: {'the same' if far < 1e-6 else f'{far:.0e} apart'}")
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()  # --help
+    main()

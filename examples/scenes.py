@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from zlib import crc32
 
+import command
 import numpy as np
 
 PIXELS = 48  # that captioners see, on each side
@@ -283,5 +284,6 @@ def told(scene, seed):
 
 
 if __name__ == "__main__":
-    for scene in scenes(4, 0)[0]:
-        print("", *scene.captions(), sep="\n")
+    with command.ended():
+        for scene in scenes(4, 0)[0]:
+            print("", *scene.captions(), sep="\n")

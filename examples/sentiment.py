@@ -24,6 +24,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import command
 import numpy as np
 import opinions
 
@@ -242,13 +243,9 @@ def say(model: models.TextLabels, texts: list[str], folder: Path) -> None:
 # ----- the command -----
 
 
-class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Help with the lines of this file's beginning, and what arguments are if not given."""
-
-
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """What the command line says, or a list of as much."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command.AsWritten)
     add = parser.add_argument
     add("tables", nargs="*", help="a table to learn from, and one to validate with")
     add("--columns", type=int, nargs=2, default=[1, 2], metavar=("TEXT", "LABEL"),
@@ -285,28 +282,24 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+@command.ended()
 def main() -> None:
     """Do what the command line asks for; what is wrong with it is one line, not a traceback."""
     args = arguments()
     folder = Path(args.out)
-    try:
-        if args.evaluate or args.say:
-            model = models.load(folder / "model")
-            if args.evaluate:
-                score(model, known(read(args, args.tables[0]), model.names))
-            if args.say:
-                say(model, args.say, folder)
-        elif args.tables or args.resume:
-            train(args, folder)
-        else:
-            learn(args, folder)
-        for name in ("words.html", "model"):
-            if (folder / name).exists() and not (args.evaluate or args.say):
-                print(f"wrote {folder / name}")
-    except (tg.errors.TinygradError, OSError, UnicodeError) as error:
-        sys.exit(f"sentiment.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nsentiment.py: interrupted")
+    if args.evaluate or args.say:
+        model = models.load(folder / "model")
+        if args.evaluate:
+            score(model, known(read(args, args.tables[0]), model.names))
+        if args.say:
+            say(model, args.say, folder)
+    elif args.tables or args.resume:
+        train(args, folder)
+    else:
+        learn(args, folder)
+    for name in ("words.html", "model"):
+        if (folder / name).exists() and not (args.evaluate or args.say):
+            print(f"wrote {folder / name}")
 
 
 if __name__ == "__main__":

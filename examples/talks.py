@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import asked
+import command
 from asked import FORMS
 
 ROUNDS = 5
@@ -139,5 +140,6 @@ def talks(learned, asked_of, seed=0, times=1):
 
 
 if __name__ == "__main__":
-    for one in talks(3, 0)[0]:
-        print("", one.caption, *(f"{r.question} {r.answer}" for r in one.rounds), sep="\n")
+    with command.ended():
+        for one in talks(3, 0)[0]:
+            print("", one.caption, *(f"{r.question} {r.answer}" for r in one.rounds), sep="\n")

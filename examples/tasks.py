@@ -16,6 +16,7 @@ often it is right is less than 70 % for each task, and is told beside the cells.
 
 from dataclasses import dataclass
 
+import command
 import numpy as np
 
 LETTERS, MARKED, KINDS, DEEPEST = 8, 3, 3, 6
@@ -243,6 +244,7 @@ TASKS = {
 }  # fmt: skip
 
 if __name__ == "__main__":
-    for name, task in TASKS.items():
-        print(f"{name}\n{task().written(task().draw(np.random.default_rng(1), 1, 8))}\n")
-    print("the answers stand below")
+    with command.ended():
+        for name, task in TASKS.items():
+            print(f"{name}\n{task().written(task().draw(np.random.default_rng(1), 1, 8))}\n")
+        print("the answers stand below")

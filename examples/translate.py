@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import command
 import french
 import numpy as np
 
@@ -215,7 +216,10 @@ def scores(said: list[str], pairs: Pairs) -> str:
 def typed() -> Iterator[str]:
     """The lines of standard input, one by one, as they come."""
     for line in sys.stdin.buffer:
-        yield line.decode("utf-8-sig").replace("\r\n", "\n")
+        try:
+            yield line.decode("utf-8-sig").replace("\r\n", "\n")
+        except UnicodeDecodeError as error:
+            raise tg.errors.ArgumentError(f"standard input is not UTF-8: {error}.") from None
 
 
 def use(args: argparse.Namespace, folder: Path) -> None:
@@ -247,13 +251,9 @@ def use(args: argparse.Namespace, folder: Path) -> None:
 # ----- the command -----
 
 
-class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Help with the lines of this file's beginning, and what arguments are if not given."""
-
-
 def arguments() -> argparse.Namespace:
     """What the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command.AsWritten)
     add = parser.add_argument
     add("text", nargs="*", help="two files, or one with columns; none: what the grammar writes")
     add("--validation", nargs="+", metavar="FILE", help="what to validate with, not learned from")
@@ -298,21 +298,15 @@ def arguments() -> argparse.Namespace:
     return args
 
 
+@command.ended()
 def main() -> None:
     """Do what the command line asks for; what is wrong with it is one line, not a traceback."""
     args = arguments()
     folder = Path(args.out)
-    try:
-        if args.translate is not None or args.evaluate:
-            use(args, folder)
-        else:
-            train(args, folder)
-    except (tg.errors.TinygradError, OSError, ImportError) as error:
-        sys.exit(f"translate.py: {error}")
-    except UnicodeDecodeError as error:
-        sys.exit(f"translate.py: standard input is not UTF-8: {error}")
-    except KeyboardInterrupt:  # a second one in training, which may --resume, or one elsewhere
-        sys.exit("\ntranslate.py: interrupted")
+    if args.translate is not None or args.evaluate:
+        use(args, folder)
+    else:
+        train(args, folder)
 
 
 if __name__ == "__main__":

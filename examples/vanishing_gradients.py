@@ -17,6 +17,7 @@ import argparse
 import os
 from pathlib import Path
 
+import command
 import numpy as np
 
 import tinygrad_rnn as tg
@@ -187,6 +188,7 @@ def the_cliff() -> Chart:
     )  # fmt: skip
 
 
+@command.ended()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     where = Path("out/vanishing_gradients")

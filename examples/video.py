@@ -27,6 +27,7 @@ import sys
 import time
 from pathlib import Path
 
+import command
 import moving
 import numpy as np
 
@@ -338,13 +339,9 @@ def use(args: argparse.Namespace, folder: Path) -> None:
 # ----- the command -----
 
 
-class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Help with the lines of this file's beginning, and what arguments are if not given."""
-
-
 def arguments() -> argparse.Namespace:
     """What the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=AsWritten)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command.AsWritten)
     add = parser.add_argument
     add("source", nargs="?", help="folders of frames, or features; none: films of moving shapes")
     add("captions", nargs="?", help="the file that says what is seen")
@@ -384,23 +381,19 @@ def arguments() -> argparse.Namespace:
     return args
 
 
+@command.ended()
 def main() -> None:
     """Do what the command line asks for; what is wrong with it is one line, not a traceback."""
     args = arguments()
     folder = Path(args.out)
-    try:
-        if args.evaluate or args.describe:
-            use(args, folder)
-        elif args.source or args.resume:
-            train(args, folder)
-        else:
-            learn(args.seed, folder)
-            for name in ("films.html", "films.svg", "model"):
-                print(f"wrote {folder / name}")
-    except (tg.errors.TinygradError, OSError, ImportError) as error:
-        sys.exit(f"video.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nvideo.py: interrupted")
+    if args.evaluate or args.describe:
+        use(args, folder)
+    elif args.source or args.resume:
+        train(args, folder)
+    else:
+        learn(args.seed, folder)
+        for name in ("films.html", "films.svg", "model"):
+            print(f"wrote {folder / name}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ def loaded(name):
     """A module of its own each time."""
     spec = importlib.util.spec_from_file_location(f"{name}_example", EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(EXAMPLES))  # where command.py is, which all of them import
+        spec.loader.exec_module(module)
     return module
 
 

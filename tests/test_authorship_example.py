@@ -1,18 +1,17 @@
 """The example on authorship as a tool: texts of one's own, and clear words for bad ones."""
 
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.loaded_example import loaded
+from tests.loaded_example import command, loaded
 
 STYLES = {"calm": "The sea was still, and so were we.\n", "loud": "WHAT? NO! NEVER, EVER AGAIN!\n"}
 
 
 @pytest.fixture
 def ask(monkeypatch, capsys, tmp_path):
-    """A function that runs the command among some texts: what it printed, and its errors."""
+    """A function that runs the command among some texts: what it printed, and what it died of."""
     module = loaded("authorship")
     monkeypatch.chdir(tmp_path)
     for author, line in STYLES.items():
@@ -23,17 +22,11 @@ def ask(monkeypatch, capsys, tmp_path):
     Path("latin.txt").write_bytes(b"caf\xe9")
     Path("empty").mkdir()
 
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["authorship.py", *arguments])
-        with suppress(SystemExit):
-            module.main()
-        return capsys.readouterr()
-
-    return run
+    return command(module, "authorship", monkeypatch, capsys)
 
 
 def test_texts_of_ones_own(ask):
-    printed = ask("calm", "loud", "--of", "letter.txt").out
+    printed = ask("calm", "loud", "--of", "letter.txt")[0]
     assert "2 of 2 pieces are known." in printed
     assert printed.endswith("letter.txt was written by: loud\n")
 
@@ -50,4 +43,6 @@ def test_texts_of_ones_own(ask):
     ],
 )
 def test_bad_texts_are_told(ask, arguments, problem):
-    assert problem in ask(*arguments).err
+    _, died = ask(*arguments)
+    assert died.startswith("authorship.py: ")
+    assert problem in died

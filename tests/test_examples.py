@@ -34,8 +34,12 @@ def test_the_example_runs(path, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["answer", "dialogue", "memory", "motion", "navigate", "sentiment", "video"]
-)
+    "name",
+    [
+        "addition", "agreement", "answer", "dialogue", "keras_style", "memory", "motion",
+        "navigate", "parallel", "sentiment", "video",
+    ],
+)  # fmt: skip
 def test_ctrl_c_ends_all_of_several_trainings(name, tmp_path, monkeypatch, capsys):
     steps = []
 
