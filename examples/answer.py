@@ -262,7 +262,6 @@ def frequencies(scenes: Scenes, seen: np.ndarray, others: np.ndarray) -> dict[st
 
 def draw(scenes: Scenes, model: models.Answerer, seen: np.ndarray, folder: Path) -> None:
     """Where it looks for the answers to some questions, as a page and as a picture."""
-    folder.mkdir(parents=True, exist_ok=True)
     gazes = []
     for number, kind in zip(range(min(DRAWN, len(scenes.asked))), cycle(asked.KINDS), strict=False):
         own = scenes.tests[number]
@@ -310,7 +309,7 @@ def arguments() -> argparse.Namespace:
     add("--attend", action="store_true", help="look at places before each word")
     add("--resume", action="store_true", help="go on with the run in --out")
     add("--anew", action="store_true", help="begin again, whatever is in --out")
-    args = parser.parse_args()
+    args = command.parsed(parser)
     if any(places and len(places) not in (2, 3) for places in (args.images, args.kept)):
         parser.error(
             "expected a folder of images, or features, and a file of questions, or this and one of "
@@ -318,6 +317,8 @@ def arguments() -> argparse.Namespace:
         )
     if args.ask and len(args.ask) == 1:
         parser.error("--ask: expected an image and a question, or several")
+    if not (args.images or args.ask or args.resume):
+        command.refuse(parser, args, "out seed", "is for images of yours: give some")
     for name, least in (("epochs", 1), ("batch", 1), ("size", 8), ("width", 9), ("answers", 2)):
         if (value := getattr(args, name)) < least:
             parser.error(f"--{name} is {value}, expected a whole number from {least} up")
@@ -334,8 +335,9 @@ def main() -> None:
     elif args.images or args.resume:
         own_images.train(args, folder)
     else:
-        learn(args.seed, folder)
-        print(f"wrote {folder / 'model'}")
+        learn(args.seed, command.made(folder))
+        for name in ("looks.html", "looks.svg", "model"):
+            print(f"wrote {folder / name}")
 
 
 if __name__ == "__main__":

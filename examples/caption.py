@@ -143,10 +143,7 @@ def trainer_of(args: argparse.Namespace, model: models.Captioner, steps: int) ->
 
 def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from images and captions to the model and the pictures."""
-    run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
-    if run.resumes:
-        print(f"going on with the run in {folder}; --anew begins again")
-    args = argparse.Namespace(**run.settings)
+    run, args = command.run_of(args, folder)
     (pictures, told), (others, true) = examples(args)
     words = text.Words.of("\n".join(map("\n".join, told)), min_count=args.min_count)
     tg.seed(args.seed)
@@ -250,7 +247,7 @@ def scores(said: list[str], true: list[list[str]]) -> str:
 
 def use(args: argparse.Namespace, folder: Path) -> None:
     """Describe images, or compare with captions, by a model that was saved."""
-    model = models.load(folder / "model", custom={"Eyes": Eyes})
+    model = command.model_of(folder / "model", models.Captioner, custom={"Eyes": Eyes})
     settings = argparse.Namespace(**training.RunFolder(folder, {}, resume=True).settings)
     if args.evaluate:
         if not (args.images or settings.images):
@@ -322,7 +319,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--anew", action="store_true", help="begin again, whatever is in --out")
     add("--describe", nargs="+", default=[], metavar="PLACE", help="say what images show")
     add("--evaluate", metavar="SPLIT", help="compare with the captions of a split, or of all")
-    args = parser.parse_args(given)
+    args = command.parsed(parser, given)
     if len(args.images) not in (0, 2):
         parser.error("images: expected a folder, or features, and a file of captions")
     for name, least in (("epochs", 1), ("batch", 1), ("beam", 1), ("size", 8)):

@@ -7,17 +7,86 @@ What a command is good for stands in the other files; each says it with --help.
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import tinygrad_rnn as tg
+from tinygrad_rnn import models, training
 
 
 class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
     """Help with the lines of a file's beginning, and what arguments are if not given."""
+
+
+def parsed(parser: argparse.ArgumentParser, line: list[str] | None = None) -> argparse.Namespace:
+    """What a command line says; those arguments that stand in it also by themselves, ``given``."""
+    args = parser.parse_args(line)
+    none = argparse.Namespace(**dict.fromkeys(vars(args)))  # where parsers put no defaults
+    said = vars(parser.parse_args(line, none))
+    args.given = {name: value for name, value in said.items() if value not in (None, [])}
+    return args
+
+
+def refuse(parser: argparse.ArgumentParser, args: argparse.Namespace, but: str, why: str) -> None:
+    """Of what stands in the command line only such names as these are of use, others an error."""
+    for name in args.given:
+        if name not in but.split():
+            parser.error(f"--{name.replace('_', '-')} {why}")
+
+
+def made(folder: Path) -> Path:
+    """The folder of --out, before minutes of learning of which nothing could be kept."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise tg.errors.ArgumentError(
+            f"--out {folder} can be no folder: {error.strerror}."
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise tg.errors.ArgumentError(f"--out {folder} cannot be written to.")
+    return folder
+
+
+def model_of(place: Path, *kinds: type, custom: dict[str, type] | None = None) -> Any:
+    """The model that was saved at a place, if it is of one of these kinds."""
+    try:
+        kind = json.loads((place / "model.json").read_bytes())["kind"]
+    except (OSError, ValueError, TypeError, KeyError):
+        kind = None  # what is wrong with it is said when it is loaded
+    names = [one.__name__ for one in kinds]
+    if kind in models.__all__ and kind not in names:
+        raise tg.errors.ArgumentError(f"{place} holds a {kind}, expected a {' or '.join(names)}.")
+    return models.load(place, custom=custom)
+
+
+def run_of(
+    args: argparse.Namespace, folder: Path, later: tuple[str, ...] = ()
+) -> tuple[training.RunFolder, argparse.Namespace]:
+    """The run in a folder, and its arguments: those that it was begun with, if it goes on.
+
+    No run depends on arguments for ``later``. Others that one which goes on has not are an error.
+    """
+    settings = {name: value for name, value in vars(args).items() if name not in ("given", *later)}
+    try:
+        run = training.RunFolder(folder, settings, resume=args.resume, anew=args.anew)
+    except tg.errors.ArgumentError as error:  # in words for who writes a program
+        said = str(error).replace("Expected resume,", "Expected --resume,")
+        raise tg.errors.ArgumentError(said.replace(" anew,", " --anew,")) from None
+    if run.resumes:
+        had = {name: run.settings.get(name, value) for name, value in args.given.items()}
+        others = [name for name, value in args.given.items() if had[name] != value]
+        if told := [f"{name} {had[name]}" for name in others if name != "out"]:
+            raise tg.errors.ArgumentError(
+                f"the run in {folder} was begun with {', '.join(told)}, and goes on with it. "
+                "Expected --resume without other arguments, or --anew to begin again."
+            )
+        print(f"going on with the run in {folder}; --anew begins again")
+    return run, argparse.Namespace(**vars(args) | run.settings)
 
 
 @contextmanager

@@ -151,7 +151,6 @@ def by_reference(given: Talks, right: np.ndarray) -> dict[str, float]:
 
 def draw(given: Talks, said: dict[str, list[list[str]]], folder: Path) -> None:
     """Dialogues that were asked, with what each has answered, on a page and as a picture."""
-    folder.mkdir(parents=True, exist_ok=True)
     shown = [
         inspect.Conversation(
             talk.scene.picture(344),
@@ -179,8 +178,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers")
     args = parser.parse_args()
     folder = Path(args.out)
-    learn(args.seed, folder)
-    print(f"wrote {folder / 'model'}")
+    learn(args.seed, command.made(folder))
+    for name in ("dialogues.html", "dialogues.svg", "model"):
+        print(f"wrote {folder / name}")
 
 
 if __name__ == "__main__":

@@ -135,10 +135,7 @@ def streams(ids: np.ndarray, args: argparse.Namespace) -> data.Streams:
 
 def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from the texts to the model and the pictures."""
-    run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
-    if run.resumes:
-        print(f"going on with the run in {folder}; --anew begins again")
-    args = argparse.Namespace(**run.settings)
+    run, args = command.run_of(args, folder)
     learned, kept = texts(args)
     vocabulary = vocabulary_of(args.tokens, learned + kept)
     chunks = streams(vocabulary.encode(learned), args)
@@ -220,7 +217,7 @@ def report(model: models.LanguageModel, kept: str, folder: Path) -> None:
 
 def use(args: argparse.Namespace, folder: Path) -> None:
     """Sample, evaluate or continue with a model that was saved."""
-    model = models.load(folder / "model")
+    model = command.model_of(folder / "model", models.LanguageModel)
     if args.sample is not None:
         for piece in model.stream(
             args.sample, prime=args.prime, temperature=args.temperature, seed=args.seed,
@@ -344,7 +341,11 @@ def arguments() -> argparse.Namespace:
     add("--evaluate", metavar="FILE", help="score a text with the model in --out")
     add("--next", metavar="TEXT", help="show what likely comes next")
     add("--compare", action="store_true", help="train n-grams, a window, RNN, GRU, LSTM")
-    return parser.parse_args()
+    args = command.parsed(parser)
+    useless = {"sample", "evaluate", "next", "resume", "anew", "out"} & set(args.given)
+    if args.compare and useless:
+        parser.error(f"--{min(useless)} is nothing for --compare, which keeps no model")
+    return args
 
 
 def check(args: argparse.Namespace) -> None:

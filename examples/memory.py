@@ -208,7 +208,7 @@ def main() -> None:
     args = arguments()
     sizes = {"longest": args.longest} if args.longest else {}
     chosen = {name: tasks.TASKS[name](**sizes) for name in args.tasks}
-    Path(args.out).mkdir(parents=True, exist_ok=True)
+    command.made(Path(args.out))
     found = measure(chosen, args)
     print(
         "\nright answers, of sequences as long as those learned from and of longer ones; a "

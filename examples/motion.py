@@ -257,7 +257,6 @@ def learn(seed: int, folder: Path) -> None:
     pictures = {}
     for part in PARTS:
         pictures |= part(seed)[1]
-    folder.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
         (folder / f"{name}.svg").write_text(picture, "utf-8")
     note = (
@@ -347,6 +346,7 @@ def train(args: argparse.Namespace, folder: Path) -> None:
     J, D = poses[names[0]].shape[1:]
     print(f"{len(learned):,} sequences to learn from, {len(kept):,} kept aside; {J} joints")
     model = models.PoseForecast(J, D, args.hidden)
+    command.made(folder)  # all that may be wrong has been found
     long = [
         name
         for name in kept
@@ -362,7 +362,6 @@ def train(args: argparse.Namespace, folder: Path) -> None:
             f"none kept aside is longer than --ahead {args.ahead}, with joints that are known in "
             "both parts: nothing to compare with"
         )
-    folder.mkdir(parents=True, exist_ok=True)
     training.save_model(folder / "forecast.safetensors", model)
     print(f"wrote {folder / 'forecast.safetensors'}")
     if labels:
@@ -406,7 +405,9 @@ def arguments() -> argparse.Namespace:
         ("rate", 4e-3, "learning rate"),
     ):
         add(f"--{name}", type=type(value), default=value, help=what)
-    args = parser.parse_args()
+    args = command.parsed(parser)
+    if not args.poses:
+        command.refuse(parser, args, "out seed", "is for poses of yours: give some")
     for name in ("ahead", "hidden", "epochs"):
         if vars(args)[name] < 1:
             parser.error(f"--{name} is {vars(args)[name]}, expected a whole number from 1 up")
@@ -421,7 +422,7 @@ def main() -> None:
     if args.poses:
         train(args, folder)
     else:
-        learn(args.seed, folder)
+        learn(args.seed, command.made(folder))
         print(f"wrote {folder / 'motion.html'}")
 
 

@@ -308,7 +308,7 @@ def draw(model, asked, walks, done, folder):
 
 def follow(says, number, folder):
     """Walk by what somebody says, in a house of a number; what is odd about it is told."""
-    model = models.load(folder / "practice")
+    model = command.model_of(folder / "practice", models.Navigator)
     draws = random.Random(f"said {number}")
     begin = errands.errand(draws, house.built(draws))
     pictures = []

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import command
 import numpy as np
 from asked import Asker, Told, asked_scenes
 from caption import Eyes, shown
@@ -44,10 +45,7 @@ def known_answers(given: Told, names: set[str]) -> Told:
 
 def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from images and questions to the model."""
-    run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
-    if run.resumes:
-        print(f"going on with the run in {folder}; --anew begins again")
-    args = argparse.Namespace(**run.settings)
+    run, args = command.run_of(args, folder)
     given = read(args, args.images)
     kept = read(args, args.kept) if args.kept else given
     counts = Counter(given.flat()[1]).most_common(args.answers)
@@ -93,7 +91,7 @@ def train(args: argparse.Namespace, folder: Path) -> None:
 
 def ask(args: argparse.Namespace, folder: Path) -> None:
     """Ask a model that was saved about an image."""
-    model = models.load(folder / "model", custom={"Eyes": Eyes})
+    model = command.model_of(folder / "model", models.Answerer, custom={"Eyes": Eyes})
     path, *questions = args.ask
     size = training.RunFolder(folder, {}, resume=True).settings["size"] if model.encoder else None
     image = files.read_image(path, (size, size)) if model.encoder else features_of(path)

@@ -113,7 +113,6 @@ def draw(
     for one in found[:3]:
         print(f"\n{one.text(colour=sys.stdout.isatty())}")
     print()
-    folder.mkdir(parents=True, exist_ok=True)
     page = inspect.page_of_emphases(found, title="Which words count", note=PAGE_NOTE)
     (folder / name).write_text(page, "utf-8")
 
@@ -162,10 +161,7 @@ def known(pairs: list[tuple[str, str]], names: list[str]) -> list[tuple[str, str
 
 def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from a table to the model."""
-    run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
-    if run.resumes:
-        print(f"going on with the run in {folder}; --anew begins again")
-    args = argparse.Namespace(**run.settings)
+    run, args = command.run_of(args, folder)
     pairs = read(args, args.tables[0])
     if len(pairs) + len(args.tables) < 3:
         raise tg.errors.ArgumentError(
@@ -271,9 +267,12 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--anew", action="store_true", help="begin again, whatever is in --out")
     add("--evaluate", action="store_true", help="compare the model in --out with the table")
     add("--say", nargs="+", default=[], metavar="TEXT", help="labels of these texts")
-    args = parser.parse_args(given)
+    args = command.parsed(parser, given)
     if len(args.tables) > 2 or (args.evaluate and len(args.tables) != 1):
         parser.error("expected a table, and to learn from it one more to validate with, if any")
+    if not (args.tables or args.say or args.resume):
+        names = "out seed epochs batch rate cell embedding hidden layers dropout"
+        command.refuse(parser, args, names, "is for tables of yours: give some")
     for name, least in (("epochs", 1), ("batch", 1), ("hidden", 1), ("layers", 1)):
         if vars(args)[name] < least:
             parser.error(f"--{name} is {vars(args)[name]}, expected a whole number from {least} up")
@@ -288,7 +287,7 @@ def main() -> None:
     args = arguments()
     folder = Path(args.out)
     if args.evaluate or args.say:
-        model = models.load(folder / "model")
+        model = command.model_of(folder / "model", models.TextLabels)
         if args.evaluate:
             score(model, known(read(args, args.tables[0]), model.names))
         if args.say:
@@ -296,7 +295,7 @@ def main() -> None:
     elif args.tables or args.resume:
         train(args, folder)
     else:
-        learn(args, folder)
+        learn(args, command.made(folder))
     for name in ("words.html", "model"):
         if (folder / name).exists() and not (args.evaluate or args.say):
             print(f"wrote {folder / name}")

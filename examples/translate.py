@@ -94,11 +94,7 @@ def vocabulary_of(args: argparse.Namespace, sentences: list[str]) -> text.Vocabu
 
 def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from the texts to the model and the pictures."""
-    settings = {name: value for name, value in vars(args).items() if name not in LATER}
-    run = training.RunFolder(folder, settings, resume=args.resume, anew=args.anew)
-    if run.resumes:
-        print(f"going on with the run in {folder}, as it was begun; --anew begins again")
-    args = argparse.Namespace(**vars(args) | run.settings)
+    run, args = command.run_of(args, folder, LATER)
     learned, kept = texts(args)
     tg.seed(args.seed)
     model = models.Seq2Seq(
@@ -224,7 +220,7 @@ def typed() -> Iterator[str]:
 
 def use(args: argparse.Namespace, folder: Path) -> None:
     """Translate, or compare with translations, by a model that was saved."""
-    model = models.load(folder / "model")
+    model = command.model_of(folder / "model", models.Seq2Seq)
     settings = training.RunFolder(folder, {}, resume=True).settings
     copies = isinstance(model.source_vocabulary, text.Words) and settings["attention"] != "none"
     how = {"beam": max(args.beam, args.n_best), "n_best": args.n_best, "copy_unknown": copies}
@@ -287,7 +283,7 @@ def arguments() -> argparse.Namespace:
     add("--anew", action="store_true", help="begin again, whatever is in --out")
     add("--translate", metavar="FILE", help="translate its lines; -: those of standard input")
     add("--evaluate", nargs="+", metavar="FILE", help="compare with the translations in files")
-    args = parser.parse_args()
+    args = command.parsed(parser)
     for name in ("text", "validation", "evaluate"):
         if len(vars(args)[name] or ()) > 2:
             parser.error(f"{name}: expected two files, or one with columns")

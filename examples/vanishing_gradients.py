@@ -193,10 +193,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     where = Path("out/vanishing_gradients")
     parser.add_argument("--out", type=Path, default=where, help="a folder")
-    folder = parser.parse_args().out
+    folder = command.made(parser.parse_args().out)
     tg.seed(0)
     charts = [*against_lag(), against_radius(), of_gates(), against_depth(), the_cliff()]
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = inspect.page_of_charts(charts, columns=2)
     (folder / "vanishing_gradients.svg").write_text(drawn, "utf-8")
     print(f"wrote {folder / 'vanishing_gradients.svg'}")

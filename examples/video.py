@@ -218,7 +218,6 @@ def learn(seed: int, folder: Path | None = None) -> dict:
 
 def draw(shapes: Shapes, said: dict[str, list[str]], labels: list[list[str]], folder: Path) -> None:
     """Strips of films that were asked, with what is said of them, on a page and as a picture."""
-    folder.mkdir(parents=True, exist_ok=True)
     rights = {name: shapes.right(captions) for name, captions in said.items()}
     strips = [
         inspect.FilmStrip(
@@ -254,10 +253,7 @@ def read(args: argparse.Namespace, source, captions=None, split=None) -> images.
 
 def train(args: argparse.Namespace, folder: Path) -> None:
     """A run from clips to the model."""
-    run = training.RunFolder(folder, vars(args), resume=args.resume, anew=args.anew)
-    if run.resumes:
-        print(f"going on with the run in {folder}; --anew begins again")
-    args = argparse.Namespace(**run.settings)
+    run, args = command.run_of(args, folder)
     given = args.source, args.captions
     known = read(args, *given, args.split)
     kept = read(args, *given, args.validation) if args.validation else None
@@ -317,7 +313,7 @@ def score(model, clips: images.Captioned, beam: int) -> None:
 
 def use(args: argparse.Namespace, folder: Path) -> None:
     """Say what goes on in clips, or compare that with captions, by a model that was saved."""
-    model = models.load(folder / "model")
+    model = command.model_of(folder / "model", models.S2VT, models.MeanPooling)
     run = argparse.Namespace(**training.RunFolder(folder, {}, resume=True).settings)
     if args.evaluate:
         score(model, read(run, args.source, args.captions, args.split), args.beam)
@@ -368,16 +364,14 @@ def arguments() -> argparse.Namespace:
     add("--anew", action="store_true", help="begin again, whatever is in --out")
     add("--evaluate", action="store_true", help="compare what the model in --out says of clips")
     add("--describe", nargs="+", default=[], metavar="PLACE", help="say what goes on in clips")
-    args = parser.parse_args()
+    args = command.parsed(parser)
     if (args.source is None) != (args.captions is None) or (args.evaluate and not args.source):
         parser.error("expected clips and a file of captions")
     for name in ("epochs", "batch", "beam", "frames"):
         if vars(args)[name] < 1:
             parser.error(f"--{name} is {vars(args)[name]}, expected a whole number from 1 up")
     if not (args.source or args.resume or args.describe):
-        for name, value in vars(args).items():
-            if name not in ("out", "seed") and value != parser.get_default(name):
-                parser.error(f"--{name.replace('_', '-')} is for clips of yours: give some")
+        command.refuse(parser, args, "out seed", "is for clips of yours: give some")
     return args
 
 
@@ -391,7 +385,7 @@ def main() -> None:
     elif args.source or args.resume:
         train(args, folder)
     else:
-        learn(args.seed, folder)
+        learn(args.seed, command.made(folder))
         for name in ("films.html", "films.svg", "model"):
             print(f"wrote {folder / name}")
 

@@ -68,6 +68,8 @@ def goes_on_to_the_same_bits(tool, run, step):
     with interrupted_after(step):
         said, _ = tool(*run, "--out", "parts")
     assert f"interrupted after step {step}; go on with --out parts --resume" in said
+    _, died = tool("--out", "parts", "--resume", "--epochs", 7, "--save-every", 9)
+    assert "the run in parts was begun with epochs 2, save_every " in died
     said, died = tool("--out", "parts", "--resume")
     assert not died, died
     assert "going on with the run in parts" in said

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.loaded_example import EXAMPLES, command, loaded
+from tinygrad_rnn import models, text
 
 ALONE = {**os.environ, "TINYGRAD_SHORT": "1", "PYTHONPATH": str(EXAMPLES.parent)}
 
@@ -21,6 +23,64 @@ def test_who_reads_no_further_is_no_mistake(name):
     )  # fmt: skip
     os.close(write)
     assert (run.returncode, run.stderr) == (1, "")
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch, capsys):
+    """A function that runs a command of a name in an empty folder, in its short form."""
+    monkeypatch.setenv("TINYGRAD_SHORT", "1")
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+    return lambda name, *line: command(loaded(name), name, monkeypatch, capsys)(*line)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["answer", "dialogue", "memory", "motion", "sentiment", "vanishing_gradients", "video"],
+)
+def test_a_folder_that_cannot_be_is_told_before_anything_is_learned(name, tool):
+    Path("file").touch()
+    said, died = tool(name, "--out", "file/below")
+    assert (said, died) == ("", f"{name}.py: --out file/below can be no folder: Not a directory.")
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "told"),
+    [
+        ("answer", "--epochs 8", "--epochs is for images of yours: give some"),
+        ("motion", "--epochs 20", "--epochs is for poses of yours: give some"),
+        ("sentiment", "--min-count 2", "--min-count is for tables of yours: give some"),
+        ("video", "--epochs 20", "--epochs is for clips of yours: give some"),
+        ("dialogue", "--seed -1", "value is -1, expected a whole number from 0 up"),
+    ],
+)
+def test_what_would_be_ignored_is_told(name, line, told, tool):
+    assert told in tool(name, *line.split())[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "expected"),
+    [
+        ("answer", "--ask a.png what?", "Answerer"),
+        ("caption", "--describe a.png", "Captioner"),
+        ("language_model", "--next a", "LanguageModel"),
+        ("navigate", "--say go", "Navigator"),
+        ("sentiment", "--say a", "TextLabels"),
+        ("translate", "--translate a.txt", "Seq2Seq"),
+        ("video", "--describe a", "S2VT or MeanPooling"),
+    ],
+)
+def test_a_model_of_another_example_is_told(name, line, expected, tool):
+    words = text.Words.of("a b")
+    other = models.LanguageModel(words, 2, 2)
+    if name == "language_model":
+        other = models.TextLabels(["x", "y"], words, 2, 2)
+    place = "practice" if name == "navigate" else "model"
+    other.save(Path("out", place))
+    _, died = tool(name, *line.split(), "--out", "out")
+    assert died == (
+        f"{name}.py: out/{place} holds a {type(other).__name__}, expected a {expected}."
+    )
 
 
 @pytest.mark.parametrize(

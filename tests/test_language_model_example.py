@@ -53,7 +53,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tool):
 
 def test_a_folder_holds_one_run(tool):
     tool("cats.txt", *SMALL)
-    assert "holds a run with other arguments" in tool("cats.txt", *SMALL, "--layers", 2)[1]
+    _, died = tool("cats.txt", *SMALL, "--layers", 2)
+    assert "holds a run with other arguments" in died
+    assert "Expected --resume, to go on with that one, --anew, to begin in its place" in died
     said, died = tool("cats.txt", *SMALL, "--layers", 2, "--anew")
     assert not died
     assert "2 x LSTM 8" in said
@@ -139,6 +141,12 @@ def test_ctrl_c_while_models_are_compared_shows_none_half_trained(tool):
     assert "5-gram" in said
     assert "window" not in said
     assert "interrupted" in died
+
+
+@pytest.mark.parametrize("asked", [("--evaluate", "cats.txt"), ("--out", "out"), ("--resume",)])
+def test_nothing_is_asked_of_a_model_beside_comparing(tool, asked):
+    _, died = tool("cats.txt", *SMALL, "--compare", *asked)
+    assert f"{asked[0]} is nothing for --compare" in died
 
 
 def test_kinds_of_models_side_by_side(tool):
