@@ -32,6 +32,12 @@ def parsed(parser: argparse.ArgumentParser, line: list[str] | None = None) -> ar
     return args
 
 
+def check_columns(parser: argparse.ArgumentParser, columns: list[int]) -> None:
+    """Columns of a table are two, and the first of a line is 1."""
+    if min(columns) < 1 or columns[0] == columns[1]:
+        parser.error(f"--columns are {columns}, expected two different numbers from 1 up")
+
+
 def refuse(parser: argparse.ArgumentParser, args: argparse.Namespace, but: str, why: str) -> None:
     """Of what stands in the command line only such names as these are of use, others an error."""
     for name in args.given:

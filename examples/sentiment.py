@@ -276,8 +276,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     for name, least in (("epochs", 1), ("batch", 1), ("hidden", 1), ("layers", 1)):
         if vars(args)[name] < least:
             parser.error(f"--{name} is {vars(args)[name]}, expected a whole number from {least} up")
-    if min(args.columns) < 1:
-        parser.error(f"--columns are {args.columns}, expected numbers from 1 up")
+    command.check_columns(parser, args.columns)
     return args
 
 

@@ -7,7 +7,7 @@ writes (french.py), and is asked others: with adjectives, verbs and numbers wher
 them. With arguments it is a tool for any parallel text, two files or columns with tabs between:
 
     translate.py train.de train.en --validation val.de val.en --lower --hidden 256 --epochs 10
-    translate.py fra.txt --columns 0 1 --tokens subwords --out out/tatoeba
+    translate.py fra.txt --columns 1 2 --tokens subwords --out out/tatoeba
     translate.py --out out/tatoeba --resume              go on with a run that was interrupted
     translate.py --out out/tatoeba --translate news.txt --beam 5 --n-best 3
     echo "two dogs" | translate.py --translate -
@@ -49,7 +49,7 @@ Pairs = list[text.Pair]
 
 def read(files: list[str], lower: bool, columns: list[int]) -> Pairs:
     """The pairs of two files, or of the columns of one; not those of which a side is empty."""
-    pairs = text.pairs(*files, lower=lower, columns=tuple(columns))
+    pairs = text.pairs(*files, lower=lower, columns=tuple(n - 1 for n in columns))
     return [pair for pair in pairs if pair.source.strip() and pair.target.strip()]
 
 
@@ -155,7 +155,9 @@ def report(model, learned: Pairs, kept: Pairs, shown: list[str], folder: Path, a
     found = [inspect.alignment(model, one) for one in shown if args.attention != "none"]
     print("", *(one.text() for one in found), sep="\n\n", end="\n\n")
     curve = inspect.draw_learning(folder / "steps.csv", folder / "epochs.csv", y="nats a token")
-    page = inspect.page_of_alignments(found, figures={"The course of the run": curve})
+    title = {} if found else {"title": "How it learned"}
+    figures = {"The course of the run": curve}
+    page = inspect.page_of_alignments(found, figures=figures, **title)
     (folder / "alignments.html").write_text(page, "utf-8")
     print(*compare(model, kept[:MEASURED]), sep="\n")
     said = model.translate([pair.source for pair in kept], beam=args.beam)
@@ -253,7 +255,8 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("text", nargs="*", help="two files, or one with columns; none: what the grammar writes")
     add("--validation", nargs="+", metavar="FILE", help="what to validate with, not learned from")
-    add("--columns", nargs=2, type=int, default=[0, 1], help="source and target in one file")
+    add("--columns", nargs=2, type=int, default=[1, 2], metavar=("SOURCE", "TARGET"),
+        help="which columns of one file are source and target, from 1")  # fmt: skip
     add("--lower", action="store_true", help="make capitals small")
     kinds, attentions = ("words", "subwords", "characters"), ("additive", "general", "none")
     add("--tokens", choices=kinds, default="words", help="what sentences are cut into")
@@ -287,6 +290,7 @@ def arguments() -> argparse.Namespace:
     for name in ("text", "validation", "evaluate"):
         if len(vars(args)[name] or ()) > 2:
             parser.error(f"{name}: expected two files, or one with columns")
+    command.check_columns(parser, args.columns)
     for name in ("epochs", "batch", "beam", "n-best"):
         value = vars(args)[name.replace("-", "_")]
         if value < 1:

@@ -58,15 +58,17 @@ def test_a_run_and_what_is_done_with_it(tool, monkeypatch):
     assert translated.splitlines() == said.splitlines()[::2]
     assert died.startswith("translate.py: standard input is not UTF-8: ")
     assert tool("--evaluate", "a.en", "a.fr")[0].startswith("24 sentences: ")
-    assert tool("--evaluate", "both.txt", "--columns", 1, 0) == tool("--evaluate", "a.en", "a.fr")
+    assert tool("--evaluate", "both.txt", "--columns", 2, 1) == tool("--evaluate", "a.en", "a.fr")
 
 
 def test_columns_are_the_two_files(tool):
     tool("a.en", "a.fr", *SMALL, "--out", "files")
-    _, died = tool("both.txt", "--columns", 1, 0, *SMALL, "--out", "columns", "--attention", "none")
+    _, died = tool("both.txt", "--columns", 2, 1, *SMALL, "--out", "columns", "--attention", "none")
     assert not died
-    assert "<section>" not in Path("columns/alignments.html").read_text()
-    tool("both.txt", "--columns", 1, 0, *SMALL, "--out", "columns", "--anew")
+    page = Path("columns/alignments.html").read_text()
+    assert "<section>" not in page
+    assert "<h1>How it learned</h1>" in page
+    tool("both.txt", "--columns", 2, 1, *SMALL, "--out", "columns", "--anew")
     assert weights("files") == weights("columns")
 
 
@@ -88,6 +90,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tool):
         ("--evaluate a.en a.fr --out nowhere", "'nowhere/model' holds no model.json"),
         ("--resume", "there is no run in 'out/translate' to resume"),
         ("a.en a.fr a.en", "text: expected two files, or one with columns"),
+        ("--columns 1 1", "--columns are [1, 1], expected two different numbers from 1 up"),
+        ("--columns 0 1", "--columns are [0, 1], expected two different numbers from 1 up"),
         ("--epochs 0", "--epochs is 0, expected a whole number from 1 up"),
         ("--n-best 0", "--n-best is 0, expected a whole number from 1 up"),
     ],
