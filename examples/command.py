@@ -8,7 +8,9 @@ What a command is good for stands in the other files; each says it with --help.
 
 import argparse
 import json
+import math
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +26,14 @@ class AsWritten(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsH
 
 
 def parsed(parser: argparse.ArgumentParser, line: list[str] | None = None) -> argparse.Namespace:
-    """What a command line says; those arguments that stand in it also by themselves, ``given``."""
+    """What a command line says; those arguments that stand in it also by themselves, ``given``.
+
+    Rates and shares are numbers from 0 up.
+    """
     args = parser.parse_args(line)
+    for name, value in vars(args).items():
+        if isinstance(value, float) and not 0 <= value < math.inf:
+            parser.error(f"--{name.replace('_', '-')} is {value}, expected a number from 0 up")
     none = argparse.Namespace(**dict.fromkeys(vars(args)))  # where parsers put no defaults
     said = vars(parser.parse_args(line, none))
     args.given = {name: value for name, value in said.items() if value not in (None, [])}
@@ -81,8 +89,8 @@ def run_of(
     try:
         run = training.RunFolder(folder, settings, resume=args.resume, anew=args.anew)
     except tg.errors.ArgumentError as error:  # in words for who writes a program
-        said = str(error).replace("Expected resume,", "Expected --resume,")
-        raise tg.errors.ArgumentError(said.replace(" anew,", " --anew,")) from None
+        said = re.sub(r" (resume|anew)(?=,| and anew)", r" --\1", str(error))
+        raise tg.errors.ArgumentError(said) from None
     if run.resumes:
         had = {name: run.settings.get(name, value) for name, value in args.given.items()}
         others = [name for name, value in args.given.items() if had[name] != value]

@@ -192,7 +192,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         ("seed", 0, "of all random numbers"),
     ):
         add(f"--{name}", type=type(value), default=value, help=what)
-    args = parser.parse_args(given)
+    args = command.parsed(parser, given)
     args.cells = list(CELLS) if "all" in args.cells else list(dict.fromkeys(args.cells))
     if args.longest and args.longest < 6:
         parser.error(f"--longest is {args.longest}, expected 0, or a whole number from 6 up")

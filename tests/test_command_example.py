@@ -58,6 +58,21 @@ def test_what_would_be_ignored_is_told(name, line, told, tool):
     assert told in tool(name, *line.split())[1]
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-0.5"])
+@pytest.mark.parametrize(
+    "name", ["answer", "caption", "language_model", "memory", "motion", "sentiment", "translate"]
+)
+def test_a_rate_is_a_number(name, value, tool):
+    _, died = tool(name, f"--rate={value}")
+    assert f"--rate is {value}, expected a number from 0 up" in died
+    assert not Path("out").exists()
+
+
+def test_resume_and_anew_are_said_as_they_are_given(tool):
+    _, died = tool("translate", "--resume", "--anew")
+    assert "both --resume and --anew, expected one of them" in died
+
+
 @pytest.mark.parametrize(
     ("name", "line", "expected"),
     [
