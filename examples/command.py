@@ -1,7 +1,9 @@
-"""What commands of examples have in common: their help, and an end in one line, no traceback.
+"""What commands of examples have in common, so that each of their files is about its lesson.
 
-    @command.ended()
-    def main(): ...
+    @command.ended()                                 what is wrong is one line, not a traceback
+    def main():
+        args = command.parsed(parser)                and which arguments were given at all
+        run, args = command.run_of(args, folder)     begun, or gone on with as it was begun
 
 What a command is good for stands in the other files; each says it with --help.
 """

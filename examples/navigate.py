@@ -348,7 +348,9 @@ def main():
     add("--say", nargs="+", metavar="WORDS", help="instructions for the model in --out")
     add("--house", type=int, default=0, help="the number of the house in which to follow them")
     add("--resume", action="store_true", help="go on with the run in --out")
-    args = parser.parse_args()
+    args = command.parsed(parser)
+    if args.resume:
+        command.refuse(parser, args, "out resume", "is nothing for --resume: a run has its own")
     folder = Path(args.out)
     if args.say:
         follow(args.say, args.house, folder)

@@ -51,6 +51,7 @@ def test_a_folder_that_cannot_be_is_told_before_anything_is_learned(name, tool):
         ("motion", "--epochs 20", "--epochs is for poses of yours: give some"),
         ("sentiment", "--min-count 2", "--min-count is for tables of yours: give some"),
         ("video", "--epochs 20", "--epochs is for clips of yours: give some"),
+        ("navigate", "--resume --seed 3", "--seed is nothing for --resume: a run has its own"),
         ("dialogue", "--seed -1", "value is -1, expected a whole number from 0 up"),
     ],
 )
