@@ -379,7 +379,11 @@ def main() -> None:
     if args.compare:
         compare(args)
     elif any(asked is not None for asked in (args.sample, args.evaluate, args.next)):
-        use(args, folder)
+        try:
+            use(args, folder)
+        except tg.errors.VocabularyError as error:  # it says how a program would make another
+            said = str(error).partition(" Make it of")[0].removeprefix("Characters.encode: ")
+            raise tg.errors.ArgumentError(f"{said} --tokens bytes reads all.") from None
     else:
         train(args, folder)
 

@@ -135,5 +135,6 @@ def write_small_files() -> None:
 
 
 if __name__ == "__main__":
-    write_small_files()
-    print("answer.py scenes.npz questions.json")
+    with command.ended():
+        write_small_files()
+        print("answer.py scenes.npz questions.json")

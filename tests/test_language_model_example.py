@@ -91,7 +91,11 @@ def test_a_text_shorter_than_a_chunk(tool):
 
 def test_what_cannot_be_done_is_said(tool):
     tool("cats.txt", *SMALL)
-    assert "'Z'" in tool("--sample", 5, "--prime", "Z")[1]
+    _, died = tool("--sample", 5, "--prime", "Z")
+    assert died == (
+        "language_model.py: 'Z' at 0 of the text (line 1, column 1) is not in the vocabulary. "
+        "--tokens bytes reads all."
+    )
     Path("other.txt").write_text("Zebra")
     assert "'Z'" in tool("--evaluate", "other.txt")[1]
     assert "nowhere" in tool("--out", "nowhere", "--sample", 5)[1]
