@@ -8,7 +8,6 @@ Takes a second; the last line printed is the spelled word.
 import argparse
 import os
 
-import command
 import numpy as np
 
 import tinygrad_rnn as tg
@@ -65,7 +64,6 @@ def show(weights: dict[str, tg.Tensor]) -> None:
     print("input         " + "".join(f"{letter:>16}" for letter in WORD[:-1]))
 
 
-@command.ended()
 def main() -> str:
     """Train, print, spell."""
     tg.seed(1)
