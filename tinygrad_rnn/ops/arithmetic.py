@@ -92,9 +92,10 @@ minimum = binary(
 
 
 def _chosen(condition: Any, a: Any, b: Any) -> Array:
-    for one, other in ((a, b), (b, a)):
-        if isinstance(one, int) and getattr(other, "dtype", np.dtype(bool)).kind in "iu":
-            other.dtype.type(one)  # raises where NumPy would keep its last bits
+    if a.__class__ is int and getattr(b, "dtype", np.dtype(bool)).kind in "iu":
+        b.dtype.type(a)  # raises where NumPy would keep its last bits
+    if b.__class__ is int and getattr(a, "dtype", np.dtype(bool)).kind in "iu":
+        a.dtype.type(b)
     return np.where(condition, a, b)
 
 
