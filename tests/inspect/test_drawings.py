@@ -186,3 +186,9 @@ def test_a_constant_of_any_size_is_drawn(size):
 def test_a_line_has_as_many_numbers_across_as_down():
     with pytest.raises(ShapeError, match=r"Line: 'a' has x of shape \(2,\) and y of \(3,\)"):
         Line("a", [0, 1], [0, 1, 2])
+
+
+def test_a_line_of_one_point_is_seen():
+    root = ElementTree.fromstring(inspect.line_chart({"loss": [(1, 4.6), (2, np.nan)]}))
+    (dot,) = root.iter("{http://www.w3.org/2000/svg}circle")
+    assert 0 < float(dot.get("cx")) < float(root.get("width"))

@@ -236,14 +236,16 @@ def _power(exponent: int) -> str:
 
 def _drawn(line: tuple[Line, Array, Array]) -> str:
     kind, x, y = line
+    places = [f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)]
+    dots = [
+        f'<circle class="f{kind.hue}" cx="{a:.1f}" cy="{b:.1f}" r="2.6" opacity=".75"/>'
+        for a, b in zip(x, y, strict=True)
+    ]
     if kind.dots:
-        return "".join(
-            f'<circle class="f{kind.hue}" cx="{a:.1f}" cy="{b:.1f}" r="2.6" opacity=".75"/>'
-            for a, b in zip(x, y, strict=True)
-        )
-    path = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        return "".join(dots)
     dashed = " dashed" if kind.dashed else ""
-    return f'<polyline class="line s{kind.hue}{dashed}" points="{path}"/>'
+    drawn = f'<polyline class="line s{kind.hue}{dashed}" points="{" ".join(places)}"/>'
+    return drawn + dots[0] if len(dots) == 1 else drawn  # of one point nothing would be seen
 
 
 def _names(
