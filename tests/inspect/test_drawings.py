@@ -180,7 +180,11 @@ def test_what_an_image_cannot_hold_is_replaced():
 
 @pytest.mark.parametrize("size", [1e20, -1e20, 0.0, 3.0])
 def test_a_constant_of_any_size_is_drawn(size):
-    ElementTree.fromstring(inspect.line_chart({"a": [(0, size), (1, size)]}))
+    root = ElementTree.fromstring(inspect.line_chart({"a": [(0, size), (1, size)]}))
+    (line,) = root.iter(f"{SVG}polyline")
+    heights = {float(place.split(",")[1]) for place in line.get("points").split()}
+    assert len(heights) == 1
+    assert 0 < heights.pop() < float(root.get("height"))
 
 
 def test_a_line_has_as_many_numbers_across_as_down():
@@ -190,5 +194,5 @@ def test_a_line_has_as_many_numbers_across_as_down():
 
 def test_a_line_of_one_point_is_seen():
     root = ElementTree.fromstring(inspect.line_chart({"loss": [(1, 4.6), (2, np.nan)]}))
-    (dot,) = root.iter("{http://www.w3.org/2000/svg}circle")
+    (dot,) = root.iter(f"{SVG}circle")
     assert 0 < float(dot.get("cx")) < float(root.get("width"))

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_rnn.arguments import number
 from tinygrad_rnn.device import Array
 from tinygrad_rnn.kernels import pointwise
-from tinygrad_rnn.ops.places import kept
+from tinygrad_rnn.ops.places import check_held, kept
 from tinygrad_rnn.primitive import binary, nary, place_for_place, unary
 from tinygrad_rnn.tensor import Tensor, as_tensor
 
@@ -92,10 +92,10 @@ minimum = binary(
 
 
 def _chosen(condition: Any, a: Any, b: Any) -> Array:
-    if a.__class__ is int and getattr(b, "dtype", np.dtype(bool)).kind in "iu":
-        b.dtype.type(a)  # raises where NumPy would keep its last bits
-    if b.__class__ is int and getattr(a, "dtype", np.dtype(bool)).kind in "iu":
-        a.dtype.type(b)
+    if a.__class__ is int and hasattr(b, "dtype"):
+        check_held(b, a)
+    if b.__class__ is int and hasattr(a, "dtype"):
+        check_held(a, b)
     return np.where(condition, a, b)
 
 

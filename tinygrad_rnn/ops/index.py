@@ -24,6 +24,7 @@ from tinygrad_rnn.ops.axes import axis_of
 from tinygrad_rnn.ops.places import (
     add_at,
     along,
+    check_held,
     check_once,
     integers,
     is_basic,
@@ -267,27 +268,15 @@ def embedding(weight: object, ids: Any) -> Tensor:
 # ----- writing, into a copy -----
 
 
-def _check_held(x: Array, value: Any) -> None:
-    """Raise where integers are none that the type of ``x`` holds: NumPy keeps their last bits."""
-    if x.dtype.kind not in "iu":
-        return
-    if isinstance(value, int):
-        x.dtype.type(value)  # raises
-    elif value.dtype != x.dtype and value.dtype.kind in "iu" and value.size:
-        limits = np.iinfo(x.dtype)
-        if value.min() < limits.min or value.max() > limits.max:
-            raise OverflowError(f"{x.dtype} holds {limits.min} to {limits.max}")
-
-
 def _updated(x: Array, value: Array, index: Any) -> Array:
-    _check_held(x, value)
+    check_held(x, value)
     result = x.copy()
     result[index] = value
     return result
 
 
 def _added(x: Array, value: Array, index: Any) -> Array:
-    _check_held(x, value)
+    check_held(x, value)
     result, xp = x.copy(), array_module(x)
     if is_basic(index):
         result[index] += value

@@ -17,8 +17,8 @@ from tinygrad_rnn.kernels.rows import add_rows
 from tinygrad_rnn.tensor import Tensor, as_array
 
 __all__ = [
-    "add_at", "along", "check_once", "integers", "is_basic", "kept", "plain", "read", "sent",
-    "sent_along", "unfit", "within",
+    "add_at", "along", "check_held", "check_once", "integers", "is_basic", "kept", "plain", "read",
+    "sent", "sent_along", "unfit", "within",
 ]  # fmt: skip
 
 
@@ -121,6 +121,18 @@ def check_once(x: Tensor, index: Any) -> None:
             "index_update: the index names a place more than once, so which value stays is "
             "undefined; use index_add to add them up."
         )
+
+
+def check_held(x: Array, value: Any) -> None:
+    """Raise where integers are none that the type of ``x`` holds: NumPy keeps their last bits."""
+    if x.dtype.kind not in "iu":
+        return
+    if isinstance(value, int):
+        x.dtype.type(value)  # raises
+    elif value.dtype != x.dtype and value.dtype.kind in "iu" and value.size:
+        limits = np.iinfo(x.dtype)
+        if value.min() < limits.min or value.max() > limits.max:
+            raise OverflowError(f"{x.dtype} holds {limits.min} to {limits.max}")
 
 
 def along(index: Array, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
